@@ -1,0 +1,1 @@
+"""Modellix: one HTTP API to many image and video generation models."""

@@ -1,0 +1,1 @@
+"""Things that know no business word: settings, database, errors, money, time, ids, outbound HTTP."""

@@ -1,0 +1,58 @@
+"""PostgreSQL: pools, and the session settings every connection gets."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from modellix_server.base.errors import Unavailable
+
+Row: TypeAlias = "asyncpg.Record"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+# What the driver raises when the database cannot be asked, as opposed to when it says no.
+UNREACHABLE: tuple[type[Exception], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+)
+
+
+async def open_pool(dsn: str, *, size: int, name: str, statement_timeout_ms: int = 10_000) -> Pool:
+    """A pool of at most `size` connections whose statements are cut off after the time-out."""
+    return await asyncpg.create_pool(dsn, min_size=1, max_size=size, timeout=5, **_session(name, statement_timeout_ms))
+
+
+async def connect(dsn: str, *, name: str, statement_timeout_ms: int = 60_000) -> asyncpg.Connection[asyncpg.Record]:
+    """One direct connection: for advisory locks, LISTEN, migrations and commands."""
+    return await asyncpg.connect(dsn, timeout=5, **_session(name, statement_timeout_ms))
+
+
+def _session(name: str, statement_timeout_ms: int) -> dict[str, Any]:
+    return {
+        "command_timeout": statement_timeout_ms / 1000 + 5,
+        "server_settings": {
+            "application_name": f"modellix-{name}",
+            "jit": "off",
+            "statement_timeout": str(statement_timeout_ms),
+            "idle_in_transaction_session_timeout": "30000",
+            "timezone": "UTC",
+        },
+    }
+
+
+async def require_durability(db: Pool) -> None:
+    """Refuse to run money on a database that may forget a commit.
+
+    Raises Unavailable when fsync or synchronous_commit is off.
+    """
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        if await db.fetchval("select current_setting($1)", setting) == "off":
+            raise Unavailable(f"the database runs with {setting}=off, which can lose committed money")

@@ -1,0 +1,69 @@
+"""The one family of errors that callers of the platform can see.
+
+Every refusal is a subclass of `PlatformError` and says its HTTP status, its category in the public
+contract's words and a stable code of its own. One handler in `api` renders them all.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PlatformError(Exception):
+    """A refusal a client may read; `detail` must never carry a secret, a path or SQL."""
+
+    status: ClassVar[int] = 500
+    category: ClassVar[str] = "Internal server error"
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, detail: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+    @property
+    def message(self) -> str:
+        """The contract's message: `<Category>: <detail>`."""
+        return f"{self.category}: {self.detail}"
+
+
+class InvalidParameters(PlatformError):
+    """A value of the wrong type, an unknown field, or fields that do not go together."""
+
+    status, category, code = 400, "Invalid parameters", "invalid_parameters"
+
+
+class MissingParameter(PlatformError):
+    """A required field is absent."""
+
+    status, category, code = 400, "Missing required parameter", "missing_parameter"
+
+
+class InvalidFormat(PlatformError):
+    """The shape is wrong: broken JSON or UTF-8, a size that is not `width*height`."""
+
+    status, category, code = 400, "Invalid format", "invalid_format"
+
+
+class OutOfRange(PlatformError):
+    """A number, a length or a choice outside what the model allows."""
+
+    status, category, code = 400, "Value out of range", "out_of_range"
+
+
+class Unauthorized(PlatformError):
+    """No key, a malformed key, an unknown key, a revoked key."""
+
+    status, category, code = 401, "Authentication failed", "unauthorized"
+
+
+class NotFound(PlatformError):
+    """No such thing, or a thing of another team: the two are told apart by nobody."""
+
+    status, category, code = 404, "Resource not found", "not_found"
+
+
+class Unavailable(PlatformError):
+    """Nothing was done, and the same request may succeed later."""
+
+    status, category, code = 503, "Service unavailable", "unavailable"

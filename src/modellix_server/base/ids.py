@@ -1,0 +1,31 @@
+"""Identifiers: UUIDv7 (RFC 9562) and the public form of a task id."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from uuid import UUID
+
+_TASK_ID = re.compile(r"task-([0-9a-f]{32})", re.ASCII)
+
+
+def uuid7() -> UUID:
+    """A time-ordered UUID: 48 bits of Unix milliseconds, then 74 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    tail = int.from_bytes(os.urandom(10))
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
+    value |= 0x7 << 76 | (tail >> 68) << 64
+    value |= 0b10 << 62 | tail & 0x3FFF_FFFF_FFFF_FFFF
+    return UUID(int=value)
+
+
+def task_name(task_id: UUID) -> str:
+    """The public form: `task-` and 32 hex digits."""
+    return f"task-{task_id.hex}"
+
+
+def parse_task_name(text: str) -> UUID | None:
+    """The UUID of a public task id, or None when the text is not one."""
+    found = _TASK_ID.fullmatch(text)
+    return UUID(hex=found[1]) if found else None

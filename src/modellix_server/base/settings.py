@@ -1,0 +1,126 @@
+"""Settings: read once from the environment, typed, frozen. Nothing else reads the environment.
+
+`main.home` fills the same fields from a data directory in the embedded mode.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class BadSettings(ValueError):
+    """A variable is missing, malformed or too weak; the message names it."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """At least 32 random bytes; never printed."""
+
+    value: bytes = field(repr=False)
+
+    def derive(self, purpose: str) -> bytes:
+        """A 32-byte key of its own for each purpose, so that no two uses share one (HMAC-SHA-256 as KDF)."""
+        return hmac.digest(self.value, purpose.encode(), hashlib.sha256)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a process needs to know about where it runs. Times are seconds."""
+
+    database_url: str
+    """Application role: cannot change ledger transfers."""
+    owner_database_url: str
+    """Owner role: migrations and roles only."""
+    storage_url: str
+    """`file:///…`, `s3://…`, `gs://…` or `az://…`."""
+    secret: Secret
+    """Pepper of API keys and signature of result links."""
+    master_key: Secret
+    """Encrypts upstream keys."""
+    sandbox_url: str
+    """Origin of the emulators that test keys are sent to."""
+    public_url: str = "http://127.0.0.1:8000"
+    """Origin that result links are built from; never the Host header."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    spool_dir: str = "/tmp"
+    """Local scratch space for files on their way to the storage."""
+    allow_networks: tuple[Network, ...] = ()
+    """Private ranges that outbound requests may reach (development)."""
+    catalogue_dir: str | None = None
+    """Operator's own model files, over the built-in ones."""
+    lease_s: float = 30.0
+    """A worker silent for this long has lost its tasks."""
+    result_ttl_s: int = 86_400
+    """Results are deleted this long after completion."""
+    log_level: str = "info"
+
+    @cached_property
+    def public_origin(self) -> str:
+        """`public_url` without a trailing slash."""
+        return self.public_url.rstrip("/")
+
+
+def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `MODELLIX_*` variables over `given` defaults (field names); BadSettings names what is wrong."""
+    values = {**(given or {})}
+    values |= {
+        name.removeprefix("MODELLIX_").lower(): value for name, value in env.items() if name.startswith("MODELLIX_")
+    }
+
+    def need(name: str) -> str:
+        if not values.get(name):
+            raise BadSettings(f"MODELLIX_{name.upper()} is not set")
+        return values[name]
+
+    def number(name: str, default: float) -> float:
+        try:
+            return float(values.get(name) or default)
+        except ValueError:
+            raise BadSettings(f"MODELLIX_{name.upper()} is not a number: {values[name]!r}") from None
+
+    port = int(number("port", 8000))
+    host = values.get("host") or "127.0.0.1"
+    return Settings(
+        database_url=need("database_url"),
+        owner_database_url=values.get("owner_database_url") or need("database_url"),
+        storage_url=need("storage_url"),
+        secret=_secret("secret", need("secret")),
+        master_key=_secret("master_key", need("master_key")),
+        sandbox_url=need("sandbox_url"),
+        public_url=values.get("public_url") or f"http://{host}:{port}",
+        host=host,
+        port=port,
+        spool_dir=values.get("spool_dir") or "/tmp",
+        allow_networks=_networks(values.get("allow_networks", "")),
+        catalogue_dir=values.get("catalogue_dir") or None,
+        lease_s=number("lease_s", 30),
+        result_ttl_s=int(number("result_ttl_s", 86_400)),
+        log_level=values.get("log_level") or "info",
+    )
+
+
+def _secret(name: str, text: str) -> Secret:
+    try:
+        value = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise BadSettings(f"MODELLIX_{name.upper()} is not base64") from None
+    if len(value) < 32 or len(set(value)) < 8:
+        raise BadSettings(f"MODELLIX_{name.upper()} must be 32 random bytes in base64 (openssl rand -base64 32)")
+    return Secret(value)
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise BadSettings(f"MODELLIX_ALLOW_NETWORKS: {error}") from None

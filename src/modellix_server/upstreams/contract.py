@@ -1,0 +1,156 @@
+"""What the engine and an upstream say to each other: values in, values out.
+
+An adapter has `submit` and `poll`, and where its vendor needs them `prepare` and `cancel`. It never
+touches the database, money, time or secrets storage, and downloads nothing. The engine owns retries,
+deadlines, storage and settlement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from modellix_server.catalogue import Measurement, Route
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One attempt at one task, ready to be translated."""
+
+    attempt: str
+    """`task-<hex>-<n>`: ours, unique per POST; sent along where the vendor has room for it."""
+    route: Route
+    params: Mapping[str, Any]
+    """Validated, defaults filled in; media as an https URL or a data URI."""
+    key: str = field(repr=False)
+    """The vendor account's API key."""
+    region: str = "intl"
+    """Which of the route's model names applies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP answer of the vendor; the body is untrusted and size-capped."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Http(Protocol):
+    """HTTP bound to one account's base URL: the vendor's key cannot be sent anywhere else."""
+
+    async def call(
+        self, method: str, path: str, *, json: object = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Send one request, never retried. Raises NotSent or AnswerLost."""
+        ...
+
+
+class NotSent(Exception):
+    """Proof that the vendor got nothing: name lookup failed, connection refused, address not allowed."""
+
+
+class AnswerLost(Exception):
+    """The request left and no whole answer came back: the vendor may or may not have accepted it."""
+
+
+class UnmappedAnswer(Exception):
+    """The vendor said something this adapter does not know; never guessed at.
+
+    On submit it means the outcome is unknown, on poll it is no verdict; either way an alert.
+    """
+
+    def __init__(self, upstream: str, what: str, value: object) -> None:
+        super().__init__(f"{upstream}: unmapped {what}: {str(value)[:200]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Accepted: the vendor's own task id, to poll with."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Not finished. `progress` is 0..1 where the vendor tells it."""
+
+    progress: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file of the result, still at the vendor."""
+
+    url: str
+    kind: Literal["image", "video", "audio", "document"]
+    role: str = "primary"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A definite success: where the files are and what the vendor says it delivered."""
+
+    files: tuple[RemoteFile, ...]
+    measured: Measurement
+    request_id: str | None = None
+
+
+FailureCode = Literal["upstream_refused", "content_rejected", "invalid_input"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A definite refusal or failure; nothing is running at the vendor any more."""
+
+    code: FailureCode
+    message: str
+    """For the client: the vendor's words, without our account's particulars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The vendor took nothing on, and says so; the engine tries again later with a new attempt.
+
+    `operator` marks a fault of our account (bad key, no credit) that only the operator can mend.
+    """
+
+    reason: str
+    retry_in_s: float | None = None
+    operator: bool = False
+
+
+Submitted = Ticket | Done | Failed | Busy
+Polled = Pending | Done | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the engine must know about a vendor."""
+
+    idempotency: Literal["key", "client_id", "list_only", "none"]
+    """How a lost submission could be found again; with `none` and `list_only` it never is."""
+    polls_per_s: float
+    """The vendor's limit on status queries, shared by all tasks of an account."""
+    first_poll_s: float
+    """When to ask first; later polls spread out with the task's age, up to `slowest_poll_s`."""
+    slowest_poll_s: float
+    origins: Mapping[str, str]
+    """Region -> default base URL of the vendor."""
+
+
+class Upstream(Protocol):
+    """One vendor."""
+
+    name: str
+    traits: Traits
+
+    async def submit(self, order: Order, http: Http) -> Submitted:
+        """Ask for the generation, with exactly one POST."""
+        ...
+
+    async def poll(self, ticket: str, order: Order, http: Http) -> Polled:
+        """Ask once how the task is doing."""
+        ...
