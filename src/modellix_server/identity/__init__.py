@@ -1,0 +1,27 @@
+"""Who is calling, and for which team: teams, API keys, authentication."""
+
+from modellix_server.identity.callers import Callers
+from modellix_server.identity.store import (
+    ApiKey,
+    Caller,
+    Team,
+    create_key,
+    create_team,
+    find_team,
+    list_keys,
+    list_teams,
+    revoke_key,
+)
+
+__all__ = [
+    "ApiKey",
+    "Caller",
+    "Callers",
+    "Team",
+    "create_key",
+    "create_team",
+    "find_team",
+    "list_keys",
+    "list_teams",
+    "revoke_key",
+]

@@ -1,0 +1,93 @@
+"""Authentication on the hot path: a small cache in front of batched look-ups.
+
+The cache is an optimisation of refusals and reads only. Whether a key may still spend money is asked
+again in the transaction that accepts a task (`identity.active_keys`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+
+from modellix_server.base.batcher import Batcher
+from modellix_server.base.database import UNREACHABLE, Pool
+from modellix_server.base.errors import Unauthorized, Unavailable
+from modellix_server.base.settings import Secret
+from modellix_server.identity import keys, store
+from modellix_server.identity.store import Caller
+
+_TTL_S = 5.0  # how long a change could go unnoticed if its notice got lost
+_MOST = 50_000  # about 20 MB
+
+
+class Callers:
+    """Who is calling. A `base.notify.Follower`: caches only while it hears of every change."""
+
+    channel = "modellix_identity"
+
+    def __init__(self, db: Pool, secret: Secret, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._db = db
+        self._pepper = store.pepper(secret)
+        self._clock = clock
+        self._find: Batcher[bytes, Caller | None] = Batcher(self._look_up)
+        # Keyed by the digest of the whole header: no key's text stays in memory, and no two keys share an entry.
+        self._known: dict[bytes, tuple[float, Caller]] = {}
+        self._changes = 0
+        self._hearing = False
+
+    def cached(self, header: str | None) -> Caller | None:
+        """The caller, if this very header was accepted moments ago. None says nothing about the key."""
+        if header is None:
+            return None
+        entry = self._known.get(_digest(header))
+        return entry[1] if entry is not None and self._clock() < entry[0] else None
+
+    async def authenticate(self, header: str | None) -> Caller:
+        """The caller behind an `Authorization` header.
+
+        Raises Unauthorized for a missing, malformed, unknown or revoked key, Unavailable when nobody can be asked.
+        """
+        if (known := self.cached(header)) is not None:
+            return known
+        text = keys.presented(header)
+        if text is None or header is None:
+            raise _refused()
+        changes = self._changes
+        try:
+            caller = await self._find(keys.stored_form(text, self._pepper))
+        except UNREACHABLE as error:
+            raise Unavailable("the database cannot be reached", retry_after_s=1) from error
+        if caller is None:
+            raise _refused()
+        if self._hearing and changes == self._changes:  # else the answer may predate a change
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[_digest(header)] = (self._clock() + _TTL_S, caller)
+        return caller
+
+    def following(self) -> None:
+        """Start caching: every change is heard from now on."""
+        self._hearing = True
+
+    def heard(self, payload: str) -> None:  # noqa: ARG002 - which row changed makes no difference
+        """Forget everyone: a key, a team or a limit changed."""
+        self._changes += 1
+        self._known.clear()
+
+    def lost(self) -> None:
+        """Stop caching: a revocation might go unheard."""
+        self._hearing = False
+        self.heard("")
+
+    async def _look_up(self, hashes: list[bytes]) -> list[Caller | None]:
+        found = await store.callers(self._db, hashes)
+        return [found.get(one) for one in hashes]
+
+
+def _digest(header: str) -> bytes:
+    return hashlib.blake2b(header.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+
+
+def _refused() -> Unauthorized:
+    return Unauthorized("invalid or missing API key")
