@@ -1,0 +1,75 @@
+"""Database servers that outlived the supervisor that started them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+_FAST_LIMIT_S = 60.0  # its shutdown writes everything out, and may still be recovering
+_FORCE_LIMIT_S = 10.0
+
+
+async def stop_server(cluster: Path) -> None:
+    """Stop whatever still serves this cluster, and clear the lock file that would keep the next from starting.
+
+    PostgreSQL's own check takes any process with the noted id for a server: one not yet reaped, or a
+    stranger that was given the id since. Raises TimeoutError when a process cannot be ended.
+    """
+    for signum, limit_s in (
+        (signal.SIGINT, _FAST_LIMIT_S),
+        (signal.SIGQUIT, _FORCE_LIMIT_S),
+        (signal.SIGKILL, _FORCE_LIMIT_S),
+    ):
+        if await _all_gone(cluster, signum, limit_s):
+            (cluster / "postmaster.pid").unlink(missing_ok=True)
+            return
+    raise TimeoutError(f"process {sorted(_servers(cluster))} still serves {cluster} and cannot be ended")
+
+
+async def _all_gone(cluster: Path, signum: signal.Signals, limit_s: float) -> bool:
+    postmaster = _noted(cluster)
+    alive = _servers(cluster)
+    # Backends obey their postmaster; without one each must be told.
+    for pid in alive & {postmaster} or alive:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signum)
+    deadline = time.monotonic() + limit_s
+    while _servers(cluster):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.01)
+    return True
+
+
+def _noted(cluster: Path) -> int | None:
+    try:
+        return int((cluster / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _servers(cluster: Path) -> set[int]:
+    """Living PostgreSQL processes of this cluster: they all work in its folder. Zombies have none."""
+    if sys.platform != "linux":
+        pid = _noted(cluster)
+        return {pid} if pid is not None and _is_postgres(pid) else set()
+    found = set()
+    wanted = cluster.stat()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                if (entry / "comm").read_text() == "postgres\n" and os.path.samestat((entry / "cwd").stat(), wanted):
+                    found.add(int(entry.name))
+    return found
+
+
+def _is_postgres(pid: int) -> bool:
+    listed = subprocess.run(["ps", "-o", "stat=,comm=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    state, _, command = listed.stdout.strip().partition(" ")
+    return bool(state) and not state.startswith("Z") and Path(command.strip()).name == "postgres"

@@ -1,0 +1,25 @@
+"""Log files of the child processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+ROTATE_AT = 10 * 1024 * 1024
+_TAIL_BYTES = 4096
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Open the file for appending; a large one is set aside as `<name>.1` first, replacing an older one."""
+    if path.exists() and path.stat().st_size > ROTATE_AT:
+        path.replace(path.with_name(f"{path.name}.1"))
+    return path.open("ab")
+
+
+def tail(path: Path, after: int = 0, lines: int = 8) -> str:
+    """Return the last lines written after the position `after` (bytes)."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(min(after, size), size - _TAIL_BYTES))
+        text = file.read().decode(errors="replace")
+    return "\n".join(text.strip().splitlines()[-lines:])

@@ -1,0 +1,105 @@
+"""What every test may ask for: a database of its own on a real PostgreSQL, a pool, settings."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from modellix_server.base.database import Pool, connect, open_pool
+from modellix_server.base.migrations import discover, migrate
+from modellix_server.base.settings import Secret, Settings
+from modellix_server.main.home import APP, OWNER, SUPERUSER, Home
+from modellix_server.main.postgres import EmbeddedPostgres
+from modellix_server.main.rooms import ROOMS
+
+# Nothing of the developer's own set-up may reach a test; which PostgreSQL to test against may.
+for _name in [name for name in os.environ if name.startswith("MODELLIX_") and name != "MODELLIX_POSTGRES_BIN"]:
+    del os.environ[_name]
+
+_TEMPLATE = "template_modellix"
+
+
+@dataclass(frozen=True)
+class Database:
+    """A migrated, empty database for one test."""
+
+    name: str
+    app_dsn: str
+    owner_dsn: str
+    superuser_dsn: str
+
+
+@dataclass(frozen=True)
+class Server:
+    """The PostgreSQL of this test process, and its connection for making and dropping databases."""
+
+    home: Home
+    postgres: EmbeddedPostgres
+    setup: asyncpg.Connection
+
+    def database(self, name: str) -> Database:
+        return Database(name, *(self.home.dsn(role, name) for role in (APP, OWNER, SUPERUSER)))
+
+
+@pytest.fixture(scope="session")
+async def postgres_server() -> AsyncIterator[Server]:
+    # Not pytest's own folder: that one is closed to the user a server started by root runs as.
+    folder = Path(tempfile.mkdtemp(prefix="modellix-test-"))
+    folder.chmod(0o711)
+    home = Home(folder / "data")
+    home.create()
+    postgres = EmbeddedPostgres(home)
+    try:
+        await postgres.start()
+        setup = await connect(home.dsn(SUPERUSER, "postgres"), name="test")
+        await setup.execute(f"create database {_TEMPLATE} owner {OWNER}")
+        await migrate(home.dsn(OWNER, _TEMPLATE), discover(ROOMS))
+        yield Server(home, postgres, setup)
+        await setup.close()
+    finally:
+        await postgres.stop()
+        shutil.rmtree(folder)
+
+
+_numbers = count(1)
+
+
+@pytest.fixture
+async def database(postgres_server: Server) -> AsyncIterator[Database]:
+    name = f"test_{next(_numbers)}"
+    await postgres_server.setup.execute(f"create database {name} template {_TEMPLATE} owner {OWNER}")
+    yield postgres_server.database(name)
+    await postgres_server.setup.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def pool(database: Database) -> AsyncIterator[Pool]:
+    """Connections of the application role."""
+    opened = await open_pool(database.app_dsn, size=8, name="test")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def settings(database: Database, tmp_path: Path) -> Settings:
+    """Settings on this test's database; nothing listens at the sandbox's address."""
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    return Settings(
+        database_url=database.app_dsn,
+        owner_database_url=database.owner_dsn,
+        storage_url=(tmp_path / "storage").as_uri(),
+        secret=Secret(secrets.token_bytes(32)),
+        master_key=Secret(secrets.token_bytes(32)),
+        sandbox_url="http://127.0.0.1:9",
+        spool_dir=str(spool),
+    )
