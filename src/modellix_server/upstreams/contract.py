@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from modellix_server.base.outbound import Answer as Answer  # noqa: PLC0414 - re-exported
+from modellix_server.base.outbound import AnswerLost as AnswerLost  # noqa: PLC0414 - re-exported
+from modellix_server.base.outbound import NotSent as NotSent  # noqa: PLC0414 - re-exported
 from modellix_server.catalogue import Measurement, Route
 
 
@@ -29,15 +32,6 @@ class Order:
     """Which of the route's model names applies."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A complete HTTP answer of the vendor; the body is untrusted and size-capped."""
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str]
-
-
 class Http(Protocol):
     """HTTP bound to one account's base URL: the vendor's key cannot be sent anywhere else."""
 
@@ -46,14 +40,6 @@ class Http(Protocol):
     ) -> Answer:
         """Send one request, never retried. Raises NotSent or AnswerLost."""
         ...
-
-
-class NotSent(Exception):
-    """Proof that the vendor got nothing: name lookup failed, connection refused, address not allowed."""
-
-
-class AnswerLost(Exception):
-    """The request left and no whole answer came back: the vendor may or may not have accepted it."""
 
 
 class UnmappedAnswer(Exception):

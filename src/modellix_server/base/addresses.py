@@ -1,0 +1,70 @@
+"""Which network addresses a request on somebody else's behalf may reach.
+
+The ranges are written out: Python's `ipaddress.is_global` calls 6to4, NAT64, multicast and others
+public that lead back inside (ranges: IANA special-purpose registries for IPv4 and IPv6).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from modellix_server.base.settings import Network
+
+_PORTS = (80, 443)
+_DENIED_4 = tuple(
+    ipaddress.IPv4Network(text)
+    for text in (
+        "0.0.0.0/8",  # this host, unspecified
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # carrier-grade NAT
+        "127.0.0.0/8",  # loopback
+        "169.254.0.0/16",  # link-local, cloud metadata
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # IETF protocol assignments
+        "192.0.2.0/24",  # documentation
+        "192.31.196.0/24",  # AS112
+        "192.52.193.0/24",  # AMT
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",  # private
+        "192.175.48.0/24",  # AS112
+        "198.18.0.0/15",  # benchmarking
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, broadcast
+    )
+)
+_DENIED_6 = tuple(
+    ipaddress.IPv6Network(text)
+    for text in (
+        "::/3",  # all below global unicast: loopback, v4-compatible, NAT64 64:ff9b::/96 and 64:ff9b:1::/48, discard
+        "2001::/23",  # IETF protocol assignments: Teredo, ORCHID, benchmarking
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4, which embeds any IPv4 address
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
+        "4000::/2",  # unassigned; SRv6 5f00::/16
+        "8000::/1",  # unassigned; unique local fc00::/7, link-local fe80::/10, site-local fec0::/10, multicast ff00::/8
+    )
+)
+
+
+def is_reachable(text: str, port: int, opened: Iterable[Network] = ()) -> bool:
+    """Whether this is a public address and a web port, or in a network opened on purpose (then any port).
+
+    `text` is as the resolver wrote it; False for anything that is not exactly one address, scoped ones
+    (`fe80::1%eth0`) included.
+    """
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id is not None:
+            return False
+        address = address.ipv4_mapped or address
+    if any(address in network for network in opened):
+        return True
+    denied = _DENIED_4 if address.version == 4 else _DENIED_6
+    return port in _PORTS and not any(address in network for network in denied)

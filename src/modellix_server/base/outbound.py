@@ -1,0 +1,363 @@
+"""Outbound HTTP: the only way out of the platform.
+
+A host is resolved once, every address it has must be public, and exactly a checked address is dialled,
+with the host's own name for TLS. Every redirect is checked again. A request is given up at its
+deadline however slowly bytes trickle in, and no answer grows beyond its cap, before or after decoding.
+
+Paid requests depend on one distinction: `NotSent` is proof that nothing left this machine, `AnswerLost`
+is everything else. Only GET is ever repeated by the client, on a pooled connection found closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from modellix_server.base.addresses import is_reachable
+from modellix_server.base.settings import Network
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 3
+_CONNECT_TIMEOUT_S = 10.0
+_IDLE_S = 15.0  # a GET on a connection that the server closed meanwhile is repeated, so reuse is safe
+_IDLE_PAID_S = 1.0  # any other method is not: well under the 5 s after which common servers close
+_FAILURES = (aiohttp.ClientError, OSError, TimeoutError, EOFError)
+
+Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Host and port to addresses; OSError when there are none."""
+
+
+class NotSent(Exception):
+    """Proof that the other side got nothing: name lookup failed, connection refused, TLS failed."""
+
+
+class Blocked(NotSent):
+    """We refuse to go there: a private address, a strange port or scheme, credentials in the URL."""
+
+
+class AnswerLost(Exception):
+    """The request may have left and no whole answer came back: it may or may not have been acted on."""
+
+
+class TooLarge(AnswerLost):
+    """The answer is larger than the caller takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP answer; the body is untrusted and size-capped. Header names are lower-case."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Origins that an operator named, so that neither address nor port is questioned there."""
+
+    exact: frozenset[tuple[str, str, int]] = frozenset()
+    """Scheme, host, port."""
+
+    @classmethod
+    def of(cls, *urls: str) -> Origins:
+        """The origins of these URLs; ValueError for one that is not an http(s) URL with a host."""
+        return cls(frozenset(_origin(URL(url)) for url in urls))
+
+    def __contains__(self, url: URL) -> bool:
+        return bool(self.exact) and _origin(url) in self.exact
+
+
+PUBLIC_ONLY = Origins()
+
+
+def _origin(url: URL) -> tuple[str, str, int]:
+    if url.scheme not in ("http", "https") or not url.raw_host or not url.port:
+        raise ValueError("not an http or https URL with a host")
+    return url.scheme, url.raw_host, url.port
+
+
+class _Progress:
+    """How far one exchange got."""
+
+    __slots__ = ("connected",)
+
+    def __init__(self) -> None:
+        self.connected = False
+
+
+_progress: ContextVar[_Progress] = ContextVar("outbound_progress")
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Notes the moment from which bytes may leave."""
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[aiohttp.tracing.Trace], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.connector.Connection:
+        connection = await super().connect(req, traces, timeout)
+        _progress.get().connected = True
+        return connection
+
+
+class _Resolver(AbstractResolver):
+    """Answers only with addresses that were checked; one bad address refuses the whole host."""
+
+    def __init__(self, lookup: Lookup, may_dial: Callable[[str, int], bool]) -> None:
+        self._lookup = lookup
+        self._may_dial = may_dial
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - the library's interface
+    ) -> list[ResolveResult]:
+        addresses = await self._lookup(host, port)
+        if not all(self._may_dial(address, port) for address in addresses):
+            raise Blocked(f"{host} has an address that is not public, or {port} is no web port")
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in addresses
+        ]
+
+    async def close(self) -> None:
+        return None
+
+
+async def _ask_system(host: str, port: int) -> list[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(info[4][0]) for info in found))
+
+
+class _Body:
+    """Undoes a content coding without ever holding more than the cap."""
+
+    def __init__(self, headers: Mapping[str, str], max_bytes: int) -> None:
+        coding = headers.get("Content-Encoding", "").strip().lower()
+        if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise AnswerLost("the answer has a content coding that was not asked for")
+        self._inflate = None if coding in ("", "identity") else zlib.decompressobj(zlib.MAX_WBITS | 32)
+        self._left = max_bytes
+
+    def take(self, chunk: bytes) -> bytes:
+        """The decoded bytes of one chunk; TooLarge beyond the cap."""
+        if self._inflate is not None:
+            try:
+                chunk = self._inflate.decompress(chunk, self._left + 1)
+            except zlib.error:
+                raise AnswerLost("the answer's compression is broken") from None
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise TooLarge("the answer is larger than allowed")
+        return chunk
+
+    def end(self) -> None:
+        """AnswerLost if a compressed answer stopped half-way."""
+        if self._inflate is not None and not self._inflate.eof:
+            raise AnswerLost("the answer ended half-way")
+
+
+class Download:
+    """An answer whose body is read piece by piece, within the deadline and the cap of its `stream`."""
+
+    def __init__(self, response: aiohttp.ClientResponse, max_bytes: int) -> None:
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
+        self.length = response.content_length if "Content-Encoding" not in response.headers else None
+        if self.length is not None and self.length > max_bytes:
+            raise TooLarge("the answer is larger than allowed")
+        self._response = response
+        self._body = _Body(response.headers, max_bytes)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body; raises AnswerLost when it breaks off, comes too slowly or is too large."""
+        try:
+            async for raw in self._response.content.iter_any():
+                if chunk := self._body.take(raw):
+                    yield chunk
+        except _FAILURES as error:
+            raise AnswerLost(_describe(error, self._response.url)) from error
+        self._body.end()
+
+
+def _describe(error: BaseException, url: URL) -> str:
+    """What happened and at which host: never the URL, whose query may be a signature."""
+    return f"{type(error).__name__} at {url.raw_host}"
+
+
+async def _never_again(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep the library from repeating PUT or DELETE by showing it no error that it repeats on."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:  # nothing was sent, and the library does not repeat on this one
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise AnswerLost(_describe(error, request.url)) from error
+
+
+class Outbound:
+    """Checked HTTP for a whole process; `close` it at the end.
+
+    `allow_networks` opens private ranges (development); `lookup` replaces the system's resolver.
+    """
+
+    def __init__(
+        self, allow_networks: Iterable[Network] = (), *, most_connections: int = 4096, lookup: Lookup = _ask_system
+    ) -> None:
+        self._opened = tuple(allow_networks)
+        self._lookup = lookup
+        self._most_connections = most_connections
+        self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            await session.close()
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        origins: Origins = PUBLIC_ONLY,
+        timeout_s: float,
+        max_bytes: int,
+    ) -> Answer:
+        """One exchange with an API; redirects are not followed and nothing but GET is ever repeated.
+
+        Raises NotSent (Blocked when we refuse the address) or AnswerLost (TooLarge when it is too large).
+        """
+        if any(char in value for value in headers.values() for char in "\r\n\0"):
+            raise Blocked("a header value spans lines")
+        target, session = self._check(url, origins, paid=method != "GET")
+        progress = _Progress()
+        _progress.set(progress)
+        try:
+            async with session.request(
+                method,
+                target,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                timeout=_timeout(timeout_s),
+                middlewares=() if method == "GET" else (_never_again,),
+            ) as response:
+                download = Download(response, max_bytes)
+                whole = b"".join([chunk async for chunk in download.chunks()])
+                return Answer(download.status, whole, _lower(download.headers))
+        except _FAILURES as error:
+            raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error
+
+    @asynccontextmanager
+    async def stream(
+        self, url: str, *, origins: Origins = PUBLIC_ONLY, timeout_s: float, max_bytes: int
+    ) -> AsyncIterator[Download]:
+        """GET a file; up to three redirects are followed, each checked like the first address.
+
+        Raises NotSent (Blocked when we refuse an address) or AnswerLost (TooLarge when it is too large).
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        for _ in range(_MOST_REDIRECTS + 1):
+            target, session = self._check(url, origins, paid=False)
+            progress = _Progress()
+            _progress.set(progress)
+            try:
+                response = await session.get(
+                    target, allow_redirects=False, timeout=_timeout(max(deadline - loop.time(), 0.001))
+                )
+            except _FAILURES as error:
+                raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error
+            async with response:
+                location = response.headers.get("Location")
+                if response.status not in _REDIRECTS or location is None:
+                    yield Download(response, max_bytes)
+                    return
+                url = _join(target, location)
+        raise Blocked(f"more than {_MOST_REDIRECTS} redirects")
+
+    def _check(self, text: str, origins: Origins, *, paid: bool) -> tuple[URL, aiohttp.ClientSession]:
+        try:
+            url = URL(text)
+            _, host, port = _origin(url)
+        except ValueError:
+            raise Blocked("not an http or https URL with a host") from None
+        if url.raw_user is not None or url.raw_password is not None:
+            raise Blocked("the URL carries credentials")
+        named = url in origins
+        # The library asks no resolver about what looks like an address.
+        if not named and (":" in host or host.replace(".", "").isdigit()) and not self._may_dial(host, port):
+            raise Blocked(f"{host} is not a public address, or {port} is no web port")
+        return url, self._session(named=named, paid=paid)
+
+    def _may_dial(self, address: str, port: int) -> bool:
+        return is_reachable(address, port, self._opened)
+
+    def _session(self, *, named: bool, paid: bool) -> aiohttp.ClientSession:
+        """Connections to named origins are pooled apart: no other request may ride on them."""
+        session = self._sessions.get((named, paid))
+        if session is None:
+            session = self._sessions[named, paid] = self._open_session(named=named, paid=paid)
+        return session
+
+    def _open_session(self, *, named: bool, paid: bool) -> aiohttp.ClientSession:
+        connector = _Connector(
+            limit=self._most_connections,
+            keepalive_timeout=_IDLE_PAID_S if paid else _IDLE_S,
+            resolver=_Resolver(self._lookup, _anywhere if named else self._may_dial),
+            socket_factory=None if named else self._open_socket,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            headers={"Accept-Encoding": "identity", "User-Agent": "Modellix"},
+        )
+
+    def _open_socket(self, info: tuple[Any, ...]) -> socket.socket:
+        """The last wall: whatever led here, only a checked address is dialled."""
+        family, kind, protocol, _, address = info
+        if not self._may_dial(str(address[0]), int(address[1])):
+            raise Blocked("an unchecked address reached the dialler")
+        return socket.socket(family, kind, protocol)
+
+
+def _anywhere(_address: str, _port: int) -> bool:
+    return True
+
+
+def _timeout(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds, connect=min(_CONNECT_TIMEOUT_S, seconds))
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _join(base: URL, location: str) -> str:
+    try:
+        return str(base.join(URL(location)))
+    except ValueError:
+        raise Blocked("a redirect to something that is not a URL") from None
