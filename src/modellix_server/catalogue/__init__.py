@@ -1,1 +1,43 @@
-"""Models as data."""
+"""Models as data: find one, check its inputs, quote and charge it. Pure: no database, no network."""
+
+from modellix_server.catalogue.media import Form, MediaInput, MediaKind, form
+from modellix_server.catalogue.model import Confidence, Model, ModelType, Retirement
+from modellix_server.catalogue.modelfile import BadModel
+from modellix_server.catalogue.price import (
+    Adjustment,
+    ImpossibleMeasurement,
+    Measurement,
+    Prices,
+    PriceTable,
+    Quote,
+    Tier,
+    Unit,
+    Unpriced,
+    capture,
+)
+from modellix_server.catalogue.registry import Catalogue
+from modellix_server.catalogue.route import Route
+
+__all__ = [
+    "Catalogue",
+    "BadModel",
+    "Model",
+    "ModelType",
+    "Retirement",
+    "Confidence",
+    "Route",
+    "MediaInput",
+    "MediaKind",
+    "Form",
+    "form",
+    "Quote",
+    "Unit",
+    "Prices",
+    "Adjustment",
+    "PriceTable",
+    "Tier",
+    "Unpriced",
+    "Measurement",
+    "ImpossibleMeasurement",
+    "capture",
+]

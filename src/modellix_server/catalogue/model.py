@@ -1,0 +1,89 @@
+"""A model: what it takes, where it runs, what it costs."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from modellix_server.base.money import usd_number
+from modellix_server.catalogue.check import Checker
+from modellix_server.catalogue.media import MediaInput
+from modellix_server.catalogue.price import Prices, PriceTable, Quote
+from modellix_server.catalogue.route import Route
+
+ModelType = Literal["text-to-image", "image-to-image", "text-to-video", "image-to-video", "video-to-video"]
+
+
+class Retirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When the vendor takes the model away, and how sure that is."""
+
+    date: datetime.date
+    verified: bool
+    """The vendor itself says so."""
+    source: str
+
+
+class Confidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How well the facts of a model file are known."""
+
+    id: Literal["confirmed", "inferred"]
+    inputs: str
+    price: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One entry of the catalogue, compiled and ready."""
+
+    slug: str
+    """`provider/id`, the name in URLs; case-sensitive."""
+    provider: str
+    id: str
+    docs_slug: str
+    """The page name in the docs, and an alias of `id`."""
+    type: ModelType
+    name: str
+    summary: str
+    schema: Mapping[str, Any]
+    """JSON Schema (2020-12) of the request body, fit to publish."""
+    media: tuple[MediaInput, ...]
+    routes: tuple[Route, ...]
+    price: PriceTable
+    deadline_s: int
+    """Published: a task unfinished this long after accept fails and costs nothing."""
+    submit_deadline_s: int
+    """How long one submission to the vendor may take before its outcome counts as unknown."""
+    retires: Retirement | None
+    example: Mapping[str, Any]
+    confidence: Confidence
+    checker: Checker = field(repr=False)
+
+    def check(self, body: object) -> dict[str, Any]:
+        """The parameters with every default filled in.
+
+        Raises InvalidFormat, MissingParameter, InvalidParameters or OutOfRange.
+        """
+        return self.checker.check(body)
+
+    def quote(self, params: Mapping[str, Any], prices: Prices | None, *, live: bool) -> Quote:
+        """The price of parameters that `check` returned. Raises Unpriced in live mode."""
+        return self.price.quote(params, prices, live=live)
+
+    def listing(self, prices: Prices | None = None) -> dict[str, Any]:
+        """The public entry of `GET /models`; `docs_path` is to be completed with the docs origin."""
+        entry: dict[str, Any] = {
+            "slug": self.slug,
+            "type": self.type,
+            "provider": self.provider,
+            "description": self.summary,
+            "docs_path": f"{self.provider}/{self.docs_slug}",
+        }
+        if limits := self.price.range(prices):
+            low, high = map(usd_number, limits)
+            unit = {"unit": "$/img" if self.price.unit == "image" else "$/sec"}
+            entry["price"] = {"fixed": low, **unit} if low == high else {"min": low, "max": high, **unit}
+        return entry

@@ -1,0 +1,216 @@
+"""Reads one model file strictly and turns it into a `Model`: what is wrong or incomplete stops the start."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modellix_server.base.errors import PlatformError
+from modellix_server.base.money import micros_from_usd
+from modellix_server.catalogue.check import Checker, Rule
+from modellix_server.catalogue.inputs import Input, Integer, Media
+from modellix_server.catalogue.model import Confidence, Model, ModelType, Retirement
+from modellix_server.catalogue.price import PriceTable, Tier, Unit
+from modellix_server.catalogue.route import Route
+
+MOST_CELLS = 1000
+
+
+class BadModel(ValueError):
+    """A model file is wrong; the message names the file and the key."""
+
+
+class TierFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `[[price.tier]]`."""
+
+    label: str = "standard"
+    usd: str | None = None
+    """A string, so that it stays an exact decimal."""
+    unpriced: bool = False
+    """Known to exist, price not known: refused in live mode until the operator sets one."""
+    when: dict[str, Any] = {}
+    """Parameter -> value or list of values that choose this tier."""
+
+    def __post_init__(self) -> None:
+        if (self.usd is None) != self.unpriced:
+            raise ValueError("a price tier needs either usd or unpriced = true")
+        if self.usd is not None and micros_from_usd(self.usd) < 0:
+            raise ValueError("usd cannot be negative")
+
+
+class PriceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The `[price]` table."""
+
+    unit: Unit
+    tier: tuple[TierFile, ...]
+    units: str | None = None
+
+
+class ModelFile(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The whole file; its path gives provider and id."""
+
+    name: str
+    type: ModelType
+    summary: str
+    docs_slug: str
+    deadline_s: int
+    submit_deadline_s: int
+    retires: Retirement | None = None
+    confidence: Confidence
+    input: dict[str, Input]
+    rule: tuple[Rule, ...] = ()
+    route: tuple[Route, ...]
+    price: PriceFile
+    example: dict[str, Any]
+
+
+def read(path: Path, provider: str, model_id: str) -> Model:
+    """The model of one file; raises BadModel."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return build(msgspec.convert(raw, ModelFile), provider, model_id)
+    except (ValueError, msgspec.ValidationError, OSError) as error:
+        raise BadModel(f"{path}: {error}") from error
+
+
+def build(file: ModelFile, provider: str, model_id: str) -> Model:
+    """The model of a parsed file; ValueError names the key that is wrong."""
+    slug = f"{provider}/{model_id}"
+    _positive("deadline_s", file.deadline_s)
+    _positive("submit_deadline_s", file.submit_deadline_s)
+    _known("example", file.example, file.input)
+    for rule in file.rule:
+        _check_rule(rule, file.input)
+    if not file.route:
+        raise ValueError("route: at least one is needed")
+    for route in file.route:
+        _check_route(route, file.input)
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": file.name,
+        "description": file.summary,
+        "type": "object",
+        "properties": {name: spec.schema() for name, spec in file.input.items()},
+        "required": [name for name, spec in file.input.items() if spec.required],
+        "additionalProperties": False,
+        "examples": [file.example],
+    }
+    model = Model(
+        slug=slug,
+        provider=provider,
+        id=model_id,
+        docs_slug=file.docs_slug,
+        type=file.type,
+        name=file.name,
+        summary=file.summary,
+        schema=schema,
+        media=tuple(spec.describe(name) for name, spec in file.input.items() if isinstance(spec, Media)),
+        routes=file.route,
+        price=_price_table(slug, file.price, file.input),
+        deadline_s=file.deadline_s,
+        submit_deadline_s=file.submit_deadline_s,
+        retires=file.retires,
+        example=file.example,
+        confidence=file.confidence,
+        checker=Checker(schema, file.input, file.rule),
+    )
+    _check_defaults(model, file.input)
+    return model
+
+
+def _check_defaults(model: Model, inputs: Mapping[str, Input]) -> None:
+    """The example and every default must be accepted by the model itself."""
+    defaults = {name: value for name, spec in inputs.items() if (value := getattr(spec, "default", None)) is not None}
+    try:
+        model.quote(model.check(model.example), None, live=False)
+        model.check({**model.example, **defaults})
+    except PlatformError as error:
+        raise ValueError(f"example or default: {error.message}") from error
+
+
+def _check_rule(rule: Rule, inputs: Mapping[str, Input]) -> None:
+    for side in (rule.when, rule.needs):
+        _known("rule", side, inputs)
+        for name, value in side.items():
+            if value not in inputs[name].choices():
+                raise ValueError(f"rule: {name} can never be {value!r}")
+
+
+def _check_route(route: Route, inputs: Mapping[str, Input]) -> None:
+    if not route.models:
+        raise ValueError("route.models: at least one region is needed")
+    for key in ("to", "values", "omit"):
+        _known(f"route.{key}", getattr(route, key), inputs)
+    if lost := [name for name in inputs if name not in route.to]:
+        raise ValueError(f"route.to: {lost[0]} is missing, so it would never reach the vendor")
+
+
+def _price_table(slug: str, price: PriceFile, inputs: Mapping[str, Input]) -> PriceTable:
+    labels = [tier.label for tier in price.tier]
+    if not labels or len(set(labels)) != len(labels):
+        raise ValueError("price.tier: at least one is needed, each with its own label")
+    _check_units(price, inputs)
+    by = tuple(name for name in inputs if any(name in tier.when for tier in price.tier))
+    for tier in price.tier:
+        _known("price.tier.when", tier.when, inputs)
+    for name in by:
+        if not inputs[name].choices() or not inputs[name].always_there():
+            raise ValueError(f"price.tier.when: {name} needs an enum, and a default or required = true")
+    choices = [inputs[name].choices() for name in by]
+    cells = {}
+    for count, values in enumerate(product(*choices)):
+        if count >= MOST_CELLS:
+            raise ValueError(f"price.tier: more than {MOST_CELLS} combinations")
+        fitting = [tier for tier in price.tier if _fits(tier, dict(zip(by, values, strict=True)))]
+        if len(fitting) != 1:
+            raise ValueError(f"price.tier: {dict(zip(by, values, strict=True))} has {len(fitting)} prices, not one")
+        cells[values] = fitting[0]
+    if unused := [tier.label for tier in price.tier if tier not in cells.values()]:
+        raise ValueError(f"price.tier: no input ever costs '{unused[0]}'")
+    tiers = {
+        tier.label: Tier(tier.label, None if tier.usd is None else micros_from_usd(tier.usd)) for tier in price.tier
+    }
+    return PriceTable(
+        slug=slug,
+        unit=price.unit,
+        units=price.units,
+        by=by,
+        tiers=tuple(tiers.values()),
+        cells={values: tiers[tier.label] for values, tier in cells.items()},
+    )
+
+
+def _check_units(price: PriceFile, inputs: Mapping[str, Input]) -> None:
+    if price.units is None:
+        if price.unit == "second":
+            raise ValueError("price.units: a price per second needs the parameter that says how many")
+        return
+    spec = inputs.get(price.units)
+    if not isinstance(spec, Integer) or not spec.always_there():
+        raise ValueError(f"price.units: {price.units} must be an integer input with a default or required = true")
+    lowest = min(spec.enum) if spec.enum else spec.min
+    if lowest is None or lowest < 1:
+        raise ValueError(f"price.units: {price.units} must be at least 1")
+
+
+def _fits(tier: TierFile, values: Mapping[str, Any]) -> bool:
+    return all(
+        values[name] in wanted if isinstance(wanted, list) else values[name] == wanted
+        for name, wanted in tier.when.items()
+    )
+
+
+def _known(key: str, names: Iterable[str], inputs: Mapping[str, Input]) -> None:
+    for name in names:
+        if name not in inputs:
+            raise ValueError(f"{key}: {name} is not an input")
+
+
+def _positive(key: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{key}: must be at least 1")

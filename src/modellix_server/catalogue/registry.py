@@ -1,0 +1,64 @@
+"""The catalogue: every model file, read and checked once at start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from modellix_server.catalogue.model import Model
+from modellix_server.catalogue.modelfile import BadModel, read
+
+BUILT_IN = Path(__file__).parent / "models"
+
+_PROVIDER = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
+_MODEL = re.compile(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
+
+
+class Catalogue:
+    """All models by slug; iterates in the order of slugs."""
+
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        """Raises BadModel when two models answer to the same name."""
+        self.models: Mapping[str, Model] = MappingProxyType({slug: models[slug] for slug in sorted(models)})
+        self._by_name: dict[tuple[str, str], Model] = {}
+        for model in self:
+            for name in {model.id, model.docs_slug}:
+                other = self._by_name.setdefault((model.provider, name), model)
+                if other is not model:
+                    raise BadModel(f"{other.slug} and {model.slug} both answer to {model.provider}/{name}")
+
+    @classmethod
+    def load(cls, extra_dir: Path | None = None) -> Catalogue:
+        """The built-in models, and over them the operator's `<provider>/<id>.toml` files.
+
+        A file of the operator with the name of a built-in one replaces it whole. Raises BadModel.
+        """
+        models = {model.slug: model for model in _read_folder(BUILT_IN)}
+        if extra_dir is not None:
+            models |= {model.slug: model for model in _read_folder(extra_dir)}
+        return cls(models)
+
+    def find(self, provider: str, model_id: str) -> Model | None:
+        """The model by its id or its docs slug, case-sensitive; None when there is none."""
+        return self._by_name.get((provider, model_id))
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.models.values())
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+
+def _read_folder(folder: Path) -> Iterator[Model]:
+    if not folder.is_dir():
+        raise BadModel(f"{folder}: not a folder")
+    for path in sorted(folder.rglob("*.toml")):
+        place = path.relative_to(folder)
+        if len(place.parts) != 2:
+            raise BadModel(f"{path}: model files lie in <provider>/<id>.toml")
+        provider, model_id = place.parts[0], path.name.removesuffix(".toml")
+        if not _PROVIDER.fullmatch(provider) or not _MODEL.fullmatch(model_id):
+            raise BadModel(f"{path}: provider and id are lower case letters, digits, hyphens and (id only) dots")
+        yield read(path, provider, model_id)

@@ -1,0 +1,93 @@
+"""The words of a refused parameter, as the public contract spells them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from modellix_server.base.errors import InvalidFormat, InvalidParameters, OutOfRange, PlatformError
+
+MOST_ECHOED = 80
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_TYPES = {
+    "string": "a string",
+    "integer": "an integer",
+    "boolean": "true or false",
+    "array": "an array",
+}
+
+
+def show(value: object) -> str:
+    """A caller's value for an error message: printable, short, text in quotes, containers unopened."""
+    match value:
+        case str():
+            return f"'{clip(value)}'"
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return "null"
+        case int() | float():
+            return clip(_number(value))
+        case list():
+            return "an array"
+        case _:
+            return "an object"
+
+
+def clip(text: str) -> str:
+    """At most 80 printable characters."""
+    short = text if len(text) <= MOST_ECHOED else text[: MOST_ECHOED - 1] + "…"
+    return "".join([char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in short])
+
+
+def bad_text(value: object) -> str | None:
+    """Why a text, or a text in a list, cannot be stored or sent; None when it can."""
+    for text in value if isinstance(value, list) else (value,):
+        if isinstance(text, str):
+            if "\0" in text:
+                return "must not contain NUL characters"
+            if not text.isascii() and _SURROGATE.search(text):
+                return "must be valid Unicode"
+    return None
+
+
+def refusal(name: str, keyword: str, schema: Mapping[str, Any], value: object) -> PlatformError:
+    """The error for a value that breaks one keyword of its property's schema."""
+    where = f"parameter '{name}'"
+    if keyword == "type":
+        return InvalidParameters(f"{where} must be {_TYPES[schema['type']]}, got {show(value)}")
+    if keyword == "pattern":
+        return InvalidFormat(f"{where} must be in format 'width*height', got {show(value)}")
+    return OutOfRange(f"{where} must {_limits(keyword, schema)}, got {_measure(keyword, value)}")
+
+
+def _limits(keyword: str, schema: Mapping[str, Any]) -> str:
+    if keyword == "enum":
+        first, *more = schema["enum"]
+        return f"be one of {', '.join(map(str, schema['enum']))}" if more else f"be {first}"
+    if keyword in ("minimum", "maximum"):
+        return _between("be", schema["minimum"], schema["maximum"])
+    if keyword in ("minItems", "maxItems"):
+        return _between("have", schema["minItems"], schema["maxItems"]) + " items"
+    return _between("have", schema.get("minLength", 0), schema["maxLength"]) + " characters"
+
+
+def _between(verb: str, low: int, high: int) -> str:
+    if low == high:
+        return f"{verb} {low}" if verb == "be" else f"{verb} exactly {low}"
+    return f"{verb} between {low} and {high}"
+
+
+def _measure(keyword: str, value: object) -> str:
+    if isinstance(value, str | list) and keyword != "enum":
+        return str(len(value))
+    return show(value)
+
+
+def _number(value: float) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python refuses to print integers of more than some thousand digits
+        return "a very large number"
