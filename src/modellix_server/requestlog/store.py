@@ -1,0 +1,94 @@
+"""All SQL of the request log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from modellix_server.base.database import Connection, Pool
+
+_COPY_ROWS = 500  # encoding holds the event loop: about 1 ms at a time
+_COLUMNS = (
+    "at",
+    "team_id",
+    "live",
+    "key_id",
+    "method",
+    "path",
+    "status",
+    "code",
+    "latency_us",
+    "bytes_in",
+    "bytes_out",
+    "model",
+    "task_id",
+    "cost_micros",
+    "input",
+    "answer",
+    "client",
+)
+
+
+class Entry(NamedTuple):
+    """One API call, in the order of the table's columns. Headers have no place in it."""
+
+    at: float
+    """Unix time."""
+    team_id: int | None
+    """None: refused before it was known who calls."""
+    live: bool | None
+    key_id: int | None
+    method: str
+    path: str
+    status: int
+    code: str | None
+    """The platform's error code; None for a success."""
+    latency_us: int
+    bytes_in: int
+    bytes_out: int
+    model: str | None = None
+    task_id: UUID | None = None
+    cost_micros: int | None = None
+    input: str | None = None
+    """What `redact_body` leaves of the request."""
+    answer: str | None = None
+    """What `redact_body` leaves of the answer."""
+    client: str | None = None
+    """The caller's address."""
+
+
+async def append(db: Connection, entries: Sequence[Entry], losses: Sequence[tuple[int, str]]) -> None:
+    """Write entries and counts of lost ones, all or none.
+
+    The commit does not wait for the disk: of all the data here a second's worth of this may be lost in a crash.
+    """
+    async with db.transaction():
+        await db.execute("set local synchronous_commit = off")
+        for start in range(0, len(entries), _COPY_ROWS):
+            await db.copy_records_to_table(
+                "entry",
+                schema_name="requestlog",
+                columns=_COLUMNS,
+                records=_records(entries[start : start + _COPY_ROWS]),
+            )
+        if losses:
+            await db.executemany("insert into requestlog.loss (rows, reason) values ($1, $2)", losses)
+
+
+def _records(entries: Sequence[Entry]) -> Iterator[tuple[Any, ...]]:
+    for entry in entries:
+        yield (datetime.fromtimestamp(entry[0], UTC), *entry[1:])
+
+
+async def ensure_partitions(db: Pool | Connection, days: int = 7) -> int:
+    """Make the partitions of today and the coming days; returns how many were missing."""
+    made: int = await db.fetchval("select requestlog.ensure_partitions($1)", days)
+    return made
+
+
+async def drop_old(db: Pool | Connection, days: int) -> int:
+    """Drop the days that ended more than `days` ago; returns how many."""
+    dropped: int = await db.fetchval("select requestlog.drop_old($1)", days)
+    return dropped

@@ -1,0 +1,125 @@
+"""Writes the log off the hot path: rows pile up in memory and go out by COPY twice a second.
+
+Kept in memory while the database is away, up to a bound; what is beyond it is counted, logged and
+noted in the database, never dropped in silence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+import asyncpg
+
+from modellix_server.base import log
+from modellix_server.base.database import UNREACHABLE, Connection, Pool
+from modellix_server.requestlog import store
+from modellix_server.requestlog.store import Entry
+
+_log = log.get("requestlog")
+_EVERY_S = 0.5
+_FULL = 5_000
+_PARTITIONS_EVERY_S = 3600.0
+_TROUBLE: tuple[type[Exception], ...] = (*UNREACHABLE, asyncpg.PostgresError)
+
+
+class Writer:
+    """The request log of one process. `start` it, `record` calls, `close` it to have all of them written."""
+
+    def __init__(self, db: Pool, *, most: int = 100_000) -> None:
+        """Keep at most `most` rows in memory."""
+        self.lost = 0
+        """Rows that never reached the log."""
+        self._db = db
+        self._most = most
+        self._rows: list[Entry] = []
+        self._untold: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+        self._partitions_due = 0.0
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._task = asyncio.create_task(self._run())
+
+    def record(self, entry: Entry) -> None:
+        """Take one row; returns at once."""
+        rows = self._rows
+        if len(rows) >= self._most:
+            self._lose(1, "buffer full")
+            return
+        rows.append(entry)
+        if len(rows) == _FULL:
+            self._wake.set()
+
+    async def close(self, *, patience_s: float = 5.0) -> None:
+        """Write what is left; what cannot be written within `patience_s` is counted as lost."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._task, patience_s)
+        if self._rows:
+            self._lose(len(self._rows), "database unreachable at the end")
+            self._rows = []
+
+    async def _run(self) -> None:
+        while not self._closing or self._rows or self._untold:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _EVERY_S)
+            self._wake.clear()
+            try:
+                await self._flush()
+            except _TROUBLE as error:
+                _log.warning("the request log cannot be written", error=type(error).__name__, waiting=len(self._rows))
+                await asyncio.sleep(_EVERY_S)
+
+    async def _flush(self) -> None:
+        """Write everything there is; rows stay in memory until they are committed."""
+        if not self._rows and not self._untold:
+            return
+        async with self._db.acquire() as db:
+            if time.monotonic() >= self._partitions_due:
+                await store.ensure_partitions(db)
+                self._partitions_due = time.monotonic() + _PARTITIONS_EVERY_S
+            while self._rows or self._untold:
+                await self._append(db, self._rows[:_FULL])
+
+    async def _append(self, db: Connection, rows: list[Entry]) -> None:
+        """Write the rows, which are the first of all, or some of them.
+
+        A row the database refuses is found by halving, counted and left out: one odd row must not keep
+        its neighbours from the log.
+        """
+        untold = dict(self._untold)
+        try:
+            await store.append(db, rows, [(lost, reason) for reason, lost in untold.items()])
+        except (asyncpg.PostgresError, ValueError, TypeError, OverflowError) as error:
+            if isinstance(error, UNREACHABLE) and not isinstance(error, ValueError):
+                raise
+            if isinstance(error, asyncpg.CheckViolationError) and await store.ensure_partitions(db):
+                return  # a long sleep: the day had no partition yet
+            if not rows:
+                raise
+            if len(rows) == 1:
+                del self._rows[0]
+                self._lose(1, f"refused: {type(error).__name__}")
+            else:
+                await self._append(db, rows[: len(rows) // 2])
+        else:
+            del self._rows[: len(rows)]
+            self._told(untold)
+
+    def _lose(self, rows: int, reason: str) -> None:
+        if reason not in self._untold:  # one line an outage, not one a row
+            _log.error("rows of the request log are being lost", reason=reason, lost_before=self.lost)
+        self.lost += rows
+        self._untold[reason] = self._untold.get(reason, 0) + rows
+
+    def _told(self, told: dict[str, int]) -> None:
+        for reason, rows in told.items():
+            self._untold[reason] -= rows
+            if not self._untold[reason]:
+                del self._untold[reason]
