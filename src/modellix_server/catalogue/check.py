@@ -96,8 +96,8 @@ class Checker:
         if said["type"] == "integer" and isinstance(value, float):
             return refusal(name, "type", said, value)
         # Containers are emptied first: the depth and size of what the caller sent is no longer our concern.
-        value = [_flat(item) for item in value[:_MOST_ITEMS_EXPLAINED]] if isinstance(value, list) else _flat(value)
-        errors = list(self._validators[name].iter_errors(value))
+        plain = [_flat(item) for item in value[:_MOST_ITEMS_EXPLAINED]] if isinstance(value, list) else _flat(value)
+        errors = list(self._validators[name].iter_errors(plain))
         if not errors:
             test = self._beyond.get(name)
             return test(value) if test else None
