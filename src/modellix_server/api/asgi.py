@@ -1,0 +1,44 @@
+"""The ASGI application: submissions and status reads take a short cut past the router."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from modellix_server.api import routes
+from modellix_server.api.exchange import Endpoint, exchange
+from modellix_server.api.platform import Platform
+from modellix_server.api.request import Receive, Scope, Send
+from modellix_server.api.status import read_task
+from modellix_server.api.submit import submit_task
+
+_API = "/api/v1/"
+_TASKS = "/api/v1/tasks/"
+# First segments that are routes of their own and can never be a model's type or provider.
+_RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote"})
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def build_app(platform: Platform) -> App:
+    """The application of one API process."""
+    rest = routes.build(platform)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if endpoint := _hot(scope):
+            await exchange(platform, endpoint, scope, receive, send)
+        else:
+            await rest(scope, receive, send)
+
+    return app
+
+
+def _hot(scope: Scope) -> Endpoint | None:
+    """The endpoint of a submission or a status read."""
+    if scope["type"] != "http" or not (path := scope["path"]).startswith(_API):
+        return None
+    method = scope["method"]
+    if method == "GET" and path.startswith(_TASKS):
+        return None if "/" in path[len(_TASKS) :] else read_task
+    if method == "POST" and path[len(_API) :].partition("/")[0] not in _RESERVED:
+        return submit_task
+    return None

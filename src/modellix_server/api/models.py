@@ -1,0 +1,98 @@
+"""Routes about the catalogue: the list, one model, a price before running."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from modellix_server.api.exchange import Trail, admit
+from modellix_server.api.platform import Platform
+from modellix_server.api.reply import Reply, success_of
+from modellix_server.api.request import BodyTooLarge, Request, read_body
+from modellix_server.api.submit import decode
+from modellix_server.base.errors import InvalidFormat, MissingParameter, NotFound
+from modellix_server.base.money import usd_number
+from modellix_server.catalogue import Model
+
+
+def _listing(platform: Platform, model: Model) -> dict[str, Any]:
+    entry = model.listing(platform.prices())
+    entry["docs_url"] = f"{platform.settings.public_origin}/docs/{entry.pop('docs_path')}"
+    return entry
+
+
+async def list_models(platform: Platform, request: Request, trail: Trail) -> Reply:
+    """`GET /models`: every model, or those that `type`, `provider` or `category` (image, video) leave.
+
+    The list stands beside the envelope's `data` as well as in it: real clients read it there.
+    """
+    _, verdict = await admit(platform, request, trail)
+    wanted = request.query
+    entries = [
+        _listing(platform, model)
+        for model in platform.catalogue.models.values()
+        if wanted.get("type", model.type) == model.type
+        and wanted.get("provider", model.provider) == model.provider
+        and model.type.endswith(wanted.get("category", ""))
+    ]
+    reply = success_of({"models": entries}, verdict)
+    return reply._replace(body=reply.body[:-1] + b',"models":' + reply.body[reply.body.index(b"[") : -2] + b"}")
+
+
+async def describe_model(platform: Platform, request: Request, trail: Trail) -> Reply:
+    """`GET /models/{provider}/{model}`: JSON Schema of the body, price table, deadline, example."""
+    _, verdict = await admit(platform, request, trail)
+    model = _find(platform, request.params["provider"], request.params["model"])
+    data = {
+        **_listing(platform, model),
+        "name": model.name,
+        "schema": model.schema,
+        "prices": model.price_list(platform.prices()),
+        "deadline_s": model.deadline_s,
+        "retires": model.retires.date.isoformat() if model.retires else None,
+        "example": model.example,
+        "submit": {
+            "method": "POST",
+            "url": f"{platform.settings.public_origin}/api/v1/{model.type}/{model.slug}/async",
+        },
+    }
+    return success_of(data, verdict)
+
+
+async def quote(platform: Platform, request: Request, trail: Trail) -> Reply:
+    """`POST /quote` with `{"model": …, "input": {…}}`: what the task would hold, and can cost at most."""
+    caller, verdict = await admit(platform, request, trail)
+    body = await read_body(request, platform.settings.spool_dir)
+    if isinstance(body, Path):
+        body.unlink()
+        raise BodyTooLarge("a quote needs no bytes of media: send a URL in their place, it is not fetched")
+    question = decode(body)
+    if not isinstance(question, dict):
+        raise InvalidFormat("the body must be a JSON object")
+    for name in ("model", "input"):
+        if name not in question:
+            raise MissingParameter(f"parameter '{name}' is required")
+    slug = question["model"]
+    if not isinstance(slug, str):
+        raise InvalidFormat("parameter 'model' must be in format 'provider/model'")
+    provider, _, name = slug.partition("/")
+    model = _find(platform, provider, name)
+    trail.model = model.slug
+    found = model.quote(model.check(question["input"]), platform.prices(), live=caller.live)
+    data = {
+        "model": model.slug,
+        "cost": usd_number(found.amount_micros),
+        "cost_micros": found.amount_micros,
+        "unit": found.unit,
+        "unit_cost": usd_number(found.unit_micros),
+        "units": found.units if found.unit == "image" else found.units / 1000,
+        "tier": found.tier,
+    }
+    return success_of(data, verdict)
+
+
+def _find(platform: Platform, provider: str, name: str) -> Model:
+    model = platform.catalogue.find(provider, name)
+    if model is None:
+        raise NotFound(f"model '{f'{provider}/{name}'[:120]}' not found")
+    return model

@@ -1,0 +1,35 @@
+"""What the handlers work with: one frozen bundle per API process."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from modellix_server.base.database import Pool
+from modellix_server.base.settings import Settings
+from modellix_server.catalogue import Catalogue, Prices
+from modellix_server.identity import Callers
+from modellix_server.limits import Windows
+from modellix_server.requestlog import Writer
+from modellix_server.results import Helper, Storage
+from modellix_server.tasks import Reader, Submissions
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The rooms, opened and ready."""
+
+    settings: Settings
+    db: Pool
+    catalogue: Catalogue
+    callers: Callers
+    windows: Windows
+    submissions: Submissions
+    reader: Reader
+    requests: Writer
+    storage: Storage
+    helper: Helper
+    prices: Callable[[], Prices]
+    """The operator's price table, as fresh as a few seconds."""
+    reachable: Callable[[str, bool], Awaitable[bool]]
+    """(upstream, live) -> whether there is an account to send the task to."""

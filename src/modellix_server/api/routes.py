@@ -1,0 +1,102 @@
+"""The table of routes, and the answers to requests that fit none of them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from modellix_server.api import account, models
+from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
+from modellix_server.api.files import ResultFile
+from modellix_server.api.platform import Platform
+from modellix_server.api.reply import Reply, refusal, success_of
+from modellix_server.api.request import Receive, Request, Scope, Send
+from modellix_server.api.status import question, read_task
+from modellix_server.api.submit import submit_task
+from modellix_server.base.database import UNREACHABLE
+from modellix_server.base.errors import Unavailable
+from modellix_server.tasks import cancel
+
+_READY_TIMEOUT_S = 2.0
+
+
+class _Exchange:
+    """An endpoint as the ASGI application that the router wants."""
+
+    def __init__(self, platform: Platform, endpoint: Endpoint) -> None:
+        self._platform = platform
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await exchange(self._platform, self._endpoint, scope, receive, send)
+
+
+def build(platform: Platform) -> Starlette:
+    """The router behind the hot path; it knows the hot routes too, for their other methods."""
+
+    def route(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
+        return Route(path, _Exchange(platform, endpoint), methods=[method])
+
+    app = Starlette(
+        routes=[
+            route("/api/v1/models", models.list_models),
+            route("/api/v1/models/{provider}/{model}", models.describe_model),
+            route("/api/v1/quote", models.quote, "POST"),
+            route("/api/v1/apikey/validate", account.validate_key),
+            route("/api/v1/team/balance", account.balance),
+            route("/api/v1/tasks/{task_id}", read_task),
+            route("/api/v1/tasks/{task_id}/cancel", cancel_task, "POST"),
+            route("/api/v1/{provider}/{model}", submit_task, "POST"),
+            route("/api/v1/{provider}/{model}/async", submit_task, "POST"),
+            route("/api/v1/{type}/{provider}/{model}/async", submit_task, "POST"),
+            route("/healthz", healthy),
+            route("/readyz", ready),
+            Route("/results/{task_id}/{name}", ResultFile(platform), methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: _refuse},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _refuse(request: StarletteRequest, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if not request.url.path.startswith("/api"):
+        return PlainTextResponse(error.detail, error.status_code, error.headers)
+    if error.status_code == 405:
+        message = f"Invalid parameters: method {request.method} is not allowed here"
+    else:
+        message = "Resource not found: no such route"
+    allow = [(b"allow", value.encode()) for name, value in (error.headers or {}).items() if name.lower() == "allow"]
+    reply = refusal(error.status_code, message, allow, None)
+    response = Response(reply.body, reply.status)
+    response.raw_headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+    return response
+
+
+async def cancel_task(platform: Platform, request: Request, trail: Trail) -> Reply:
+    """`POST /tasks/{task_id}/cancel`: end a task that has not been started."""
+    caller, verdict = await admit(platform, request, trail)
+    name = request.params["task_id"]
+    await cancel(platform.db, question(caller, name))
+    return success_of({"status": "failed", "task_id": name}, verdict)
+
+
+async def healthy(_platform: Platform, _request: Request, _trail: Trail) -> Reply:
+    """`GET /healthz`: the process answers."""
+    return success_of({"status": "ok"}, None)
+
+
+async def ready(platform: Platform, _request: Request, _trail: Trail) -> Reply:
+    """`GET /readyz`: the database answers too, so that submissions can be accepted."""
+    try:
+        async with asyncio.timeout(_READY_TIMEOUT_S):
+            await platform.db.fetchval("select 1")
+    except UNREACHABLE:
+        raise Unavailable("the database cannot be reached", retry_after_s=1) from None
+    return success_of({"status": "ready"}, None)

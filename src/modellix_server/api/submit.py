@@ -1,0 +1,119 @@
+"""`POST …/async`: the hot path of the platform."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modellix_server.api.exchange import Trail, admit
+from modellix_server.api.platform import Platform
+from modellix_server.api.reply import Reply, success
+from modellix_server.api.request import Request, check_idempotency_key, read_body
+from modellix_server.base.errors import InvalidFormat, NotFound, Unavailable
+from modellix_server.base.ids import task_name, uuid7
+from modellix_server.catalogue import Model
+from modellix_server.results import InputFile, save_inputs, take_inputs
+from modellix_server.tasks import Accepted, Submission
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def find_model(platform: Platform, path: str) -> Model:
+    """The model that a submit path names: `[type/]provider/model/async`, or `provider/model`.
+
+    Raises NotFound for an unknown model, and for a type that is not the model's.
+    """
+    segments = path.removeprefix("/api/v1/").split("/")
+    names = segments[:-1] if segments[-1] == "async" else segments
+    if not 2 <= len(names) <= 3 or (len(names) == 3 and segments[-1] != "async"):
+        raise NotFound("no such route")
+    model = platform.catalogue.find(names[-2], names[-1])
+    if model is None or (len(names) == 3 and names[0] != model.type):
+        raise NotFound(f"model '{'/'.join(names)[:120]}' not found")
+    return model
+
+
+async def submit_task(platform: Platform, request: Request, trail: Trail) -> Reply:
+    """Accept one task.
+
+    Raises the refusals in the contract's order: 401, rate 429, 404, 400, 503, 402, concurrency 429.
+    """
+    caller, verdict = await admit(platform, request, trail)
+    model = find_model(platform, request.path)
+    trail.model = model.slug
+    check_idempotency_key(request.idempotency_key)
+    given, files = await _parse_input(platform, request, trail, model)
+    params = model.check(given)
+    if not await platform.reachable(model.routes[0].upstream, caller.live):
+        raise Unavailable("provider temporarily unavailable", retry_after_s=60)
+    quote = model.quote(params, platform.prices(), live=caller.live)
+    if files:
+        await save_inputs(platform.db, platform.storage, files)
+    text = _encode(params)
+    key = request.idempotency_key
+    accepted = await platform.submissions.accept(
+        Submission(
+            task_id=uuid7(),
+            team_id=caller.team_id,
+            live=caller.live,
+            key_id=caller.key_id,
+            model=model.slug,
+            params=text.decode(),
+            price=_encode(quote).decode(),
+            quote=quote.amount_micros,
+            deadline_s=model.deadline_s,
+            slots=caller.concurrency,
+            idempotency_key=key,
+            fingerprint=hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None,
+        )
+    )
+    trail.logged_elsewhere = True
+    headers = [(b"idempotency-replayed", b"true")] if accepted.replayed else None
+    return success(_receipt(platform, trail, model, accepted), verdict, headers)
+
+
+def _receipt(platform: Platform, trail: Trail, model: Model, accepted: Accepted) -> bytes:
+    name = task_name(accepted.task_id)
+    spent_ms = int((time.perf_counter() - trail.started) * 1000)
+    url = f"{platform.settings.public_origin}/api/v1/tasks/{name}"
+    return (
+        f'{{"status":"pending","task_id":"{name}","model_id":"{model.id}","duration":{spent_ms},'
+        f'"get_result":{{"method":"GET","url":"{url}"}}}}'
+    ).encode()
+
+
+async def _parse_input(
+    platform: Platform, request: Request, trail: Trail, model: Model
+) -> tuple[Any, list[InputFile]]:
+    """The body's JSON with media bytes taken out and replaced by their digests, and those bytes.
+
+    Raises InvalidFormat, BodyTooLarge or ClientGone.
+    """
+    body = await read_body(request, platform.settings.spool_dir)
+    media = tuple(medium.name for medium in model.media)
+    if isinstance(body, Path):
+        try:
+            return await platform.helper.extract(body, media)
+        finally:
+            body.unlink(missing_ok=True)
+    trail.input = body
+    params = decode(body)
+    if media and isinstance(params, dict):
+        return take_inputs(params, media)
+    return params, []
+
+
+def decode(body: bytes) -> Any:
+    """The JSON of a body; raises InvalidFormat in the contract's words."""
+    try:
+        return msgspec.json.decode(body)
+    except UnicodeDecodeError:
+        raise InvalidFormat("the body is not valid UTF-8") from None
+    except RecursionError:
+        raise InvalidFormat("the JSON is nested too deeply") from None
+    except msgspec.DecodeError:
+        raise InvalidFormat("invalid JSON format") from None

@@ -1,0 +1,125 @@
+"""All SQL of the ledger that is not a function in its migration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from modellix_server.base.database import Connection, Pool
+from modellix_server.base.money import usd
+from modellix_server.ledger.errors import InsufficientBalance
+
+# Each query returns one row a violation: L1 and L2 of the promises, and the books of each task (L5).
+_BALANCES_DIFFER = """
+    select b.team_id, b.live, b.posted, b.held, t.posted as posted_by_transfers, t.held as held_by_transfers
+    from ledger.balance b full join (
+        select team_id, live,
+            sum(case kind when 'topup' then amount
+                          when 'capture' then -amount
+                          when 'adjust' then case credit when 'team' then amount else -amount end
+                          else 0 end) as posted,
+            sum(case when credit = 'held' then amount when debit = 'held' then -amount else 0 end) as held
+        from ledger.transfer group by team_id, live
+    ) t using (team_id, live)
+    where coalesce(b.posted, 0) <> coalesce(t.posted, 0) or coalesce(b.held, 0) <> coalesce(t.held, 0)
+"""
+_BOOKS_DIFFER = """
+    select sum(signed) as total from (
+        select credit as account, amount as signed from ledger.transfer
+        union all select debit, -amount from ledger.transfer) entries
+    having sum(signed) <> 0
+"""
+_HOLDS_DIFFER = """
+    select task_id,
+        sum(amount) filter (where kind = 'hold') as held,
+        coalesce(sum(amount) filter (where kind <> 'hold'), 0) as ended,
+        count(*) filter (where closes) as closings
+    from ledger.transfer where task_id is not null group by task_id
+    having count(*) filter (where kind = 'hold') <> 1
+        or (count(*) filter (where kind <> 'hold') > 0) <> (count(*) filter (where closes) = 1)
+        or coalesce(sum(amount) filter (where kind <> 'hold'), 0)
+            not in (0, sum(amount) filter (where kind = 'hold'))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """A team's money in one mode, in micro-dollars."""
+
+    posted: int
+    held: int
+
+    @property
+    def available(self) -> int:
+        """What a new task may hold."""
+        return self.posted - self.held
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One entry; `amount` in micro-dollars moves from the account `debit` to the account `credit`."""
+
+    id: int
+    at: datetime
+    kind: str
+    debit: str
+    credit: str
+    amount: int
+    task_id: UUID | None
+    key_id: int | None
+    actor: str | None
+    note: str | None
+
+
+async def balance(db: Pool | Connection, team_id: int, *, live: bool) -> Balance:
+    """The stored balance; zero for a team that never had one."""
+    row = await db.fetchrow("select posted, held from ledger.balance where team_id = $1 and live = $2", team_id, live)
+    return Balance(row["posted"], row["held"]) if row else Balance(0, 0)
+
+
+async def credit(db: Pool | Connection, team_id: int, micros: int, *, live: bool, actor: str, note: str | None) -> int:
+    """Put money in, or take a correction out when negative; returns what is available afterwards.
+
+    Raises InsufficientBalance when a correction exceeds what is available, LookupError for an unknown team.
+    """
+    try:
+        available: int = await db.fetchval(
+            "select ledger.credit($1, $2, $3, $4, $5)", team_id, live, micros, actor, note
+        )
+    except asyncpg.CheckViolationError:
+        have = (await balance(db, team_id, live=live)).available
+        raise InsufficientBalance(f"{usd(have)} USD available, {usd(-micros)} USD asked") from None
+    except asyncpg.NoDataFoundError:
+        raise LookupError(f"team {team_id} has no balance") from None
+    return available
+
+
+async def transfers_of_task(db: Pool | Connection, task_id: UUID) -> list[Transfer]:
+    """Every entry of one task, oldest first."""
+    rows = await db.fetch(
+        """select id, at, kind, debit, credit, amount, task_id, key_id, actor, note
+           from ledger.transfer where task_id = $1 order by id""",
+        task_id,
+    )
+    return [Transfer(*row) for row in rows]
+
+
+async def audit(db: Connection) -> list[str]:
+    """Everything in the books that does not add up, in words; empty when all is well.
+
+    Run it in a REPEATABLE READ transaction, so that all checks see one snapshot.
+    """
+    findings = [
+        f"team {row['team_id']} ({'live' if row['live'] else 'test'}): balance says posted {row['posted']} and held "
+        f"{row['held']}, its transfers say {row['posted_by_transfers']} and {row['held_by_transfers']}"
+        for row in await db.fetch(_BALANCES_DIFFER)
+    ]
+    findings += [f"debits and credits differ by {row['total']}" for row in await db.fetch(_BOOKS_DIFFER)]
+    findings += [
+        f"task {row['task_id']}: held {row['held']}, ended {row['ended']} in {row['closings']} closings"
+        for row in await db.fetch(_HOLDS_DIFFER)
+    ]
+    return findings

@@ -1,0 +1,99 @@
+"""The worker process: runs tasks, and does the platform's chores."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvloop
+
+from modellix_server.base import log
+from modellix_server.base.database import Pool, open_pool, require_durability
+from modellix_server.base.outbound import Outbound
+from modellix_server.base.settings import Settings
+from modellix_server.catalogue import Catalogue
+from modellix_server.main.accounts import AccountFinder
+from modellix_server.requestlog import drop_old, ensure_partitions
+from modellix_server.results import Helper, Storage, clean_spool, delete_expired
+from modellix_server.tasks import Media, Tools, Worker, forget_idempotency_keys
+from modellix_server.upstreams import load_all
+
+_CONNECTIONS = 6
+_IDEMPOTENCY_S = 72 * 3600
+_LOG_DAYS = 90
+_CHORES_EVERY_S = 30.0
+_LOG = log.get("main")
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then drain."""
+    log.set_up("work", settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    catalogue = Catalogue.load(Path(settings.catalogue_dir) if settings.catalogue_dir else None)
+    upstreams = load_all()
+    _require_upstreams(catalogue, set(upstreams))
+    db = await open_pool(settings.database_url, size=_CONNECTIONS, name="work")
+    await require_durability(db)
+    outbound = Outbound(settings.allow_networks)
+    storage = Storage(settings.storage_url)
+    helper = Helper()
+    clean_spool(settings)
+    tools = Tools(
+        db=db,
+        catalogue=catalogue,
+        upstreams=upstreams,
+        find_account=AccountFinder(db, settings).find,
+        outbound=outbound,
+        media=Media(db, settings, storage, helper, outbound),
+        result_ttl_s=settings.result_ttl_s,
+    )
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    name = f"{socket.gethostname()}-{os.getpid()}"
+    chores = asyncio.create_task(_chores(db, storage))
+    try:
+        await Worker(db, settings.database_url, tools, name=name, lease_s=settings.lease_s).run(stop)
+    finally:
+        chores.cancel()
+        await asyncio.gather(chores, return_exceptions=True)
+        await outbound.close()
+        await helper.close()
+        await db.close()
+
+
+def _require_upstreams(catalogue: Catalogue, known: set[str]) -> None:
+    for model in catalogue:
+        for route in model.routes:
+            if route.upstream not in known:
+                raise SystemExit(f"model {model.slug} names an upstream that does not exist: {route.upstream}")
+
+
+async def _chores(db: Pool, storage: Storage) -> None:
+    """What must be done now and then, by whichever worker comes to it; each is safe to run twice."""
+    chores: dict[str, Callable[[], Awaitable[object]]] = {
+        "expired results": lambda: delete_expired(db, storage, 500),
+        "old idempotency keys": lambda: forget_idempotency_keys(db, _IDEMPOTENCY_S),
+        "request log partitions": lambda: ensure_partitions(db),
+        "old request log": lambda: drop_old(db, _LOG_DAYS),
+    }
+    while True:
+        for name, chore in chores.items():
+            try:
+                await chore()
+            except Exception:
+                _LOG.exception("a chore failed", chore=name)
+        await asyncio.sleep(_CHORES_EVERY_S)

@@ -1,0 +1,44 @@
+"""Where an upstream is reached: the operator's account in live mode, the sandbox in test mode."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from modellix_server.base.outbound import Origins
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the engine needs to call a vendor. `key` goes to `base_url` and nowhere else."""
+
+    upstream: str
+    base_url: str
+    region: str
+    origins: Origins
+    """Where calls and results of this account may go beyond the public internet."""
+    key: str = field(repr=False)
+    polls_per_s: float | None
+    """The operator's own limit on status queries; None takes the vendor's."""
+    sandbox: bool = False
+
+
+FindAccount = Callable[[str, bool], Awaitable[Account | None]]
+"""(upstream, live) -> the account, or None when the operator has configured none."""
+
+
+class Pace:
+    """Spreads calls over time: at most `per_s` a second, first come first served."""
+
+    def __init__(self, per_s: float) -> None:
+        self._gap_s = 1 / per_s
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        """Wait for the next free place."""
+        now = time.monotonic()
+        self._next = max(self._next, now) + self._gap_s
+        if (wait := self._next - self._gap_s - now) > 0:
+            await asyncio.sleep(wait)

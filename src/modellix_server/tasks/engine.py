@@ -1,0 +1,155 @@
+"""A worker: leases due tasks, runs each one's life, keeps its own lease, and buries workers that died."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from uuid import UUID
+
+import asyncpg
+
+from modellix_server.base import faults, log
+from modellix_server.base.database import UNREACHABLE, Pool, connect
+from modellix_server.tasks import store
+from modellix_server.tasks.life import Life, Tools
+from modellix_server.tasks.store import WORKER_LOCK, Job
+
+HINT_CHANNEL = "modellix_tasks"
+
+_MOST_IN_FLIGHT = 16_000
+_CLAIM = 500
+_IDLE_S = 0.5
+_LEASES_PER_RENEWAL = 3  # renewals in the life of a lease
+_LOG = log.get("tasks")
+
+
+class Lease:
+    """How long this worker may believe that its tasks are its own, by its own monotonic clock."""
+
+    def __init__(self, lease_s: float) -> None:
+        self.lease_s = lease_s
+        self._renewed = time.monotonic()
+
+    def renewed(self, asked_at: float) -> None:
+        """The database confirmed a renewal that was asked for at `asked_at`."""
+        self._renewed = asked_at
+
+    def fresh(self) -> bool:
+        """False when another worker may have taken over; a tenth of the lease is kept as a margin."""
+        return time.monotonic() - self._renewed < self.lease_s * 0.9
+
+
+class Worker:
+    """One worker process's engine."""
+
+    def __init__(self, db: Pool, dsn: str, tools: Tools, *, name: str, lease_s: float) -> None:
+        self._db = db
+        self._dsn = dsn
+        self._tools = tools
+        self._name = name
+        self._lease = Lease(lease_s)
+        self._number = 0
+        self._hint = asyncio.Event()
+        self._jobs: dict[UUID, tuple[Job, asyncio.Task[None]]] = {}
+        self._claiming = asyncio.Lock()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`, then finish submissions on their way and give everything else back."""
+        self._number = await store.register(self._db, self._name, self._lease.lease_s)
+        self._tools.open_journal(self._number)
+        line = await self._open_line()
+        _LOG.info("worker started", worker=self._number)
+        keeper = asyncio.create_task(self._keep_lease(line))
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                full = await self._claim_some()
+                if not full:
+                    await self._wait(stopped)
+        finally:
+            stopped.cancel()
+            await self._drain()
+            keeper.cancel()
+            await asyncio.gather(keeper, stopped, return_exceptions=True)
+            await store.give_back(self._db, self._number, leave=True)
+            _LOG.info("worker stopped", worker=self._number)
+
+    async def _wait(self, stopped: asyncio.Task[bool]) -> None:
+        hint = asyncio.create_task(self._hint.wait())
+        await asyncio.wait({hint, stopped}, timeout=_IDLE_S, return_when=asyncio.FIRST_COMPLETED)
+        hint.cancel()
+        if not self._hint.is_set():
+            with contextlib.suppress(asyncpg.PostgresError, *UNREACHABLE):
+                if freed := await store.bury_the_dead(self._db):
+                    _LOG.warning("took over from dead workers", tasks=freed)
+        self._hint.clear()
+
+    async def _claim_some(self) -> bool:
+        """Start what is due; True when there is probably more."""
+        room = min(_CLAIM, _MOST_IN_FLIGHT - len(self._jobs))
+        if room <= 0 or not self._lease.fresh():
+            return False
+        async with self._claiming:
+            try:
+                claimed = await store.claim(self._db, self._number, room)
+            except (asyncpg.PostgresError, *UNREACHABLE) as error:
+                _LOG.warning("cannot claim", error=type(error).__name__)
+                return False
+            if claimed:
+                faults.point("claimed")
+            for job in claimed:
+                self._start(job)
+        return len(claimed) == room
+
+    def _start(self, job: Job) -> None:
+        if known := self._jobs.pop(job.id, None):  # lost and claimed again: the old life is over
+            known[1].cancel()
+        task = asyncio.create_task(Life(job, self._tools, self._lease).run())
+        self._jobs[job.id] = (job, task)
+        task.add_done_callback(lambda done: self._ended(job, done))
+
+    def _ended(self, job: Job, task: asyncio.Task[None]) -> None:
+        if (known := self._jobs.get(job.id)) and known[1] is task:
+            del self._jobs[job.id]
+        if not task.cancelled() and (error := task.exception()):
+            _LOG.error("a task's life broke off", task=str(job.id), exc_info=error)
+
+    async def _open_line(self) -> asyncpg.Connection[asyncpg.Record]:
+        """The worker's own connection: its advisory lock is what says that it lives."""
+        line = await connect(self._dsn, name="worker-line", statement_timeout_ms=5_000)
+        await line.execute("select pg_advisory_lock($1, $2)", WORKER_LOCK, self._number)
+        await line.add_listener(HINT_CHANNEL, lambda *_: self._hint.set())
+        return line
+
+    async def _keep_lease(self, line: asyncpg.Connection[asyncpg.Record]) -> None:
+        """Renew the lease over the line; when it breaks, open another and see which tasks are left."""
+        while True:
+            await asyncio.sleep(self._lease.lease_s / _LEASES_PER_RENEWAL)
+            try:
+                if line.is_closed():
+                    line = await self._open_line()
+                asked_at = time.monotonic()
+                if not await store.renew(line, self._number, self._lease.lease_s):
+                    raise SystemExit(f"worker {self._number} was declared dead; a new one must start")
+                self._lease.renewed(asked_at)
+                await self._reconcile()
+            except (asyncpg.PostgresError, *UNREACHABLE) as error:
+                _LOG.warning("cannot renew the lease", error=type(error).__name__)
+                line.terminate()
+
+    async def _reconcile(self) -> None:
+        async with self._claiming:
+            owned = await store.reconcile(self._db, self._number, list(self._jobs))
+            for job, task in list(self._jobs.values()):
+                if (job.id, job.epoch) not in owned and not task.done():
+                    task.cancel()
+
+    async def _drain(self) -> None:
+        """Cancel what only waits; let submissions that are on their way come back."""
+        self._tools.draining = True
+        for job, task in list(self._jobs.values()):
+            if job.id not in self._tools.submitting:
+                task.cancel()
+        if waiting := [task for _, task in self._jobs.values()]:
+            await asyncio.wait(waiting)

@@ -1,0 +1,342 @@
+"""The life of one claimed task: from the state it was found in to its end, or back to the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, assert_never
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from modellix_server.base import faults, log
+from modellix_server.base.database import UNREACHABLE, Pool
+from modellix_server.base.ids import task_name
+from modellix_server.base.outbound import Outbound
+from modellix_server.catalogue import Catalogue, Model
+from modellix_server.tasks import rules, store
+from modellix_server.tasks.accounts import Account, FindAccount, Pace
+from modellix_server.tasks.media import BadMedia, Media
+from modellix_server.tasks.store import Ending, Job, Journal, Move
+from modellix_server.tasks.vendor_http import VendorHttp
+from modellix_server.upstreams.contract import (
+    AnswerLost,
+    Busy,
+    Done,
+    Failed,
+    NotSent,
+    Order,
+    Pending,
+    Polled,
+    Submitted,
+    Ticket,
+    UnmappedAnswer,
+    Upstream,
+)
+
+_POLL_TIMEOUT_S = 20.0
+_ACCOUNT_RETRY_S = 30.0
+_DATABASE_RETRY_S = 0.5
+_LOG = log.get("tasks")
+
+Item = TypeVar("Item", Move, Ending)
+
+
+class Fresh(Protocol):
+    """Tells whether this worker may still believe that its tasks are its own."""
+
+    def fresh(self) -> bool:
+        """False when another worker may have taken over."""
+        ...
+
+
+@dataclass
+class Tools:
+    """What every life needs."""
+
+    db: Pool
+    catalogue: Catalogue
+    upstreams: Mapping[str, Upstream]
+    find_account: FindAccount
+    outbound: Outbound
+    media: Media
+    result_ttl_s: int
+    paces: dict[tuple[str, bool], Pace] = field(default_factory=dict)
+    submitting: set[UUID] = field(default_factory=set)
+    draining: bool = False
+    journal: Journal = field(init=False)
+
+    def open_journal(self, worker: int) -> None:
+        """Bind the journal to the worker's number, once that is known."""
+        self.journal = Journal(self.db, worker, self.result_ttl_s)
+
+
+class Over(Exception):  # noqa: N818 - a signal, not an error
+    """This life is over: the task ended, went back to the queue, or belongs to somebody else."""
+
+
+class Life:
+    """One claimed task. Every step ends in a written state move, or in `Over`."""
+
+    def __init__(self, job: Job, tools: Tools, lease: Fresh) -> None:
+        self._job = job
+        self._tools = tools
+        self._lease = lease
+        self._state = job.state
+        self._ticket = job.ticket
+        self._verdict = job.verdict
+        self._attempt = job.attempt
+        self._born = time.monotonic() - job.age_s
+        self._dies = time.monotonic() + job.left_s
+        self._alerted = False
+
+    async def run(self) -> None:
+        """Live until the task ends or leaves this worker."""
+        steps: dict[str, Callable[[], Awaitable[None]]] = {
+            "queued": self._begin,
+            "preparing": self._prepare,
+            "submitting": self._found_submitting,
+            "running": self._watch,
+            "storing": self._store,
+        }
+        try:
+            while True:
+                await steps[self._state]()
+        except Over:
+            return
+
+    # Steps, in the order of a life.
+
+    async def _begin(self) -> None:
+        if time.monotonic() >= self._dies:
+            await self._fail("deadline", "the task could not be started in time")
+        params = self._params()
+        if self._tools.media.needed(self._model(), params):
+            await self._move("preparing")
+        else:
+            await self._submit(params)
+
+    async def _prepare(self) -> None:
+        try:
+            params = await self._tools.media.resolve(self._model(), self._params())
+        except BadMedia as error:
+            await self._fail("invalid_input", str(error))
+        else:
+            faults.point("prepared")
+            await self._submit(params)
+
+    async def _submit(self, params: Mapping[str, Any]) -> None:
+        assert rules.may_be_sent_again(self._state), self._state
+        upstream, account = await self._upstream()
+        if account is None:
+            await self._requeue(_ACCOUNT_RETRY_S, note="the operator has no account for this vendor")
+            raise Over
+        order = self._order(account, params, self._attempt + 1)
+        http = VendorHttp(account, self._tools.outbound, self._model().submit_deadline_s)
+        self._tools.submitting.add(self._job.id)
+        try:
+            faults.point("before_intent")
+            await self._move("submitting", upstream=upstream.name)
+            self._attempt += 1
+            faults.point("intent_committed")
+            if not self._lease.fresh():
+                raise Over  # whoever took over has judged this submission already
+            answer = await self._send(upstream, order, http)
+            faults.point("answer_understood")
+            await self._take(answer, http)
+        finally:
+            self._tools.submitting.discard(self._job.id)
+        if self._tools.draining:
+            raise Over
+
+    async def _send(self, upstream: Upstream, order: Order, http: VendorHttp) -> Submitted:
+        """One POST. What it leaves unclear ends the task here, as an unknown outcome."""
+        try:
+            async with asyncio.timeout(self._model().submit_deadline_s):
+                return await upstream.submit(order, http)
+        except NotSent as error:
+            return Busy(f"not sent: {error}")
+        except (AnswerLost, UnmappedAnswer, TimeoutError) as error:
+            why = str(error) or type(error).__name__
+        except Exception as error:  # noqa: BLE001 - a bug of ours after the POST proves nothing either
+            _LOG.exception("adapter failed", upstream=upstream.name)
+            why = f"{type(error).__name__} in the adapter"
+        await self._unknown_outcome(why, http)
+        raise Over
+
+    async def _take(self, answer: Submitted, http: VendorHttp) -> None:
+        """Write down what the vendor said to a submission."""
+        said = {"status": http.status, "answer": http.words}
+        match answer:
+            case Ticket(id=ticket):
+                faults.point("before_ticket")
+                await self._move("running", ticket=ticket, outcome="accepted", **said)
+                self._ticket = ticket
+                faults.point("ticket_committed")
+            case Done():
+                await self._delivered(answer, outcome="done", **said)
+            case Failed(code=code, message=message):
+                await self._fail(code, message, outcome="refused", **said)
+            case Busy(reason=reason, retry_in_s=retry_in_s, operator=operator):
+                if operator:
+                    _LOG.error("the vendor refuses our account", model=self._job.model, reason=reason)
+                outcome = "not_sent" if http.status is None else "busy"
+                delay = retry_in_s if retry_in_s is not None else rules.retry_in_s(self._attempt)
+                await self._requeue(delay, note=reason, outcome=outcome, **said)
+                raise Over
+            case _:
+                assert_never(answer)
+
+    async def _found_submitting(self) -> None:
+        """Left behind by a worker that died after its intent: the POST may have left, so never again."""
+        await self._unknown_outcome("the worker was lost before it recorded the vendor's answer", None)
+
+    async def _watch(self) -> None:
+        upstream, _ = await self._upstream()
+        resumed = self._state == self._job.state
+        while True:
+            await self._wait_for_turn(upstream, resumed=resumed)
+            resumed = False
+            last_look = time.monotonic() >= self._dies
+            answer = await self._poll(upstream)
+            faults.point("poll_understood")
+            match answer:
+                case Pending() | None:
+                    if last_look:
+                        await self._fail("deadline", "the vendor did not finish in time")
+                case Done():
+                    await self._delivered(answer)
+                    return
+                case Failed(code=code, message=message):
+                    await self._fail(code, message)
+                case _:
+                    assert_never(answer)
+
+    async def _wait_for_turn(self, upstream: Upstream, *, resumed: bool) -> None:
+        now = time.monotonic()
+        if self._job.live:
+            wait = rules.poll_in_s(now - self._born, upstream.traits)
+        else:
+            wait = rules.poll_in_s(now - self._born, rules.hurried(upstream.traits))
+        if resumed:  # thousands may be taken over at once: spread their first look
+            wait *= random.random()  # noqa: S311 - not a secret
+        await asyncio.sleep(max(0.0, min(wait, self._dies - now)))
+        if pace := await self._pace(upstream):
+            await pace.turn()
+
+    async def _poll(self, upstream: Upstream) -> Polled | None:
+        """One look; None when it gave no verdict, for whatever reason."""
+        account = await self._tools.find_account(upstream.name, self._job.live)
+        if account is None or self._ticket is None:
+            return None
+        http = VendorHttp(account, self._tools.outbound, _POLL_TIMEOUT_S)
+        order = self._order(account, self._params(), self._attempt)
+        try:
+            return await upstream.poll(self._ticket, order, http)
+        except (NotSent, AnswerLost) as error:
+            _LOG.info("poll failed", task=str(self._job.id), error=str(error) or type(error).__name__)
+        except UnmappedAnswer as error:
+            if not self._alerted:
+                self._alerted = True
+                _LOG.error("unmapped answer", task=str(self._job.id), model=self._job.model, error=str(error))
+                await store.review(self._tools.db, self._job.id, "unmapped answer", f"{error} / {http.words}")
+        return None
+
+    async def _delivered(self, done: Done, **said: Any) -> None:
+        faults.point("before_verdict")
+        self._verdict = msgspec.json.encode(done).decode()
+        await self._move("storing", verdict=self._verdict, **said)
+        faults.point("verdict_committed")
+
+    async def _store(self) -> None:
+        assert self._verdict is not None
+        done = msgspec.json.decode(self._verdict, type=Done)
+        _, account = await self._upstream()
+        try:
+            stored = await self._tools.media.keep(self._job.id, done, account)
+        except BadMedia as error:
+            await self._fail("result_unavailable", str(error), review=f"result unavailable: {error}")
+        else:
+            faults.point("result_stored")
+            charge = rules.charge(self._job.price, done.measured, stored.counted)
+            await self._end(
+                capture=charge.micros,
+                resources=stored.to_json(done.request_id),
+                bytes=stored.bytes,
+                review=charge.review,
+            )
+
+    # What the steps are made of.
+
+    def _params(self) -> dict[str, Any]:
+        params: dict[str, Any] = msgspec.json.decode(self._job.params)
+        return params
+
+    def _model(self) -> Model:
+        return self._tools.catalogue.models[self._job.model]
+
+    async def _upstream(self) -> tuple[Upstream, Account | None]:
+        upstream = self._tools.upstreams[self._model().routes[0].upstream]
+        return upstream, await self._tools.find_account(upstream.name, self._job.live)
+
+    def _order(self, account: Account, params: Mapping[str, Any], attempt: int) -> Order:
+        name = f"{task_name(self._job.id)}-{attempt}"
+        return Order(name, self._model().routes[0], params, key=account.key, region=account.region)
+
+    async def _pace(self, upstream: Upstream) -> Pace | None:
+        account = await self._tools.find_account(upstream.name, self._job.live)
+        if account is None or account.sandbox:
+            return None
+        slot = (upstream.name, self._job.live)
+        if slot not in self._tools.paces:
+            self._tools.paces[slot] = Pace(account.polls_per_s or upstream.traits.polls_per_s)
+        return self._tools.paces[slot]
+
+    async def _unknown_outcome(self, why: str, http: VendorHttp | None) -> None:
+        _LOG.error("submission outcome unknown", task=str(self._job.id), model=self._job.model, why=why)
+        await self._fail(
+            "submission_outcome_unknown",
+            "the connection to the vendor was lost; the task was not charged and was not sent again",
+            outcome="unknown",
+            status=http.status if http else None,
+            answer=http.words if http else None,
+            review=f"submission outcome unknown: {why}",
+        )
+
+    async def _requeue(self, delay_s: float, **about: Any) -> None:
+        due_in_s = max(0.0, min(delay_s, self._dies - time.monotonic()))
+        await self._move("queued", due_in_s=due_in_s, **about)
+
+    async def _move(self, becomes: str, **about: Any) -> None:
+        move = Move(self._job.id, self._job.epoch, self._state, becomes, **about)
+        if not await self._written(self._tools.journal.advance, move):
+            raise Over
+        self._state = becomes
+
+    async def _fail(self, code: str, message: str, **about: Any) -> None:
+        await self._end(error_code=code, error_message=message[:500], **about)
+
+    async def _end(self, **about: Any) -> None:
+        job = self._job
+        faults.point("before_settle")
+        await self._written(
+            self._tools.journal.settle, Ending(job.id, job.epoch, self._state, job.team_id, job.live, **about)
+        )
+        faults.point("settled")
+        raise Over
+
+    async def _written(self, write: Callable[[Item], Awaitable[bool]], item: Item) -> bool:
+        """Write until the database has answered. A write that went through unseen matches nothing the second time."""
+        while True:
+            try:
+                return await write(item)
+            except UNREACHABLE as error:
+                _LOG.warning("cannot write", task=str(self._job.id), error=type(error).__name__)
+            except asyncpg.PostgresError as error:
+                if not isinstance(error, asyncpg.QueryCanceledError | asyncpg.TransactionRollbackError):
+                    raise
+            await asyncio.sleep(_DATABASE_RETRY_S)

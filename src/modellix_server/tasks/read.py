@@ -1,0 +1,138 @@
+"""Reading tasks for clients: batched, and with the asking key checked in the same snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from modellix_server.base.batcher import Batcher
+from modellix_server.base.database import UNREACHABLE, Pool
+from modellix_server.base.errors import NotFound, PlatformError, Unauthorized, Unavailable
+from modellix_server.base.ids import task_name
+from modellix_server.tasks import rules
+from modellix_server.tasks.errors import NotCancelable
+from modellix_server.tasks.store import Ending, Journal
+
+_READ = """
+    select t.id, t.model, t.state, t.created_at, t.finished_at, t.captured, t.error_code, t.error_message,
+        r.resources, k.active is not null as key_active,
+        t.team_id = a.team_id and t.live = a.live and coalesce(t.finished_at > now() - $5::interval, true) as visible
+    from unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::bigint[]) with ordinality as a (id, team_id, live, key_id, ord)
+    left join (select active_keys as key_id, true as active from identity.active_keys($4)) k using (key_id)
+    left join tasks.task t on t.id = a.id
+    left join results.of_tasks($1) r on r.task_id = t.id
+    order by a.ord
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One status read: which task, asked with which key."""
+
+    task_id: UUID
+    team_id: int
+    live: bool
+    key_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """What a team may see of its task."""
+
+    id: UUID
+    model: str
+    status: str
+    """pending, success or failed."""
+    created_at: datetime
+    finished_at: datetime | None
+    captured: int | None
+    """What it cost, micro-dollars."""
+    error_code: str | None
+    error_message: str | None
+    resources: str | None
+    """JSON written when the result was stored."""
+
+
+class Reader:
+    """Status reads of one API process; reads that arrive together share a query."""
+
+    def __init__(self, db: Pool, result_ttl_s: int) -> None:
+        self._db = db
+        self._ttl = timedelta(seconds=result_ttl_s)
+        self._ask = Batcher(self._read, flushers=2, most=500)
+
+    async def read(self, question: Question) -> TaskView:
+        """The task as its team may see it.
+
+        Raises Unauthorized for a revoked key, NotFound for an unknown, foreign or expired task, Unavailable.
+        """
+        try:
+            return await self._ask(question)
+        except UNREACHABLE as error:
+            raise Unavailable("the database cannot be reached", retry_after_s=1) from error
+
+    async def _read(self, batch: list[Question]) -> Sequence[TaskView | PlatformError]:
+        rows = await self._db.fetch(
+            _READ,
+            [q.task_id for q in batch],
+            [q.team_id for q in batch],
+            [q.live for q in batch],
+            [q.key_id for q in batch],
+            self._ttl,
+        )
+        return [_view(question, *row) for question, row in zip(batch, rows, strict=True)]
+
+
+def _view(
+    question: Question,
+    task_id: UUID | None,
+    model: str,
+    state: str,
+    created_at: datetime,
+    finished_at: datetime | None,
+    captured: int | None,
+    error_code: str | None,
+    error_message: str | None,
+    resources: str | None,
+    key_active: bool,  # noqa: FBT001 - a column
+    visible: bool | None,  # noqa: FBT001 - a column
+) -> TaskView | PlatformError:
+    if not key_active:
+        return Unauthorized("invalid or missing API key")
+    if task_id is None or not visible:
+        return NotFound(f"task '{task_name(question.task_id)}' not found")
+    word = rules.PUBLIC_WORDS[state]
+    return TaskView(
+        task_id, model, word, created_at, finished_at, captured, error_code, error_message, resources
+    )
+
+
+async def cancel(db: Pool, question: Question) -> None:
+    """End a task that no worker has taken yet; its hold is released.
+
+    Raises NotFound, or NotCancelable when it is under way or over.
+    """
+    row = await db.fetchrow(
+        "select state, epoch, owner from tasks.task where id = $1 and team_id = $2 and live = $3",
+        question.task_id,
+        question.team_id,
+        question.live,
+    )
+    name = task_name(question.task_id)
+    if row is None:
+        raise NotFound(f"task '{name}' not found")
+    if row["state"] == "queued" and row["owner"] is None:
+        ending = Ending(
+            question.task_id,
+            row["epoch"],
+            "queued",
+            question.team_id,
+            question.live,
+            error_code="canceled",
+            error_message="canceled before it was started",
+        )
+        if await Journal(db, worker=None, result_ttl_s=0).settle(ending):
+            return
+    raise NotCancelable(f"task '{name}' is under way or over and can no longer be canceled")

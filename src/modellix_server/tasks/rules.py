@@ -1,0 +1,104 @@
+"""Pure decisions about a task's life: when to look again, when to give up, what a state means outside."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import msgspec
+
+from modellix_server.catalogue import ImpossibleMeasurement, Measurement, Quote, capture
+from modellix_server.upstreams.contract import Traits
+
+# State -> the public word. The seed knows three; docs/adr/0004 says why `processing` stays inside.
+PUBLIC_WORDS = {
+    "queued": "pending",
+    "preparing": "pending",
+    "submitting": "pending",
+    "running": "pending",
+    "storing": "pending",
+    "succeeded": "success",
+    "failed": "failed",
+}
+
+_POLL_SHARE_OF_AGE = 0.2
+_FIRST_RETRY_S = 1.0
+_SLOWEST_RETRY_S = 60.0
+_STORE_RETRIES_S = (0.5, 2.0, 8.0, 30.0)
+_SANDBOX_FIRST_POLL_S = 0.1
+_SANDBOX_SLOWEST_POLL_S = 5.0
+_SAME_LENGTH_MS = 250  # containers round a clip's length to whole frames
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a delivered task costs, in micro-dollars, and what a person should look at, if anything."""
+
+    micros: int
+    review: str | None = None
+
+
+def poll_in_s(age_s: float, traits: Traits) -> float:
+    """Seconds until the next status query of a task that was submitted `age_s` ago.
+
+    Young tasks are asked often and old ones seldom, so that a stuck task costs little and a quick one
+    is seen at once: about a fifth of the age, within the vendor's advice.
+    """
+    return min(max(age_s * _POLL_SHARE_OF_AGE, traits.first_poll_s), traits.slowest_poll_s)
+
+
+def retry_in_s(attempt: int) -> float:
+    """Seconds to wait before attempt number `attempt` + 1 after a definite "nothing was accepted"."""
+    return min(_FIRST_RETRY_S * 2.0 ** min(attempt, 10), _SLOWEST_RETRY_S)
+
+
+def store_retry_in_s(tries: int) -> float | None:
+    """Seconds to wait after `tries` failed copies of a result file; None when it is time to give up."""
+    return _STORE_RETRIES_S[tries - 1] if tries <= len(_STORE_RETRIES_S) else None
+
+
+def may_be_sent_again(state: str) -> bool:
+    """Whether a task found without its worker may be submitted.
+
+    Before the intent is committed nothing can have left. From `submitting` on a POST may be on its way
+    or paid for already, and is never sent a second time.
+    """
+    return state in ("queued", "preparing")
+
+
+def hurried(traits: Traits) -> Traits:
+    """The same vendor in test mode: our own sandbox minds no queries, and people are waiting."""
+    return dataclasses.replace(
+        traits, first_poll_s=_SANDBOX_FIRST_POLL_S, slowest_poll_s=min(traits.slowest_poll_s, _SANDBOX_SLOWEST_POLL_S)
+    )
+
+
+def charge(price: str, claimed: Measurement, counted: Measurement) -> Charge:
+    """The frozen price for what was delivered: by the vendor's count or by ours, whichever is less.
+
+    A difference between the two, or a count that cannot be true, is charged in the client's favour and
+    reviewed. Never above the quote.
+    """
+    quote = msgspec.json.decode(price, type=Quote)
+    ours = _amount(quote, counted)
+    theirs = _amount(quote, claimed)
+    if theirs is None:
+        return Charge(ours or 0, f"impossible measurement: the vendor claims {claimed}, we counted {counted}")
+    if ours is None:
+        return Charge(0, f"impossible measurement: we counted {counted}, the vendor claims {claimed}")
+    if _agree(claimed, counted):
+        return Charge(min(theirs, quote.amount_micros))
+    return Charge(min(ours, theirs), f"measurements differ: the vendor claims {claimed}, we counted {counted}")
+
+
+def _amount(quote: Quote, measured: Measurement) -> int | None:
+    try:
+        return capture(quote, measured)
+    except ImpossibleMeasurement:
+        return None
+
+
+def _agree(claimed: Measurement, counted: Measurement) -> bool:
+    if claimed.milliseconds is not None and counted.milliseconds is not None:
+        return abs(claimed.milliseconds - counted.milliseconds) <= _SAME_LENGTH_MS
+    return claimed.images == counted.images

@@ -1,0 +1,220 @@
+"""All SQL of the tasks room that is not a function in its migrations. Times are seconds, money micro-dollars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from modellix_server.base.batcher import Batcher
+from modellix_server.base.database import Connection, Pool
+
+_SUSPECT_GRACE_S = 5.0  # after a database start, which frees every lock
+WORKER_LOCK = 0x6D6C7877  # class of the advisory locks that say "this worker lives"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed task, as a worker holds it. `age_s` and `left_s` are as of the claim, by the database's clock."""
+
+    id: UUID
+    team_id: int
+    live: bool
+    model: str
+    params: str
+    price: str
+    state: str
+    epoch: int
+    attempt: int
+    ticket: str | None
+    verdict: str | None
+    age_s: float
+    left_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A wish to move a task from one unfinished state to another; `due_in_s` gives it back to the queue."""
+
+    job: UUID
+    epoch: int
+    was: str
+    becomes: str
+    due_in_s: float | None = None
+    upstream: str | None = None
+    ticket: str | None = None
+    verdict: str | None = None
+    outcome: str | None = None
+    status: int | None = None
+    answer: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A wish to end a task: with `capture` and `resources`, or with an error."""
+
+    job: UUID
+    epoch: int
+    was: str
+    team_id: int
+    live: bool
+    capture: int = 0
+    resources: str | None = None
+    bytes: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    outcome: str | None = None
+    status: int | None = None
+    answer: str | None = None
+    review: str | None = None
+
+
+class Journal:
+    """Every state move of one worker, written in shared transactions."""
+
+    def __init__(self, db: Pool, worker: int | None, result_ttl_s: int) -> None:
+        self._db = db
+        self._worker = worker
+        self._ttl_s = result_ttl_s
+        self.advance = Batcher(self._advance, flushers=2, most=500)
+        self.settle = Batcher(self._settle, flushers=2, most=200)
+
+    async def _advance(self, moves: list[Move]) -> Sequence[bool]:
+        moved = await self._db.fetchval(
+            "select tasks.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            [m.job for m in moves],
+            [m.epoch for m in moves],
+            [m.was for m in moves],
+            [m.becomes for m in moves],
+            self._worker,
+            [m.due_in_s for m in moves],
+            [m.upstream for m in moves],
+            [m.ticket for m in moves],
+            [m.verdict for m in moves],
+            [m.outcome for m in moves],
+            [m.status for m in moves],
+            [m.answer for m in moves],
+            [m.note for m in moves],
+        )
+        return _answers(moved, len(moves))
+
+    async def _settle(self, endings: list[Ending]) -> Sequence[bool]:
+        ended = await self._db.fetchval(
+            "select tasks.settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            [e.job for e in endings],
+            [e.epoch for e in endings],
+            [e.was for e in endings],
+            [e.team_id for e in endings],
+            [e.live for e in endings],
+            self._worker,
+            [e.capture for e in endings],
+            [e.resources for e in endings],
+            [e.bytes for e in endings],
+            self._ttl_s,
+            [e.error_code for e in endings],
+            [e.error_message for e in endings],
+            [e.outcome for e in endings],
+            [e.status for e in endings],
+            [e.answer for e in endings],
+            [e.review for e in endings],
+        )
+        return _answers(ended, len(endings))
+
+
+def _answers(ordinals: list[int], size: int) -> list[bool]:
+    done = set(ordinals)
+    return [ordinal in done for ordinal in range(1, size + 1)]
+
+
+async def register(db: Pool | Connection, name: str, lease_s: float) -> int:
+    """A new worker's number."""
+    number: int = await db.fetchval(
+        "insert into tasks.worker (name, lease_until) values ($1, now() + make_interval(secs => $2)) returning id",
+        name,
+        lease_s,
+    )
+    return number
+
+
+async def renew(db: Pool | Connection, worker: int, lease_s: float) -> bool:
+    """Extend the lease; False when the worker has been buried."""
+    return bool(
+        await db.fetchval(
+            "update tasks.worker set lease_until = now() + make_interval(secs => $2) where id = $1 returning true",
+            worker,
+            lease_s,
+        )
+    )
+
+
+async def claim(db: Pool, worker: int, limit: int) -> list[Job]:
+    """Lease up to `limit` due tasks."""
+    rows = await db.fetch(
+        """select id, team_id, live, model, params, price, state, epoch, attempt, ticket, verdict,
+               extract(epoch from now() - created_at)::float8 as age_s,
+               extract(epoch from deadline_at - now())::float8 as left_s
+           from tasks.claim($1, $2)""",
+        worker,
+        limit,
+    )
+    return [Job(*row) for row in rows]
+
+
+async def bury_the_dead(db: Pool) -> int:
+    """Hand over the tasks of workers that are gone; returns how many."""
+    freed: int = await db.fetchval("select tasks.bury_the_dead($1, $2)", WORKER_LOCK, _SUSPECT_GRACE_S)
+    return freed
+
+
+async def reconcile(db: Pool, worker: int, held: Sequence[UUID]) -> set[tuple[UUID, int]]:
+    """Give back what the worker owns but does not hold; returns (task, epoch) of what it really owns.
+
+    A write whose answer was lost can leave either side with a task the other does not know of.
+    """
+    await db.execute(
+        """update tasks.task set owner = null, due_at = now()
+           where owner = $1 and finished_at is null and id <> all ($2)""",
+        worker,
+        held,
+    )
+    rows = await db.fetch("select id, epoch from tasks.task where owner = $1 and finished_at is null", worker)
+    return {(row["id"], row["epoch"]) for row in rows}
+
+
+async def give_back(db: Pool, worker: int, *, leave: bool) -> int:
+    """Return a worker's tasks to the queue, except submissions on their way; `leave` also signs it off."""
+    returned: int = await db.fetchval(
+        """with freed as (
+               update tasks.task set owner = null, due_at = now()
+               where owner = $1 and finished_at is null and state <> 'submitting' returning 1)
+           select count(*) from freed""",
+        worker,
+    )
+    if leave:
+        await db.execute(
+            """delete from tasks.worker where id = $1
+               and not exists (select 1 from tasks.task where owner = $1 and finished_at is null)""",
+            worker,
+        )
+    return returned
+
+
+async def review(db: Pool, task_id: UUID, reason: str, detail: str) -> None:
+    """Leave something for a person to look at."""
+    await db.execute("insert into tasks.review (task_id, reason, detail) values ($1, $2, $3)", task_id, reason, detail)
+
+
+async def forget_idempotency_keys(db: Pool, older_than_s: float) -> int:
+    """Drop keys past their promised life, of tasks that have ended; returns how many."""
+    dropped: int = await db.fetchval(
+        """with gone as (
+               delete from tasks.idempotency i
+               where i.created_at < now() - make_interval(secs => $1)
+                   and not exists (select 1 from tasks.task t where t.id = i.task_id and t.finished_at is null)
+               returning 1)
+           select count(*) from gone""",
+        older_than_s,
+    )
+    return dropped

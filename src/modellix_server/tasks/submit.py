@@ -1,0 +1,153 @@
+"""Accepting a submission: hold, slot, task and idempotency key in one shared transaction.
+
+Ids are made before the call. That is what lets an ambiguous failure of the database be resolved: a task
+that is there was accepted, one that is not can be offered again under the same id without a second one
+ever appearing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from modellix_server.base import log
+from modellix_server.base.batcher import Again, Batcher
+from modellix_server.base.database import UNREACHABLE, Pool
+from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
+from modellix_server.ledger import InsufficientBalance
+from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch
+
+_LOOK_UPS = 4
+_BETWEEN_LOOK_UPS_S = 0.5
+_LOG = log.get("tasks")
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One validated request. `params` and `price` are JSON texts; `quote` is in micro-dollars."""
+
+    task_id: UUID
+    team_id: int
+    live: bool
+    key_id: int
+    model: str
+    params: str
+    price: str
+    quote: int
+    deadline_s: int
+    slots: int
+    idempotency_key: str | None = None
+    fingerprint: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The task that now stands for the request; `replayed` when an earlier request made it."""
+
+    task_id: UUID
+    replayed: bool = False
+
+
+Verdict = Accepted | PlatformError | Again
+
+
+class Submissions:
+    """Accepts submissions; those that arrive together share a transaction."""
+
+    def __init__(self, db: Pool, hint: asyncio.Event) -> None:
+        self._db = db
+        self._hint = hint
+        self._accept = Batcher(self._accept_batch, flushers=2, most=200)
+
+    async def accept(self, submission: Submission) -> Accepted:
+        """Durably accept one request.
+
+        Raises Unauthorized (key revoked), IdempotencyMismatch, InsufficientBalance, ConcurrencyExceeded,
+        or Unavailable when the database could not be asked.
+        """
+        return await self._accept(submission)
+
+    async def _accept_batch(self, batch: list[Submission]) -> Sequence[Verdict]:
+        try:
+            return await self._call(batch)
+        except (asyncpg.PostgresError, *UNREACHABLE) as error:
+            _LOG.warning("accept failed, resolving", error=type(error).__name__, size=len(batch))
+            return await self._resolve(batch)
+
+    async def _call(self, batch: list[Submission]) -> list[Verdict]:
+        row = await self._db.fetchrow(
+            "select * from tasks.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            [s.task_id for s in batch],
+            [s.team_id for s in batch],
+            [s.live for s in batch],
+            [s.key_id for s in batch],
+            [s.model for s in batch],
+            [s.params for s in batch],
+            [s.price for s in batch],
+            [s.quote for s in batch],
+            [s.deadline_s for s in batch],
+            [s.slots for s in batch],
+            [s.idempotency_key for s in batch],
+            [s.fingerprint for s in batch],
+        )
+        self._hint.set()
+        return [_verdict(*each) for each in zip(batch, row["verdicts"], row["task_ids"], strict=True)]
+
+    async def _resolve(self, batch: list[Submission]) -> list[Verdict]:
+        """The call raised: find out which tasks exist, and offer each missing one once more, alone."""
+        present = await self._present([s.task_id for s in batch])
+        if present is None:
+            return [_unreachable() for _ in batch]
+        return [
+            Accepted(s.task_id) if s.task_id in present else await self._offer_alone(s)  #
+            for s in batch
+        ]
+
+    async def _offer_alone(self, submission: Submission) -> Verdict:
+        try:
+            return (await self._call([submission]))[0]
+        except (asyncpg.PostgresError, *UNREACHABLE) as error:
+            present = await self._present([submission.task_id])
+            if present:
+                return Accepted(submission.task_id)
+            if present is None or isinstance(error, UNREACHABLE):
+                return _unreachable()
+            _LOG.error("a submission cannot be stored", error=repr(error), model=submission.model)
+            return PlatformError("please retry later")
+
+    async def _present(self, ids: list[UUID]) -> set[UUID] | None:
+        """Which of the tasks exist; None when the database cannot be asked."""
+        for _ in range(_LOOK_UPS):
+            try:
+                return {row["id"] for row in await self._db.fetch("select id from tasks.task where id = any ($1)", ids)}
+            except (asyncpg.PostgresError, *UNREACHABLE):
+                await asyncio.sleep(_BETWEEN_LOOK_UPS_S)
+        return None
+
+
+def _verdict(submission: Submission, word: str, task_id: UUID) -> Verdict:
+    match word:
+        case "accepted":
+            return Accepted(task_id)
+        case "replayed":
+            return Accepted(task_id, replayed=True)
+        case "again":
+            return Again()
+        case "mismatch":
+            return IdempotencyMismatch("this Idempotency-Key was used with a different request")
+        case "revoked":
+            return Unauthorized("invalid or missing API key")
+        case "insufficient":
+            return InsufficientBalance("the available balance does not cover this task; top up or lower the cost")
+        case "concurrency":
+            # When a slot frees is not known; five seconds is the published advice.
+            return ConcurrencyExceeded(f"team limit of {submission.slots} running tasks", retry_after_s=5)
+    raise AssertionError(f"tasks.accept said {word!r}")
+
+
+def _unreachable() -> Unavailable:
+    return Unavailable("the request could not be recorded; send it again with the same Idempotency-Key", retry_after_s=2)

@@ -1,0 +1,38 @@
+"""Whether tasks and money agree: the checks that no single room can make alone."""
+
+from __future__ import annotations
+
+from modellix_server import ledger
+from modellix_server.base.database import Connection
+
+# Each query returns one line of text a violation (promises L6, L8, T14).
+_CHECKS = (
+    """select format('task %s is %s but its hold is %s', t.id, t.state,
+           case when h.task_id is null then 'missing' when h.open then 'open' else 'ended' end)
+       from tasks.task t left join (
+           select task_id, not bool_or(closes) as open from ledger.transfer
+           where task_id is not null group by task_id) h on h.task_id = t.id
+       where h.task_id is null or h.open <> (t.finished_at is null)""",
+    """select format('hold of task %s has no task', l.task_id) from ledger.transfer l
+       where l.kind = 'hold' and not exists (select 1 from tasks.task t where t.id = l.task_id)""",
+    """select format('task %s is %s, quoted %s, says it cost %s, and captured %s', t.id, t.state, t.quote, t.captured, l.amount)
+       from tasks.task t left join ledger.transfer l on l.task_id = t.id and l.kind = 'capture'
+       where coalesce(t.captured, 0) <> coalesce(l.amount, 0) or coalesce(l.amount, 0) > t.quote""",
+    """select format('task %s: held %s, quoted %s', t.id, l.amount, t.quote)
+       from tasks.task t join ledger.transfer l on l.task_id = t.id and l.kind = 'hold'
+       where l.amount <> t.quote or l.team_id <> t.team_id or l.live <> t.live or l.key_id <> t.key_id""",
+    """select format('team %s (%s): %s slots taken, %s unfinished tasks', s.team_id,
+           case when s.live then 'live' else 'test' end, s.running, count(t.id))
+       from tasks.slot s left join tasks.task t
+           on t.team_id = s.team_id and t.live = s.live and t.finished_at is null
+       group by s.team_id, s.live, s.running having s.running <> count(t.id)""",
+)
+
+
+async def verify(db: Connection) -> list[str]:
+    """Everything that does not add up, in words, as of one snapshot; empty when all is well."""
+    async with db.transaction(isolation="repeatable_read", readonly=True):
+        findings = await ledger.audit(db)
+        for check in _CHECKS:
+            findings += [row[0] for row in await db.fetch(check)]
+    return findings
