@@ -9,11 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from modellix_server.main.home import CannotStartError
+
 _CANDIDATES = ("postgres", "nobody")
-
-
-class NoAccountError(RuntimeError):
-    """The database server cannot run under any account here; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +26,14 @@ class Account:
 def choose(cluster: Path) -> Account | None:
     """Find the account to drop to; None when the server runs as the present user.
 
-    An existing cluster keeps its owner. Raises NoAccountError when the cluster is another user's, or when there
+    An existing cluster keeps its owner. Raises CannotStartError when the cluster is another user's, or when there
     is nobody to drop to.
     """
     me = os.geteuid()
     owner = cluster.stat().st_uid if cluster.exists() else None
     if me != 0:
         if owner not in (None, me):
-            raise NoAccountError(f"{cluster} belongs to user {_name(owner)}: run as that user or as root")
+            raise CannotStartError(f"{cluster} belongs to user {_name(owner)}: run as that user or as root")
         return None
     if owner:
         return Account(owner, cluster.stat().st_gid, _name(owner))
@@ -45,7 +43,7 @@ def choose(cluster: Path) -> Account | None:
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid, name)
-    raise NoAccountError(
+    raise CannotStartError(
         "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it as: "
         "create one of them, or start Modellix as an ordinary user"
     )

@@ -26,6 +26,10 @@ POSTGRES_PORT = 5432  # only the name of the socket file: nothing listens on TCP
 _SOCKET_PATH_MAX = 107  # sockaddr_un.sun_path without its closing zero byte
 
 
+class CannotStartError(RuntimeError):
+    """Something the operator can put right; the message says what and how."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """Where the running instance is reached."""

@@ -11,8 +11,11 @@ import sys
 import time
 from pathlib import Path
 
-_FAST_LIMIT_S = 60.0  # its shutdown writes everything out, and may still be recovering
-_FORCE_LIMIT_S = 10.0
+_WAYS = (
+    (signal.SIGINT, 60.0),  # "fast": writes everything out, and may still be recovering
+    (signal.SIGQUIT, 10.0),  # "immediate": the next start recovers
+    (signal.SIGKILL, 10.0),
+)
 
 
 async def stop_server(cluster: Path) -> None:
@@ -21,11 +24,7 @@ async def stop_server(cluster: Path) -> None:
     PostgreSQL's own check takes any process with the noted id for a server: one not yet reaped, or a
     stranger that was given the id since. Raises TimeoutError when a process cannot be ended.
     """
-    for signum, limit_s in (
-        (signal.SIGINT, _FAST_LIMIT_S),
-        (signal.SIGQUIT, _FORCE_LIMIT_S),
-        (signal.SIGKILL, _FORCE_LIMIT_S),
-    ):
+    for signum, limit_s in _WAYS:
         if await _all_gone(cluster, signum, limit_s):
             (cluster / "postmaster.pid").unlink(missing_ok=True)
             return
@@ -33,10 +32,12 @@ async def stop_server(cluster: Path) -> None:
 
 
 async def _all_gone(cluster: Path, signum: signal.Signals, limit_s: float) -> bool:
-    postmaster = _noted(cluster)
     alive = _servers(cluster)
-    # Backends obey their postmaster; without one each must be told.
-    for pid in alive & {postmaster} or alive:
+    # Backends obey their postmaster. Without one each is told itself, and has nothing left to finish.
+    told = alive & {_noted(cluster)}
+    if not told and signum == signal.SIGINT:
+        return not alive
+    for pid in told or alive:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signum)
     deadline = time.monotonic() + limit_s

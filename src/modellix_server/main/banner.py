@@ -1,0 +1,56 @@
+"""What `up` shows when everything runs: the address, a key, and lines to paste."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from modellix_server.main.home import DEFAULT, Home
+
+_MODEL = "text-to-image/alibaba/qwen-image-plus"
+_PROMPT = '{"prompt": "A cute cat playing in a garden"}'
+
+
+def local_origin(host: str, port: int) -> str:
+    """Where a program on this machine reaches a server that listens on `host`."""
+    reached = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
+def show(console: Console, home: Home, origin: str, key: str | None) -> None:
+    """Print the banner; `key` is the new test key of a first start."""
+    bearer = f'"Authorization: Bearer {key or "$MODELLIX_API_KEY"}"'
+
+    def line(text: str = "", style: str | None = None) -> None:
+        # One line each, however wide: what is meant for pasting must not be broken up.
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    line()
+    line(f"Modellix is up at {origin}   (data: {home.root}, stop: Ctrl-C)", "bold green")
+    line()
+    if key:
+        line(f"Test key of team default, shown only now: {key}", "bold")
+    else:
+        line("Make a test key and put it in MODELLIX_API_KEY:")
+        line(f"  {_program()} admin key create --team default --test{_data_option(home)}")
+    line("Submit a task (test keys cost nothing and reach no vendor):")
+    line(
+        f"  curl -sS -X POST {origin}/api/v1/{_MODEL}/async -H {bearer} "
+        f"-H 'Content-Type: application/json' -d {shlex.quote(_PROMPT)}"
+    )
+    line("Ask for its result, with the task_id of that answer:")
+    line(f"  curl -sS {origin}/api/v1/tasks/TASK_ID -H {bearer}")
+    line()
+
+
+def _program() -> str:
+    program = Path(sys.executable).with_name("modellix-server")
+    here = Path.cwd()
+    return shlex.quote(str(program.relative_to(here) if program.is_relative_to(here) else program))
+
+
+def _data_option(home: Home) -> str:
+    return "" if home.root == Path(DEFAULT).absolute() else f" --data {shlex.quote(str(home.root))}"

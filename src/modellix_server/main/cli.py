@@ -1,0 +1,113 @@
+# ruff: noqa: PLC0415 - see below
+"""The command line. Each command imports what it runs when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modellix_server.base.process import die_with_parent
+from modellix_server.base.settings import BadSettings, Settings
+from modellix_server.main.home import DEFAULT, CannotStartError, Home
+
+app = typer.Typer(
+    help="Modellix: one HTTP API, one async contract and one bill for image and video generation models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # locals hold keys and passwords
+)
+
+Data = Annotated[
+    Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.", file_okay=False, show_default=True)
+]
+Parent = Annotated[
+    int | None, typer.Option("--parent", hidden=True, help="Process id of the supervisor to end together with.")
+]
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """End with one readable line, not a traceback, for what the operator can put right."""
+    try:
+        yield
+    except (BadSettings, CannotStartError) as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        sys.exit(2)
+
+
+@app.command()
+def up(
+    data: Data = Path(DEFAULT),
+    host: Annotated[str, typer.Option("--host", envvar="MODELLIX_HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", envvar="MODELLIX_PORT", min=1, max=65535, help="Port to listen on.")
+    ] = 8000,
+) -> None:
+    """Run everything on this machine: PostgreSQL, the API, a worker and the sandbox."""
+    from modellix_server.main.up import run
+
+    with told_plainly():
+        if os.environ.get("MODELLIX_DATABASE_URL"):
+            raise BadSettings(
+                "`up` runs a PostgreSQL of its own. To use the one in MODELLIX_DATABASE_URL, run `migrate`, "
+                "then `serve` and `work`; or unset the variable"
+            )
+        run(Home(data), host, port)
+
+
+@app.command()
+def serve(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
+    """Answer HTTP requests: the API."""
+    settings = _begin(data, parent)
+    from modellix_server.main.serve import run
+
+    run(settings)
+
+
+@app.command()
+def work(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
+    """Carry out accepted tasks: call the vendors, store results, settle."""
+    settings = _begin(data, parent)
+    from modellix_server.main.work import run
+
+    run(settings)
+
+
+@app.command()
+def sandbox(
+    data: Data = Path(DEFAULT),
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on 127.0.0.1.")] = 8100,
+    parent: Parent = None,
+) -> None:
+    """Imitate the vendors for test keys."""
+    if parent is not None:
+        die_with_parent(parent)
+    from modellix_server.main.sandbox import run
+
+    run(Home(data), port)
+
+
+@app.command()
+def migrate(data: Data = Path(DEFAULT)) -> None:
+    """Bring the database's tables up to date."""
+    from modellix_server.main.migrate import run
+
+    run(_begin(data, None))
+
+
+def _begin(data: Path, parent: int | None) -> Settings:
+    """Tie this process to its supervisor first, then read the settings."""
+    if parent is not None:
+        die_with_parent(parent)
+    with told_plainly():
+        return Home(data).settings(os.environ)
+
+
+if __name__ == "__main__":
+    app()
