@@ -1,0 +1,193 @@
+"""The sandbox process: every vendor's emulator behind one port, for test mode and for tests of other software."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from modellix_server.base.outbound import AnswerLost, NotSent, Outbound
+from modellix_server.base.settings import Network
+from modellix_server.upstreams.emulators import dashscope, media, wire
+from modellix_server.upstreams.emulators.spool import Spool
+from modellix_server.upstreams.emulators.store import MemoryStore
+from modellix_server.upstreams.emulators.studio import Studio
+
+INPUT_LIMIT_BYTES = 100 * 1024 * 1024
+INPUT_TIMEOUT_S = 60.0
+EXPIRE_EVERY_S = 600.0
+
+
+def _dashscope(studio: Studio, fetch: media.Fetch, *, instant: bool) -> wire.App:
+    return dashscope.app(studio, MemoryStore(), fetch, instant=instant)
+
+
+EMULATORS: Mapping[str, Callable[..., wire.App]] = {"dashscope": _dashscope}
+"""Vendor -> its emulator, served under `/<vendor>`."""
+
+
+class Sandbox:
+    """The root ASGI app: hands each request to the emulator its path names, and owns what they share.
+
+    `front` names the emulator that also answers at the root.
+    """
+
+    def __init__(
+        self,
+        upstreams: Iterable[str],
+        *,
+        spool: Path,
+        allow_networks: Iterable[Network] = (),
+        instant: bool = False,
+        front: str | None = None,
+    ) -> None:
+        self._upstreams = tuple(upstreams)
+        self._spool = spool
+        self._allow_networks = tuple(allow_networks)
+        self._instant = instant
+        self._front = front
+        self._apps: dict[str, wire.App] = {}
+        self._held = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Start the render processes and build the emulators."""
+        spool = Spool(self._spool)
+        self._held.callback(spool.close)
+        outbound = Outbound(self._allow_networks)
+        self._held.push_async_callback(outbound.close)
+        studio = Studio(spool)
+        self._held.callback(studio.close)
+        await self._held.enter_async_context(_every(EXPIRE_EVERY_S, spool.expire))
+        self._apps = {
+            name: EMULATORS[name](studio, _fetcher(outbound), instant=self._instant) for name in self._upstreams
+        }
+        if not self._instant:
+            await studio.warm_up()
+
+    async def close(self) -> None:
+        """End the render processes and delete the files."""
+        await self._held.aclose()
+
+    async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
+        """Answer one request, or run the application's life from start to end."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._route(scope, receive, send)
+
+    async def _live(self, receive: wire.Receive, send: wire.Send) -> None:
+        await receive()
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _route(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
+        path: str = scope["path"]
+        name = path[1:].partition("/")[0]
+        app = self._apps.get(name)
+        if app is not None:
+            scope["root_path"] = f"/{name}"
+            await app(scope, receive, send)
+        elif path == "/healthz":
+            await wire.answer_json(send, 200, {"status": "ok", "emulators": list(self._apps)})
+        elif self._front is not None:
+            await self._apps[self._front](scope, receive, send)
+        else:
+            await wire.answer_json(send, 404, {"message": f"Emulators: {', '.join(self._apps)}"})
+
+
+@contextlib.asynccontextmanager
+async def _every(pause_s: float, work: Callable[[], None]) -> AsyncIterator[None]:
+    async def loop() -> None:
+        while True:
+            await asyncio.sleep(pause_s)
+            work()
+
+    task = asyncio.create_task(loop())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _fetcher(outbound: Outbound) -> media.Fetch:
+    """Load input files the way the whole platform reaches out: public addresses only, within limits."""
+
+    async def fetch(url: str) -> bytes:
+        try:
+            async with outbound.stream(url, timeout_s=INPUT_TIMEOUT_S, max_bytes=INPUT_LIMIT_BYTES) as download:
+                if download.status != 200:
+                    raise media.Unreachable(url)
+                return b"".join([chunk async for chunk in download.chunks()])
+        except (NotSent, AnswerLost) as error:
+            timed_out = isinstance(error.__cause__, TimeoutError)
+            refused = isinstance(error, NotSent) and isinstance(error.__cause__, ConnectionRefusedError)
+            raise media.Unreachable(url, timed_out=timed_out, refused=refused) from error
+
+    return fetch
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP with one extension: an emulator may drop the connection without an answer."""
+
+    def on_message_begin(self) -> None:
+        """Begin a request; called by the parser."""
+        super().on_message_begin()
+        self.scope["extensions"] = {wire.CUT: self._cut}  # type: ignore[dict-item]  # ours is a function
+
+    def _cut(self) -> None:
+        cast("asyncio.Transport", self.transport).abort()
+
+
+def server(sandbox: Sandbox, *, host: str, port: int) -> uvicorn.Server:
+    """The server `run` runs; for tests that want it in a thread or with a free port (0)."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            sandbox,
+            host=host,
+            port=port,
+            loop="uvloop",
+            http=Protocol,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=3,
+            backlog=4096,
+        )
+    )
+
+
+def run(
+    *,
+    host: str,
+    port: int,
+    upstreams: list[str] | None,
+    instant: bool,
+    spool: Path,
+    allow_networks: Iterable[Network] = (),
+) -> None:
+    """Serve emulators until SIGTERM or Ctrl-C.
+
+    Each is at `/<vendor>`, so the base URL of a DashScope account is `http://HOST:PORT/dashscope`. Without
+    `upstreams` all are served; a single one also answers at the root. `spool` is where result files go: a
+    directory of our own is made in it and removed at the end. Raises ValueError for an unknown vendor.
+    """
+    names = list(EMULATORS) if upstreams is None else upstreams
+    unknown = [name for name in names if name not in EMULATORS]
+    if unknown or not names:
+        raise ValueError(f"no emulator for {', '.join(unknown) or 'nothing'}; there are {', '.join(EMULATORS)}")
+    front = names[0] if upstreams is not None and len(names) == 1 else None
+    sandbox = Sandbox(names, spool=spool, allow_networks=allow_networks, instant=instant, front=front)
+    server(sandbox, host=host, port=port).run()

@@ -1,0 +1,156 @@
+"""The vendor's answers as JSON values: task records, results, usage, task lists."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modellix_server.upstreams.emulators.dashscope.work import Outcome, Task
+
+REGION = timezone(timedelta(hours=8))
+"""Beijing and Singapore share their time; the texts carry no zone."""
+EXTENDED = ", soft natural light, balanced composition, fine detail"
+"""What the imitated prompt rewriting adds."""
+
+
+def request_id() -> str:
+    """A new id of the vendor's form."""
+    return str(uuid.uuid4())
+
+
+def error(code: str, message: str) -> dict[str, Any]:
+    """The body of a refused call."""
+    return {"code": code, "message": message, "request_id": request_id()}
+
+
+def accepted(task: Task) -> dict[str, Any]:
+    """The answer to a submission that became a task."""
+    return {"output": {"task_status": "PENDING", "task_id": task.id}, "request_id": request_id()}
+
+
+def unknown(task_id: str) -> dict[str, Any]:
+    """The answer for a task that never was or is older than a day: HTTP 200 all the same."""
+    return {"request_id": request_id(), "output": {"task_id": task_id, "task_status": "UNKNOWN"}}
+
+
+def task(task: Task, origin: str) -> dict[str, Any]:
+    """The record of a task as a poll shows it."""
+    output: dict[str, Any] = {"task_id": task.id, "task_status": task.word}
+    output["submit_time"] = _local(task.submitted_at)
+    if task.started_at is not None:
+        output["scheduled_time"] = _local(task.started_at)
+    if task.ended_at is not None:
+        output["end_time"] = _local(task.ended_at)
+    answer: dict[str, Any] = {"request_id": request_id(), "output": output}
+    if task.status == "SUCCEEDED" and task.outcome is not None:
+        output |= _output(task, task.outcome, origin)
+        answer["usage"] = usage(task, task.outcome)
+    elif task.refusal is not None:
+        output["code"], output["message"] = task.refusal.code, task.refusal.message
+    if task.job.rules.makes == "picture":
+        output["task_metrics"] = _metrics(task)
+    return answer
+
+
+def direct(task: Task, outcome: Outcome, origin: str) -> dict[str, Any]:
+    """The answer of a synchronous call."""
+    return {
+        "request_id": request_id(),
+        "output": _output(task, outcome, origin),
+        "usage": usage(task, outcome),
+    }
+
+
+def _metrics(task: Task) -> dict[str, int]:
+    made = len(task.outcome.files) if task.outcome else 0
+    lost = task.job.count - made if task.ended_at is not None else 0
+    return {"TOTAL": task.job.count, "SUCCEEDED": made, "FAILED": lost}
+
+
+def _output(task: Task, outcome: Outcome, origin: str) -> dict[str, Any]:
+    urls = [origin + path for path in outcome.files]
+    match task.job.route.gives:
+        case "results":
+            lost = {"code": "InternalError.Algo", "message": "The image could not be generated."}
+            items: list[dict[str, Any]] = [{**_prompts(task), "url": url} for url in urls]
+            return {"results": items + [lost] * (task.job.count - len(urls))}
+        case "choices":
+            return {"finished": True, "choices": [_choice([{"image": url, "type": "image"}]) for url in urls]}
+        case "parts":
+            return {"choices": [_choice([{"image": url} for url in urls])]}
+        case "video":
+            return {**_prompts(task), "video_url": urls[0]}
+
+
+def _choice(content: list[dict[str, str]]) -> dict[str, Any]:
+    return {"finish_reason": "stop", "message": {"role": "assistant", "content": content}}
+
+
+def _prompts(task: Task) -> dict[str, str]:
+    if not task.job.prompt:
+        return {}
+    prompts = {"orig_prompt": task.job.prompt}
+    if task.job.parameters.get("prompt_extend"):
+        prompts["actual_prompt"] = task.job.prompt + EXTENDED
+    return prompts
+
+
+_USAGE: dict[str, Callable[[Outcome], object]] = {
+    "image_count": lambda outcome: outcome.billed_images,
+    "width": lambda outcome: outcome.size[0],
+    "height": lambda outcome: outcome.size[1],
+    "size": lambda outcome: f"{outcome.size[0]}*{outcome.size[1]}",
+    "input_tokens": lambda _: 0,
+    "output_tokens": lambda _: 0,
+    "total_tokens": lambda _: 0,
+    "duration": lambda outcome: outcome.billed_seconds,
+    "video_duration": lambda outcome: outcome.billed_seconds,
+    "output_video_duration": lambda outcome: outcome.billed_seconds,
+    "input_video_duration": lambda _: 0,
+    "video_count": lambda _: 1,
+    "SR": lambda outcome: outcome.resolution,
+}
+
+
+def usage(task: Task, outcome: Outcome) -> dict[str, object]:
+    """The fields this route reports."""
+    return {name: _USAGE[name](outcome) for name in task.job.route.usage}
+
+
+def page(tasks: list[Task], number: int, size: int) -> dict[str, Any]:
+    """One page of a task list. The vendor's pages call the items `data`, its 2.x client reads `tasks`."""
+    shown = [_listed(task) for task in tasks[(number - 1) * size : number * size]]
+    return {
+        "request_id": request_id(),
+        "data": shown,
+        "tasks": shown,
+        "total": len(tasks),
+        "total_page": -(-len(tasks) // size),
+        "page_no": number,
+        "page_size": size,
+    }
+
+
+def _listed(task: Task) -> dict[str, Any]:
+    return {
+        "task_id": task.id,
+        "status": task.word,
+        "task_status": task.word,
+        "model_name": task.job.model,
+        "region": "cn-beijing",
+        "request_id": task.request_id,
+        "gmt_create": int(task.submitted_at * 1000),
+        "start_time": None if task.started_at is None else int(task.started_at * 1000),
+        "end_time": None if task.ended_at is None else int(task.ended_at * 1000),
+        "api_key_id": "1",
+        "caller_uid": "1",
+        "caller_parent_id": "1",
+        "user_api_unique_key": f"apikey:v1:aigc:{task.job.model}",
+    }
+
+
+def _local(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, REGION).isoformat(" ", "milliseconds")[:23]

@@ -1,0 +1,126 @@
+"""Pictures: pleasant, deterministic, of exact size, with prompt and seed legible. Runs in a render process.
+
+A picture made from a prompt is a landscape; one made from an input picture is that picture in other colours, so
+that it resembles its input and differs from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageChops, ImageFilter, ImageOps, UnidentifiedImageError
+
+from modellix_server.upstreams.emulators import caption
+from modellix_server.upstreams.emulators.scene import PALETTES, Scene
+
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+STEP_PX = 16
+"""Sides that the vendor chooses itself are multiples of this."""
+Image.MAX_IMAGE_PIXELS = 80_000_000
+
+
+class BadMedia(Exception):
+    """An input file breaks a limit. `what` is one word: format, size, resolution, alpha, duration."""
+
+    def __init__(self, what: str, message: str) -> None:
+        super().__init__(what, message)
+        self.what = what
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An input picture and the limits it must keep."""
+
+    data: bytes
+    most_bytes: int
+    sides: tuple[int, int]
+    alpha: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture to make. With sources it is an edit of the last one; without `size` it keeps that one's shape."""
+
+    prompt: str
+    seed: int
+    model: str
+    size: tuple[int, int] | None
+    index: int = 0
+    area: int = 1024 * 1024
+    """Pixels, where the size follows the source."""
+    sources: tuple[Source, ...] = ()
+
+
+def paint(order: Picture, path: Path) -> tuple[int, int]:
+    """Make the picture at `path` as PNG; its size. Raises BadMedia."""
+    if order.sources:
+        image = _edit(order)
+    else:
+        assert order.size is not None
+        image = _landscape(order, *order.size)
+    note = f"seed {order.seed}  -  {order.model}  -  {order.index + 1}  -  sandbox"
+    strip = caption.strip(*image.size, order.prompt, note)
+    image.paste(strip, (0, image.height - strip.height), strip)
+    image.save(path, "PNG", compress_level=1)
+    return image.size
+
+
+def _landscape(order: Picture, width: int, height: int) -> Image.Image:
+    scene = Scene(f"{order.model}\n{order.seed}\n{order.index}\n{order.prompt}")
+    half = scene.frame((width + 1) // 2, (height + 1) // 2, 0.3)
+    return half.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _edit(order: Picture) -> Image.Image:
+    pictures = [open_picture(source) for source in order.sources]
+    shape = order.size or shape_like(pictures[-1].size, order.area)
+    image = ImageOps.fit(pictures[-1], shape, Image.Resampling.BICUBIC)
+    digest = hashlib.sha256(f"{order.seed}\n{order.index}\n{order.prompt}".encode(errors="replace")).digest()
+    palette = PALETTES[digest[0] % len(PALETTES)]
+    grey = ImageOps.autocontrast(image.convert("L"), cutoff=1)
+    toned = ImageOps.colorize(grey, palette.near, palette.sun, palette.far)
+    image = Image.blend(ImageOps.posterize(image.filter(ImageFilter.SMOOTH), 5), toned, 0.45)
+    return ImageChops.multiply(image, _vignette(shape))
+
+
+def _vignette(size: tuple[int, int]) -> Image.Image:
+    shade = Image.radial_gradient("L").point([255 - int((v / 255) ** 2.2 * 130) for v in range(256)])
+    return shade.resize(size, Image.Resampling.BILINEAR).convert("RGB")
+
+
+def open_picture(source: Source) -> Image.Image:
+    """Decode an input picture to RGB, the first frame of several. Raises BadMedia."""
+    if len(source.data) > source.most_bytes:
+        raise BadMedia("size", f"The image file must not be larger than {source.most_bytes // 1024**2} MB.")
+    try:
+        image: Image.Image = Image.open(io.BytesIO(source.data), formats=FORMATS)
+        low, high = source.sides
+        if min(image.size) < low or max(image.size) > high:
+            raise BadMedia("resolution", f"The image's sides must be between {low} and {high} pixels.")
+        image.load()
+        turned = ImageOps.exif_transpose(image)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadMedia("format", "The image could not be decoded.") from error
+    if not source.alpha and turned.has_transparency_data:
+        raise BadMedia("alpha", "Images with an alpha channel are not supported.")
+    return _on_white(turned)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    ground = Image.new("RGB", image.size, "white")
+    ground.paste(image, mask=image.getchannel("A"))
+    return ground
+
+
+def shape_like(size: tuple[int, int], area: int) -> tuple[int, int]:
+    """A size of about `area` pixels in the shape of `size`."""
+    factor = (area / (size[0] * size[1])) ** 0.5
+    width, height = (max(STEP_PX, round(side * factor / STEP_PX) * STEP_PX) for side in size)
+    return width, height

@@ -1,0 +1,101 @@
+"""The render processes: pictures and clips are made there, so that the event loop never waits for one.
+
+A process that dies is replaced and its work done once more. All die with their parent, by whatever cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from modellix_server.base.process import die_with_parent
+from modellix_server.upstreams.emulators import paint
+from modellix_server.upstreams.emulators.paint import Picture
+from modellix_server.upstreams.emulators.spool import Spool
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+
+class Studio:
+    """At most `workers` renders at a time, each in a process of its own; the others wait in order."""
+
+    def __init__(self, spool: Spool, *, workers: int = 2) -> None:
+        self.spool = spool
+        self._workers = workers
+        self._free = asyncio.Semaphore(workers)
+        self._pool = self._new_pool()
+        self._closed = False
+        self.waiting = 0
+        """Jobs that wait for a free process."""
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self._workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin,
+            initargs=(os.getpid(),),
+        )
+
+    async def warm_up(self) -> None:
+        """Start the processes before they are needed."""
+        await asyncio.gather(*(self._run(_ready) for _ in range(self._workers)))
+
+    def close(self) -> None:
+        """End the processes, unfinished work included."""
+        self._closed = True
+        processes = list((self._pool._processes or {}).values())  # noqa: SLF001  (3.11 has no public way to stop them)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+            process.join()
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """A free render process, kept while the block runs."""
+        self.waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self.waiting -= 1
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    async def paint(self, order: Picture) -> tuple[Path, tuple[int, int]]:
+        """Make a picture; its file and size. To be called in a `place`. Raises BadMedia."""
+        path = self.spool.new_path(".png")
+        return path, await self._run(paint.paint, order, path)
+
+    async def _run(self, work: Callable[Args, Result], *args: Args.args, **kwargs: Args.kwargs) -> Result:
+        loop = asyncio.get_running_loop()
+        call = partial(work, *args, **kwargs)
+        pool = self._pool
+        try:
+            return await loop.run_in_executor(pool, call)
+        except BrokenProcessPool:
+            if self._closed:
+                raise asyncio.CancelledError from None
+            if pool is self._pool:
+                self._pool = self._new_pool()
+            return await loop.run_in_executor(self._pool, call)
+
+
+def _begin(parent_pid: int) -> None:
+    """Set up a render process: it ends with its parent and leaves Ctrl-C to it."""
+    die_with_parent(parent_pid)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _ready() -> None:
+    """Nothing: the process and its imports are up once this has run."""

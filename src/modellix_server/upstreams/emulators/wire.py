@@ -1,0 +1,100 @@
+"""The little ASGI every emulator needs: reading a body, answering JSON, cutting the line."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CUT = "modellix.cut"
+"""ASGI extension of our server: a function that drops the connection at once."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class TooLarge(Exception):
+    """The request body is larger than the emulator takes."""
+
+
+class Gone(Exception):
+    """The client left before its body was complete."""
+
+
+async def read_body(receive: Receive, limit_bytes: int) -> bytes:
+    """The whole request body. Raises TooLarge or Gone."""
+    message = await receive()
+    if message["type"] != "http.request":
+        raise Gone
+    if not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        if len(body) > limit_bytes:
+            raise TooLarge
+        return body
+    parts = [message.get("body", b"")]
+    size = len(parts[0])
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Gone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit_bytes:
+            raise TooLarge
+    return b"".join(parts)
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header called `name` (lower case), or None."""
+    for key, value in scope["headers"]:
+        if key == name:
+            text: bytes = value
+            return text.decode("latin-1")
+    return None
+
+
+def query(scope: Scope) -> dict[str, str]:
+    """The query string; of a repeated name the last counts."""
+    return dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=50))
+
+
+def path_in_app(scope: Scope) -> str:
+    """The path below the prefix this app is mounted at."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def origin(scope: Scope) -> str:
+    """Where the client reached this app: scheme, host and prefix, for links to our own files.
+
+    The Host header is taken at its word: a link is only ever given to the client that sent it.
+    """
+    host = header(scope, b"host")
+    if not host:
+        server = scope.get("server") or ("127.0.0.1", 80)
+        host = f"{server[0]}:{server[1]}"
+    return f"{scope['scheme']}://{host}{scope.get('root_path', '')}"
+
+
+async def answer(send: Send, status: int, body: bytes, content_type: bytes) -> None:
+    """Send a complete answer."""
+    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def answer_json(send: Send, status: int, value: object) -> None:
+    """Send `value` as JSON."""
+    await answer(send, status, _encode(value), b"application/json")
+
+
+def cut(scope: Scope) -> None:
+    """Drop the connection without a byte of answer. Needs a server with our extension."""
+    scope["extensions"][CUT]()
