@@ -143,7 +143,9 @@ class LosesAnswers:
 @pytest.mark.parametrize("commits", [True, False])
 async def test_a_lost_answer_of_the_database_is_resolved_by_the_ids(pool, new_customer: Callable, commits) -> None:
     acme = await new_customer(micros=300)
-    answers = await offer(Submissions(LosesAnswers(pool, commits=commits), asyncio.Event()), [acme.wants() for _ in "123"])
+    answers = await offer(
+        Submissions(LosesAnswers(pool, commits=commits), asyncio.Event()), [acme.wants() for _ in "123"]
+    )
     assert [type(answer) for answer in answers] == [Accepted] * 3
     assert await ledger.balance(pool, acme.team_id, live=False) == Balance(300, 300)
     await clean(pool)
@@ -172,7 +174,8 @@ async def test_the_application_cannot_rewrite_the_ledger(pool: Pool, submissions
         "delete from ledger.transfer",
         "truncate ledger.transfer",
         "update ledger.balance set posted = 0",
-        "insert into ledger.transfer (team_id, live, kind, debit, credit, amount) values (1, false, 'topup', 'funding', 'team', 1)",
+        """insert into ledger.transfer (team_id, live, kind, debit, credit, amount)
+           values (1, false, 'topup', 'funding', 'team', 1)""",
         "alter table ledger.transfer disable trigger all",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

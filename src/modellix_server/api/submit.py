@@ -86,9 +86,7 @@ def _receipt(platform: Platform, trail: Trail, model: Model, accepted: Accepted)
     ).encode()
 
 
-async def _parse_input(
-    platform: Platform, request: Request, trail: Trail, model: Model
-) -> tuple[Any, list[InputFile]]:
+async def _parse_input(platform: Platform, request: Request, trail: Trail, model: Model) -> tuple[Any, list[InputFile]]:
     """The body's JSON with media bytes taken out and replaced by their digests, and those bytes.
 
     Raises InvalidFormat, BodyTooLarge or ClientGone.

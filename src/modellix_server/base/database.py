@@ -24,6 +24,9 @@ UNREACHABLE: tuple[type[Exception], ...] = (
     asyncpg.InterfaceError,
 )
 
+# Whatever a query can raise.
+DATABASE_ERRORS: tuple[type[Exception], ...] = (asyncpg.PostgresError, *UNREACHABLE)
+
 
 async def open_pool(dsn: str, *, size: int, name: str, statement_timeout_ms: int = 10_000) -> Pool:
     """A pool of at most `size` connections whose statements are cut off after the time-out."""

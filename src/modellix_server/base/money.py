@@ -22,7 +22,7 @@ def usd(micros: int) -> str:
     """`17200` as `0.0172`: four decimals at least, six at most."""
     sign, whole = ("-" if micros < 0 else ""), abs(micros)
     text = f"{sign}{whole // MICROS_PER_USD}.{whole % MICROS_PER_USD:06d}"
-    return text[:-2] if text.endswith("00") else text
+    return text.removesuffix("00")
 
 
 def usd_number(micros: int) -> float:

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -52,7 +53,7 @@ class Settings:
     """Origin that result links are built from; never the Host header."""
     host: str = "127.0.0.1"
     port: int = 8000
-    spool_dir: str = "/tmp"
+    spool_dir: str = field(default_factory=tempfile.gettempdir)
     """Local scratch space for files on their way to the storage."""
     allow_networks: tuple[Network, ...] = ()
     """Private ranges that outbound requests may reach (development)."""
@@ -100,7 +101,7 @@ def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Sett
         public_url=values.get("public_url") or f"http://{host}:{port}",
         host=host,
         port=port,
-        spool_dir=values.get("spool_dir") or "/tmp",
+        spool_dir=values.get("spool_dir") or tempfile.gettempdir(),
         allow_networks=_networks(values.get("allow_networks", "")),
         catalogue_dir=values.get("catalogue_dir") or None,
         lease_s=number("lease_s", 30),

@@ -1,4 +1,4 @@
-"""`modellix-server ledger verify`: does the money add up?"""
+"""`modellix-server ledger verify`: whether the money adds up."""
 
 from __future__ import annotations
 

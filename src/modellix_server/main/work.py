@@ -94,6 +94,6 @@ async def _chores(db: Pool, storage: Storage) -> None:
         for name, chore in chores.items():
             try:
                 await chore()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the other chores go on
                 _LOG.exception("a chore failed", chore=name)
         await asyncio.sleep(_CHORES_EVERY_S)

@@ -1,4 +1,4 @@
-"""The engine: tasks from accept to settlement. The only room that knows money, results, upstreams and models together."""
+"""The engine: tasks from accept to settlement. The only room that knows money, results and upstreams together."""
 
 from modellix_server.tasks.accounts import Account, FindAccount
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker

@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from modellix_server.base import faults, log
-from modellix_server.base.database import UNREACHABLE, Pool, connect
+from modellix_server.base.database import DATABASE_ERRORS, Pool, connect
 from modellix_server.tasks import store
 from modellix_server.tasks.life import Life, Tools
 from modellix_server.tasks.store import WORKER_LOCK, Job
@@ -80,7 +80,7 @@ class Worker:
         await asyncio.wait({hint, stopped}, timeout=_IDLE_S, return_when=asyncio.FIRST_COMPLETED)
         hint.cancel()
         if not self._hint.is_set():
-            with contextlib.suppress(asyncpg.PostgresError, *UNREACHABLE):
+            with contextlib.suppress(*DATABASE_ERRORS):
                 if freed := await store.bury_the_dead(self._db):
                     _LOG.warning("took over from dead workers", tasks=freed)
         self._hint.clear()
@@ -93,7 +93,7 @@ class Worker:
         async with self._claiming:
             try:
                 claimed = await store.claim(self._db, self._number, room)
-            except (asyncpg.PostgresError, *UNREACHABLE) as error:
+            except DATABASE_ERRORS as error:
                 _LOG.warning("cannot claim", error=type(error).__name__)
                 return False
             if claimed:
@@ -134,7 +134,7 @@ class Worker:
                     raise SystemExit(f"worker {self._number} was declared dead; a new one must start")
                 self._lease.renewed(asked_at)
                 await self._reconcile()
-            except (asyncpg.PostgresError, *UNREACHABLE) as error:
+            except DATABASE_ERRORS as error:
                 _LOG.warning("cannot renew the lease", error=type(error).__name__)
                 line.terminate()
 

@@ -75,7 +75,7 @@ class Tools:
         self.journal = Journal(self.db, worker, self.result_ttl_s)
 
 
-class Over(Exception):  # noqa: N818 - a signal, not an error
+class Over(Exception):
     """This life is over: the task ended, went back to the queue, or belongs to somebody else."""
 
 

@@ -19,7 +19,8 @@ _READ = """
     select t.id, t.model, t.state, t.created_at, t.finished_at, t.captured, t.error_code, t.error_message,
         r.resources, k.active is not null as key_active,
         t.team_id = a.team_id and t.live = a.live and coalesce(t.finished_at > now() - $5::interval, true) as visible
-    from unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::bigint[]) with ordinality as a (id, team_id, live, key_id, ord)
+    from unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::bigint[]) with ordinality
+        as a (id, team_id, live, key_id, ord)
     left join (select active_keys as key_id, true as active from identity.active_keys($4)) k using (key_id)
     left join tasks.task t on t.id = a.id
     left join results.of_tasks($1) r on r.task_id = t.id
@@ -104,9 +105,7 @@ def _view(
     if task_id is None or not visible:
         return NotFound(f"task '{task_name(question.task_id)}' not found")
     word = rules.PUBLIC_WORDS[state]
-    return TaskView(
-        task_id, model, word, created_at, finished_at, captured, error_code, error_message, resources
-    )
+    return TaskView(task_id, model, word, created_at, finished_at, captured, error_code, error_message, resources)
 
 
 async def cancel(db: Pool, question: Question) -> None:

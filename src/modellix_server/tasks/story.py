@@ -27,7 +27,9 @@ async def story(db: Pool | Connection, task_id: UUID) -> Story | None:
     task = await db.fetchrow("select * from tasks.task where id = $1", task_id)
     if task is None:
         return None
-    moves = await db.fetch("select seq, at, state, worker, note from tasks.move where task_id = $1 order by seq", task_id)
+    moves = await db.fetch(
+        "select seq, at, state, worker, note from tasks.move where task_id = $1 order by seq", task_id
+    )
     attempts = await db.fetch(
         """select n, upstream, intent_at, answered_at, outcome, ticket, status, answer
            from tasks.attempt where task_id = $1 order by n""",

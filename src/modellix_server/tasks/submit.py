@@ -12,11 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-import asyncpg
-
 from modellix_server.base import log
 from modellix_server.base.batcher import Again, Batcher
-from modellix_server.base.database import UNREACHABLE, Pool
+from modellix_server.base.database import DATABASE_ERRORS, UNREACHABLE, Pool
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
 from modellix_server.ledger import InsufficientBalance
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch
@@ -74,7 +72,7 @@ class Submissions:
     async def _accept_batch(self, batch: list[Submission]) -> Sequence[Verdict]:
         try:
             return await self._call(batch)
-        except (asyncpg.PostgresError, *UNREACHABLE) as error:
+        except DATABASE_ERRORS as error:
             _LOG.warning("accept failed, resolving", error=type(error).__name__, size=len(batch))
             return await self._resolve(batch)
 
@@ -94,6 +92,7 @@ class Submissions:
             [s.idempotency_key for s in batch],
             [s.fingerprint for s in batch],
         )
+        assert row is not None
         self._hint.set()
         return [_verdict(*each) for each in zip(batch, row["verdicts"], row["task_ids"], strict=True)]
 
@@ -110,7 +109,7 @@ class Submissions:
     async def _offer_alone(self, submission: Submission) -> Verdict:
         try:
             return (await self._call([submission]))[0]
-        except (asyncpg.PostgresError, *UNREACHABLE) as error:
+        except DATABASE_ERRORS as error:
             present = await self._present([submission.task_id])
             if present:
                 return Accepted(submission.task_id)
@@ -124,7 +123,7 @@ class Submissions:
         for _ in range(_LOOK_UPS):
             try:
                 return {row["id"] for row in await self._db.fetch("select id from tasks.task where id = any ($1)", ids)}
-            except (asyncpg.PostgresError, *UNREACHABLE):
+            except DATABASE_ERRORS:
                 await asyncio.sleep(_BETWEEN_LOOK_UPS_S)
         return None
 
@@ -150,4 +149,6 @@ def _verdict(submission: Submission, word: str, task_id: UUID) -> Verdict:
 
 
 def _unreachable() -> Unavailable:
-    return Unavailable("the request could not be recorded; send it again with the same Idempotency-Key", retry_after_s=2)
+    return Unavailable(
+        "the request could not be recorded; send it again with the same Idempotency-Key", retry_after_s=2
+    )

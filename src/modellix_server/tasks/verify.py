@@ -15,7 +15,8 @@ _CHECKS = (
        where h.task_id is null or h.open <> (t.finished_at is null)""",
     """select format('hold of task %s has no task', l.task_id) from ledger.transfer l
        where l.kind = 'hold' and not exists (select 1 from tasks.task t where t.id = l.task_id)""",
-    """select format('task %s is %s, quoted %s, says it cost %s, and captured %s', t.id, t.state, t.quote, t.captured, l.amount)
+    """select format('task %s is %s, quoted %s, says it cost %s, captured %s',
+           t.id, t.state, t.quote, t.captured, l.amount)
        from tasks.task t left join ledger.transfer l on l.task_id = t.id and l.kind = 'capture'
        where coalesce(t.captured, 0) <> coalesce(l.amount, 0) or coalesce(l.amount, 0) > t.quote""",
     """select format('task %s: held %s, quoted %s', t.id, l.amount, t.quote)
