@@ -133,6 +133,10 @@ class Upstream(Protocol):
     name: str
     traits: Traits
 
+    def check(self, route: Route) -> None:
+        """Raise ValueError when a model file's route makes no sense here: asked for every route at start."""
+        ...
+
     async def submit(self, order: Order, http: Http) -> Submitted:
         """Ask for the generation, with exactly one POST."""
         ...

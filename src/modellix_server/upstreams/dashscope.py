@@ -1,0 +1,343 @@
+"""DashScope, Alibaba Cloud's Model Studio: pictures and clips.
+
+Facts: help.aliyun.com and www.alibabacloud.com/help (Model Studio, 2026) and the vendor's Python client.
+Errors are told apart by code, never by HTTP status alone: an overdue bill is a 429, arrears are a 400,
+and a failed task is a 200. A submission knows no idempotency key, so a 5xx proves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+import msgspec
+
+from modellix_server.catalogue import Measurement, Route
+from modellix_server.upstreams.contract import (
+    Answer,
+    Busy,
+    Done,
+    Failed,
+    Http,
+    Order,
+    Pending,
+    Polled,
+    RemoteFile,
+    Submitted,
+    Ticket,
+    Traits,
+    UnmappedAnswer,
+)
+
+NAME = "dashscope"
+MOST_MESSAGE_CHARACTERS = 300
+MOST_BELIEVABLE = 10**9
+
+_CODES = {
+    "content": "DataInspectionFailed data_inspection_failed IPInfringementSuspect CustomRoleBlocked FaqRuleBlocked",
+    "input": "InvalidParameter invalid_parameter_error BadRequest InvalidURL InvalidFile InvalidImage"
+    " InvalidImageResolution InvalidImageFormat InvalidPerson InvalidGarment InvalidInputLength",
+    "gone": "ModelNotFound model_not_found",
+    "account": "InvalidApiKey invalid_api_key Arrearage AccessDenied Model.AccessDenied Workspace.AccessDenied"
+    " App.AccessDenied WorkSpaceNotFound AllocationQuota Throttling.AllocationQuota insufficient_quota"
+    " CommodityNotPurchased PrepaidBillOverdue PostpaidBillOverdue",
+    "throttled": "Throttling LimitRequests limit_requests",
+}
+_KINDS = {code: kind for kind, codes in _CODES.items() for code in codes.split()} | {"NOT AUTHORIZED": "account"}
+
+_UNFINISHED = ("PENDING", "RUNNING", "PRE-PROCESSING", "POST-PROCESSING", "SUSPENDED")
+_CLIP_USAGE = ("duration", "video_duration", "output_video_duration")
+"""Where billable seconds are told: newer models, older models, and as a last resort the output alone."""
+
+_TICKET = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
+_ENDPOINT = re.compile(r"[a-z0-9]+(?:[/-][a-z0-9]+)*/?", re.ASCII)
+_STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[0?\])?", re.ASCII)
+_PRIVATE = re.compile(r"sk-[\w*-]+|ws-\w+|\b\d{12,}\b|https?://\S+", re.ASCII)
+
+
+class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The `[route.wire]` of a model file for this vendor."""
+
+    path: str
+    """Below the base URL."""
+    mode: Literal["task", "sync"]
+    """`task` needs the async header; models that only answer synchronously refuse it."""
+    results: str
+    """Path of the result links in an answer; `[]` goes through a list."""
+    kind: Literal["image", "video"]
+
+
+class DashScope:
+    """Implements `contract.Upstream`."""
+
+    name = NAME
+    traits = Traits(
+        idempotency="none",
+        polls_per_s=20,
+        first_poll_s=1.0,
+        slowest_poll_s=12.0,
+        origins={
+            "cn": "https://dashscope.aliyuncs.com/api/v1",
+            "intl": "https://dashscope-intl.aliyuncs.com/api/v1",
+            "us": "https://dashscope-us.aliyuncs.com/api/v1",
+        },
+    )
+
+    def check(self, route: Route) -> None:
+        """Raise ValueError when the route of a model file is not one this adapter can follow."""
+        try:
+            wire = msgspec.convert(route.wire, Wire)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"route.wire: {error}") from error
+        if not _ENDPOINT.fullmatch(wire.path):
+            raise ValueError(f"route.wire.path: not an endpoint below the base URL: {wire.path!r}")
+        for path in (*route.to.values(), *route.constants):
+            if _steps(path)[0][0] not in ("input", "parameters"):
+                raise ValueError(f"the vendor's body has only input and parameters: {path!r}")
+        if _steps(wire.results)[0] != ("output", ""):
+            raise ValueError(f"route.wire.results: results are in output: {wire.results!r}")
+
+    async def submit(self, order: Order, http: Http) -> Submitted:
+        """Ask for the generation, with exactly one POST."""
+        model = order.route.models.get(order.region)
+        if model is None:
+            return Failed("upstream_refused", f"this model is not offered in the vendor's region '{order.region}'")
+        wire = msgspec.convert(order.route.wire, Wire)
+        # The vendor keeps no id of ours; this one only lets its support, and our emulator, find the request.
+        headers = {"Authorization": f"Bearer {order.key}", "X-Request-Id": order.attempt}
+        if wire.mode == "task":
+            headers["X-DashScope-Async"] = "enable"
+        answer = await http.call("POST", f"/{wire.path}", json=body(model, order), headers=headers)
+        said = _read(answer)
+        output = said.get("output")
+        if said.get("code"):
+            if output or said.get("task_id"):
+                raise UnmappedAnswer(NAME, "submission", "a result and an error at once")
+            return _refused(answer, said)
+        if answer.status != 200 or not isinstance(output, dict):
+            raise UnmappedAnswer(NAME, "submission", f"HTTP {answer.status} without a result or an error code")
+        if wire.mode == "sync":
+            return _done(said, output, wire)
+        return Ticket(_ticket(said, output))
+
+    async def poll(self, ticket: str, order: Order, http: Http) -> Polled:
+        """Ask once how the task is doing."""
+        answer = await http.call("GET", f"/tasks/{ticket}", headers={"Authorization": f"Bearer {order.key}"})
+        if answer.status in (429, 500, 502, 503, 504):  # says nothing about the task; the vendor's client asks on too
+            return Pending()
+        said = _read(answer)
+        output = said.get("output")
+        if answer.status != 200 or said.get("code") or not isinstance(output, dict):
+            raise UnmappedAnswer(NAME, "poll", f"HTTP {answer.status}, code {said.get('code')}")
+        if output.get("task_id") != ticket:
+            raise UnmappedAnswer(NAME, "poll", f"asked for task {ticket}, got {output.get('task_id')}")
+        match output.get("task_status"):
+            case word if word in _UNFINISHED:
+                return Pending()
+            case "SUCCEEDED":
+                return _done(said, output, msgspec.convert(order.route.wire, Wire))
+            case "FAILED":
+                return _failed(output.get("code"), output.get("message"))
+            case "CANCELED":
+                return Failed("upstream_refused", "the vendor canceled the task")
+            case word:  # UNKNOWN too: a task the vendor cannot find is no verdict on it
+                raise UnmappedAnswer(NAME, "task status", word)
+
+
+def body(model: str, order: Order) -> dict[str, Any]:
+    """Build the vendor's JSON for an order: constants, then every parameter at its path, text parts last."""
+    route = order.route
+    built: dict[str, Any] = {"model": model}
+    for path, value in route.constants.items():
+        _put(built, path, value)
+    # In a message the pictures come first and the one text part ends it.
+    for name, path in sorted(route.to.items(), key=lambda item: item[1].endswith("[].text")):
+        if name not in order.params:
+            continue
+        value = order.params[name]
+        if name in route.omit and route.omit[name] == value:
+            continue
+        if name in route.values and isinstance(value, str):
+            value = route.values[name].get(value, value)
+        for one in value if "[]" in path and isinstance(value, list) else (value,):
+            _put(built, path, one)
+    return built
+
+
+def _put(target: dict[str, Any], path: str, value: Any) -> None:
+    """Set `a.b`, the first item of a list at `a[0].b`, or append an item at `a[].b`."""
+    *way, (last, _) = _steps(path)
+    for key, index in way:
+        if index == "[]":
+            items = target.setdefault(key, [])
+            items.append({})
+            target = items[-1]
+        elif index == "[0]":
+            target = target.setdefault(key, [{}])[0]
+        else:
+            target = target.setdefault(key, {})
+    target[last] = value
+
+
+def _steps(path: str) -> list[tuple[str, str]]:
+    steps = [_STEP.fullmatch(step) for step in path.split(".")]
+    found = [(step[1], step[2] or "") for step in steps if step]
+    if len(found) != len(steps) or found[-1][1]:
+        raise ValueError(f"not a path: {path!r}")
+    return found
+
+
+def _read(answer: Answer) -> dict[str, Any]:
+    """Parse the answer's JSON object; whatever is not one, or says one thing twice, is an unmapped answer."""
+    try:
+        said = json.loads(answer.body, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        raise UnmappedAnswer(NAME, "answer", f"HTTP {answer.status} without a JSON object")
+    return said
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _ticket(said: Mapping[str, Any], output: Mapping[str, Any]) -> str:
+    told = [place["task_id"] for place in (output, said) if place.get("task_id")]
+    if (
+        not told
+        or any(one != told[0] for one in told)
+        or not isinstance(told[0], str)
+        or not _TICKET.fullmatch(told[0])
+    ):
+        raise UnmappedAnswer(NAME, "task id", told)
+    return told[0]
+
+
+def _kind(code: object) -> str | None:
+    """Look up a code, or the family before its first dots: `InvalidFile.Size` is an `InvalidFile`."""
+    name = str(code)
+    while name:
+        if name in _KINDS:
+            return _KINDS[name]
+        name = name.rpartition(".")[0]
+    return None
+
+
+def _refused(answer: Answer, said: Mapping[str, Any]) -> Submitted:
+    """Judge the error a submission was answered with."""
+    code, message = said.get("code"), _words(said.get("message"))
+    kind = _kind(code)
+    if answer.status >= 500 or kind is None:
+        raise UnmappedAnswer(NAME, "error code", f"HTTP {answer.status} {code}: {message}")
+    if kind == "account":
+        return Busy(f"{code}: {message}", operator=True)
+    if kind == "throttled":
+        return Busy(f"{code}: {message}", retry_in_s=_retry_in_s(answer))
+    return _failed(code, said.get("message"))
+
+
+def _failed(code: object, message: object) -> Failed:
+    """Give a definite failure the client's words; what concerns our account or the vendor's insides stays here."""
+    kind = _kind(code)
+    words = _words(message)
+    if kind == "content":
+        return Failed("content_rejected", words or "the vendor's content check refused the input or the result")
+    # A model name that the vendor does not know is a fault of ours under the code of a bad input.
+    if kind == "input" and not words.startswith("Model not exist"):
+        return Failed("invalid_input", words or "the vendor could not use the input")
+    if kind == "gone" or kind == "input":
+        return Failed("upstream_refused", "the vendor does not offer this model any more")
+    return Failed("upstream_refused", "the vendor could not finish the task")
+
+
+def _words(message: object) -> str:
+    """Make the vendor's words fit to show: printable, short, no keys, account numbers or links."""
+    if not isinstance(message, str):
+        return ""
+    plain = "".join(char if char.isprintable() else " " for char in message[: 2 * MOST_MESSAGE_CHARACTERS])
+    return _PRIVATE.sub("…", plain)[:MOST_MESSAGE_CHARACTERS].strip()
+
+
+def _retry_in_s(answer: Answer) -> float | None:
+    text = answer.headers.get("retry-after", "")
+    return min(float(text), 300.0) if re.fullmatch("[0-9]{1,6}", text, re.ASCII) else None
+
+
+def _done(said: Mapping[str, Any], output: dict[str, Any], wire: Wire) -> Done | Failed:
+    """Collect the delivered files; items that failed carry code and message in place of a link.
+
+    A finished task with nothing delivered is a failure if every item says why, and unmapped otherwise.
+    """
+    *_, (key, _) = _steps(wire.results)
+    links, failures = [], []
+    for item in _items(output, wire.results):
+        link = item.get(key)
+        if link is not None:
+            if not isinstance(link, str) or not link.startswith(("https://", "http://")):
+                raise UnmappedAnswer(NAME, "result link", link)
+            links.append(link)
+        elif item.get("code"):
+            failures.append(item)
+    if not links:
+        if failures:
+            return _failed(failures[0].get("code"), failures[0].get("message"))
+        raise UnmappedAnswer(NAME, "result", "finished, with no link and no failure")
+    request_id = said.get("request_id")
+    return Done(
+        files=tuple(RemoteFile(url=link, kind=wire.kind) for link in links),
+        measured=_measured(said.get("usage"), wire.kind, len(links)),
+        request_id=request_id if isinstance(request_id, str) else None,
+    )
+
+
+def _items(output: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects that may hold a link: the parents of the path's last step."""
+    first, *way = _steps(path)[:-1]
+    assert first[0] == "output"
+    found: list[Any] = [output]
+    for key, index in way:
+        found = [item[key] for item in found if isinstance(item, dict) and key in item]
+        if index:
+            found = [one for item in found for one in (item if isinstance(item, list) else [item])]
+    for item in found:
+        if not isinstance(item, dict):
+            raise UnmappedAnswer(NAME, "result", item)
+        yield item
+
+
+def _measured(usage: object, kind: Literal["image", "video"], delivered: int) -> Measurement:
+    """Read the vendor's bill. No bill at all: pictures are counted, a clip's length is left to be probed.
+
+    What is there but makes no sense stays unmeasured, so that it is reviewed and the result still kept.
+    """
+    if usage is not None and not isinstance(usage, dict):
+        return Measurement()
+    told = usage or {}
+    if kind == "image":
+        if told.get("image_count") is None:
+            return Measurement(images=delivered)
+        count = _number(told["image_count"])
+        return Measurement(images=int(count) if count is not None and count == int(count) else None)
+    seconds = next((_number(told[key]) for key in _CLIP_USAGE if told.get(key) is not None), None)
+    return Measurement(milliseconds=None if seconds is None else round(seconds * 1000))
+
+
+def _number(value: object) -> Decimal | None:
+    """Read an int, a float or a text; None when it is no number or beyond belief."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = Decimal(str(value))
+    except (InvalidOperation, ValueError):
+        return None
+    return number if number.is_finite() and abs(number) < MOST_BELIEVABLE else None
+
+
+upstream = DashScope()
