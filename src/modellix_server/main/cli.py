@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from modellix_server.base import log
 from modellix_server.base.process import die_with_parent
 from modellix_server.base.settings import BadSettings, Settings
 from modellix_server.main.home import DEFAULT, CannotStartError, Home
@@ -85,12 +87,39 @@ def sandbox(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on 127.0.0.1.")] = 8100,
     parent: Parent = None,
 ) -> None:
-    """Imitate the vendors for test keys."""
-    if parent is not None:
-        die_with_parent(parent)
+    """Imitate the vendors for the test keys of one data directory."""
+    settings = _begin(data, parent)
     from modellix_server.main.sandbox import run
 
-    run(Home(data), port)
+    home = Home(data)
+    home.create()
+    log.set_up("sandbox", settings.log_level)
+    run(
+        host="127.0.0.1",
+        port=port,
+        upstreams=None,
+        instant=False,
+        spool=home.sandbox,
+        allow_networks=settings.allow_networks,
+    )
+
+
+@app.command()
+def emulate(
+    upstreams: Annotated[list[str] | None, typer.Argument(help="Vendors to imitate; all when none is named.")] = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8100,
+    instant: Annotated[bool, typer.Option("--instant", help="Finish every task at once.")] = False,  # noqa: FBT002
+) -> None:
+    """Imitate vendors by themselves, for trying their own SDKs or for a sandbox on another machine."""
+    from modellix_server.main.sandbox import run
+
+    with told_plainly():
+        log.set_up("emulate")
+        try:
+            run(host=host, port=port, upstreams=upstreams, instant=instant, spool=Path(tempfile.gettempdir()))
+        except ValueError as error:
+            raise BadSettings(str(error)) from error
 
 
 @app.command()

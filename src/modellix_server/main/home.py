@@ -52,6 +52,7 @@ class Home:
         self.cluster = self.root / "postgres"
         self.storage = self.root / "storage"
         self.spool = self.root / "spool"
+        self.sandbox = self.root / "sandbox"
         self.logs = self.root / "logs"
         self._secrets_file = self.root / "secrets.json"
         self._runtime_file = self.root / "runtime.json"
@@ -64,7 +65,7 @@ class Home:
         up root can reach its own folder in it; everything private in it is closed by itself.
         """
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
-        for folder in (self.storage, self.spool, self.logs):
+        for folder in (self.storage, self.spool, self.sandbox, self.logs):
             folder.mkdir(mode=0o700, exist_ok=True)
 
     @cached_property
