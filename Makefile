@@ -1,0 +1,62 @@
+# Everything a developer or operator of one machine needs. Works as root and as an ordinary user.
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: help up test check bench
+
+# Which Python makes the environment: 3.11 or newer.
+PYTHON ?= python3
+# Where `up` listens, and its data directory; empty means the program's own defaults.
+HOST ?=
+PORT ?=
+DATA ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --no-input
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F '|' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+up: .venv/.server  ## Run the platform here; PORT=, HOST= and DATA= choose where
+	@exec $(BIN)/modellix-server up \
+		$(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(DATA),--data '$(DATA)')
+
+test: .venv/.test  ## Run the tests (at most 10 minutes)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --session-timeout 600
+
+check: .venv/.check  ## Check format, lint, types, imports and tidiness
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python scripts/tidy.py
+
+bench: .venv/.test  ## Measure the speed against the limits of this machine
+	@$(BIN)/python -m bench
+
+# Stamps: written when everything before them is installed, so that the next run starts at once.
+.venv/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Python 3.11 or newer is needed; name one: make PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo 'This Python cannot make environments. On Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@touch $@
+
+.venv/.server: requirements/server.txt pyproject.toml | .venv/.python
+	@echo 'Installing the locked packages into .venv (once) ...'
+	@$(PIP) --require-hashes -r requirements/server.txt
+	@$(PIP) --no-build-isolation --no-deps -e .
+	@touch $@
+
+.venv/.test: requirements/test.txt .venv/.server
+	@echo 'Installing the locked packages for tests ...'
+	@$(PIP) --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv/.check: requirements/check.txt .venv/.test
+	@echo 'Installing the locked packages for checks ...'
+	@$(PIP) --require-hashes -r requirements/check.txt
+	@touch $@
