@@ -35,7 +35,7 @@ class Confidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     price: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Model:
     """One entry of the catalogue, compiled and ready."""
 

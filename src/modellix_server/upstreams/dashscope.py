@@ -337,7 +337,7 @@ def _number(value: object) -> Decimal | None:
         number = Decimal(str(value))
     except (InvalidOperation, ValueError):
         return None
-    return number if number.is_finite() and abs(number) < MOST_BELIEVABLE else None
+    return number if number.is_finite() and -MOST_BELIEVABLE < number < MOST_BELIEVABLE else None
 
 
 upstream = DashScope()
