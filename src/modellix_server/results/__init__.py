@@ -1,0 +1,45 @@
+"""Result files and uploads: fetched, examined, stored, linked, expired."""
+
+from modellix_server.results.errors import FetchError, FetchGone, FetchLater, FetchNever
+from modellix_server.results.expiry import delete_expired, delete_orphans, discard
+from modellix_server.results.fetch import Fetcher, RemoteResult, Resource
+from modellix_server.results.formats import FORMATS, Format, Kind, sniff
+from modellix_server.results.helper_process import Helper
+from modellix_server.results.inputs import STORED, InputFile, read_input, save_inputs, take_inputs
+from modellix_server.results.links import check_link, link, own_link
+from modellix_server.results.messages import Probed, Refused
+from modellix_server.results.spool import Spool
+from modellix_server.results.storage import TROUBLE, Opened, RangeNotSatisfiable, Storage
+
+__all__ = [
+    "Spool",
+    "Helper",
+    "Storage",
+    "TROUBLE",
+    "Fetcher",
+    "RemoteResult",
+    "Resource",
+    "FetchError",
+    "FetchLater",
+    "FetchNever",
+    "FetchGone",
+    "Probed",
+    "Refused",
+    "STORED",
+    "InputFile",
+    "take_inputs",
+    "save_inputs",
+    "read_input",
+    "link",
+    "own_link",
+    "check_link",
+    "Opened",
+    "RangeNotSatisfiable",
+    "discard",
+    "delete_expired",
+    "delete_orphans",
+    "FORMATS",
+    "Format",
+    "Kind",
+    "sniff",
+]

@@ -1,0 +1,74 @@
+"""Really deleting what has expired."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from modellix_server.base.database import Pool
+from modellix_server.results import store
+from modellix_server.results.inputs import stored_input_path
+from modellix_server.results.storage import Storage
+
+_DELETE_TIMEOUT_S = 20.0  # row locks are held meanwhile, and the database ends idle transactions at 30 s
+
+
+async def delete_expired(db: Pool, storage: Storage, limit: int = 100) -> int:
+    """Delete up to `limit` expired results and as many inputs: files first, rows last; the number of both.
+
+    Several processes may do this at once, and a crash half-way leaves rows that the next call finds.
+    Raises storage.TROUBLE or TimeoutError with the rows still there.
+    """
+    return await _delete_results(db, storage, limit) + await _delete_inputs(db, storage, limit)
+
+
+async def _delete_results(db: Pool, storage: Storage, limit: int) -> int:
+    async with db.acquire() as connection, connection.transaction():
+        tasks = await store.lock_expired_results(connection, limit)
+        async with asyncio.timeout(_DELETE_TIMEOUT_S):
+            await _delete_files(storage, tasks)
+        await store.forget_results(connection, tasks)
+    return len(tasks)
+
+
+async def _delete_inputs(db: Pool, storage: Storage, limit: int) -> int:
+    async with db.acquire() as connection, connection.transaction():
+        digests = await store.lock_expired_inputs(connection, limit)
+        async with asyncio.timeout(_DELETE_TIMEOUT_S):
+            await storage.delete([stored_input_path(digest.hex()) for digest in digests])
+        await store.forget_inputs(connection, digests)
+    return len(digests)
+
+
+async def discard(storage: Storage, task_id: UUID) -> None:
+    """Delete the files of a task that ended without a result. Raises storage.TROUBLE."""
+    await _delete_files(storage, [task_id])
+
+
+async def delete_orphans(db: Pool, storage: Storage, older_than_s: int = 7 * 86_400) -> int:
+    """Delete the files of tasks made that long ago which have no result row; the number of tasks.
+
+    A crash between storing a file and settling its task can leave such files. Walks all stored results:
+    for once a day. Raises storage.TROUBLE.
+    """
+    oldest_ms = int((time.time() - older_than_s) * 1000)
+    found = 0
+    async for page in storage.names("results/"):
+        tasks = {UUID(hex=path.split("/")[1]) for path in page}
+        old = [task for task in tasks if task.int >> 80 < oldest_ms]  # a UUIDv7 begins with its milliseconds
+        orphans = await store.without_row(db, old)
+        await _delete_files(storage, orphans)
+        found += len(orphans)
+    return found
+
+
+async def _delete_files(storage: Storage, tasks: Sequence[UUID]) -> None:
+    found = await asyncio.gather(*(_files(storage, task) for task in tasks))
+    if paths := [path for paths in found for path in paths]:
+        await storage.delete(paths)
+
+
+async def _files(storage: Storage, task_id: UUID) -> list[str]:
+    return [path async for page in storage.names(f"results/{task_id.hex}") for path in page]

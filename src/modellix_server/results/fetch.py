@@ -1,0 +1,160 @@
+"""Fetching a result file from the vendor into our storage."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from modellix_server.base import faults
+from modellix_server.base.outbound import AnswerLost, Blocked, Download, NotSent, Origins, Outbound, TooLarge
+from modellix_server.results.errors import FetchGone, FetchLater, FetchNever
+from modellix_server.results.formats import Kind
+from modellix_server.results.helper_process import Helper
+from modellix_server.results.links import stored_path
+from modellix_server.results.messages import Refused
+from modellix_server.results.spool import Spool
+from modellix_server.results.storage import TROUBLE, Storage
+
+_MOST_BYTES: dict[Kind, int] = {"image": 64_000_000, "video": 2_000_000_000, "audio": 64_000_000}
+_TIMEOUT_S: dict[Kind, float] = {"image": 120, "video": 900, "audio": 120}
+_IN_MEMORY_BYTES = 1_000_000  # up to here a file is kept in memory and written once
+_WRITE_BYTES = 1_000_000
+_GONE = (403, 404, 410)
+_PASSING = (408, 425, 429)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One file of a result, in our storage."""
+
+    type: Kind
+    format: str
+    width: int | None
+    """Pixels; None for sounds."""
+    height: int | None
+    size: int
+    """Bytes."""
+    duration_ms: int | None
+    """None for pictures, and for sounds that do not tell."""
+    role: str
+    path: str
+    """In the storage."""
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteResult:
+    """One file of a task's result that is still at the vendor; the URL is untrusted."""
+
+    task_id: UUID
+    index: int
+    url: str
+    kind: Kind
+    role: str = "primary"
+
+
+class Fetcher:
+    """Copies result files into the storage; nothing is served before its task is settled with it."""
+
+    def __init__(self, outbound: Outbound, storage: Storage, helper: Helper, spool: Spool) -> None:
+        self._outbound = outbound
+        self._storage = storage
+        self._helper = helper
+        self._spool = spool
+
+    async def fetch(self, remote: RemoteResult, origins: Origins) -> Resource:
+        """Download, examine and store one file; doing it again overwrites it.
+
+        Raises FetchLater, FetchNever or FetchGone.
+        """
+        kind = remote.kind
+        try:
+            async with self._outbound.stream(
+                remote.url, origins=origins, timeout_s=_TIMEOUT_S[kind], max_bytes=_MOST_BYTES[kind]
+            ) as download:
+                _require_success(download.status)
+                async with self._received(download) as (content, size, digest):
+                    return await self._keep(remote, content, size, digest)
+        except (Blocked, TooLarge) as error:
+            raise FetchNever(f"the {kind} could not be fetched: {error}") from error
+        except (NotSent, AnswerLost) as error:
+            raise FetchLater(f"the {kind} could not be fetched: {error}") from error
+        except TROUBLE as error:  # our disk or storage
+            raise FetchLater(f"the {kind} could not be stored: {type(error).__name__}") from error
+
+    async def _keep(self, remote: RemoteResult, content: bytes | Path, size: int, digest: str) -> Resource:
+        found = await self._helper.probe(remote.kind, content)
+        if isinstance(found, Refused):
+            raise FetchNever(found.why)
+        faults.point("result_spooled")
+        path = stored_path(remote.task_id, remote.index, found.format)
+        await self._storage.put(path, content)
+        return Resource(
+            type=remote.kind,
+            format=found.format,
+            width=found.width,
+            height=found.height,
+            size=size,
+            duration_ms=found.duration_ms,
+            role=remote.role,
+            path=path,
+            sha256=digest,
+        )
+
+    @asynccontextmanager
+    async def _received(self, download: Download) -> AsyncIterator[tuple[bytes | Path, int, str]]:
+        """The whole body, in memory if it is small, else in a spool file that goes with the context."""
+        chunks = download.chunks()
+        start = bytearray()
+        async for chunk in chunks:
+            start += chunk
+            if len(start) > _IN_MEMORY_BYTES:
+                break
+        else:
+            whole = bytes(start)
+            yield whole, len(whole), hashlib.sha256(whole).hexdigest()
+            return
+        path = self._spool.path()
+        try:
+            size, digest = await _write(path, start, chunks)
+            yield path, size, digest
+        finally:
+            path.unlink(missing_ok=True)
+
+
+async def _write(path: Path, start: bytearray, chunks: AsyncIterator[bytes]) -> tuple[int, str]:
+    """Write a body to a file as it comes, off the event loop but not in crumbs; its size and SHA-256."""
+    digest = hashlib.sha256()
+    size = 0
+    pending = start
+
+    def flush(data: bytearray) -> None:
+        digest.update(data)
+        file.write(data)
+
+    with path.open("xb", buffering=0) as file:
+        async for chunk in chunks:
+            pending += chunk
+            if len(pending) >= _WRITE_BYTES:
+                size += len(pending)
+                data, pending = pending, bytearray()
+                await asyncio.to_thread(flush, data)
+        size += len(pending)
+        await asyncio.to_thread(flush, pending)
+    return size, digest.hexdigest()
+
+
+def _require_success(status: int) -> None:
+    if status == 200:
+        return
+    words = f"the vendor answered {status} for the result file"
+    if status in _GONE:
+        raise FetchGone(words)
+    if status >= 500 or status in _PASSING:
+        raise FetchLater(words)
+    raise FetchNever(words)

@@ -1,0 +1,91 @@
+"""The helper process: looks at hostile files and big bodies, so that nobody else has to.
+
+Started as `python -m modellix_server.results.helper <parent pid>`; reads batches of requests from
+standard input, writes batches of replies to standard output, and ends with its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from modellix_server.base.errors import InvalidFormat
+from modellix_server.base.process import die_with_parent
+from modellix_server.results.confine import confine, renew_time
+from modellix_server.results.inputs import take_inputs
+from modellix_server.results.messages import (
+    LENGTH,
+    MOST_SLIM_BYTES,
+    Extract,
+    Extracted,
+    ExtractedFile,
+    Probe,
+    Refused,
+    Reply,
+    decode_requests,
+    encode_replies,
+)
+from modellix_server.results.probing import Unfit, open_file, probe
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    die_with_parent(int(sys.argv[1]))
+    requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # whatever a library prints must not reach the pipe
+    confine()
+    while head := requests.read(LENGTH.size):
+        renew_time()
+        batch = decode_requests(requests.read(*LENGTH.unpack(head)))
+        answer = encode_replies([_serve(request) for request in batch])
+        _write(replies, LENGTH.pack(len(answer)) + answer)
+
+
+def _write(pipe: BinaryIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[pipe.write(rest) :]
+
+
+def _serve(request: Probe | Extract) -> Reply:
+    try:
+        if isinstance(request, Extract):
+            return _extract(request)
+        with open_file(request.data, request.path) as file:
+            return probe(request.kind, file)
+    except (Unfit, InvalidFormat) as refusal:
+        return Refused(str(refusal))
+    except MemoryError:
+        return Refused("the file takes too much memory to look at")
+
+
+def _extract(request: Extract) -> Extracted:
+    """The body in the file without its media; those go into files beside `target`."""
+    try:
+        params = msgspec.json.decode(Path(request.path).read_bytes())
+    except UnicodeDecodeError:
+        raise InvalidFormat("the body is not valid UTF-8") from None
+    except RecursionError:
+        raise InvalidFormat("the JSON is nested too deeply") from None
+    except msgspec.DecodeError:
+        raise InvalidFormat("invalid JSON format") from None
+    files = []
+    if isinstance(params, dict):
+        params, taken = take_inputs(params, request.media)
+        for number, file in enumerate(taken):
+            assert isinstance(file.content, bytes)
+            path = Path(f"{request.target}.{number}")
+            path.write_bytes(file.content)
+            files.append(ExtractedFile(file.sha256, file.mime, file.kind, file.size, str(path)))
+    slim = msgspec.json.encode(params)
+    if len(slim) > MOST_SLIM_BYTES:
+        raise InvalidFormat("the body is too large without its media")
+    return Extracted(slim, tuple(files))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Our end of the helper processes: batching, time-outs, restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import mmap
+import os
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modellix_server.base import log
+from modellix_server.base.batcher import Batcher
+from modellix_server.base.errors import InvalidFormat, Unavailable
+from modellix_server.results.formats import Kind
+from modellix_server.results.inputs import InputFile
+from modellix_server.results.messages import (
+    LENGTH,
+    Extract,
+    Extracted,
+    Probe,
+    Probed,
+    Refused,
+    Reply,
+    Request,
+    decode_replies,
+    encode_requests,
+)
+from modellix_server.results.spool import Spool
+
+_LOG = log.get("results")
+_BATCH_TIMEOUT_S = 20.0
+_QUICK_BYTES = 256 * 1024
+
+
+class Crashed(Exception):
+    """The helper died or hung over this request."""
+
+
+class Helper:
+    """Looks into untrusted files in processes of their own; one per platform process, `close` it at the end.
+
+    Small pictures have a process to themselves, so that a long film or a hostile file delays none of them.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._quick = _Lane(most=32)
+        self._slow = _Lane(most=2)
+
+    async def probe(self, kind: Kind, content: bytes | Path) -> Probed | Refused:
+        """What a file is that ought to be of this kind, or why it is refused. Raises OSError if no helper starts."""
+        inline = isinstance(content, bytes)
+        request = Probe(kind, content, None) if isinstance(content, bytes) else Probe(kind, None, str(content))
+        quick = inline and kind == "image" and len(request.data or b"") <= _QUICK_BYTES
+        try:
+            reply = await (self._quick if quick else self._slow).ask(request)
+        except Crashed:
+            return Refused("the file could not be examined safely")
+        assert isinstance(reply, Probed | Refused)
+        return reply
+
+    async def extract(self, body: Path, media: Collection[str]) -> tuple[Any, list[InputFile]]:
+        """`take_inputs` for a big JSON body in a file, without holding up the event loop.
+
+        What is no JSON object comes back as it is. Raises InvalidFormat, or Unavailable when the helper fails.
+        """
+        target = self._spool.path()
+        try:
+            reply = await self._slow.ask(Extract(str(body), tuple(media), str(target)))
+            if isinstance(reply, Refused):
+                raise InvalidFormat(reply.why)
+            assert isinstance(reply, Extracted)
+            files = [InputFile(file.sha256, file.mime, file.kind, file.size, _hold(file.path)) for file in reply.files]
+        except (Crashed, OSError):
+            raise Unavailable("the request body could not be examined", retry_after_s=5) from None
+        finally:
+            for left in target.parent.glob(f"{target.name}.*"):  # mapped files live on without a name
+                left.unlink()
+        return msgspec.json.decode(reply.slim), files
+
+    async def close(self) -> None:
+        """End the processes."""
+        await self._quick.stop()
+        await self._slow.stop()
+
+
+def _hold(path: str) -> mmap.mmap:
+    with Path(path).open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+class _Lane:
+    """One helper process, started when first needed, killed and started again when it fails."""
+
+    def __init__(self, most: int) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self.ask = Batcher[Request, Reply](self._flush, most=most)
+
+    async def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _flush(self, batch: list[Request]) -> list[Reply | BaseException]:
+        try:
+            return [*await self._exchange(batch)]
+        except Crashed:  # each alone, once: only a file that kills twice is guilty
+            return [await self._alone(request) for request in batch]
+
+    async def _alone(self, request: Request) -> Reply | BaseException:
+        try:
+            return (await self._exchange([request]))[0]
+        except (Crashed, OSError) as error:
+            return error
+
+    async def _exchange(self, batch: list[Request]) -> list[Reply]:
+        process = self._process or await self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        frame = encode_requests(batch)
+        try:
+            async with asyncio.timeout(_BATCH_TIMEOUT_S):
+                process.stdin.write(LENGTH.pack(len(frame)))
+                process.stdin.write(frame)
+                await process.stdin.drain()
+                (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
+                replies = decode_replies(await process.stdout.readexactly(length))
+        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, msgspec.MsgspecError) as error:
+            _LOG.warning("helper failed", error=type(error).__name__, batch=len(batch))
+            await self.stop()
+            raise Crashed from error
+        except BaseException:  # canceled half-way: the pipe is out of step
+            await self.stop()
+            raise
+        if len(replies) != len(batch):
+            await self.stop()
+            raise Crashed
+        return replies
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "modellix_server.results.helper",
+            str(os.getpid()),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={"LC_ALL": "C.UTF-8"},
+            limit=4 << 20,
+        )
+        return self._process

@@ -1,0 +1,108 @@
+"""Media that came inside a request body: taken out, recognised, and stored under its digest."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from mmap import mmap
+from typing import Any
+
+from modellix_server.base.database import Pool
+from modellix_server.base.errors import InvalidFormat
+from modellix_server.results import store
+from modellix_server.results.formats import Kind, sniff
+from modellix_server.results.storage import Storage
+
+STORED = "sha256:"
+"""How a media value that was taken out of a body begins; 64 hex digits follow."""
+
+INPUT_TTL_S = 72 * 3600
+"""Longer than any task may wait and run."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One file taken out of a body."""
+
+    sha256: str
+    mime: str
+    kind: Kind
+    size: int
+    content: bytes | mmap
+    """A mapped file has no name any more: it is gone when nobody holds it."""
+
+
+def take_inputs(params: Mapping[str, Any], media: Collection[str]) -> tuple[dict[str, Any], list[InputFile]]:
+    """The parameters with media bytes replaced by `sha256:<hex>`, and those bytes, each file once.
+
+    `media` names the parameters that carry media, as a string or a list of strings. http(s) URLs stay, and
+    so does what is no string: that is for the model's schema to refuse.
+
+    Raises InvalidFormat for broken base64, an unknown file type, or a `sha256:` value from outside.
+    """
+    slim = dict(params)
+    files: dict[str, InputFile] = {}
+
+    def take(name: str, value: Any) -> Any:
+        if not isinstance(value, str) or value[:8].lower().startswith(("http://", "https://")):
+            return value
+        file = _decode(name, value)
+        files[file.sha256] = file
+        return STORED + file.sha256
+
+    for name in media:
+        if isinstance(value := slim.get(name), list):
+            slim[name] = [take(name, item) for item in value]
+        elif value is not None:
+            slim[name] = take(name, value)
+    return slim, list(files.values())
+
+
+def _decode(name: str, text: str) -> InputFile:
+    if text.startswith(STORED):
+        raise InvalidFormat(f"parameter '{name}' must be a URL, a data URI or base64")
+    if text[:5].lower() == "data:":
+        head, comma, text = text.partition(",")
+        if not comma or not head.lower().endswith(";base64"):
+            raise InvalidFormat(f"parameter '{name}' must be a base64 data URI")
+    try:
+        data = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:  # binascii.Error, and characters that are not ASCII
+        raise InvalidFormat(f"parameter '{name}' is not valid base64") from None
+    if not data:
+        raise InvalidFormat(f"parameter '{name}' is empty")
+    found = sniff(data)
+    if found is None:
+        raise InvalidFormat(f"parameter '{name}' is not a supported image, video or audio file")
+    return InputFile(hashlib.sha256(data).hexdigest(), found.mime, found.kind, len(data), data)
+
+
+async def save_inputs(db: Pool, storage: Storage, files: Sequence[InputFile], ttl_s: int = INPUT_TTL_S) -> None:
+    """Store the files, so that a task accepted after this can count on them until then. Raises storage.TROUBLE.
+
+    The row comes first: from then on nobody deletes the file, and a deletion under way is waited for.
+    """
+    await store.extend_inputs(db, files, ttl_s)
+    for file in files:
+        await storage.put(stored_input_path(file.sha256), file.content)
+
+
+async def read_input(storage: Storage, sha256: str) -> tuple[str, bytes]:
+    """MIME type and bytes of a stored input.
+
+    Raises FileNotFoundError when it has expired, storage.TROUBLE, ValueError for what is no digest or no media.
+    """
+    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+        raise ValueError("not a SHA-256 in hex")
+    data = await storage.read(stored_input_path(sha256))
+    found = sniff(data)
+    if found is None:
+        raise ValueError(f"the stored input {sha256} is no media file")
+    return found.mime, data
+
+
+def stored_input_path(sha256: str) -> str:
+    """Where an input lies in the storage."""
+    return f"inputs/{sha256[:2]}/{sha256}"

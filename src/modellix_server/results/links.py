@@ -1,0 +1,62 @@
+"""Public links to results: signed, expiring, and built from the configured origin only."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import time
+from uuid import UUID
+
+from modellix_server.base.errors import InvalidFormat, NotFound
+from modellix_server.base.ids import parse_task_name, task_name
+from modellix_server.base.settings import Settings
+
+_PATH = re.compile(r"/results/(task-[0-9a-f]{32})/([0-9]{1,4}\.[a-z0-9]{2,5})", re.ASCII)
+_QUERY = re.compile(r"expires=([0-9]{1,12})&signature=([0-9a-f]{64})", re.ASCII)
+
+
+def stored_path(task_id: UUID, index: int, format_name: str) -> str:
+    """Where a result file lies in the storage."""
+    return f"results/{task_id.hex}/{index}.{format_name}"
+
+
+def link(settings: Settings, task_id: UUID, index: int, format_name: str, expires_at: int) -> str:
+    """The public URL of a result file until `expires_at` (Unix seconds)."""
+    path = f"/results/{task_name(task_id)}/{index}.{format_name}"
+    return f"{settings.public_origin}{path}?expires={expires_at}&signature={_sign(settings, path, str(expires_at))}"
+
+
+def check_link(settings: Settings, path: str, query: str) -> str:
+    """The storage path that a requested public path and its query string stand for.
+
+    Raises NotFound for a link that is altered, expired or never was one: all look alike from outside.
+    """
+    place, proof = _PATH.fullmatch(path), _QUERY.fullmatch(query)
+    if place is None or proof is None:
+        raise NotFound("no such result")
+    genuine = hmac.compare_digest(_sign(settings, path, proof[1]), proof[2])
+    task_id = parse_task_name(place[1])
+    if not genuine or int(proof[1]) <= time.time() or task_id is None:
+        raise NotFound("no such result, or its link has expired")
+    return f"results/{task_id.hex}/{place[2]}"
+
+
+def own_link(settings: Settings, url: str) -> str | None:
+    """The storage path of one of our own result links, None for any other URL.
+
+    Raises InvalidFormat for a link of ours that is altered or expired: it is never fetched instead.
+    """
+    start = f"{settings.public_origin}/results/"
+    if not url.startswith(start):
+        return None
+    path, _, query = url.removeprefix(settings.public_origin).partition("?")
+    try:
+        return check_link(settings, path, query)
+    except NotFound:
+        raise InvalidFormat("the result link is not valid or has expired") from None
+
+
+def _sign(settings: Settings, path: str, expires: str) -> str:
+    key = settings.secret.derive("result-links")
+    return hmac.digest(key, f"{path}?expires={expires}".encode(), hashlib.sha256).hex()

@@ -1,0 +1,117 @@
+"""Where files live: a local folder or an object store, behind the few calls the platform makes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from mmap import mmap
+from pathlib import Path
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import from_url
+
+TROUBLE: tuple[type[Exception], ...] = (BaseError, OSError)
+"""What the storage raises when it cannot be reached or written."""
+
+_ONE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
+
+
+class RangeNotSatisfiable(Exception):
+    """The client asked for bytes beyond the end; `size` is what there is."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file has {size} bytes")
+        self.size = size
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A stored file, or the part of it that was asked for."""
+
+    size: int
+    """Of the whole file."""
+    start: int
+    end: int
+    """One past the last byte of this part."""
+    chunks: AsyncIterator[bytes]
+
+    @property
+    def partial(self) -> bool:
+        """Whether the answer is 206 rather than 200."""
+        return self.end - self.start < self.size
+
+
+class Storage:
+    """Files by path; `url` is `file:///…`, `s3://…`, `gs://…`, `az://…` or `memory:///` (tests)."""
+
+    def __init__(self, url: str) -> None:
+        if url.startswith("file:"):
+            # A local folder is made if need be, and a task's folder goes with its last file.
+            self._store = from_url(url, mkdir=True, automatic_cleanup=True)
+        else:
+            self._store = from_url(url)
+
+    async def put(self, path: str, content: bytes | mmap | Path) -> None:
+        """Write or replace a file; readers see the old one or the new one, never a part. Raises TROUBLE."""
+        await obstore.put_async(self._store, path, content, use_multipart=None if isinstance(content, Path) else False)
+
+    async def delete(self, paths: Sequence[str]) -> None:
+        """Delete files; one that is not there is fine. Raises TROUBLE."""
+        try:
+            await obstore.delete_async(self._store, paths)
+        except FileNotFoundError:  # a local folder stops at the first one that is missing
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    await obstore.delete_async(self._store, path)
+
+    async def read(self, path: str) -> bytes:
+        """A whole small file; FileNotFoundError if there is none, else TROUBLE."""
+        answer = await obstore.get_async(self._store, path)
+        return bytes(await answer.bytes_async())
+
+    async def open(self, path: str, range_header: str | None = None) -> Opened:
+        """A file as a stream, whole or one `Range: bytes=…` of it.
+
+        Several ranges, and a header that is none, get the whole file (RFC 9110, 14.2). Raises
+        FileNotFoundError, RangeNotSatisfiable or TROUBLE.
+        """
+        wanted = _ONE_RANGE.fullmatch(range_header or "")
+        size = start = end = -1
+        if wanted and wanted[0] != "bytes=-":
+            size = (await obstore.head_async(self._store, path))["size"]
+            start, end = _bounds(wanted[1], wanted[2], size)
+        if 0 <= start < end:
+            answer = await obstore.get_async(self._store, path, options={"range": (start, end)})
+        else:
+            answer = await obstore.get_async(self._store, path)
+        size = answer.meta["size"]
+        first, last = answer.range
+        return Opened(size, first, last, _bytes(answer.stream(min_chunk_size=256 * 1024)))
+
+    async def names(self, prefix: str) -> AsyncIterator[list[str]]:
+        """All paths under a folder, a page at a time. Raises TROUBLE."""
+        async for page in obstore.list(self._store, prefix, chunk_size=1000):
+            yield [meta["path"] for meta in page]
+
+
+def _bounds(first: str, last: str, size: int) -> tuple[int, int]:
+    """Start and end of a byte range; (-1, -1) for one that is to be ignored."""
+    if not first:
+        start, end = max(size - int(last), 0), size
+        if int(last) == 0:
+            raise RangeNotSatisfiable(size)
+    else:
+        start, end = int(first), min(int(last) + 1, size) if last else size
+        if last and int(last) < start:
+            return -1, -1
+    if start >= size:
+        raise RangeNotSatisfiable(size)
+    return start, end
+
+
+async def _bytes(stream: obstore.BytesStream) -> AsyncIterator[bytes]:
+    async for chunk in stream:
+        yield bytes(chunk)

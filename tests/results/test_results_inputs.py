@@ -1,0 +1,158 @@
+import asyncio
+import base64
+import hashlib
+import time
+
+import msgspec
+import pytest
+
+from modellix_server.base.errors import InvalidFormat, Unavailable
+from modellix_server.results import read_input, save_inputs, take_inputs
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_bytes_are_taken_out_and_links_stay(picture, clip):
+    png, jpeg, wav = picture("png"), picture("jpeg"), clip("wav")
+    params = {
+        "prompt": b64(png),
+        "image": f"data:image/gif;base64,{b64(png)}",  # what it claims to be does not count
+        "images": ["https://example.com/a.png", b64(jpeg), "HTTP://example.com/b", b64(png)],
+        "audio": b64(wav),
+        "mask": None,
+        "video": 7,
+    }
+    slim, files = take_inputs(params, ("image", "images", "audio", "mask", "video", "absent"))
+    assert slim == {
+        **params,
+        "image": f"sha256:{digest(png)}",
+        "images": [params["images"][0], f"sha256:{digest(jpeg)}", params["images"][2], f"sha256:{digest(png)}"],
+        "audio": f"sha256:{digest(wav)}",
+    }
+    assert [(f.sha256, f.mime, f.kind, f.size, f.content) for f in files] == [
+        (digest(png), "image/png", "image", len(png), png),
+        (digest(jpeg), "image/jpeg", "image", len(jpeg), jpeg),
+        (digest(wav), "audio/wav", "audio", len(wav), wav),
+    ]
+    assert params["image"].startswith("data:")  # the caller's own value is not changed
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("not base64 at all!", "parameter 'image' is not valid base64"),
+        ("iVBORw0KGgo", "parameter 'image' is not valid base64"),
+        ("ÄÖÜ", "parameter 'image' is not valid base64"),
+        ("iVBO\nRw0K", "parameter 'image' is not valid base64"),
+        ("data:image/png,plain", "parameter 'image' must be a base64 data URI"),
+        ("data:image/png;base64", "parameter 'image' must be a base64 data URI"),
+        ("", "parameter 'image' is empty"),
+        ("data:image/png;base64,", "parameter 'image' is empty"),
+        (b64(b"<html>"), "parameter 'image' is not a supported image, video or audio file"),
+        ("sha256:" + "0" * 64, "parameter 'image' must be a URL, a data URI or base64"),
+        ("file:///etc/passwd", "parameter 'image' is not valid base64"),
+    ],
+)
+def test_refusals_name_the_parameter(value, words):
+    for params in ({"image": value}, {"image": ["https://example.com/a", value]}):
+        with pytest.raises(InvalidFormat) as caught:
+            take_inputs(params, ("image",))
+        assert caught.value.detail == words
+
+
+async def test_a_big_body_gives_the_same_as_a_small_one(helper, tmp_path, picture):
+    png, jpeg = picture("png"), picture("jpeg")
+    params = {"prompt": "ünï", "images": [b64(png), b64(jpeg), b64(png)], "seed": 2**53, "x": None}
+    body = tmp_path / "body"
+    body.write_bytes(msgspec.json.encode(params))
+    slim, files = await helper.extract(body, ("images",))
+    expected, taken = take_inputs(params, ("images",))
+    assert slim == expected
+    assert [(f.sha256, f.mime, f.kind, f.size, f.content[:]) for f in files] == [
+        (f.sha256, f.mime, f.kind, f.size, f.content) for f in taken
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"image": "@@@@"}', "parameter 'image' is not valid base64"),
+        (b'{"image": ', "invalid JSON format"),
+        (b'{"image": "\xff"}', "the body is not valid UTF-8"),
+        (b"[" * 1_000_000, "the JSON is nested too deeply"),
+        (b'{"prompt": "' + b"a" * 300_000 + b'"}', "the body is too large without its media"),
+    ],
+)
+async def test_a_big_body_is_refused_in_the_same_words(helper, tmp_path, body, words):
+    path = tmp_path / "body"
+    path.write_bytes(body)
+    with pytest.raises(InvalidFormat) as caught:
+        await helper.extract(path, ("image",))
+    assert caught.value.detail == words
+
+
+async def test_a_body_that_is_gone_is_no_refusal(helper, tmp_path):
+    with pytest.raises(Unavailable):
+        await helper.extract(tmp_path / "nothing", ("image",))
+
+
+async def test_a_13_mb_body_leaves_the_event_loop_alone(helper, tmp_path, picture):
+    big = picture("png", (1800, 1800), noise=90)
+    assert len(b64(big)) > 3_000_000
+    path = tmp_path / "body"
+    path.write_bytes(msgspec.json.encode({"images": [b64(big), b64(big + b"1"), b64(big + b"2"), b64(big + b"3")]}))
+    assert path.stat().st_size > 13_000_000
+    await helper.extract(path, ("images",))  # the helper is up
+    worst, running = 0.0, True
+
+    async def watch():
+        nonlocal worst
+        while running:
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            worst = max(worst, time.perf_counter() - before - 0.001)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0.01)
+    _, files = await helper.extract(path, ("images",))
+    running = False
+    await watching
+    assert len(files) == 4
+    assert worst < 0.02, f"the loop stood still for {worst * 1000:.1f} ms"
+
+
+async def test_inputs_are_stored_under_their_digest_and_live_longest(pool, storage, picture):
+    png = picture()
+    _, files = take_inputs({"image": b64(png)}, ("image",))
+    await save_inputs(pool, storage, files)
+    await save_inputs(pool, storage, files, ttl_s=10)  # a shorter need shortens nothing
+    assert await read_input(storage, digest(png)) == ("image/png", png)
+    row = await pool.fetchrow("select *, expires_at - now() as left from results.input")
+    assert (row["sha256"].hex(), row["mime"], row["kind"], row["size"]) == (digest(png), "image/png", "image", len(png))
+    assert 71 < row["left"].total_seconds() / 3600 <= 72
+    with pytest.raises(FileNotFoundError):
+        await read_input(storage, "0" * 64)
+    with pytest.raises(ValueError, match="SHA-256"):
+        await read_input(storage, "../../etc/passwd")
+
+
+async def test_files_of_a_big_body_are_stored(pool, storage, helper, tmp_path, picture):
+    png = picture(noise=40)
+    path = tmp_path / "body"
+    path.write_bytes(msgspec.json.encode({"image": b64(png)}))
+    _, files = await helper.extract(path, ("image",))
+    await save_inputs(pool, storage, files)
+    assert await read_input(storage, digest(png)) == ("image/png", png)
+
+
+async def test_many_at_once_store_the_same_files(pool, storage, picture):
+    first, second = (picture(size=(n, n)) for n in (5, 6))
+    orders = [[b64(first), b64(second)], [b64(second), b64(first)]] * 10
+    await asyncio.gather(*(save_inputs(pool, storage, take_inputs({"i": one}, ("i",))[1]) for one in orders))
+    assert await pool.fetchval("select count(*) from results.input") == 2

@@ -1,0 +1,193 @@
+import asyncio
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+import zlib
+
+import psutil
+import pytest
+
+from modellix_server.results import Probed, Refused, sniff
+
+
+def png_header(width, height):
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("name", ["png", "jpeg", "webp", "bmp", "gif", "tiff"])
+async def test_pictures(helper, picture, name):
+    assert await helper.probe("image", picture(name)) == Probed(name, 40, 30)
+
+
+@pytest.mark.parametrize("ext", ["mp4", "mov", "webm"])
+async def test_clips_as_bytes_and_as_files(helper, clip, tmp_path, ext):
+    data = clip(ext)
+    path = tmp_path / "clip"
+    path.write_bytes(data)
+    expected = Probed(ext, 64, 48, 2000, ext == "mp4")
+    assert await helper.probe("video", data) == expected
+    assert await helper.probe("video", path) == expected
+
+
+@pytest.mark.parametrize("ext", ["wav", "mp3", "m4a", "ogg", "flac", "aac"])
+async def test_sounds(helper, clip, ext):
+    found = await helper.probe("audio", clip(ext))
+    assert isinstance(found, Probed)
+    assert found.format == ext
+    assert found.duration_ms is None if ext == "aac" else 1950 <= found.duration_ms <= 2100
+
+
+async def test_what_is_not_the_expected_kind_is_refused(helper, picture, clip):
+    for kind, data in [
+        ("image", clip("mp4")),
+        ("video", picture()),
+        ("audio", picture("jpeg")),
+        ("video", clip("wav")),
+        ("image", b"<html><script>alert(1)</script></html>"),
+        ("image", b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
+        ("image", b"%PDF-1.7"),
+        ("video", b"#EXTM3U\nhttp://169.254.169.254/"),
+        ("image", b""),
+        ("image", bytes(1000)),
+    ]:
+        assert isinstance(await helper.probe(kind, data), Refused), (kind, data[:20])
+
+
+@pytest.mark.parametrize("name", ["png", "jpeg", "webp"])
+async def test_pictures_cut_short_are_refused(helper, picture, name):
+    data = picture(name, (200, 200), noise=50)
+    for size in (9, 60, len(data) // 2, len(data) - 40):
+        assert isinstance(await helper.probe("image", data[:size]), Refused), size
+
+
+@pytest.mark.parametrize(("kind", "ext"), [("video", "mp4"), ("video", "mov"), ("video", "webm")])
+async def test_clips_cut_short_are_refused(helper, clip, kind, ext):
+    data = clip(ext)
+    assert isinstance(await helper.probe(kind, data[: len(data) // 2]), Refused)
+    assert isinstance(await helper.probe(kind, data[:64]), Refused)
+
+
+async def test_pixel_bombs_are_refused_without_decoding(helper):
+    assert isinstance(await helper.probe("image", png_header(65_000, 65_000)), Refused)
+    assert isinstance(await helper.probe("image", png_header(0, 10)), Refused)
+
+
+async def test_a_batch_keeps_its_order(helper, picture):
+    sizes = [(n, n + 1) for n in range(1, 60)]
+    found = await asyncio.gather(*(helper.probe("image", picture(size=size)) for size in sizes))
+    assert [(one.width, one.height) for one in found] == sizes
+
+
+async def test_a_killed_helper_fails_nobody(helper, picture):
+    good = picture()
+    assert isinstance(await helper.probe("image", good), Probed)
+    process = helper._quick._process
+    os.kill(process.pid, signal.SIGSTOP)
+    asked = [asyncio.create_task(helper.probe("image", good)) for _ in range(5)]
+    await asyncio.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    found = await asyncio.gather(*asked)
+    assert [isinstance(one, Probed) for one in found] == [True] * 5
+    assert helper._quick._process.pid != process.pid
+
+
+async def test_a_batch_that_kills_the_helper_fails_only_the_guilty(helper, picture, monkeypatch):
+    good, bad = picture(), b"poison"
+    honest = helper._quick._exchange
+    deaths = []
+
+    async def exchange(batch):
+        if any(request.data == bad for request in batch):
+            await helper._quick._start()
+            os.kill(helper._quick._process.pid, signal.SIGKILL)
+            deaths.append(len(batch))
+        return await honest(batch)
+
+    monkeypatch.setattr(helper._quick, "_exchange", exchange)
+    first = asyncio.create_task(helper.probe("image", good))
+    found = await asyncio.gather(first, *(helper.probe("image", data) for data in (good, bad, good)))
+    assert [isinstance(one, Probed) for one in found] == [True, True, False, True]
+    assert deaths[-1] == 1
+
+
+async def test_a_helper_that_hangs_is_killed_and_replaced(helper, picture, monkeypatch):
+    monkeypatch.setattr("modellix_server.results.helper_process._BATCH_TIMEOUT_S", 3)
+    process = await helper._quick._start()
+    os.kill(process.pid, signal.SIGSTOP)
+    assert isinstance(await helper.probe("image", picture()), Probed)
+    assert process.returncode == -signal.SIGKILL
+
+
+CONFINED = """
+import os, signal, socket
+from modellix_server.results.confine import confine, renew_time
+confine()
+renew_time()
+for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+    try:
+        socket.socket(family)
+    except PermissionError:
+        continue
+    raise SystemExit(f"{family} is open")
+try:
+    bytearray(3 << 30)
+except MemoryError:
+    pass
+else:
+    raise SystemExit("memory is not limited")
+try:
+    with open("big", "wb") as file:
+        file.truncate(65 << 20)
+except OSError:
+    print("confined")
+"""
+
+
+def test_the_helper_has_no_network_and_little_room(tmp_path):
+    ran = subprocess.run([sys.executable, "-c", CONFINED], capture_output=True, text=True, cwd=tmp_path)
+    assert (ran.stdout, ran.returncode) == ("confined\n", 0), ran.stderr
+
+
+def test_the_helper_ends_with_its_parent(tmp_path):
+    script = """
+import asyncio, sys
+from modellix_server.results import Helper, Spool
+async def main():
+    helper = Helper(Spool(sys.argv[1]))
+    process = await helper._quick._start()
+    await helper.probe("image", b"")
+    print(process.pid, flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    child = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.communicate()
+    for _ in range(100):
+        if not child.is_running() or child.status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.02)
+    pytest.fail("the helper outlived its parent")
+
+
+def test_formats_are_told_by_their_first_bytes():
+    cases = {
+        b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff\xe0": "jpeg", b"RIFF\0\0\0\0WEBPVP8 ": "webp", b"GIF89a": "gif",
+        b"II*\0": "tiff", b"MM\0*": "tiff", b"\0\0\0\x18ftypheic": "heic", b"\0\0\0\x18ftypmif1": "heic",
+        b"\0\0\0\x18ftypisom": "mp4", b"\0\0\0\x18ftypmp42": "mp4", b"\0\0\0\x14ftypqt  ": "mov",
+        b"\0\0\0\x08wide\0\0": "mov", b"\0\0\0\x1cftypM4A ": "m4a", b"RIFF\0\0\0\0WAVEfmt ": "wav", b"ID3\4": "mp3",
+        b"\xff\xfb\x90\0": "mp3", b"\xff\xf1P@": "aac", b"OggS\0": "ogg", b"fLaC\0": "flac",
+        b"BM\x8a\x10\0\0\0\0\0\0\x8a\0\0\0\x7c\0\0\0": "bmp",
+    }  # fmt: skip
+    assert {head: sniff(head).name for head in cases} == cases
+    for head in (b"", b"BM", b"BM is a fine start", b"\0\0\0\x18ftypavif", b"RIFF\0\0\0\0AVI ", b"PK\3\4",
+                 b"\xff\xff\xff\xff", b"\x1a\x45\xdf\xa3\x42\x82matroska", b"<svg", b"\xff\xd9"):  # fmt: skip
+        assert sniff(head) is None, head
