@@ -147,7 +147,7 @@ class Protocol(HttpToolsProtocol):
         self.scope["extensions"] = {wire.CUT: self._cut}  # type: ignore[dict-item]  # ours is a function
 
     def _cut(self) -> None:
-        cast("asyncio.Transport", self.transport).abort()
+        self.transport.abort()
 
 
 def server(sandbox: Sandbox, *, host: str, port: int) -> uvicorn.Server:

@@ -22,7 +22,7 @@ def strip(width: int, height: int, prompt: str, note: str) -> Image.Image:
     large, small = _font(unit), _font(max(8, round(unit * 0.72)))
     lines = _wrap(_plain(prompt), large, width - 2 * pad)
     tall = round(unit * 1.35)
-    image = Image.new("RGBA", (width, pad + tall * len(lines) + tall + pad // 2), (8, 10, 20, 150))
+    image = Image.new("RGBA", (width, pad + tall * len(lines) + tall + pad // 2), (8, 10, 20, 200))
     draw = ImageDraw.Draw(image)
     for index, line in enumerate(lines):
         draw.text((pad, pad * 0.7 + index * tall), line, font=large, fill=(255, 255, 255, 245))

@@ -62,7 +62,7 @@ class Scene:
         self._palette = chance.choice(PALETTES)
         self._water = chance.random() < 0.45
         self._sun = (chance.uniform(0.2, 0.8), chance.uniform(0.16, 0.42), chance.uniform(0.05, 0.11))
-        self._sun_moves = (chance.choice((-1, 1)) * 0.12, chance.uniform(0.06, 0.16))
+        self._sun_moves = (chance.choice((-1, 1)) * 0.16, chance.uniform(0.08, 0.18))
         self._stars = [(chance.random(), chance.random() * 0.6, chance.random()) for _ in range(90)]
         self._clouds = [
             (chance.random(), chance.uniform(0.08, 0.4), chance.uniform(0.18, 0.42), chance.uniform(0.1, 0.3))
@@ -70,7 +70,7 @@ class Scene:
         ]
         self._birds = [(chance.uniform(0.1, 0.8), chance.uniform(0.15, 0.4)) for _ in range(chance.randint(0, 6))]
         self._ridges = self._make_ridges(chance, chance.randint(3, 5))
-        self._trees = [(chance.random() * 1.4, chance.uniform(0.5, 1.0)) for _ in range(chance.randint(10, 30))]
+        self._trees = [(chance.random() * 1.6, chance.uniform(0.5, 1.0)) for _ in range(chance.randint(10, 30))]
 
     def _make_ridges(self, chance: random.Random, count: int) -> list[Ridge]:
         far, near = _rgb(self._palette.far), _rgb(self._palette.near)
@@ -85,7 +85,7 @@ class Scene:
                 )
                 for size, turns in ((0.055, 0.9), (0.03, 2.1), (0.012, 5.0), (0.004, 13.0))
             )
-            ridges.append(Ridge(0.56 + 0.3 * depth, waves, _mix(far, near, depth**0.8), 0.03 + 0.22 * depth**2))
+            ridges.append(Ridge(0.56 + 0.3 * depth, waves, _mix(far, near, depth**0.8), 0.05 + 0.4 * depth**2))
         return ridges
 
     def frame(self, width: int, height: int, moment: float) -> Image.Image:
@@ -127,7 +127,7 @@ class Scene:
     def _draw_clouds(self, image: Image.Image, width: int, height: int, moment: float) -> None:
         colour = _mix(_rgb(self._palette.sky[-1]), (255, 255, 255), 0.5)
         for x, y, span, strength in self._clouds:
-            place = (x + 0.15 * moment) % 1.3 - 0.15
+            place = (x + 0.3 * moment) % 1.3 - 0.15
             _glow(image, place * width, y * height, span * width, colour, strength, squeeze=0.16)
 
     def _draw_water(

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from modellix_server.base.process import die_with_parent
-from modellix_server.upstreams.emulators import paint
+from modellix_server.upstreams.emulators import clips, paint
+from modellix_server.upstreams.emulators.clips import Clip
 from modellix_server.upstreams.emulators.paint import Picture
 from modellix_server.upstreams.emulators.spool import Spool
 
@@ -77,6 +78,11 @@ class Studio:
         path = self.spool.new_path(".png")
         return path, await self._run(paint.paint, order, path)
 
+    async def film(self, order: Clip) -> tuple[Path, tuple[int, int]]:
+        """Make a clip; its file and size. To be called in a `place`. Raises BadMedia."""
+        path = self.spool.new_path(".mp4")
+        return path, await self._run(clips.film, order, path)
+
     async def _run(self, work: Callable[Args, Result], *args: Args.args, **kwargs: Args.kwargs) -> Result:
         loop = asyncio.get_running_loop()
         call = partial(work, *args, **kwargs)
@@ -92,8 +98,9 @@ class Studio:
 
 
 def _begin(parent_pid: int) -> None:
-    """Set up a render process: it ends with its parent and leaves Ctrl-C to it."""
+    """Set up a render process: it ends with its parent, leaves Ctrl-C to it, and yields to everything else."""
     die_with_parent(parent_pid)
+    os.nice(10)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from modellix_server.upstreams.emulators.dashscope.work import Outcome, Task
+from modellix_server.upstreams.emulators.dashscope.work import Outcome, Task
 
 REGION = timezone(timedelta(hours=8))
 """Beijing and Singapore share their time; the texts carry no zone."""
@@ -38,12 +37,7 @@ def unknown(task_id: str) -> dict[str, Any]:
 
 def task(task: Task, origin: str) -> dict[str, Any]:
     """The record of a task as a poll shows it."""
-    output: dict[str, Any] = {"task_id": task.id, "task_status": task.word}
-    output["submit_time"] = _local(task.submitted_at)
-    if task.started_at is not None:
-        output["scheduled_time"] = _local(task.started_at)
-    if task.ended_at is not None:
-        output["end_time"] = _local(task.ended_at)
+    output = _state(task)
     answer: dict[str, Any] = {"request_id": request_id(), "output": output}
     if task.status == "SUCCEEDED" and task.outcome is not None:
         output |= _output(task, task.outcome, origin)
@@ -53,6 +47,15 @@ def task(task: Task, origin: str) -> dict[str, Any]:
     if task.job.rules.makes == "picture":
         output["task_metrics"] = _metrics(task)
     return answer
+
+
+def _state(task: Task) -> dict[str, Any]:
+    state: dict[str, Any] = {"task_id": task.id, "task_status": task.word, "submit_time": _local(task.submitted_at)}
+    if task.started_at is not None:
+        state["scheduled_time"] = _local(task.started_at)
+    if task.ended_at is not None:
+        state["end_time"] = _local(task.ended_at)
+    return state
 
 
 def direct(task: Task, outcome: Outcome, origin: str) -> dict[str, Any]:
@@ -121,12 +124,12 @@ def usage(task: Task, outcome: Outcome) -> dict[str, object]:
 
 
 def page(tasks: list[Task], number: int, size: int) -> dict[str, Any]:
-    """One page of a task list. The vendor's pages call the items `data`, its 2.x client reads `tasks`."""
-    shown = [_listed(task) for task in tasks[(number - 1) * size : number * size]]
+    """One page of a task list: `data` as the API pages describe it, `tasks` as the 2.x client reads it."""
+    shown = tasks[(number - 1) * size : number * size]
     return {
         "request_id": request_id(),
-        "data": shown,
-        "tasks": shown,
+        "data": [_listed(task) for task in shown],
+        "tasks": [_state(task) for task in shown],
         "total": len(tasks),
         "total_page": -(-len(tasks) // size),
         "page_no": number,
@@ -138,7 +141,6 @@ def _listed(task: Task) -> dict[str, Any]:
     return {
         "task_id": task.id,
         "status": task.word,
-        "task_status": task.word,
         "model_name": task.job.model,
         "region": "cn-beijing",
         "request_id": task.request_id,

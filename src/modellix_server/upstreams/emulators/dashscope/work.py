@@ -12,8 +12,10 @@ from typing import Literal
 from modellix_server.base import log
 from modellix_server.upstreams.emulators import media
 from modellix_server.upstreams.emulators.bill import Bill, Line
+from modellix_server.upstreams.emulators.clips import Clip
 from modellix_server.upstreams.emulators.dashscope.rules import Job, Refusal, sides
 from modellix_server.upstreams.emulators.paint import BadMedia, Picture, Source
+from modellix_server.upstreams.emulators.sound import Sound
 from modellix_server.upstreams.emulators.spool import Fault
 from modellix_server.upstreams.emulators.store import MemoryStore
 from modellix_server.upstreams.emulators.studio import Studio
@@ -153,9 +155,8 @@ class Workshop:
 
     def _instant(self, task: Task) -> Outcome:
         assert self._ready is not None
-        size = task.job.parameters.get("size")
         count = task.job.count
-        return Outcome((self._ready,) * count, sides(size) if size else (64, 64), billed_images=count)
+        return Outcome((self._ready,) * count, _size(task.job) or (64, 64), billed_images=count)
 
     async def _make(self, task: Task) -> Outcome:
         asked = task.job.asked
@@ -163,15 +164,76 @@ class Workshop:
             raise Refusal(500, asked.fail, "The task failed, as its prompt asked for.")
         if task.job.count == 1 and "partial" in asked:
             raise Refusal(500, "InternalError.Algo", "The image could not be generated.")
-        sources = [
-            Source(await self._load(link), limits.most_mb * MIB, limits.sides, limits.alpha)
-            for field_name, limits in task.job.rules.media.items()
-            for link in task.job.media.get(field_name, ())
-        ]
         try:
-            return await self._pictures(task, tuple(sources))
+            if task.job.rules.makes == "clip":
+                return await self._clip(task)
+            return await self._pictures(task)
         except BadMedia as bad:
             raise Refusal(400, _BAD_MEDIA[bad.what], bad.message) from bad
+
+    async def _pictures(self, task: Task) -> Outcome:
+        job = task.job
+        sources = tuple(await self._sources(job, "images"))
+        size = _size(job)
+        orders = [
+            Picture(job.prompt, _seed(job), job.model, size, index, sources=sources)
+            for index in range(job.count - ("partial" in job.asked))
+        ]
+        made = await asyncio.gather(*(self._picture(task, order) for order in orders))
+        return Outcome(
+            files=tuple(path for path, _ in made),
+            size=made[0][1],
+            billed_images=len(made) + ("overbill" in job.asked),
+        )
+
+    async def _picture(self, task: Task, order: Picture) -> tuple[str, tuple[int, int]]:
+        async with self._studio.place():
+            self._begin(task)
+            path, size = await self._studio.paint(order)
+        return self._studio.spool.add(path, fault=_fault(task.job)), size
+
+    async def _clip(self, task: Task) -> Outcome:
+        job = task.job
+        first = await self._sources(job, "img_url", "first_frame_url")
+        last = await self._sources(job, "last_frame_url")
+        size = _size(job)
+        lines = _lines(job, size)
+        order = Clip(
+            prompt=job.prompt,
+            seed=_seed(job),
+            model=job.model,
+            seconds=int(job.parameters["duration"]),
+            size=size,
+            area=TIER_AREAS[lines],
+            first=first[0] if first else None,
+            last=last[0] if last else None,
+            dubbed=job.rules.sound,
+            sound=await self._sound(job),
+        )
+        async with self._studio.place():
+            self._begin(task)
+            path, made_size = await self._studio.film(order)
+        return Outcome(
+            files=(self._studio.spool.add(path, fault=_fault(job)),),
+            size=made_size,
+            billed_seconds=order.seconds * (2 if "overbill" in job.asked else 1),
+            resolution=lines,
+        )
+
+    async def _sources(self, job: Job, *fields: str) -> list[Source]:
+        return [
+            Source(await self._load(link), limits.most_mb * MIB, limits.sides, limits.alpha)
+            for name in fields
+            if (limits := job.rules.media.get(name)) is not None
+            for link in job.media.get(name, ())
+        ]
+
+    async def _sound(self, job: Job) -> Sound | None:
+        links = job.media.get("audio_url")
+        if not links:
+            return None
+        limits = job.rules.media["audio_url"]
+        return Sound(await self._load(links[0]), limits.most_mb * MIB, limits.seconds)
 
     async def _load(self, link: str) -> bytes:
         try:
@@ -186,27 +248,17 @@ class Workshop:
                 code += ".ConnectionRefused"
             raise Refusal(400, code, "The input file could not be downloaded.") from error
 
-    async def _pictures(self, task: Task, sources: tuple[Source, ...]) -> Outcome:
-        job = task.job
-        asked_size = job.parameters.get("size")
-        size = sides(asked_size) if asked_size else None
-        orders = [
-            Picture(job.prompt, _seed(job), job.model, size, index, sources=sources)
-            for index in range(job.count - ("partial" in job.asked))
-        ]
-        made = await asyncio.gather(*(self._picture(task, order) for order in orders))
-        count = len(made)
-        return Outcome(
-            files=tuple(path for path, _ in made),
-            size=made[0][1],
-            billed_images=count + ("overbill" in job.asked),
-        )
 
-    async def _picture(self, task: Task, order: Picture) -> tuple[str, tuple[int, int]]:
-        async with self._studio.place():
-            self._begin(task)
-            path, size = await self._studio.paint(order)
-        return self._studio.spool.add(path, fault=_fault(task.job)), size
+def _size(job: Job) -> tuple[int, int] | None:
+    asked = job.parameters.get("size")
+    return sides(asked) if asked else None
+
+
+def _lines(job: Job, size: tuple[int, int] | None) -> int:
+    """The price tier of a clip: as asked, or the smallest that holds its size."""
+    if size is None:
+        return int(job.parameters["resolution"].removesuffix("P"))
+    return next(lines for lines, area in TIER_AREAS.items() if size[0] * size[1] <= area)
 
 
 def _seed(job: Job) -> int:

@@ -1,0 +1,148 @@
+"""Clips: H.264 with AAC in MP4, of exact size and length, moving all the time. Runs in a render process.
+
+A clip from a prompt is a landscape in motion; one from a first picture starts with that picture and drifts into
+it; one with a last picture too ends with that. Frames are drawn at a modest size and scaled up by the encoder.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from modellix_server.upstreams.emulators import caption, ffmpeg, sound
+from modellix_server.upstreams.emulators.paint import Source, open_picture, shape_like
+from modellix_server.upstreams.emulators.scene import Scene
+from modellix_server.upstreams.emulators.sound import Sound
+
+FRAMES_PER_S = 24
+DRAWN_PX = 960 * 540
+"""Pixels of a drawn frame, at most."""
+_ZOOM = 0.14
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A clip to make. Without `size` it has about `area` pixels in the shape of `first`."""
+
+    prompt: str
+    seed: int
+    model: str
+    seconds: int
+    size: tuple[int, int] | None = None
+    area: int = 1280 * 720
+    first: Source | None = None
+    last: Source | None = None
+    dubbed: bool = False
+    """Whether it gets a tune when no sound is given."""
+    sound: Sound | None = None
+
+
+def film(order: Clip, path: Path) -> tuple[int, int]:
+    """Make the clip at `path`; its size in pixels. Raises BadMedia."""
+    first = open_picture(order.first) if order.first else None
+    last = open_picture(order.last) if order.last else None
+    size = order.size
+    if size is None:
+        assert first is not None
+        size = shape_like(first.size, order.area)
+    track = _track(order)
+    drawn = _drawn_size(size)
+    count = order.seconds * FRAMES_PER_S
+    if first is None:
+        frames = _landscape(order, drawn, count)
+    else:
+        frames = _pan(first, drawn, count) if last is None else _turn(first, last, drawn, count)
+    with tempfile.TemporaryDirectory(prefix="clip-", dir=path.parent) as scratch:
+        _encode(order, size, drawn, frames, track, Path(scratch), path)
+    return size
+
+
+def _track(order: Clip) -> bytes | None:
+    if order.sound is not None:
+        return sound.fitted(order.sound, order.seconds)
+    if order.dubbed:
+        return sound.tune(f"{order.model}\n{order.seed}\n{order.prompt}", order.seconds)
+    return None
+
+
+def _drawn_size(size: tuple[int, int]) -> tuple[int, int]:
+    factor = min(1.0, (DRAWN_PX / (size[0] * size[1])) ** 0.5)
+    width, height = (max(2, round(side * factor / 2) * 2) for side in size)
+    return width, height
+
+
+def _landscape(order: Clip, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
+    scene = Scene(f"{order.model}\n{order.seed}\n{order.prompt}")
+    return (scene.frame(*size, index / count) for index in range(count))
+
+
+def _pan(picture: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
+    ground = _ground(picture, size)
+    return (_zoomed(ground, size, index / (count - 1), 0.7) for index in range(count))
+
+
+def _turn(first: Image.Image, last: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
+    start, end = _ground(first, size), _ground(last, size)
+    for index in range(count):
+        moment = index / (count - 1)
+        share = moment * moment * (3 - 2 * moment)
+        yield Image.blend(_zoomed(start, size, moment, 0.7), _zoomed(end, size, 1 - moment, 0.3), share)
+
+
+def _ground(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The picture cut to the clip's shape, with a little more detail than a frame, to zoom into."""
+    return ImageOps.fit(picture, (round(size[0] * 1.2), round(size[1] * 1.2)), Image.Resampling.BICUBIC)
+
+
+def _zoomed(ground: Image.Image, size: tuple[int, int], moment: float, lean: float) -> Image.Image:
+    """All of the ground at moment 0, then ever closer, leaning to one side."""
+    cut = _ZOOM * moment
+    left, top = ground.width * cut * lean, ground.height * cut * 0.4
+    box = (left, top, left + ground.width * (1 - cut), top + ground.height * (1 - cut))
+    return ground.resize(size, Image.Resampling.BILINEAR, box=box)
+
+
+def _encode(
+    order: Clip,
+    size: tuple[int, int],
+    drawn: tuple[int, int],
+    frames: Iterator[Image.Image],
+    track: bytes | None,
+    scratch: Path,
+    path: Path,
+) -> None:
+    strip = scratch / "caption.png"
+    caption.strip(*size, order.prompt, f"seed {order.seed}  -  {order.model}  -  sandbox").save(strip, compress_level=1)
+    inputs = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{drawn[0]}x{drawn[1]}", "-r", str(FRAMES_PER_S)]
+    inputs += ["-i", "pipe:0", "-i", str(strip)]
+    sound_options = ["-an"]
+    if track is not None:
+        samples = scratch / "sound.pcm"
+        samples.write_bytes(track)
+        inputs += ["-f", "s16le", "-ar", str(sound.RATE_HZ), "-ac", "2", "-i", str(samples)]
+        sound_options = ["-map", "2:a", "-c:a", "aac", "-b:a", "128k"]
+    # Given pictures stay untouched at both ends; the caption comes and goes between.
+    when = f":enable='between(t,0.5,{order.seconds - 0.5})'" if order.first else ""
+    filters = (
+        f"[0:v]scale={size[0]}:{size[1]}:flags=bicubic:out_color_matrix=bt709:out_range=tv,format=yuv420p[base];"
+        f"[base][1:v]overlay=x=0:y=H-h:format=yuv420{when}[out]"
+    )
+    picture_options = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "animation", "-crf", "23"]
+    picture_options += ["-pix_fmt", "yuv420p", "-frames:v", str(order.seconds * FRAMES_PER_S)]
+    for name in ("-colorspace", "-color_primaries", "-color_trc"):
+        picture_options += [name, "bt709"]
+    ffmpeg.run(
+        [
+            *inputs,
+            *("-filter_complex", filters, "-map", "[out]"),
+            *picture_options,
+            *sound_options,
+            *("-t", str(order.seconds), "-threads", "1", "-filter_threads", "1", "-movflags", "+faststart"),
+            *("-map_metadata", "-1", "-f", "mp4", "-y", str(path)),
+        ],
+        (frame.tobytes() for frame in frames),
+    )
