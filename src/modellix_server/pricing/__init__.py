@@ -1,0 +1,6 @@
+"""The operator's prices and margins over the catalogue's list prices."""
+
+from modellix_server.pricing.pricebook import PriceBook
+from modellix_server.pricing.store import Price, book, list_prices, set_price
+
+__all__ = ["Price", "PriceBook", "book", "list_prices", "set_price"]

@@ -1,0 +1,46 @@
+"""The prices in force, kept in memory by the processes that quote."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+
+from modellix_server.base import log
+from modellix_server.base.database import UNREACHABLE, Pool
+from modellix_server.catalogue import Prices
+from modellix_server.pricing import store
+
+_log = log.get("pricing")
+_EVERY_S = 2.0
+_TROUBLE: tuple[type[Exception], ...] = (*UNREACHABLE, asyncpg.PostgresError)
+
+
+class PriceBook:
+    """The operator's prices, at most 2 s old while the database can be asked. Reading costs nothing.
+
+    A quote under prices a moment old is still a promise that is kept: the task freezes it.
+    """
+
+    def __init__(self, db: Pool) -> None:
+        """Call `refresh` before the first quote: nobody may be quoted prices that were never read."""
+        self._db = db
+        self._prices: Prices | None = None
+
+    def prices(self) -> Prices:
+        """Those in force."""
+        assert self._prices is not None, "refresh comes first"
+        return self._prices
+
+    async def refresh(self) -> None:
+        """Read the prices now."""
+        self._prices = await store.book(self._db)
+
+    async def keep_fresh(self) -> None:
+        """Read them again every 2 s until cancelled; an unreachable database leaves them as they are."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                await self.refresh()
+            except _TROUBLE as error:
+                _log.warning("prices could not be read again", error=type(error).__name__)

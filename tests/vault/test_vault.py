@@ -1,0 +1,147 @@
+"""Vendor accounts on a real database."""
+
+import asyncio
+import secrets
+
+import asyncpg
+import pytest
+
+from modellix_server import vault
+from modellix_server.base import notify
+from modellix_server.base.errors import InvalidParameters
+from modellix_server.base.settings import Secret
+from modellix_server.vault import Accounts, UnusableAccount
+
+URL = "https://vendor.test/api/v1"
+
+
+@pytest.fixture
+def key():
+    return f"sk-{secrets.token_hex(16)}"
+
+
+@pytest.fixture
+async def stored(pool, settings, key):
+    await vault.set_account(pool, settings.master_key, "dashscope", key, base_url=URL, region="intl")
+    return key
+
+
+async def test_an_account_comes_back_as_it_was_stored(pool, settings, key):
+    await vault.set_account(
+        pool,
+        settings.master_key,
+        "dashscope",
+        key,
+        base_url=URL + "/",
+        region="cn",
+        origins=["https://Files.test", "http://127.0.0.1:9000/"],
+        polls_per_s=2.5,
+    )
+    account = await vault.open_account(pool, settings.master_key, "dashscope")
+    assert account == vault.Account("dashscope", URL, "cn", key, ("https://files.test", "http://127.0.0.1:9000"), 2.5)
+    assert key not in repr(account)
+    assert await vault.open_account(pool, settings.master_key, "other") is None
+
+
+async def test_the_key_is_not_in_the_database_and_no_two_ciphertexts_are_alike(pool, settings, stored):
+    async def row():
+        return await pool.fetchrow("select a.*, a::text as dump from vault.account a")
+
+    first = await row()
+    assert stored not in first["dump"]
+    assert stored.encode().hex() not in first["dump"]
+    await vault.set_account(pool, settings.master_key, "dashscope", stored, base_url=URL, region="intl")
+    second = await row()
+    assert first["key_ciphertext"] != second["key_ciphertext"]
+    assert first["key_nonce"] != second["key_nonce"]
+
+
+async def test_another_master_key_is_named_as_the_cause(pool, settings, stored):
+    other = Secret(secrets.token_bytes(32))
+    with pytest.raises(UnusableAccount, match="MODELLIX_MASTER_KEY") as refused:
+        await vault.open_account(pool, other, "dashscope")
+    assert stored not in str(refused.value)
+    (listed,) = await vault.list_accounts(pool, other)
+    assert listed.last4 is None
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "update vault.account set base_url = 'https://evil.test'",
+        "update vault.account set upstream = 'ark'",
+        "update vault.account set key_ciphertext = set_byte(key_ciphertext, 0, get_byte(key_ciphertext, 0) # 1)",
+        "update vault.account set key_nonce = set_byte(key_nonce, 0, get_byte(key_nonce, 0) # 1)",
+    ],
+)
+async def test_a_changed_row_opens_for_nobody(pool, settings, stored, tampering):
+    await pool.execute(tampering)
+    upstream = await pool.fetchval("select upstream from vault.account")
+    with pytest.raises(UnusableAccount) as refused:
+        await vault.open_account(pool, settings.master_key, upstream)
+    assert stored not in str(refused.value)
+
+
+async def test_lists_show_the_end_of_the_key_only(pool, settings, stored):
+    (listed,) = await vault.list_accounts(pool, settings.master_key)
+    assert (listed.upstream, listed.base_url, listed.last4) == ("dashscope", URL, stored[-4:])
+    assert stored not in repr(listed)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"key": ""},
+        {"key": "sk-a b"},
+        {"key": "sk-a\r\nX-Evil: 1"},
+        {"key": "sk-é"},
+        {"key": "k" * 5000},
+        {"base_url": "http://vendor.test"},
+        {"base_url": "ftp://vendor.test"},
+        {"base_url": "https://"},
+        {"base_url": "https://user:pass@vendor.test"},
+        {"base_url": "https://vendor.test?x=1"},
+        {"base_url": "https://vendor.test#x"},
+        {"base_url": "https://vendor.test:99999"},
+        {"base_url": "https://vendor.test/a b"},
+        {"origins": ["https://files.test/folder"]},
+        {"origins": ["http://files.test"]},
+        {"polls_per_s": 0},
+        {"polls_per_s": float("nan")},
+    ],
+)
+async def test_what_cannot_be_right_is_refused(pool, settings, wrong):
+    given = {"key": "sk-abc", "base_url": URL, "region": "cn"} | wrong
+    with pytest.raises(InvalidParameters):
+        await vault.set_account(pool, settings.master_key, "dashscope", **given)
+    assert await vault.list_accounts(pool, settings.master_key) == []
+
+
+async def test_nothing_is_deleted_by_the_application(pool):
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await pool.execute("delete from vault.account")
+
+
+async def test_accounts_are_kept_for_two_seconds(pool, settings, stored):
+    now = [0.0]
+    accounts = Accounts(pool, settings.master_key, clock=lambda: now[0])
+    first = await accounts.get("dashscope")
+    assert first.key == stored
+    await vault.set_account(pool, settings.master_key, "dashscope", "sk-new", base_url=URL, region="intl")
+    assert await accounts.get("dashscope") is first
+    now[0] = 2.0
+    assert (await accounts.get("dashscope")).key == "sk-new"
+
+
+async def test_a_notice_beats_the_two_seconds(pool, settings, stored):
+    accounts = Accounts(pool, settings.master_key, clock=lambda: 0.0)
+    task = asyncio.create_task(notify.follow(settings.database_url, [accounts]))
+    try:
+        assert await accounts.get("ark") is None
+        async with asyncio.timeout(5):
+            while await accounts.get("ark") is None:
+                await vault.set_account(pool, settings.master_key, "ark", "sk-ark", base_url=URL, region="cn")
+                await asyncio.sleep(0.02)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
