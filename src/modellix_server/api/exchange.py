@@ -10,10 +10,12 @@ from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, failure
 from modellix_server.api.request import ClientGone, Receive, Request, Scope, Send, read_head
 from modellix_server.base import log
-from modellix_server.base.errors import PlatformError
+from modellix_server.base.database import UNREACHABLE
+from modellix_server.base.errors import PlatformError, Unavailable
 from modellix_server.identity import Caller
 from modellix_server.limits import Verdict
 from modellix_server.requestlog import Entry, redact_body, redact_path
+from modellix_server.results import TROUBLE
 
 _LOG = log.get("api")
 
@@ -59,6 +61,9 @@ async def exchange(platform: Platform, endpoint: Endpoint, scope: Scope, receive
         reply = failure(error, trail.verdict)
     except ClientGone:
         return
+    except (*UNREACHABLE, *TROUBLE) as error:
+        _LOG.warning("a request met trouble", path=redact_path(request.path), error=type(error).__name__)
+        reply = failure(Unavailable("please retry later", retry_after_s=2), trail.verdict)
     except Exception:  # noqa: BLE001 - nothing may reach the client but an answer in the contract's shape
         _LOG.exception("request failed", method=request.method, path=redact_path(request.path))
         reply = failure(PlatformError("please retry later"), trail.verdict)

@@ -47,7 +47,7 @@ async def describe_model(platform: Platform, request: Request, trail: Trail) -> 
         **_listing(platform, model),
         "name": model.name,
         "schema": model.schema,
-        "prices": model.price_list(platform.prices()),
+        "prices": _price_list(platform, model),
         "deadline_s": model.deadline_s,
         "retires": model.retires.date.isoformat() if model.retires else None,
         "example": model.example,
@@ -59,10 +59,20 @@ async def describe_model(platform: Platform, request: Request, trail: Trail) -> 
     return success_of(data, verdict)
 
 
+def _price_list(platform: Platform, model: Model) -> list[dict[str, Any]]:
+    """One entry a tier; `usd` is null where the operator has set no price yet."""
+    prices = platform.prices()
+    found = [(tier.label, prices.of(model.slug, tier.label).apply(tier.micros)) for tier in model.price.tiers]
+    return [
+        {"tier": label, "unit": model.price.unit, "usd": None if micros is None else usd_number(micros)}
+        for label, micros in found
+    ]
+
+
 async def quote(platform: Platform, request: Request, trail: Trail) -> Reply:
     """`POST /quote` with `{"model": …, "input": {…}}`: what the task would hold, and can cost at most."""
     caller, verdict = await admit(platform, request, trail)
-    body = await read_body(request, platform.settings.spool_dir)
+    body = await read_body(request, platform.spool)
     if isinstance(body, Path):
         body.unlink()
         raise BodyTooLarge("a quote needs no bytes of media: send a URL in their place, it is not fetched")

@@ -11,7 +11,7 @@ from modellix_server.catalogue import Catalogue, Prices
 from modellix_server.identity import Callers
 from modellix_server.limits import Windows
 from modellix_server.requestlog import Writer
-from modellix_server.results import Helper, Storage
+from modellix_server.results import Helper, Spool, Storage
 from modellix_server.tasks import Reader, Submissions
 
 
@@ -29,6 +29,7 @@ class Platform:
     requests: Writer
     storage: Storage
     helper: Helper
+    spool: Spool
     prices: Callable[[], Prices]
     """The operator's price table, as fresh as a few seconds."""
     reachable: Callable[[str, bool], Awaitable[bool]]

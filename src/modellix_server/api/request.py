@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
 from modellix_server.base.errors import InvalidFormat, PlatformError
+from modellix_server.results import Spool
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -71,7 +71,7 @@ def read_head(scope: Scope, receive: Receive) -> Request:
     )
 
 
-async def read_body(request: Request, spool_dir: str) -> bytes | Path:
+async def read_body(request: Request, spool: Spool) -> bytes | Path:
     """The body: bytes when small, otherwise a file that the caller deletes.
 
     Raises BodyTooLarge, or ClientGone.
@@ -96,13 +96,12 @@ async def read_body(request: Request, spool_dir: str) -> bytes | Path:
         if not message.get("more_body"):
             request.bytes_in = size
             return b"".join(chunks)
-    return await _spool(request, chunks, size, spool_dir)
+    return await _write(request, chunks, size, spool.path())
 
 
-async def _spool(request: Request, chunks: list[bytes], size: int, spool_dir: str) -> Path:
-    with tempfile.NamedTemporaryFile(dir=spool_dir, prefix="body-", delete=False) as file:
-        path = Path(file.name)
-        try:
+async def _write(request: Request, chunks: list[bytes], size: int, path: Path) -> Path:
+    try:
+        with path.open("xb") as file:
             file.writelines(chunks)
             more = True
             while more:
@@ -115,9 +114,9 @@ async def _spool(request: Request, chunks: list[bytes], size: int, spool_dir: st
                     raise _too_large()
                 file.write(chunk)
                 more = message.get("more_body", False)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
     request.bytes_in = size
     return path
 

@@ -6,57 +6,50 @@ import asyncio
 import contextlib
 import gc
 from collections.abc import AsyncIterator
-from pathlib import Path
+from typing import Any
 
 import uvicorn
+import uvloop
 
 from modellix_server.api import Platform, build_app
 from modellix_server.base import log
 from modellix_server.base.database import UNREACHABLE, open_pool, require_durability
 from modellix_server.base.notify import follow
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import Catalogue
 from modellix_server.identity import Callers
 from modellix_server.limits import Windows
 from modellix_server.main.accounts import AccountFinder
+from modellix_server.main.models import load_models
 from modellix_server.pricing import PriceBook
 from modellix_server.requestlog import Writer
-from modellix_server.results import Helper, Storage, clean_spool
+from modellix_server.results import Helper, Spool, Storage
 from modellix_server.tasks import HINT_CHANNEL, Reader, Submissions
 
 _CONNECTIONS = 8
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
-_DRAIN_S = 20
+_SERVER: dict[str, Any] = {
+    "http": "httptools",
+    "lifespan": "off",
+    "ws": "none",
+    "access_log": False,
+    "log_config": None,
+    "server_header": False,
+    "timeout_graceful_shutdown": 20,
+    "backlog": 4096,
+}
 _LOG = log.get("main")
 
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     log.set_up("serve", settings.log_level)
-    config = uvicorn.Config(
-        "unused",
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http="httptools",
-        lifespan="off",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=_DRAIN_S,
-        backlog=4096,
-    )
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(settings, config))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
 
 
-async def _serve(settings: Settings, config: uvicorn.Config) -> None:
+async def _serve(settings: Settings) -> None:
     async with open_platform(settings) as platform:
-        config.loaded_app = build_app(platform)
-        config.loaded = True
-        config.lifespan_class = uvicorn.lifespan.off.LifespanOff
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(uvicorn.Config(build_app(platform), **_SERVER, host=settings.host, port=settings.port))
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)
@@ -66,17 +59,16 @@ async def _serve(settings: Settings, config: uvicorn.Config) -> None:
 @contextlib.asynccontextmanager
 async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     """The rooms of one API process, opened and, at the end, closed in good order."""
-    catalogue = Catalogue.load(Path(settings.catalogue_dir) if settings.catalogue_dir else None)
+    catalogue, _ = load_models(settings)
     db = await open_pool(settings.database_url, size=_CONNECTIONS, name="serve")
     await require_durability(db)
     hint = asyncio.Event()
     callers = Callers(db, settings.secret)
-    book = PriceBook(db)
-    await book.refresh()
+    book = await PriceBook.open(db)
     accounts = AccountFinder(db, settings)
     writer = Writer(db)
-    helper = Helper()
-    clean_spool(settings)
+    spool = Spool(settings.spool_dir)
+    helper = Helper(spool)
     platform = Platform(
         settings=settings,
         db=db,
@@ -88,7 +80,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         requests=writer,
         storage=Storage(settings.storage_url),
         helper=helper,
-        prices=book.prices,
+        spool=spool,
+        prices=lambda: book.prices,
         reachable=accounts.reachable,
     )
     writer.start()
@@ -105,6 +98,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         await asyncio.gather(*background, return_exceptions=True)
         await writer.close()
         await helper.close()
+        spool.close()
         await db.close()
 
 

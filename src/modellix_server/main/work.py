@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import uvloop
 
@@ -16,12 +15,11 @@ from modellix_server.base import log
 from modellix_server.base.database import Pool, open_pool, require_durability
 from modellix_server.base.outbound import Outbound
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import Catalogue
 from modellix_server.main.accounts import AccountFinder
+from modellix_server.main.models import load_models
 from modellix_server.requestlog import drop_old, ensure_partitions
-from modellix_server.results import Helper, Storage, clean_spool, delete_expired
+from modellix_server.results import Fetcher, Helper, Spool, Storage, delete_expired
 from modellix_server.tasks import Media, Tools, Worker, forget_idempotency_keys
-from modellix_server.upstreams import load_all
 
 _CONNECTIONS = 6
 _IDEMPOTENCY_S = 72 * 3600
@@ -42,22 +40,20 @@ async def _work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    catalogue = Catalogue.load(Path(settings.catalogue_dir) if settings.catalogue_dir else None)
-    upstreams = load_all()
-    _require_upstreams(catalogue, set(upstreams))
+    catalogue, upstreams = load_models(settings)
     db = await open_pool(settings.database_url, size=_CONNECTIONS, name="work")
     await require_durability(db)
     outbound = Outbound(settings.allow_networks)
     storage = Storage(settings.storage_url)
-    helper = Helper()
-    clean_spool(settings)
+    spool = Spool(settings.spool_dir)
+    helper = Helper(spool)
     tools = Tools(
         db=db,
         catalogue=catalogue,
         upstreams=upstreams,
         find_account=AccountFinder(db, settings).find,
         outbound=outbound,
-        media=Media(db, settings, storage, helper, outbound),
+        media=Media.of(settings, storage, helper, Fetcher(outbound, storage, helper, spool)),
         result_ttl_s=settings.result_ttl_s,
     )
     gc.collect()
@@ -72,14 +68,8 @@ async def _work(settings: Settings) -> None:
         await asyncio.gather(chores, return_exceptions=True)
         await outbound.close()
         await helper.close()
+        spool.close()
         await db.close()
-
-
-def _require_upstreams(catalogue: Catalogue, known: set[str]) -> None:
-    for model in catalogue:
-        for route in model.routes:
-            if route.upstream not in known:
-                raise SystemExit(f"model {model.slug} names an upstream that does not exist: {route.upstream}")
 
 
 async def _chores(db: Pool, storage: Storage) -> None:

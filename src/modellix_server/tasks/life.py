@@ -41,6 +41,7 @@ from modellix_server.upstreams.contract import (
 _POLL_TIMEOUT_S = 20.0
 _ACCOUNT_RETRY_S = 30.0
 _DATABASE_RETRY_S = 0.5
+_STORE_AT_LEAST_S = 300.0  # for a result that came just before the deadline
 _LOG = log.get("tasks")
 
 Item = TypeVar("Item", Move, Ending)
@@ -130,7 +131,6 @@ class Life:
             await self._submit(params)
 
     async def _submit(self, params: Mapping[str, Any]) -> None:
-        assert rules.may_be_sent_again(self._state), self._state
         upstream, account = await self._upstream()
         if account is None:
             await self._requeue(_ACCOUNT_RETRY_S, note="the operator has no account for this vendor")
@@ -192,8 +192,11 @@ class Life:
                 assert_never(answer)
 
     async def _found_submitting(self) -> None:
-        """Left behind by a worker that died after its intent: the POST may have left, so never again."""
-        await self._unknown_outcome("the worker was lost before it recorded the vendor's answer", None)
+        """Left behind by a worker that died after its intent: the POST may have left."""
+        if rules.may_be_sent_again(self._state):
+            await self._submit(self._params())
+        else:
+            await self._unknown_outcome("the worker was lost before it recorded the vendor's answer", None)
 
     async def _watch(self) -> None:
         upstream, _ = await self._upstream()
@@ -257,7 +260,8 @@ class Life:
         done = msgspec.json.decode(self._verdict, type=Done)
         _, account = await self._upstream()
         try:
-            stored = await self._tools.media.keep(self._job.id, done, account)
+            until = max(self._dies, time.monotonic() + _STORE_AT_LEAST_S)
+            stored = await self._tools.media.keep(self._job.id, done, account, until)
         except BadMedia as error:
             await self._fail("result_unavailable", str(error), review=f"result unavailable: {error}")
         else:
@@ -265,7 +269,7 @@ class Life:
             charge = rules.charge(self._job.price, done.measured, stored.counted)
             await self._end(
                 capture=charge.micros,
-                resources=stored.to_json(done.request_id),
+                resources=msgspec.json.encode(stored).decode(),
                 bytes=stored.bytes,
                 review=charge.review,
             )

@@ -24,7 +24,7 @@ PUBLIC_WORDS = {
 _POLL_SHARE_OF_AGE = 0.2
 _FIRST_RETRY_S = 1.0
 _SLOWEST_RETRY_S = 60.0
-_STORE_RETRIES_S = (0.5, 2.0, 8.0, 30.0)
+_GONE_RETRIES_S = (0.5, 2.0, 8.0)
 _SANDBOX_FIRST_POLL_S = 0.1
 _SANDBOX_SLOWEST_POLL_S = 5.0
 _SAME_LENGTH_MS = 250  # containers round a clip's length to whole frames
@@ -52,9 +52,9 @@ def retry_in_s(attempt: int) -> float:
     return min(_FIRST_RETRY_S * 2.0 ** min(attempt, 10), _SLOWEST_RETRY_S)
 
 
-def store_retry_in_s(tries: int) -> float | None:
-    """Seconds to wait after `tries` failed copies of a result file; None when it is time to give up."""
-    return _STORE_RETRIES_S[tries - 1] if tries <= len(_STORE_RETRIES_S) else None
+def gone_retry_in_s(tries: int) -> float | None:
+    """Seconds to wait after `tries` looks for a result file that is not there; None when it is time to give up."""
+    return _GONE_RETRIES_S[tries - 1] if tries <= len(_GONE_RETRIES_S) else None
 
 
 def may_be_sent_again(state: str) -> bool:

@@ -1,0 +1,51 @@
+"""Result files: public by their signature, inert in a browser, in ranges where a player asks for them."""
+
+from __future__ import annotations
+
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+
+from modellix_server.api.platform import Platform
+from modellix_server.api.request import Receive, Scope, Send
+from modellix_server.base.errors import NotFound
+from modellix_server.results import FORMATS, TROUBLE, RangeNotSatisfiable, check_link
+
+# Whatever a vendor delivered, a browser only ever shows it: no script, no sniffing, no embedding of other things.
+_INERT = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Access-Control-Allow-Origin": "*",
+    "Cache-Control": "private, max-age=3600",
+    "Accept-Ranges": "bytes",
+}
+
+
+class ResultFile:
+    """`GET /results/{task_id}/{name}` with a signed query."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        response = await self._answer(StarletteRequest(scope))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: StarletteRequest) -> Response:
+        try:
+            path = check_link(self._platform.settings, request.url.path, request.url.query)
+            opened = await self._platform.storage.open(path, request.headers.get("range"))
+        except (NotFound, FileNotFoundError):
+            return PlainTextResponse("no such result, or it has expired", 404)
+        except RangeNotSatisfiable as error:
+            return PlainTextResponse("range not satisfiable", 416, {"Content-Range": f"bytes */{error.size}"})
+        except TROUBLE:
+            return PlainTextResponse("the result cannot be read just now", 503, {"Retry-After": "5"})
+        headers = {**_INERT, "Content-Length": str(opened.end - opened.start)}
+        if opened.partial:
+            headers["Content-Range"] = f"bytes {opened.start}-{opened.end - 1}/{opened.size}"
+        mime = FORMATS[path.rpartition(".")[2]].mime
+        if request.method == "HEAD":
+            return Response(None, 206 if opened.partial else 200, headers, mime)
+        return StreamingResponse(opened.chunks, 206 if opened.partial else 200, headers, mime)

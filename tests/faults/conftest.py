@@ -1,0 +1,167 @@
+"""A stage for accidents: real worker processes, the emulator in its own process, and its bill as second witness."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from uuid import UUID
+
+import aiohttp
+import msgspec
+import pytest
+
+from modellix_server import identity, ledger
+from modellix_server.base.database import Pool
+from modellix_server.base.ids import task_name, uuid7
+from modellix_server.base.settings import Settings
+from modellix_server.catalogue import Catalogue
+from modellix_server.results import Storage, save_inputs, take_inputs
+from modellix_server.tasks import Submission, Submissions, verify
+
+LEASE_S = 2.0
+FINAL = ("succeeded", "failed")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(*arguments: str, env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "modellix_server.main.cli", *arguments], env=env, stdout=file, stderr=file
+        )
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """The vendor, as far as the platform can tell."""
+
+    url: str
+
+    async def bill(self, task_id: UUID) -> list[dict]:
+        """Every POST received for one task."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/dashscope/_bill") as answer:
+            lines = (await answer.json())["lines"]
+        return [line for line in lines if line["attempt"].startswith(task_name(task_id))]
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory) -> Iterator[Emulator]:
+    port = free_port()
+    log = tmp_path_factory.mktemp("emulator") / "log"
+    process = start("emulate", "dashscope", "--port", str(port), env=dict(os.environ), log=log)
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    yield Emulator(f"http://127.0.0.1:{port}")
+    process.terminate()
+    process.wait(20)
+
+
+@dataclass
+class Stage:
+    """One database, one emulator, and as many workers as a test needs."""
+
+    settings: Settings
+    pool: Pool
+    emulator: Emulator
+    log: Path
+    team_id: int
+    key_id: int
+    catalogue: Catalogue
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def worker(self, *, kill_at: str = "", source: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start a worker; armed with a kill-point, or running changed source."""
+        env = dict(os.environ) | {
+            "MODELLIX_DATABASE_URL": self.settings.database_url,
+            "MODELLIX_STORAGE_URL": self.settings.storage_url,
+            "MODELLIX_SPOOL_DIR": self.settings.spool_dir,
+            "MODELLIX_SECRET": base64.b64encode(self.settings.secret.value).decode(),
+            "MODELLIX_MASTER_KEY": base64.b64encode(self.settings.master_key.value).decode(),
+            "MODELLIX_SANDBOX_URL": self.emulator.url,
+            "MODELLIX_LEASE_S": str(self.settings.lease_s),
+            "MODELLIX_KILL_AT": kill_at,
+        }
+        if source is not None:
+            env["PYTHONPATH"] = str(source)
+        process = start("work", env=env, log=self.log)
+        self.workers.append(process)
+        return process
+
+    async def submit(self, model: str = "alibaba/qwen-image-plus", **given: object) -> UUID:
+        found = self.catalogue.models[model]
+        slim, files = take_inputs(given, [medium.name for medium in found.media])
+        if files:
+            await save_inputs(self.pool, Storage(self.settings.storage_url), files)
+        params = found.check(slim)
+        quote = found.quote(params, None, live=False)
+        submission = Submission(
+            task_id=uuid7(),
+            team_id=self.team_id,
+            live=False,
+            key_id=self.key_id,
+            model=model,
+            params=msgspec.json.encode(params).decode(),
+            price=msgspec.json.encode(quote).decode(),
+            quote=quote.amount_micros,
+            deadline_s=found.deadline_s,
+            slots=1000,
+        )
+        return (await Submissions(self.pool, asyncio.Event()).accept(submission)).task_id
+
+    async def row(self, task_id: UUID) -> dict:
+        return dict(await self.pool.fetchrow("select * from tasks.task where id = $1", task_id))
+
+    async def reach(self, task_id: UUID, *states: str, within_s: float = 40) -> dict:
+        """Wait until the task is in one of the states."""
+        give_up = time.monotonic() + within_s
+        while (row := await self.row(task_id))["state"] not in states:
+            assert time.monotonic() < give_up, f"still {row['state']}\n{self.log.read_text()[-3000:]}"
+            await asyncio.sleep(0.05)
+        return row
+
+    async def died(self, worker: subprocess.Popen[bytes], within_s: float = 30) -> None:
+        """Wait until the worker has killed itself at its point."""
+        code = await asyncio.to_thread(worker.wait, within_s)
+        assert code == -signal.SIGKILL, f"ended with {code}\n{self.log.read_text()[-3000:]}"
+
+    async def books_are_clean(self) -> None:
+        async with self.pool.acquire() as db:
+            assert await verify(db) == []
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    return Catalogue.load()
+
+
+@pytest.fixture
+async def stage(pool: Pool, settings: Settings, emulator, catalogue, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with pool.acquire() as db, db.transaction():
+        team = await identity.create_team(db, "acme")
+        await db.execute("select ledger.open_team($1), tasks.open_team($1)", team.id)
+        _, key = await identity.create_key(db, settings.secret, team.id, live=False, name="k", created_by="tests")
+        await ledger.credit(db, team.id, 100_000_000, live=False, actor="tests", note=None)
+    settings = replace(settings, lease_s=LEASE_S)
+    on_stage = Stage(settings, pool, emulator, tmp_path / "log", team.id, key.id, catalogue)
+    yield on_stage
+    for worker in on_stage.workers:
+        if worker.poll() is None:
+            worker.send_signal(signal.SIGCONT)
+            worker.kill()
+        worker.wait()

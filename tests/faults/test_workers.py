@@ -1,0 +1,35 @@
+"""Workers that freeze, vanish or are asked to leave."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+
+async def test_a_frozen_worker_wakes_up_to_nothing(stage) -> None:
+    """Paused past its lease, overtaken, and woken: it changes no row (fencing by epoch)."""
+    task = await stage.submit(prompt="[sandbox:slow=4] overtaken")
+    frozen = stage.worker()
+    await stage.reach(task, "running")
+    frozen.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(stage.settings.lease_s + 0.5)
+    stage.worker()
+    before = await stage.reach(task, "succeeded")
+    assert before["epoch"] >= 2
+    frozen.send_signal(signal.SIGCONT)
+    await asyncio.sleep(1.5)
+    assert await stage.row(task) == before
+    assert len(await stage.emulator.bill(task)) == 1
+    await stage.books_are_clean()
+
+
+async def test_a_draining_worker_finishes_its_submission_and_hands_over_the_rest(stage) -> None:
+    waiting = await stage.submit(prompt="[sandbox:slow=30] handed over")
+    first = stage.worker()
+    await stage.reach(waiting, "running")
+    first.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(first.wait, 10) == 0
+    row = await stage.row(waiting)
+    assert (row["state"], row["owner"]) == ("running", None)
+    assert await stage.pool.fetchval("select count(*) from tasks.worker") == 0
+    await stage.books_are_clean()
