@@ -44,19 +44,25 @@ def clip(tmp_path_factory) -> Callable[..., bytes]:
     return make
 
 
-@pytest.fixture
-def spool(tmp_path):
-    spool = Spool(str(tmp_path / "spool"))
-    yield spool
-    assert list(spool.folder.iterdir()) == []  # no test may leave a scratch file behind
+@pytest.fixture(scope="session")
+async def examining(tmp_path_factory):
+    """One scratch folder and one pair of helper processes for all tests: starting them is what costs time."""
+    spool = Spool(str(tmp_path_factory.mktemp("spool")))
+    helper = Helper(spool)
+    yield spool, helper
+    await helper.close()
     spool.close()
 
 
 @pytest.fixture
-async def helper(spool):
-    helper = Helper(spool)
-    yield helper
-    await helper.close()
+def spool(examining):
+    yield examining[0]
+    assert list(examining[0].folder.iterdir()) == []  # no test may leave a scratch file behind
+
+
+@pytest.fixture
+def helper(examining, spool):
+    return examining[1]
 
 
 @pytest.fixture(params=["file", "memory"])

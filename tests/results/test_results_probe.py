@@ -100,13 +100,14 @@ async def test_a_killed_helper_fails_nobody(helper, picture):
 
 async def test_a_batch_that_kills_the_helper_fails_only_the_guilty(helper, picture, monkeypatch):
     good, bad = picture(), b"poison"
+    await helper.probe("image", good)
     honest = helper._quick._exchange
     deaths = []
 
     async def exchange(batch):
         if any(request.data == bad for request in batch):
-            await helper._quick._start()
-            os.kill(helper._quick._process.pid, signal.SIGKILL)
+            process = helper._quick._process or await helper._quick._start()
+            process.kill()
             deaths.append(len(batch))
         return await honest(batch)
 
@@ -119,7 +120,8 @@ async def test_a_batch_that_kills_the_helper_fails_only_the_guilty(helper, pictu
 
 async def test_a_helper_that_hangs_is_killed_and_replaced(helper, picture, monkeypatch):
     monkeypatch.setattr("modellix_server.results.helper_process._BATCH_TIMEOUT_S", 3)
-    process = await helper._quick._start()
+    await helper.probe("image", picture())
+    process = helper._quick._process
     os.kill(process.pid, signal.SIGSTOP)
     assert isinstance(await helper.probe("image", picture()), Probed)
     assert process.returncode == -signal.SIGKILL
@@ -153,6 +155,13 @@ except OSError:
 def test_the_helper_has_no_network_and_little_room(tmp_path):
     ran = subprocess.run([sys.executable, "-c", CONFINED], capture_output=True, text=True, cwd=tmp_path)
     assert (ran.stdout, ran.returncode) == ("confined\n", 0), ran.stderr
+
+
+def test_a_file_that_spins_is_stopped_by_the_kernel(tmp_path):
+    spin = (
+        "from modellix_server.results import confine as c; c._CPU_S = 1; c.confine(); c.renew_time()\nwhile True: pass"
+    )
+    assert subprocess.run([sys.executable, "-c", spin], timeout=30).returncode == -signal.SIGXCPU
 
 
 def test_the_helper_ends_with_its_parent(tmp_path):

@@ -59,7 +59,10 @@ class RemoteResult:
 
 
 class Fetcher:
-    """Copies result files into the storage; nothing is served before its task is settled with it."""
+    """Copies result files into the storage; nothing is served before its task is settled with it.
+
+    Each fetch under way holds up to a megabyte; the caller bounds how many there are.
+    """
 
     def __init__(self, outbound: Outbound, storage: Storage, helper: Helper, spool: Spool) -> None:
         self._outbound = outbound

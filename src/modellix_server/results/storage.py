@@ -16,6 +16,7 @@ from obstore.store import from_url
 TROUBLE: tuple[type[Exception], ...] = (BaseError, OSError)
 """What the storage raises when it cannot be reached or written."""
 
+_PARTS_AT_ONCE = 3  # of 5 MB each, in memory
 _ONE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
 
 
@@ -56,7 +57,10 @@ class Storage:
 
     async def put(self, path: str, content: bytes | mmap | Path) -> None:
         """Write or replace a file; readers see the old one or the new one, never a part. Raises TROUBLE."""
-        await obstore.put_async(self._store, path, content, use_multipart=None if isinstance(content, Path) else False)
+        if isinstance(content, Path):
+            await obstore.put_async(self._store, path, content, max_concurrency=_PARTS_AT_ONCE)
+        else:
+            await obstore.put_async(self._store, path, content, use_multipart=False)
 
     async def delete(self, paths: Sequence[str]) -> None:
         """Delete files; one that is not there is fine. Raises TROUBLE."""
