@@ -1,0 +1,119 @@
+"""The ledger against a model of itself: random histories, and tampering that the audit must notice."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from modellix_server import ledger
+from modellix_server.base.database import Pool, connect
+from modellix_server.ledger import Balance, InsufficientBalance
+
+TEAM = 7
+
+
+@dataclass
+class Model:
+    """What the books ought to say."""
+
+    posted: int = 0
+    holds: dict[UUID, int] = field(default_factory=dict)
+    ended: list[UUID] = field(default_factory=list)
+
+    @property
+    def held(self) -> int:
+        return sum(self.holds.values())
+
+
+@pytest.fixture
+async def purse(pool: Pool) -> Pool:
+    await pool.execute("select ledger.open_team($1)", TEAM)
+    return pool
+
+
+async def hold(db: Pool, task: UUID, amount: int) -> None:
+    await db.execute("select ledger.hold($1, $2, $3, $4, $5)", [TEAM], [True], [amount], [task], [1])
+
+
+async def settle(db: Pool, task: UUID, capture: int) -> None:
+    await db.execute("select ledger.settle($1, $2)", [task], [capture])
+
+
+async def one_step(db: Pool, model: Model, dice: random.Random) -> None:
+    amount = dice.choice([1, 3, 17, 250, 1000])
+    match dice.choice(["credit", "correct", "hold", "settle", "settle", "settle again", "capture too much"]):
+        case "credit":
+            await ledger.credit(db, TEAM, amount, live=True, actor="tests", note=None)
+            model.posted += amount
+        case "correct" if model.posted - model.held >= amount:
+            await ledger.credit(db, TEAM, -amount, live=True, actor="tests", note=None)
+            model.posted -= amount
+        case "correct":
+            with pytest.raises(InsufficientBalance):
+                await ledger.credit(db, TEAM, -amount, live=True, actor="tests", note=None)
+        case "hold" if model.posted - model.held >= amount:
+            task = uuid4()
+            await hold(db, task, amount)
+            model.holds[task] = amount
+        case "hold":
+            with pytest.raises(asyncpg.CheckViolationError):
+                await hold(db, uuid4(), amount)
+        case "settle" if model.holds:
+            task = dice.choice(list(model.holds))
+            capture = dice.choice([0, model.holds[task], dice.randint(0, model.holds[task])])
+            await settle(db, task, capture)
+            model.posted -= capture
+            del model.holds[task]
+            model.ended.append(task)
+        case "settle again" if model.ended:
+            with pytest.raises(asyncpg.PostgresError):
+                await settle(db, dice.choice(model.ended), 0)
+        case "capture too much" if model.holds:
+            task = dice.choice(list(model.holds))
+            with pytest.raises(asyncpg.PostgresError):
+                await settle(db, task, model.holds[task] + 1)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_any_history_keeps_the_books(purse: Pool, seed: int) -> None:
+    dice, model = random.Random(seed), Model()
+    for _ in range(60):
+        await one_step(purse, model, dice)
+        assert await ledger.balance(purse, TEAM, live=True) == Balance(model.posted, model.held)
+    async with purse.acquire() as db:
+        assert await ledger.audit(db) == []
+
+
+async def test_an_unknown_hold_cannot_be_settled(purse: Pool) -> None:
+    with pytest.raises(asyncpg.NoDataFoundError):
+        await settle(purse, uuid4(), 0)
+
+
+TAMPERING = {
+    "a balance raised": "update ledger.balance set posted = posted + 1 where live",
+    "a hold forgotten": "update ledger.balance set held = 0 where live",
+    "a transfer changed": "update ledger.transfer set amount = amount + 1 where kind = 'topup'",
+    "a transfer removed": "delete from ledger.transfer where kind = 'capture'",
+    "a top-up invented": """insert into ledger.transfer (team_id, live, kind, debit, credit, amount)
+                            values (7, true, 'topup', 'funding', 'team', 5)""",
+    "a hold given back by half": """update ledger.transfer set amount = amount - 1 where kind = 'release'""",
+}
+
+
+@pytest.mark.parametrize("what", TAMPERING)
+async def test_the_audit_finds(purse: Pool, database, what: str) -> None:
+    """Not even the owner of the tables rewrites history unseen."""
+    await ledger.credit(purse, TEAM, 1000, live=True, actor="tests", note=None)
+    done, unfinished = uuid4(), uuid4()
+    await hold(purse, done, 100)
+    await settle(purse, done, 60)
+    await hold(purse, unfinished, 50)
+    owner = await connect(database.owner_dsn, name="tests")
+    assert await ledger.audit(owner) == []
+    await owner.execute(TAMPERING[what])
+    assert await ledger.audit(owner) != []
+    await owner.close()
