@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from modellix_server.base.settings import Network
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PORTS = (80, 443)
 _DENIED_4 = tuple(

@@ -23,8 +23,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from modellix_server.base.addresses import is_reachable
-from modellix_server.base.settings import Network
+from modellix_server.base.addresses import Network, is_reachable
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 3

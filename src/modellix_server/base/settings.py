@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from modellix_server.base.addresses import Network
 
 
 class BadSettings(ValueError):
