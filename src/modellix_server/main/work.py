@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import uvloop
 
@@ -18,13 +19,12 @@ from modellix_server.base.settings import Settings
 from modellix_server.main.accounts import AccountFinder
 from modellix_server.main.models import load_models
 from modellix_server.requestlog import drop_old, ensure_partitions
-from modellix_server.results import Fetcher, Helper, Spool, Storage, delete_expired
+from modellix_server.results import Fetcher, Helper, Spool, Storage, delete_expired, delete_orphans
 from modellix_server.tasks import Media, Tools, Worker, forget_idempotency_keys
 
 _CONNECTIONS = 6
 _IDEMPOTENCY_S = 72 * 3600
 _LOG_DAYS = 90
-_CHORES_EVERY_S = 30.0
 _LOG = log.get("main")
 
 
@@ -72,18 +72,28 @@ async def _work(settings: Settings) -> None:
         await db.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Chore:
+    name: str
+    every_s: float
+    do: Callable[[], Awaitable[object]]
+
+    async def forever(self) -> None:
+        while True:
+            try:
+                await self.do()
+            except Exception:  # noqa: BLE001 - whatever it was, the next time may go well
+                _LOG.exception("a chore failed", chore=self.name)
+            await asyncio.sleep(self.every_s)
+
+
 async def _chores(db: Pool, storage: Storage) -> None:
     """What must be done now and then, by whichever worker comes to it; each is safe to run twice."""
-    chores: dict[str, Callable[[], Awaitable[object]]] = {
-        "expired results": lambda: delete_expired(db, storage, 500),
-        "old idempotency keys": lambda: forget_idempotency_keys(db, _IDEMPOTENCY_S),
-        "request log partitions": lambda: ensure_partitions(db),
-        "old request log": lambda: drop_old(db, _LOG_DAYS),
-    }
-    while True:
-        for name, chore in chores.items():
-            try:
-                await chore()
-            except Exception:  # noqa: BLE001 - the other chores go on
-                _LOG.exception("a chore failed", chore=name)
-        await asyncio.sleep(_CHORES_EVERY_S)
+    chores = (
+        _Chore("expired results", 30, lambda: delete_expired(db, storage, 500)),
+        _Chore("old idempotency keys", 300, lambda: forget_idempotency_keys(db, _IDEMPOTENCY_S)),
+        _Chore("request log partitions", 3600, lambda: ensure_partitions(db)),
+        _Chore("old request log", 3600, lambda: drop_old(db, _LOG_DAYS)),
+        _Chore("files nobody knows", 86_400, lambda: delete_orphans(db, storage)),
+    )
+    await asyncio.gather(*(chore.forever() for chore in chores))

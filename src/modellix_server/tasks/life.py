@@ -263,6 +263,7 @@ class Life:
             until = max(self._dies, time.monotonic() + _STORE_AT_LEAST_S)
             stored = await self._tools.media.keep(self._job.id, done, account, until)
         except BadMedia as error:
+            await self._tools.media.forget(self._job.id)
             await self._fail("result_unavailable", str(error), review=f"result unavailable: {error}")
         else:
             faults.point("result_stored")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Measurement, MediaInput, Model
 from modellix_server.results import (
     STORED,
+    TROUBLE,
     Fetcher,
     FetchGone,
     FetchLater,
@@ -28,6 +30,7 @@ from modellix_server.results import (
     RemoteResult,
     Resource,
     Storage,
+    discard,
     own_link,
     read_input,
     sniff,
@@ -181,6 +184,11 @@ class Media:
         async with self.copying:
             files = [await self._copy(task_id, index, file, account, until) for index, file in enumerate(done.files)]
         return StoredResult(tuple(files), done.request_id)
+
+    async def forget(self, task_id: UUID) -> None:
+        """Delete what was already copied of a result that will not be had; what cannot be deleted now goes later."""
+        with contextlib.suppress(*TROUBLE):
+            await discard(self.storage, task_id)
 
     async def _copy(
         self, task_id: UUID, index: int, file: RemoteFile, account: Account | None, until: float
