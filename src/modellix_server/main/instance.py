@@ -36,8 +36,8 @@ def only_instance(pid_file: Path) -> Iterator[None]:
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
-        pid_file.unlink(missing_ok=True)
     finally:
+        pid_file.unlink(missing_ok=True)
         file.close()
 
 
@@ -61,8 +61,11 @@ def _lock(pid_file: Path) -> TextIO:
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Raise PortInUseError, or OSError for an address that is not ours, before anything is started."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    """Raise PortInUseError, or CannotStartError for a name that is no address, before anything is started."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise CannotStartError(f"cannot listen on {host}: {error.strerror}") from None
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -208,7 +208,8 @@ class Supervisor:
 
     async def _shut_down(self) -> None:
         """Drain, then stop the database; a second signal, or the end of the time allowed, ends it by force."""
-        self._say("Stopping; once more to hurry.")
+        if self._asked.is_set():
+            self._say("Stopping; once more to hurry.")
         deadline = time.monotonic() + DRAIN_LIMIT_S
         for rank in sorted({child.stop_rank for child in self._running}):
             processes = [process for child, process in self._running.items() if child.stop_rank == rank]
