@@ -64,7 +64,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     await require_durability(db)
     hint = asyncio.Event()
     callers = Callers(db, settings.secret)
-    book = await PriceBook.open(db)
+    book = PriceBook(db)
+    await book.refresh()
     accounts = AccountFinder(db, settings)
     writer = Writer(db)
     spool = Spool(settings.spool_dir)
@@ -81,7 +82,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         storage=Storage(settings.storage_url),
         helper=helper,
         spool=spool,
-        prices=lambda: book.prices,
+        prices=book.prices,
         reachable=accounts.reachable,
     )
     writer.start()

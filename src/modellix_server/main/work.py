@@ -76,15 +76,18 @@ async def _work(settings: Settings) -> None:
 class _Chore:
     name: str
     every_s: float
-    do: Callable[[], Awaitable[object]]
+    do: Callable[[], Awaitable[int]]
+    """Returns how much was done; after more than nothing there may be more."""
 
     async def forever(self) -> None:
         while True:
             try:
-                await self.do()
+                done = await self.do()
             except Exception:  # noqa: BLE001 - whatever it was, the next time may go well
                 _LOG.exception("a chore failed", chore=self.name)
-            await asyncio.sleep(self.every_s)
+                done = 0
+            if not done:
+                await asyncio.sleep(self.every_s)
 
 
 async def _chores(db: Pool, storage: Storage) -> None:
