@@ -1,0 +1,198 @@
+# ruff: noqa: FBT002, PLC0415 - flags are Typer's way; each command imports what it runs when it runs, so that help is instant
+"""`modellix-server admin`: teams, keys, vendor accounts and prices, from a terminal or a program."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modellix_server.main.home import DEFAULT
+
+app = typer.Typer(help="Teams, keys, vendor accounts and prices.", no_args_is_help=True)
+_teams = typer.Typer(help="Teams, their money and their limits.", no_args_is_help=True)
+_keys = typer.Typer(help="API keys.", no_args_is_help=True)
+_upstreams = typer.Typer(help="Your accounts at the vendors.", no_args_is_help=True)
+_prices = typer.Typer(help="Your prices over the catalogue's list prices.", no_args_is_help=True)
+app.add_typer(_teams, name="team")
+app.add_typer(_keys, name="key")
+app.add_typer(_upstreams, name="upstream")
+app.add_typer(_prices, name="price")
+
+Data = Annotated[Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.", file_okay=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TeamName = Annotated[str, typer.Argument(metavar="TEAM", help="Name of the team.")]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="provider/id, or '*' for every model.")]
+TierName = Annotated[str | None, typer.Option("--tier", help="Only this tier of the model.")]
+TestMode = Annotated[bool, typer.Option("--test", help="Test mode instead of live.")]
+UpstreamName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the upstream, such as dashscope.")]
+
+_HERE = Path(DEFAULT)
+
+
+@_teams.command("create")
+def create_team(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="1 to 64 characters.")],
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Create a team, without money."""
+    from modellix_server.main import admin_desk, admin_teams
+
+    admin_desk.run(data, partial(admin_teams.create, name=name), as_json=as_json)
+
+
+@_teams.command("list")
+def list_teams(data: Data = _HERE, as_json: Json = False) -> None:
+    """Show every team with its money and limits."""
+    from modellix_server.main import admin_desk, admin_teams
+
+    admin_desk.run(data, admin_teams.list_all, as_json=as_json)
+
+
+@_teams.command("limits")
+def set_limits(
+    name: TeamName,
+    concurrency: Annotated[int | None, typer.Option(help="Unfinished tasks at a time; 0 stops new ones.")] = None,
+    rpm: Annotated[int | None, typer.Option(help="Requests per minute over all keys.")] = None,
+    key_rpm: Annotated[int | None, typer.Option(help="Requests per minute of each key.")] = None,
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Change the limits of a team; without options, show them. In force at once."""
+    from modellix_server.main import admin_desk, admin_teams
+
+    job = partial(admin_teams.set_limits, name=name, concurrency=concurrency, rpm=rpm, key_rpm=key_rpm)
+    admin_desk.run(data, job, as_json=as_json)
+
+
+@_teams.command("credit")
+def credit(
+    name: TeamName,
+    usd: Annotated[str | None, typer.Option(help="Amount in USD; negative takes a correction out.")] = None,
+    micros: Annotated[int | None, typer.Option(help="Amount in millionths of a USD.")] = None,
+    test: TestMode = False,
+    note: Annotated[str | None, typer.Option(help="Kept with the transfer.")] = None,
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Put money into a team's purse."""
+    from modellix_server.main import admin_desk, admin_teams
+
+    job = partial(admin_teams.credit, name=name, amount_usd=usd, micros=micros, note=note, live=not test)
+    admin_desk.run(data, job, as_json=as_json)
+
+
+@_keys.command("create")
+def create_key(
+    team: Annotated[str, typer.Option(help="Name of the team.")],
+    test: TestMode = False,
+    name: Annotated[str, typer.Option(help="To tell it from others.")] = "key",
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Create an API key and print it: it cannot be shown again."""
+    from modellix_server.main import admin_desk, admin_teams
+
+    job = partial(admin_teams.create_key, team_name=team, key_name=name, live=not test)
+    admin_desk.run(data, job, as_json=as_json)
+
+
+@_keys.command("list")
+def list_keys(
+    team: Annotated[str | None, typer.Option(help="Only keys of this team.")] = None,
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Show API keys, without their texts."""
+    from modellix_server.main import admin_desk, admin_teams
+
+    admin_desk.run(data, partial(admin_teams.list_keys, team_name=team), as_json=as_json)
+
+
+@_keys.command("revoke")
+def revoke_key(
+    key_id: Annotated[int, typer.Argument(metavar="ID", help="Number of the key, from `key list`.")],
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """End an API key at once and for good."""
+    from modellix_server.main import admin_desk, admin_teams
+
+    admin_desk.run(data, partial(admin_teams.revoke_key, key_id=key_id), as_json=as_json)
+
+
+@_upstreams.command("set")
+def set_upstream(
+    name: UpstreamName,
+    base_url: Annotated[str | None, typer.Option(help="Instead of the vendor's usual address.")] = None,
+    region: Annotated[str | None, typer.Option(help="The vendor's region of the account.")] = None,
+    result_origin: Annotated[
+        list[str] | None, typer.Option(help="A further origin that results may come from; may be repeated.")
+    ] = None,
+    polls_per_second: Annotated[float | None, typer.Option(help="Instead of the vendor's usual limit.")] = None,
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Store your account at a vendor. The key is read from standard input, or asked for at a terminal."""
+    from modellix_server.main import admin_desk, admin_upstreams
+
+    job = partial(
+        admin_upstreams.set_account,
+        name=name,
+        base_url=base_url,
+        region=region,
+        origins=result_origin or [],
+        polls_per_s=polls_per_second,
+    )
+    admin_desk.run(data, job, as_json=as_json)
+
+
+@_upstreams.command("list")
+def list_upstreams(data: Data = _HERE, as_json: Json = False) -> None:
+    """Show your accounts at vendors; of each key only the end."""
+    from modellix_server.main import admin_desk, admin_upstreams
+
+    admin_desk.run(data, admin_upstreams.list_all, as_json=as_json)
+
+
+@_upstreams.command("test")
+def try_upstream(name: UpstreamName, data: Data = _HERE, as_json: Json = False) -> None:
+    """Ask the vendor whether it takes the key. Costs nothing; exit code 1 when refused, 3 when not reached."""
+    from modellix_server.main import admin_desk, admin_upstreams
+
+    raise typer.Exit(admin_desk.run(data, partial(admin_upstreams.test, name=name), as_json=as_json))
+
+
+@_prices.command("set")
+def set_price(
+    model: ModelName,
+    tier: TierName = None,
+    usd: Annotated[str | None, typer.Option(help="Price of one image or second in USD.")] = None,
+    factor: Annotated[str | None, typer.Option(help="Times the list price, such as 1.2.")] = None,
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Price a model. New requests pay it within 2 s; accepted tasks keep their quote."""
+    from modellix_server.main import admin_desk, admin_prices
+
+    job = partial(admin_prices.set_price, model=model, tier=tier, amount_usd=usd, factor=factor)
+    admin_desk.run(data, job, as_json=as_json)
+
+
+@_prices.command("clear")
+def clear_price(model: ModelName, tier: TierName = None, data: Data = _HERE, as_json: Json = False) -> None:
+    """Take back what `price set` said about a model or a tier."""
+    from modellix_server.main import admin_desk, admin_prices
+
+    admin_desk.run(data, partial(admin_prices.clear, model=model, tier=tier), as_json=as_json)
+
+
+@_prices.command("list")
+def list_prices(data: Data = _HERE, as_json: Json = False) -> None:
+    """Show your prices and margins."""
+    from modellix_server.main import admin_desk, admin_prices
+
+    admin_desk.run(data, admin_prices.list_all, as_json=as_json)

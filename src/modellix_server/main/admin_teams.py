@@ -1,0 +1,117 @@
+"""Admin commands about teams, their money and limits, and API keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from modellix_server import identity, ledger, limits
+from modellix_server.base.money import micros_from_usd, usd
+from modellix_server.main.admin_desk import Desk, RefusedError
+from modellix_server.main.teams import create_team
+
+_MOST_MICROS = 10**15  # a billion USD
+
+
+async def create(desk: Desk, name: str) -> None:
+    """Create a team with an empty purse."""
+    team = await create_team(desk.db, name)
+    desk.show({"id": team.id, "name": team.name, "created_at": team.created_at})
+
+
+async def list_all(desk: Desk) -> None:
+    """Show every team with its money and limits."""
+    rows = []
+    for team in await identity.list_teams(desk.db):
+        live = await ledger.balance(desk.db, team.id, live=True)
+        test = await ledger.balance(desk.db, team.id, live=False)
+        allowed = await limits.of_team(desk.db, team.id)
+        rows.append(
+            {
+                "id": team.id,
+                "name": team.name,
+                "live_usd": usd(live.available),
+                "test_usd": usd(test.available),
+                "concurrency": allowed.concurrency,
+                "rpm": allowed.rpm,
+                "key_rpm": allowed.key_rpm,
+                "created_at": team.created_at,
+            }
+        )
+    desk.show_all(rows, none="No teams yet: modellix-server admin team create NAME")
+
+
+async def set_limits(desk: Desk, name: str, concurrency: int | None, rpm: int | None, key_rpm: int | None) -> None:
+    """Change the limits that are given, and show those in force."""
+    team = await identity.find_team(desk.db, name)
+    if (concurrency, rpm, key_rpm) == (None, None, None):
+        now = await limits.of_team(desk.db, team.id)
+    else:
+        now = await limits.set_for_team(desk.db, team.id, concurrency=concurrency, rpm=rpm, key_rpm=key_rpm)
+    desk.show({"team": team.name, "concurrency": now.concurrency, "rpm": now.rpm, "key_rpm": now.key_rpm})
+
+
+async def credit(
+    desk: Desk, name: str, amount_usd: str | None, micros: int | None, note: str | None, *, live: bool
+) -> None:
+    """Put money in, or take a correction out."""
+    if (amount_usd is None) == (micros is None):
+        raise RefusedError("say the amount with either --usd or --micros")
+    if micros is None:
+        assert amount_usd is not None
+        try:
+            micros = micros_from_usd(amount_usd)
+        except ValueError as error:
+            raise RefusedError(str(error)) from None
+    if not 0 < abs(micros) <= _MOST_MICROS:
+        raise RefusedError("the amount must not be 0, nor beyond a billion USD")
+    team = await identity.find_team(desk.db, name)
+    available = await ledger.credit(desk.db, team.id, micros, live=live, actor=desk.actor, note=note)
+    desk.show(
+        {"team": team.name, "mode": _mode(live=live), "credited_usd": usd(micros), "available_usd": usd(available)}
+    )
+
+
+async def create_key(desk: Desk, team_name: str, key_name: str, *, live: bool) -> None:
+    """Create a key and print its text, alone on standard output."""
+    team = await identity.find_team(desk.db, team_name)
+    text, key = await identity.create_key(
+        desk.db, desk.settings.secret, team.id, live=live, name=key_name, created_by=desk.actor
+    )
+    if desk.as_json:
+        desk.show({"key": text, **_key(key, team.name)})
+        return
+    typer.secho(f"The key '{key.name}' of team '{team.name}' ({_mode(live=live)}), shown only now:", err=True)
+    typer.echo(text)
+
+
+async def list_keys(desk: Desk, team_name: str | None) -> None:
+    """Show the keys of one team or of all, without their texts."""
+    teams = {team.id: team.name for team in await identity.list_teams(desk.db)}
+    team_id = None if team_name is None else (await identity.find_team(desk.db, team_name)).id
+    keys = await identity.list_keys(desk.db, team_id)
+    desk.show_all([_key(key, teams[key.team_id]) for key in keys], none="No keys.")
+
+
+async def revoke_key(desk: Desk, key_id: int) -> None:
+    """End a key at once."""
+    key = await identity.revoke_key(desk.db, key_id)
+    desk.show({"id": key.id, "name": key.name, "revoked_at": key.revoked_at})
+
+
+def _key(key: identity.ApiKey, team_name: str) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "team": team_name,
+        "mode": _mode(live=key.live),
+        "name": key.name,
+        "looks_like": f"{key.prefix}…{key.last4}",
+        "created_at": key.created_at,
+        "created_by": key.created_by,
+        "revoked_at": key.revoked_at,
+    }
+
+
+def _mode(*, live: bool) -> str:
+    return "live" if live else "test"
