@@ -57,10 +57,10 @@ def main(role: str, *arguments: str) -> None:
         HTTPServer(("127.0.0.1", int(arguments[1])), Ready).serve_forever()
     if role == "broken":
         sys.exit("no such table: shoes")
-    if role in ("work", "stubborn"):
-        subprocess.Popen([sys.executable, __file__, "helper", str(os.getpid())])
     if role == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if role in ("work", "stubborn"):
+        subprocess.Popen([sys.executable, __file__, "helper", str(os.getpid())])
     while True:
         time.sleep(60)
 
