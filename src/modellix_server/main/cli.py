@@ -16,14 +16,17 @@ import typer
 from modellix_server.base import log
 from modellix_server.base.process import die_with_parent
 from modellix_server.base.settings import BadSettings, Settings
+from modellix_server.main import admin, ledger
 from modellix_server.main.home import DEFAULT, CannotStartError, Home
 
 app = typer.Typer(
     help="Modellix: one HTTP API, one async contract and one bill for image and video generation models.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_show_locals=False,  # locals hold keys and passwords
+    pretty_exceptions_enable=False,  # most of these programs write to log files, and locals hold secrets
 )
+app.add_typer(admin.app, name="admin")
+app.add_typer(ledger.app, name="ledger")
 
 Data = Annotated[
     Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.", file_okay=False, show_default=True)

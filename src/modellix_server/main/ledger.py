@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from modellix_server import tasks
 from modellix_server.base.database import connect
 from modellix_server.main.home import Home
 
@@ -46,6 +45,8 @@ def verify(
 
 
 async def _verify(data: str) -> list[str]:
+    from modellix_server import tasks  # noqa: PLC0415 - as in cli: imported when it runs, so that help is instant
+
     db = await connect(Home(data).settings(os.environ).database_url, name="verify", statement_timeout_ms=_TIMEOUT_MS)
     try:
         return await tasks.verify(db)
