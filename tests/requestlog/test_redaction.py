@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import time
 
 import pytest
 
@@ -75,3 +76,27 @@ def test_what_is_kept_is_short_and_can_be_stored():
     assert "\x00" not in redact_body(body({"a": "\x00"}))
     redact_body(b'{"a": "\\ud800"}').encode()
     redact_body(b"[" * 60_000)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"a",
+        b"a" * 199 + b" ",
+        b"data:",
+        b"data:;a",
+        b";base64,",
+        b"https://",
+        b"a:/",
+        b"\\/",
+        b"mdlx-",
+        b"://?",
+        b"\xff",
+    ],
+)
+def test_no_body_takes_long(hostile):
+    """Expressions that look again inside a run take seconds here."""
+    before = time.perf_counter()
+    redact_body(hostile * (200_000 // len(hostile)))
+    redact_body(body((hostile * (60_000 // len(hostile))).decode("latin-1")))
+    assert time.perf_counter() - before < 0.1

@@ -16,8 +16,9 @@ KEPT = 4096
 
 _READ = 65_536  # bytes of a body that are looked at; a longer one is not worth the time
 _DATA = re.compile(r"data:([\w.+/-]*(?:;[\w.=-]+)*);base64,([A-Za-z0-9+/=_%\\\s-]*)", re.ASCII | re.IGNORECASE)
-_BASE64 = re.compile(r"[A-Za-z0-9+/_\\-]{200,}={0,2}", re.ASCII)
-_URL = re.compile(r"(\w+:(?:\\?/){2})([^\s\"'<>]*)", re.ASCII)
+# Both look only where a run begins: trying again inside it would take a hostile body quadratic time.
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\\-])[A-Za-z0-9+/_\\-]{200,}={0,2}", re.ASCII)
+_URL = re.compile(r"(?<!\w)(\w+:(?:\\?/){2})([^\s\"'<>]*)", re.ASCII)
 _KEY = re.compile(r"mdlx-(?:test-)?[0-9A-Za-z]+", re.ASCII)
 
 
