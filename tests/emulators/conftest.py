@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import math
-import os
 import signal
 import socket
 import subprocess
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
@@ -119,7 +119,7 @@ class Client:
             answer = await self.poll(task_id)
             if answer["output"]["task_status"] in ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"):
                 return answer
-            await pause()
+            await asyncio.sleep(0.03)
         raise TimeoutError(task_id)
 
     async def bill(self, **query: str) -> Any:
@@ -130,12 +130,6 @@ class Client:
         async with self.http.get(url) as answer:
             assert answer.status == 200
             return await answer.read()
-
-
-async def pause() -> None:
-    import asyncio
-
-    await asyncio.sleep(0.03)
 
 
 def picture(prompt: str, **parameters: Any) -> dict[str, Any]:
@@ -149,7 +143,7 @@ async def client(sandbox) -> AsyncIterator[Client]:
 
 
 class _Files(BaseHTTPRequestHandler):
-    files: dict[str, bytes] = {}
+    files: ClassVar[dict[str, bytes]] = {}
 
     def do_GET(self) -> None:
         body = self.files.get(self.path)
@@ -210,9 +204,20 @@ def tone(seconds: float) -> bytes:
     return file.getvalue()
 
 
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+class Material:
+    """Things to feed the emulators with."""
+
+    png = staticmethod(png)
+    photo = staticmethod(photo)
+    tone = staticmethod(tone)
+
+
+@pytest.fixture(scope="session")
+def material() -> Material:
+    return Material()
+
+
+@pytest.fixture
+def start_sandbox():
+    """`with start_sandbox(spool, instant=…, only=…) as running`: one of the test's own."""
+    return start

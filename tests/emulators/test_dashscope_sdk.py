@@ -75,7 +75,9 @@ def test_a_synchronous_edit(files):
 def test_clips(files):
     """Started together and awaited in turn, as they take the longest."""
     from_text = VideoSynthesis.async_call("wan2.6-t2v", "rain", size="1280*720", duration=2)
-    from_picture = VideoSynthesis.async_call("wan2.2-i2v-flash", "wind", img_url=f"{files}/photo.png", resolution="480P")
+    from_picture = VideoSynthesis.async_call(
+        "wan2.2-i2v-flash", "wind", img_url=f"{files}/photo.png", resolution="480P"
+    )
     between = VideoSynthesis.async_call(
         "wan2.2-kf2v-flash", first_frame_url=f"{files}/red.png", last_frame_url=f"{files}/blue.png", resolution="480P"
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,8 +14,8 @@ from pathlib import Path
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from modellix_server.base.addresses import Network
 from modellix_server.base.outbound import AnswerLost, NotSent, Outbound
-from modellix_server.base.settings import Network
 from modellix_server.upstreams.emulators import dashscope, media, wire
 from modellix_server.upstreams.emulators.spool import Spool
 from modellix_server.upstreams.emulators.store import MemoryStore
@@ -131,9 +134,9 @@ def _fetcher(outbound: Outbound) -> media.Fetch:
                     raise media.Unreachable(url)
                 return b"".join([chunk async for chunk in download.chunks()])
         except (NotSent, AnswerLost) as error:
-            timed_out = isinstance(error.__cause__, TimeoutError)
-            refused = isinstance(error, NotSent) and isinstance(error.__cause__, ConnectionRefusedError)
-            raise media.Unreachable(url, timed_out=timed_out, refused=refused) from error
+            cause = error.__cause__
+            refused = isinstance(cause, OSError) and cause.errno == errno.ECONNREFUSED
+            raise media.Unreachable(url, timed_out=isinstance(cause, TimeoutError), refused=refused) from error
 
     return fetch
 
@@ -163,6 +166,7 @@ def server(sandbox: Sandbox, *, host: str, port: int) -> uvicorn.Server:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=3,
             backlog=4096,
         )
@@ -189,5 +193,8 @@ def run(
     if unknown or not names:
         raise ValueError(f"no emulator for {', '.join(unknown) or 'nothing'}; there are {', '.join(EMULATORS)}")
     front = names[0] if upstreams is not None and len(names) == 1 else None
+    # The server raises the signal again once it has shut down; being asked to stop is no failure.
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, lambda *_: sys.exit(0))
     sandbox = Sandbox(names, spool=spool, allow_networks=allow_networks, instant=instant, front=front)
     server(sandbox, host=host, port=port).run()

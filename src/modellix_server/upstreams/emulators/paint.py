@@ -79,8 +79,8 @@ def _edit(order: Picture) -> Image.Image:
     pictures = [open_picture(source) for source in order.sources]
     shape = order.size or shape_like(pictures[-1].size, order.area)
     image = ImageOps.fit(pictures[-1], shape, Image.Resampling.BICUBIC)
-    digest = hashlib.sha256(f"{order.seed}\n{order.index}\n{order.prompt}".encode(errors="replace")).digest()
-    palette = PALETTES[digest[0] % len(PALETTES)]
+    digest = hashlib.sha256(f"{order.seed}\n{order.prompt}".encode(errors="replace")).digest()
+    palette = PALETTES[(digest[0] + order.index) % len(PALETTES)]
     grey = ImageOps.autocontrast(image.convert("L"), cutoff=1)
     toned = ImageOps.colorize(grey, palette.near, palette.sun, palette.far)
     image = Image.blend(ImageOps.posterize(image.filter(ImageFilter.SMOOTH), 5), toned, 0.45)

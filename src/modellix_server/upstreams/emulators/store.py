@@ -15,7 +15,7 @@ class MemoryStore(Generic[Record]):
     """Records by id, oldest first; each is forgotten after `keep_s`, the oldest also when there are too many."""
 
     def __init__(
-        self, *, keep_s: float = DAY_S, most: int = 200_000, clock: Callable[[], float] = time.monotonic
+        self, *, keep_s: float = DAY_S, most: int = 100_000, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._keep_s = keep_s
         self._most = most

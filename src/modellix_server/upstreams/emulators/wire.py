@@ -95,6 +95,8 @@ async def answer_json(send: Send, status: int, value: object) -> None:
     await answer(send, status, _encode(value), b"application/json")
 
 
-def cut(scope: Scope) -> None:
+async def cut(scope: Scope, receive: Receive) -> None:
     """Drop the connection without a byte of answer. Needs a server with our extension."""
     scope["extensions"][CUT]()
+    while (await receive())["type"] != "http.disconnect":
+        pass

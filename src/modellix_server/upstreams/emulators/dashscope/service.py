@@ -110,7 +110,7 @@ class Service:
         except wire.Gone:
             line.code = "ClientGone"
         else:
-            await self._accept(Task(job, line), scope, send)
+            await self._accept(Task(job, line), scope, receive, send)
 
     def _admit(self, body: object, path: str, scope: wire.Scope, line: Line) -> Job:
         name, model, route = rules.read(body, self._models, path)
@@ -148,11 +148,11 @@ class Service:
         count[0] += 1
         return count[0]
 
-    async def _accept(self, task: Task, scope: wire.Scope, send: wire.Send) -> None:
+    async def _accept(self, task: Task, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         asked = task.job.asked
         self._workshop.start(task)
         if "lost" in asked:
-            wire.cut(scope)
+            await wire.cut(scope, receive)
         elif "garbage" in asked:
             await wire.answer(send, 200, b"<html><body>It works!</body></html>", b"text/html")
         elif "error-accepted" in asked:
@@ -160,11 +160,15 @@ class Service:
         elif task.job.route.mode == "async":
             await wire.answer_json(send, 200, answers.accepted(task))
         else:
-            await self._answer_directly(task, scope, send)
+            await self._answer_directly(task, scope, receive, send)
 
-    async def _answer_directly(self, task: Task, scope: wire.Scope, send: wire.Send) -> None:
-        if task.runner is not None:
-            await asyncio.shield(task.runner)
+    async def _answer_directly(self, task: Task, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
+        try:
+            if task.runner is not None:
+                await asyncio.shield(task.runner)
+        except asyncio.CancelledError:  # the emulator is stopped, which no vendor would have an answer for
+            await wire.cut(scope, receive)
+            return
         if task.outcome is None:
             assert task.refusal is not None
             await _refuse(send, task.refusal)

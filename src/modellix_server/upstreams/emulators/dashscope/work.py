@@ -27,6 +27,8 @@ UNKNOWN_WORD = "DREAMING"
 _log = log.get("sandbox")
 MIB = 1024 * 1024
 TIER_AREAS = {480: 832 * 480, 720: 1280 * 720, 1080: 1920 * 1080}
+_FAULTS = ("InternalError", "SystemError", "Model", "RequestTimeOut")
+"""Beginnings of the codes that are the vendor's own fault: HTTP 500 where a call answers with them."""
 Status = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELED"]
 
 _BAD_MEDIA = {
@@ -161,7 +163,8 @@ class Workshop:
     async def _make(self, task: Task) -> Outcome:
         asked = task.job.asked
         if asked.fail:
-            raise Refusal(500, asked.fail, "The task failed, as its prompt asked for.")
+            status = 500 if asked.fail.startswith(_FAULTS) else 400
+            raise Refusal(status, asked.fail, "The task failed, as its prompt asked for.")
         if task.job.count == 1 and "partial" in asked:
             raise Refusal(500, "InternalError.Algo", "The image could not be generated.")
         try:
