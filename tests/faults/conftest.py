@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from uuid import UUID
 import aiohttp
 import msgspec
 import pytest
+from PIL import Image
 
 from modellix_server import identity, ledger
 from modellix_server.base.database import Pool
@@ -135,6 +137,13 @@ class Stage:
             await asyncio.sleep(0.05)
         return row
 
+    async def posted(self, task_id: UUID, within_s: float = 20) -> None:
+        """Wait until the vendor has received the task's submission."""
+        give_up = time.monotonic() + within_s
+        while not await self.emulator.bill(task_id):
+            assert time.monotonic() < give_up
+            await asyncio.sleep(0.05)
+
     async def died(self, worker: subprocess.Popen[bytes], within_s: float = 30) -> None:
         """Wait until the worker has killed itself at its point."""
         code = await asyncio.to_thread(worker.wait, within_s)
@@ -143,6 +152,14 @@ class Stage:
     async def books_are_clean(self) -> None:
         async with self.pool.acquire() as db:
             assert await verify(db) == []
+
+
+@pytest.fixture(scope="session")
+def picture() -> str:
+    """A small picture as a data URI."""
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((512, 512)).convert("RGB").save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from modellix_server import main
 
@@ -38,12 +35,6 @@ EXPECTED = {
 }
 
 
-def picture() -> str:
-    buffer = io.BytesIO()
-    Image.linear_gradient("L").resize((512, 512)).convert("RGB").save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
 def test_every_point_in_the_source_is_tried() -> None:
     named = {
         point
@@ -55,10 +46,10 @@ def test_every_point_in_the_source_is_tried() -> None:
 
 
 @pytest.mark.parametrize("point", EXPECTED)
-async def test_killed_at(stage, point: str) -> None:
+async def test_killed_at(stage, picture: str, point: str) -> None:
     state, error, posts = EXPECTED[point]
     if point == "prepared":  # only a task with media of ours passes it
-        task = await stage.submit("alibaba/qwen-image-edit-plus", prompt=f"die at {point}", images=[picture()])
+        task = await stage.submit("alibaba/qwen-image-edit-plus", prompt=f"die at {point}", images=[picture])
     else:
         task = await stage.submit(prompt=f"die at {point}")
     await stage.died(stage.worker(kill_at=point))
@@ -76,9 +67,9 @@ async def test_killed_at(stage, point: str) -> None:
 
 
 @pytest.mark.parametrize("point", ["answer_received", "before_verdict"])
-async def test_a_synchronous_model_killed_at(stage, point: str) -> None:
+async def test_a_synchronous_model_killed_at(stage, picture: str, point: str) -> None:
     """The answer carries the finished result; lost with the worker, it is not asked for again."""
-    task = await stage.submit("alibaba/qwen-image-edit-plus", prompt="die", images=[picture()])
+    task = await stage.submit("alibaba/qwen-image-edit-plus", prompt="die", images=[picture])
     await stage.died(stage.worker(kill_at=point))
     stage.worker()
     row = await stage.reach(task, "succeeded", "failed")
@@ -87,12 +78,11 @@ async def test_a_synchronous_model_killed_at(stage, point: str) -> None:
     await stage.books_are_clean()
 
 
-async def test_killed_while_the_post_is_on_its_way(stage) -> None:
-    task = await stage.submit("alibaba/qwen-image-edit-plus", prompt="[sandbox:slow=20]", images=[picture()])
+async def test_killed_while_the_post_is_on_its_way(stage, picture: str) -> None:
+    task = await stage.submit("alibaba/qwen-image-edit-plus", prompt="[sandbox:slow=20]", images=[picture])
     worker = stage.worker()
     await stage.reach(task, "submitting")
-    while not await stage.emulator.bill(task):
-        pass
+    await stage.posted(task)
     worker.kill()
     stage.worker()
     row = await stage.reach(task, "failed")

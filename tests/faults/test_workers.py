@@ -23,6 +23,24 @@ async def test_a_frozen_worker_wakes_up_to_nothing(stage) -> None:
     await stage.books_are_clean()
 
 
+async def test_an_answer_that_comes_too_late_is_recorded(stage, picture) -> None:
+    task = await stage.submit("alibaba/qwen-image-edit-plus", prompt="[sandbox:slow=4] late", images=[picture])
+    frozen = stage.worker()
+    await stage.reach(task, "submitting")
+    await stage.posted(task)
+    frozen.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(stage.settings.lease_s + 0.5)
+    stage.worker()
+    before = await stage.reach(task, "failed")
+    assert before["error_code"] == "submission_outcome_unknown"
+    frozen.send_signal(signal.SIGCONT)
+    await asyncio.sleep(5)
+    assert await stage.row(task) == before
+    reasons = [row["reason"] for row in await stage.pool.fetch("select reason from tasks.review order by id")]
+    assert reasons == ["submission outcome unknown", "late answer"]
+    await stage.books_are_clean()
+
+
 async def test_a_draining_worker_finishes_its_submission_and_hands_over_the_rest(stage) -> None:
     waiting = await stage.submit(prompt="[sandbox:slow=30] handed over")
     first = stage.worker()

@@ -51,6 +51,7 @@ class Worker:
         self._lease = Lease(lease_s)
         self._number = 0
         self._hint = asyncio.Event()
+        self._broken = asyncio.Event()
         self._jobs: dict[UUID, tuple[Job, asyncio.Task[None]]] = {}
         self._claiming = asyncio.Lock()
 
@@ -60,7 +61,7 @@ class Worker:
         self._tools.open_journal(self._number)
         line = await self._open_line()
         _LOG.info("worker started", worker=self._number)
-        keeper = asyncio.create_task(self._keep_lease(line))
+        keepers = [asyncio.create_task(self._keep_lease(line)), asyncio.create_task(self._bury_the_dead())]
         stopped = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
@@ -70,8 +71,9 @@ class Worker:
         finally:
             stopped.cancel()
             await self._drain()
-            keeper.cancel()
-            await asyncio.gather(keeper, stopped, return_exceptions=True)
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, stopped, return_exceptions=True)
             await store.give_back(self._db, self._number, leave=True)
             _LOG.info("worker stopped", worker=self._number)
 
@@ -79,11 +81,15 @@ class Worker:
         hint = asyncio.create_task(self._hint.wait())
         await asyncio.wait({hint, stopped}, timeout=_IDLE_S, return_when=asyncio.FIRST_COMPLETED)
         hint.cancel()
-        if not self._hint.is_set():
+        self._hint.clear()
+
+    async def _bury_the_dead(self) -> None:
+        while True:
+            await asyncio.sleep(_IDLE_S)
             with contextlib.suppress(*DATABASE_ERRORS):
                 if freed := await store.bury_the_dead(self._db):
                     _LOG.warning("took over from dead workers", tasks=freed)
-        self._hint.clear()
+                    self._hint.set()
 
     async def _claim_some(self) -> bool:
         """Start what is due; True when there is probably more."""
@@ -120,12 +126,15 @@ class Worker:
         line = await connect(self._dsn, name="worker-line", statement_timeout_ms=5_000)
         await line.execute("select pg_advisory_lock($1, $2)", WORKER_LOCK, self._number)
         await line.add_listener(HINT_CHANNEL, lambda *_: self._hint.set())
+        self._broken = broken = asyncio.Event()
+        line.add_termination_listener(lambda _: broken.set())
         return line
 
     async def _keep_lease(self, line: asyncpg.Connection[asyncpg.Record]) -> None:
-        """Renew the lease over the line; when it breaks, open another and see which tasks are left."""
+        """Renew the lease over the line; when it breaks, open another at once and see which tasks are left."""
         while True:
-            await asyncio.sleep(self._lease.lease_s / _LEASES_PER_RENEWAL)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._broken.wait(), self._lease.lease_s / _LEASES_PER_RENEWAL)
             try:
                 if line.is_closed():
                     line = await self._open_line()
@@ -137,12 +146,14 @@ class Worker:
             except DATABASE_ERRORS as error:
                 _LOG.warning("cannot renew the lease", error=type(error).__name__)
                 line.terminate()
+                await asyncio.sleep(_IDLE_S)
 
     async def _reconcile(self) -> None:
+        """Drop what is no longer ours; a submission on its way is let finish, so that its answer is on record."""
         async with self._claiming:
             owned = await store.reconcile(self._db, self._number, list(self._jobs))
             for job, task in list(self._jobs.values()):
-                if (job.id, job.epoch) not in owned and not task.done():
+                if (job.id, job.epoch) not in owned and job.id not in self._tools.submitting:
                     task.cancel()
 
     async def _drain(self) -> None:

@@ -174,7 +174,8 @@ class Life:
         match answer:
             case Ticket(id=ticket):
                 faults.point("before_ticket")
-                await self._move("running", ticket=ticket, outcome="accepted", **said)
+                if not await self._moved("running", ticket=ticket, outcome="accepted", **said):
+                    await self._too_late(f"the vendor's id is {ticket}")
                 self._ticket = ticket
                 faults.point("ticket_committed")
             case Done():
@@ -252,7 +253,8 @@ class Life:
     async def _delivered(self, done: Done, **said: Any) -> None:
         faults.point("before_verdict")
         self._verdict = msgspec.json.encode(done).decode()
-        await self._move("storing", verdict=self._verdict, **said)
+        if not await self._moved("storing", verdict=self._verdict, **said):
+            await self._too_late(f"the vendor delivered {done.measured}, request {done.request_id}")
         faults.point("verdict_committed")
 
     async def _store(self) -> None:
@@ -312,15 +314,26 @@ class Life:
             review=f"submission outcome unknown: {why}",
         )
 
+    async def _too_late(self, what: str) -> None:
+        """The task was judged without this answer, which the operator's books with the vendor will show."""
+        await store.review(self._tools.db, self._job.id, "late answer", what)
+        raise Over
+
     async def _requeue(self, delay_s: float, **about: Any) -> None:
         due_in_s = max(0.0, min(delay_s, self._dies - time.monotonic()))
         await self._move("queued", due_in_s=due_in_s, **about)
 
     async def _move(self, becomes: str, **about: Any) -> None:
-        move = Move(self._job.id, self._job.epoch, self._state, becomes, **about)
-        if not await self._written(self._tools.journal.advance, move):
+        if not await self._moved(becomes, **about):
             raise Over
-        self._state = becomes
+
+    async def _moved(self, becomes: str, **about: Any) -> bool:
+        """Whether the task was still ours to move."""
+        move = Move(self._job.id, self._job.epoch, self._state, becomes, **about)
+        moved = await self._written(self._tools.journal.advance, move)
+        if moved:
+            self._state = becomes
+        return moved
 
     async def _fail(self, code: str, message: str, **about: Any) -> None:
         await self._end(error_code=code, error_message=message[:500], **about)

@@ -173,8 +173,9 @@ async def reconcile(db: Pool, worker: int, held: Sequence[UUID]) -> set[tuple[UU
     A write whose answer was lost can leave either side with a task the other does not know of.
     """
     await db.execute(
-        """update tasks.task set owner = null, due_at = now()
-           where owner = $1 and finished_at is null and id <> all ($2)""",
+        """update tasks.task t set owner = null, due_at = now()
+           where t.owner = $1 and t.finished_at is null
+               and not exists (select 1 from unnest($2::uuid[]) as held (id) where held.id = t.id)""",
         worker,
         held,
     )
