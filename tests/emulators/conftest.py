@@ -100,13 +100,13 @@ class Client:
     async def submit(self, path: str, body: Any, *, task: bool = True, **headers: str) -> tuple[int, Any]:
         sent = {"Authorization": "Bearer sk-test", **({"X-DashScope-Async": "enable"} if task else {})}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        url = f"{self.running.base}/services/aigc/{path}"
+        url = f"{self.running.base}/services/{path}"
         async with self.http.post(url, json=body, headers={k: v for k, v in sent.items() if v}) as answer:
             return answer.status, await answer.json()
 
     async def paint(self, prompt: str, **headers: str) -> tuple[int, Any]:
         """The cheapest picture task there is."""
-        return await self.submit("text2image/image-synthesis", picture(prompt), **headers)
+        return await self.submit("aigc/text2image/image-synthesis", picture(prompt), **headers)
 
     async def poll(self, task_id: str) -> Any:
         url = f"{self.running.base}/tasks/{task_id}"

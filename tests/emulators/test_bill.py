@@ -45,7 +45,7 @@ async def test_what_cannot_be_read_is_a_post_too(client):
 async def test_seconds_of_clips(client):
     attempt = f"task-{secrets.token_hex(8)}-1"
     body = {"model": "wan2.6-t2v", "input": {"prompt": "dawn"}, "parameters": {"size": "1280*720", "duration": 2}}
-    _, answer = await client.submit("video-generation/video-synthesis", body, X_Request_Id=attempt)
+    _, answer = await client.submit("aigc/video-generation/video-synthesis", body, X_Request_Id=attempt)
     assert (await client.bill(attempt=attempt))["totals"]["seconds"] == 0
     await client.finish(answer["output"]["task_id"])
     assert (await client.bill(attempt=attempt))["totals"] == {"posts": 1, "accepted": 1, "images": 0, "seconds": 2}
@@ -60,6 +60,8 @@ def test_a_reset_and_totals_that_outlive_the_lines():
     bill.reset()
     assert bill.read() == {"totals": type(bill.read()["totals"])(), "lines": []}
     assert bill.read(attempt="task-a-1")["lines"] == []
+    bill.charge(line, images=1)
+    assert bill.read()["totals"].images == 0
 
 
 def test_a_store_forgets_by_age_and_number():

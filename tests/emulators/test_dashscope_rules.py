@@ -10,11 +10,11 @@ import pytest
 from modellix_server.upstreams.emulators import directives
 from modellix_server.upstreams.emulators.dashscope import rules, table
 
-PICTURE = "text2image/image-synthesis"
-DIRECT = "multimodal-generation/generation"
-MESSAGES = "image-generation/generation"
-CLIP = "video-generation/video-synthesis"
-KEYFRAMES = "image2video/video-synthesis"
+PICTURE = "aigc/text2image/image-synthesis"
+DIRECT = "aigc/multimodal-generation/generation"
+MESSAGES = "aigc/image-generation/generation"
+CLIP = "aigc/video-generation/video-synthesis"
+KEYFRAMES = "aigc/image2video/video-synthesis"
 LINK = "http://127.0.0.1:1/a.png"
 
 FLAT = {"model": "qwen-image-plus", "input": {"prompt": "a"}, "parameters": {"size": "1664*928"}}
@@ -164,6 +164,7 @@ HEADERS = [
     (PICTURE, FLAT, True, {"X_DashScope_SSE": "enable"}, 400, "InvalidParameter"),
     (PICTURE, FLAT, True, {"Content_Type": "text/plain"}, 400, "InvalidParameter"),
     (CLIP, FLAT, True, {}, 400, "InvalidParameter"),
+    (PICTURE.removeprefix("aigc/"), FLAT, True, {}, 400, "InvalidParameter"),
 ]
 
 
@@ -180,7 +181,7 @@ async def test_a_path_may_end_in_a_slash(client):
 
 
 async def test_what_is_not_json_and_what_is_not_there(client):
-    url = f"{client.running.base}/services/aigc/{PICTURE}"
+    url = f"{client.running.base}/services/{PICTURE}"
     headers = {"Authorization": "Bearer sk-test", "Content-Type": "application/json"}
     for body in (b"{", b"\xff", b"[" * 100_000):
         async with client.http.post(url, data=body, headers=headers) as answer:

@@ -18,7 +18,7 @@ from modellix_server.upstreams.emulators.spool import Spool
 
 async def test_files_are_served_in_ranges_without_a_key(client):
     body = {"model": "wan2.6-t2v", "input": {"prompt": "x"}, "parameters": {"size": "1280*720", "duration": 2}}
-    _, answer = await client.submit("video-generation/video-synthesis", body)
+    _, answer = await client.submit("aigc/video-generation/video-synthesis", body)
     url = (await client.finish(answer["output"]["task_id"]))["output"]["video_url"]
     whole = await client.load(url)
     async with client.http.get(url, headers={"Range": "bytes=100-199"}) as part:
@@ -38,16 +38,21 @@ async def test_files_are_served_in_ranges_without_a_key(client):
 async def test_rendering_never_stalls_the_loop(client):
     """Four clips on two render processes, and a ping every 10 ms meanwhile."""
     body = {"model": "wan2.6-t2v", "input": {"prompt": "x"}, "parameters": {"size": "1280*720", "duration": 3}}
-    tasks = [(await client.submit("video-generation/video-synthesis", body))[1]["output"]["task_id"] for _ in range(4)]
-    late: list[float] = []
-    states: set[str] = set()
-    while not states or states != {"SUCCEEDED"}:
+    tasks = [
+        (await client.submit("aigc/video-generation/video-synthesis", body))[1]["output"]["task_id"] for _ in range(4)
+    ]
+    unfinished = set(tasks)
+    late_s: list[float] = []
+    for turn in range(3_000):
         begun = time.monotonic()
-        states = {(await client.poll(task))["output"]["task_status"] for task in tasks}
-        late.append((time.monotonic() - begun) / len(tasks))
+        state = (await client.poll(tasks[turn % 4]))["output"]["task_status"]
+        late_s.append(time.monotonic() - begun)
+        unfinished -= {tasks[turn % 4]} if state == "SUCCEEDED" else set()
+        if not unfinished:
+            break
         await asyncio.sleep(0.01)
-        assert len(late) < 3000
-    assert max(late) < 0.1
+    assert len(late_s) > 50
+    assert max(late_s) < 0.1
 
 
 def children(pid: int) -> list[psutil.Process]:

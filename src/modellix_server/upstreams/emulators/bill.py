@@ -18,8 +18,21 @@ PROMPT_HEAD = 200
 
 
 @dataclass(slots=True)
+class Totals:
+    """Sums over lines."""
+
+    posts: int = 0
+    accepted: int = 0
+    images: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
 class Line:
     """One POST."""
+
+    totals: Totals
+    """The sums it belongs to: after a reset an old line changes no new sum."""
 
     attempt: str
     """The client's correlation id (`X-Request-Id`); empty when it sent none."""
@@ -44,16 +57,6 @@ class Line:
         self.prompt_sha256 = hashlib.sha256(prompt.encode(errors="replace")).hexdigest()
 
 
-@dataclass(slots=True)
-class Totals:
-    """Sums over lines."""
-
-    posts: int = 0
-    accepted: int = 0
-    images: int = 0
-    seconds: float = 0.0
-
-
 class Bill:
     """All lines of one emulator."""
 
@@ -65,7 +68,7 @@ class Bill:
 
     def post(self, attempt: str | None) -> Line:
         """A POST came in."""
-        line = Line(attempt=(attempt or "")[:100], received_at=time.time())
+        line = Line(self._totals, attempt=(attempt or "")[:100], received_at=time.time())
         self._totals.posts += 1
         self._next += 1
         self._lines.put(str(self._next), line)
@@ -82,14 +85,14 @@ class Bill:
         line.accepted = True
         line.task_id = task_id
         line.state = state
-        self._totals.accepted += 1
+        line.totals.accepted += 1
 
     def charge(self, line: Line, *, images: int = 0, seconds: float = 0.0) -> None:
         """The generation delivered."""
         line.images += images
         line.seconds += seconds
-        self._totals.images += images
-        self._totals.seconds += seconds
+        line.totals.images += images
+        line.totals.seconds += seconds
 
     def reset(self) -> None:
         """Start a new bill."""

@@ -99,7 +99,7 @@ class Spool:
         elif scope["method"] not in ("GET", "HEAD"):
             await wire.answer(send, 405, b"MethodNotAllowed", b"text/plain")
         elif stored.fault == "mistyped":
-            await wire.answer(send, 200, _HTML, b"text/html")
+            await wire.answer(send, 200, _HTML, stored.content_type.encode())
         elif stored.fault == "huge":
             await _endless(stored, receive, send)
         elif stored.path is None:

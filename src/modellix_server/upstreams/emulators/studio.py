@@ -25,6 +25,7 @@ from modellix_server.upstreams.emulators.spool import Spool
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
+Order = TypeVar("Order")
 
 
 class Studio:
@@ -75,13 +76,21 @@ class Studio:
 
     async def paint(self, order: Picture) -> tuple[Path, tuple[int, int]]:
         """Make a picture; its file and size. To be called in a `place`. Raises BadMedia."""
-        path = self.spool.new_path(".png")
-        return path, await self._run(paint.paint, order, path)
+        return await self._make(".png", paint.paint, order)
 
     async def film(self, order: Clip) -> tuple[Path, tuple[int, int]]:
         """Make a clip; its file and size. To be called in a `place`. Raises BadMedia."""
-        path = self.spool.new_path(".mp4")
-        return path, await self._run(clips.film, order, path)
+        return await self._make(".mp4", clips.film, order)
+
+    async def _make(
+        self, suffix: str, work: Callable[[Order, Path], tuple[int, int]], order: Order
+    ) -> tuple[Path, tuple[int, int]]:
+        path = self.spool.new_path(suffix)
+        try:
+            return path, await self._run(work, order, path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
     async def _run(self, work: Callable[Args, Result], *args: Args.args, **kwargs: Args.kwargs) -> Result:
         loop = asyncio.get_running_loop()

@@ -56,7 +56,7 @@ class Service:
         path = path[len(BASE) :].rstrip("/")
         method = scope["method"]
         if path.startswith("services/") and method == "POST":
-            await self._post(path.removeprefix("services/").removeprefix("aigc/"), scope, receive, send)
+            await self._post(path.removeprefix("services/"), scope, receive, send)
             return
         try:
             _authenticate(scope)

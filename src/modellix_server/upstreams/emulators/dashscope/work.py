@@ -93,7 +93,8 @@ class Workshop:
     def start(self, task: Task) -> None:
         """Take a task on; it goes on by itself."""
         self._bill.accept(task.line, task.id, task.status)
-        self._store.put(task.id, task)
+        if task.job.route.mode == "async":
+            self._store.put(task.id, task)
         if self._at_once(task):
             self._begin(task)
             self._succeed(task, self._instant(task))
