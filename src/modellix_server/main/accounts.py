@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from modellix_server.base.database import Pool
 from modellix_server.base.outbound import Origins
 from modellix_server.base.settings import Settings
-from modellix_server.tasks import Account
+from modellix_server.tasks import Account, api_address
 from modellix_server.upstreams import load_all
-from modellix_server.upstreams.contract import Upstream
 from modellix_server.vault import Accounts
 
 _SANDBOX_KEY = "sk-sandbox"
@@ -22,31 +19,19 @@ class AccountFinder(Accounts):
     def __init__(self, db: Pool, settings: Settings) -> None:
         super().__init__(db, settings.master_key)
         self._sandbox_url = settings.sandbox_url.rstrip("/")
-        self._paths = {name: _api_path(upstream) for name, upstream in load_all().items()}
+        self._upstreams = load_all()
 
     async def find(self, upstream: str, live: bool) -> Account | None:  # noqa: FBT001 - the engine's signature
         """The account for one mode; None when the operator has configured none."""
         if not live:
-            url = f"{self._sandbox_url}/{upstream}{self._paths[upstream]}"
+            url = api_address(f"{self._sandbox_url}/{upstream}", self._upstreams[upstream])
             return Account(upstream, url, _SANDBOX_REGION, Origins.of(url), _SANDBOX_KEY, None, sandbox=True)
         stored = await self.get(upstream)
         if stored is None:
             return None
         origins = Origins.of(stored.base_url, *stored.origins)
-        base_url = _with_path(stored.base_url, self._paths[upstream])
-        return Account(upstream, base_url, stored.region, origins, stored.key, stored.polls_per_s)
+        return Account(upstream, stored.base_url, stored.region, origins, stored.key, stored.polls_per_s)
 
     async def reachable(self, upstream: str, live: bool) -> bool:  # noqa: FBT001 - the API's signature
         """Whether there is an account at all."""
         return not live or await self.get(upstream) is not None
-
-
-def _api_path(upstream: Upstream) -> str:
-    """Where the vendor's API lies below its host, such as `/api/v1`."""
-    return urlsplit(next(iter(upstream.traits.origins.values()))).path.rstrip("/")
-
-
-def _with_path(base_url: str, path: str) -> str:
-    """The operator may name the API's address or just its host."""
-    bare = base_url.rstrip("/")
-    return bare if bare.endswith(path) else bare + path

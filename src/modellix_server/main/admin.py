@@ -15,11 +15,13 @@ app = typer.Typer(help="Teams, keys, vendor accounts and prices.", no_args_is_he
 _teams = typer.Typer(help="Teams, their money and their limits.", no_args_is_help=True)
 _keys = typer.Typer(help="API keys.", no_args_is_help=True)
 _upstreams = typer.Typer(help="Your accounts at the vendors.", no_args_is_help=True)
+_tasks = typer.Typer(help="What became of tasks.", no_args_is_help=True)
 _prices = typer.Typer(help="Your prices over the catalogue's list prices.", no_args_is_help=True)
 app.add_typer(_teams, name="team")
 app.add_typer(_keys, name="key")
 app.add_typer(_upstreams, name="upstream")
 app.add_typer(_prices, name="price")
+app.add_typer(_tasks, name="task")
 
 Data = Annotated[Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.", file_okay=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -196,3 +198,27 @@ def list_prices(data: Data = _HERE, as_json: Json = False) -> None:
     from modellix_server.main import admin_desk, admin_prices
 
     admin_desk.run(data, admin_prices.list_all, as_json=as_json)
+
+
+@_tasks.command("show")
+def show_task(
+    task_id: Annotated[str, typer.Argument(metavar="ID", help="task-…, as its submitter got it.")],
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Tell a task's whole story: moves, attempts, the vendor's words (without secrets), money."""
+    from modellix_server.main import admin_desk, admin_tasks
+
+    admin_desk.run(data, partial(admin_tasks.show, name=task_id), as_json=as_json)
+
+
+@_tasks.command("review")
+def review_tasks(
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 50,
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Show what a person should look at: unknown outcomes, odd measurements, words nobody knows."""
+    from modellix_server.main import admin_desk, admin_tasks
+
+    admin_desk.run(data, partial(admin_tasks.list_reviews, limit=limit), as_json=as_json)

@@ -12,7 +12,7 @@ from modellix_server import vault
 from modellix_server.base.outbound import AnswerLost, NotSent, Origins, Outbound
 from modellix_server.catalogue import Route
 from modellix_server.main.admin_desk import UNREACHED, Desk, RefusedError
-from modellix_server.tasks.accounts import Account
+from modellix_server.tasks.accounts import Account, api_address
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Order, UnmappedAnswer, Upstream
@@ -32,7 +32,8 @@ async def set_account(
     polls_per_s: float | None,
 ) -> None:
     """Store the account, with the key from standard input."""
-    origins_by_region = _find(name).traits.origins
+    upstream = _find(name)
+    origins_by_region = upstream.traits.origins
     if region is None:
         region = "intl" if "intl" in origins_by_region else next(iter(origins_by_region))
     if region not in origins_by_region:
@@ -42,7 +43,7 @@ async def set_account(
         desk.settings.master_key,
         name,
         _read_key(name),
-        base_url=base_url or origins_by_region[region],
+        base_url=api_address(base_url or origins_by_region[region], upstream),
         region=region,
         origins=origins,
         polls_per_s=polls_per_s,

@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from modellix_server.base.outbound import Origins
+from modellix_server.upstreams.contract import Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,13 @@ class Account:
 
 FindAccount = Callable[[str, bool], Awaitable[Account | None]]
 """(upstream, live) -> the account, or None when the operator has configured none."""
+
+
+def api_address(root: str, upstream: Upstream) -> str:
+    """The address of the vendor's API at a host; `root` may be just the host or name the whole address already."""
+    path = urlsplit(next(iter(upstream.traits.origins.values()))).path.rstrip("/")
+    bare = root.rstrip("/")
+    return bare if bare.endswith(path) else bare + path
 
 
 class Pace:
