@@ -71,8 +71,7 @@ def paint(order: Picture, path: Path) -> tuple[int, int]:
 
 def _landscape(order: Picture, width: int, height: int) -> Image.Image:
     scene = Scene(f"{order.model}\n{order.seed}\n{order.index}\n{order.prompt}")
-    half = scene.frame((width + 1) // 2, (height + 1) // 2, 0.3)
-    return half.resize((width, height), Image.Resampling.BICUBIC)
+    return scene.frame(width, height, 0.3)
 
 
 def _edit(order: Picture) -> Image.Image:
