@@ -1,0 +1,1 @@
+"""Speed of the running platform, as ratios to what this machine can do at best. See README.md beside this file."""

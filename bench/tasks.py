@@ -1,0 +1,147 @@
+"""What the worker carries: whole tasks a second, 10,000 in flight, and coming back after kill -9."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from statistics import median
+
+import psutil
+
+from bench import programs
+from bench.figures import Figure, Sample, figure
+from bench.programs import CannotMeasureError, Meter, Program
+from bench.requests import Extent
+from bench.stage import PROMPT, Stage, World
+
+_LOOK_EVERY_S = 0.1
+_SETTLE_S = 5.0
+_IDLE_S = 10.0
+_GIVE_UP_S = 300.0
+_POLLS_PER_S = 1000.0
+_FOREVER = f"{PROMPT} [sandbox:never]"
+
+Say = Callable[[str], None]
+
+
+async def _until(world: World, worker: Program, where: str, count: int) -> list[tuple[float, int]]:
+    """Watch the number of tasks in some state until it reaches `count`: moments and numbers."""
+    started = time.monotonic()
+    seen: list[tuple[float, int]] = []
+    while not seen or seen[-1][1] < count:
+        worker.require_alive()
+        if time.monotonic() - started > _GIVE_UP_S:
+            raise CannotMeasureError(f"only {seen[-1][1]} of {count} tasks were {where} in {_GIVE_UP_S:.0f} s")
+        number = await world.pool.fetchval(f"select count(*) from tasks.task where {where}")
+        seen.append((time.monotonic(), number))
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return seen
+
+
+async def measure_whole(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
+    """Whole tasks a second: a full queue, one worker, and an emulator in its own process that answers at once."""
+    rates, peaks = [], []
+    for number in range(extent.rounds):
+        async with stage.world() as world:
+            say(f"whole tasks, round {number + 1} of {extent.rounds}")
+            emulator = await world.emulate()
+            await world.preload(extent.tasks)
+            worker = world.work()
+            await _until(world, worker, "state = 'succeeded'", 1)
+            meter = Meter(worker=worker.pid, postgres=world.postgres_pid, emulator=emulator.pid)
+            own = programs.own_cpu_s(worker.pid)
+            seen = await _until(world, worker, "state = 'succeeded'", extent.tasks)
+            cpu = {f"{name}_cpu_us": spent for name, spent in meter.us_per(seen[-1][1] - seen[0][1]).items()}
+            own_us = (programs.own_cpu_s(worker.pid) - own) * 1e6 / (seen[-1][1] - seen[0][1])
+            cpu["probe_helper_cpu_us"] = round(cpu["worker_cpu_us"] - own_us, 1)
+            cpu["worker_cpu_us"] = round(own_us, 1)
+            rates.append(Sample(_middle_rate(seen, extent.tasks), cpu))
+            peaks.append(psutil.Process(worker.pid).memory_info().rss / 1e6)
+            if (posts := (await world.bill())["totals"]["posts"]) != extent.tasks:
+                raise CannotMeasureError(f"{posts} POSTs for {extent.tasks} tasks")
+            await world.require_clean_books()
+    rate = figure(rates, "/s")
+    rate.details["worker_rss_mb"] = round(median(peaks), 1)
+    return {"whole_tasks": rate}
+
+
+def _middle_rate(seen: list[tuple[float, int]], count: int) -> float:
+    """Tasks a second while the share finished went from a fifth to four fifths."""
+    middle = [moment for moment in seen if count * 0.2 <= moment[1] <= count * 0.8]
+    if len(middle) < 2:
+        raise CannotMeasureError("the tasks finished too fast to be watched; raise --tasks")
+    (begin, low), (end, high) = middle[0], middle[-1]
+    return (high - low) / (end - begin)
+
+
+async def measure_in_flight(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
+    """A worker with 10,000 tasks that never end: memory, CPU, and who has them after it is killed, twice."""
+    async with stage.world() as world:
+        await world.emulate()
+        await world.open_account(_POLLS_PER_S)
+        first = world.work()
+        await _until_registered(world, 1)
+        await asyncio.sleep(_SETTLE_S)
+        before = programs.rss_bytes(first.pid)
+        say(f"bringing {extent.in_flight:,} tasks in flight")
+        await world.preload(extent.in_flight, _FOREVER, live=True)
+        begun = time.monotonic()
+        await _until(world, first, "state = 'running'", extent.in_flight)
+        took = time.monotonic() - begun
+        await asyncio.sleep(_SETTLE_S)
+        after = programs.rss_bytes(first.pid)
+        say("watching them wait")
+        spent = programs.own_cpu_s(first.pid)
+        await asyncio.sleep(_IDLE_S)
+        share = (programs.own_cpu_s(first.pid) - spent) / _IDLE_S
+        say("kill -9, and a new worker at once")
+        cold, second = await _recover(world, first, already=None)
+        say("kill -9, with another worker already running")
+        third = world.work()
+        await _until_registered(world, 3)
+        await asyncio.sleep(_SETTLE_S)
+        warm, _ = await _recover(world, second, already=third)
+        await _require_one_post_each(world, extent.in_flight)
+    details = {
+        "tasks": float(extent.in_flight),
+        "seconds_until_all_run": round(took, 2),
+        "worker_rss_mb_before": round(before / 1e6, 1),
+        "worker_rss_mb": round(after / 1e6, 1),
+        "cpu_percent_while_waiting": round(share * 100, 1),
+        "polls_per_s": _POLLS_PER_S,
+    }
+    return {
+        "memory_in_flight": Figure(round((after - before) / extent.in_flight / 1000, 2), "KB", [], details),
+        "recovery_cold": Figure(round(cold, 3), "s", [], {}),
+        "recovery_warm": Figure(round(warm, 3), "s", [], {}),
+    }
+
+
+async def _until_registered(world: World, count: int) -> None:
+    give_up = time.monotonic() + programs.READY_LIMIT_S
+    while await world.pool.fetchval("select max(id) from tasks.worker") != count:
+        if time.monotonic() > give_up:
+            raise CannotMeasureError("a worker did not start")
+        await asyncio.sleep(0.05)
+
+
+async def _recover(world: World, victim: Program, already: Program | None) -> tuple[float, Program]:
+    """Kill the worker that has all tasks; seconds until another has every one of them, and that other."""
+    owner = await world.pool.fetchval("select max(owner) from tasks.task where finished_at is null")
+    count = await world.pool.fetchval("select count(*) from tasks.task where finished_at is null")
+    killed = time.monotonic()
+    victim.kill()
+    heir = already or world.work()
+    await _until(world, heir, f"finished_at is null and owner is not null and owner <> {owner}", count)
+    return time.monotonic() - killed, heir
+
+
+async def _require_one_post_each(world: World, count: int) -> None:
+    attempts = Counter(line["attempt"] for line in (await world.bill())["lines"])
+    tasks = Counter(attempt.rpartition("-")[0] for attempt in attempts.elements())
+    if len(tasks) != count or tasks.most_common(1)[0][1] != 1:
+        raise CannotMeasureError(
+            f"{attempts.total()} POSTs for {count} tasks, the most for one task: {tasks.most_common(1)}"
+        )
