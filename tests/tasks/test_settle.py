@@ -1,0 +1,215 @@
+"""Moves and endings: compare-and-set, once, with exact money, whoever races."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from modellix_server import ledger
+from modellix_server.base.database import Pool, connect
+from modellix_server.base.errors import NotFound, Unauthorized
+from modellix_server.ledger import Balance
+from modellix_server.tasks import NotCancelable, Question, Reader, Submissions, cancel, forget_idempotency_keys, store
+from modellix_server.tasks.store import Ending, Job, Journal, Move
+from modellix_server.tasks.verify import verify
+
+LEASE_S = 30
+
+
+@pytest.fixture
+async def customer(new_customer: Callable):
+    return await new_customer(micros=1000)
+
+
+@pytest.fixture
+def accept(pool: Pool) -> Submissions:
+    return Submissions(pool, asyncio.Event())
+
+
+async def hire(pool: Pool) -> tuple[int, Journal]:
+    number = await store.register(pool, "test", LEASE_S)
+    return number, Journal(pool, number, 3600)
+
+
+async def claimed(pool: Pool, accept, customer, worker: int, quote: int = 100) -> Job:
+    await accept.accept(customer.wants(quote))
+    (job,) = await store.claim(pool, worker, 1)
+    return job
+
+
+def move(job: Job, was: str, becomes: str, **about) -> Move:
+    return Move(job.id, job.epoch, was, becomes, **about)
+
+
+def ending(job: Job, was: str, **about) -> Ending:
+    return Ending(job.id, job.epoch, was, job.team_id, job.live, **about)
+
+
+async def clean(pool: Pool) -> None:
+    async with pool.acquire() as db:
+        assert await verify(db) == []
+
+
+async def test_a_whole_life(pool: Pool, accept, customer) -> None:
+    worker, journal = await hire(pool)
+    job = await claimed(pool, accept, customer, worker)
+    assert await journal.advance(move(job, "queued", "submitting", upstream="dashscope"))
+    assert await journal.advance(move(job, "submitting", "running", ticket="t", outcome="accepted", status=200))
+    assert await journal.advance(move(job, "running", "storing", verdict="{}"))
+    assert await journal.settle(ending(job, "storing", capture=60, resources='{"resources":[]}', bytes=5))
+    assert await ledger.balance(pool, customer.team_id, live=False) == Balance(940, 0)
+    kinds = [(t.kind, t.amount) for t in await ledger.transfers_of_task(pool, job.id)]
+    assert kinds == [("hold", 100), ("capture", 60), ("release", 40)]
+    moves = await pool.fetch("select seq, state from tasks.move order by seq")
+    assert [tuple(row) for row in moves] == [(1, "submitting"), (2, "running"), (3, "storing"), (4, "succeeded")]
+    attempt = await pool.fetchrow("select n, outcome, ticket, status from tasks.attempt")
+    assert tuple(attempt) == (1, "accepted", "t", 200)
+    await clean(pool)
+
+
+async def test_a_task_ends_once_whoever_races(pool: Pool, accept, customer) -> None:
+    worker, journal = await hire(pool)
+    job = await claimed(pool, accept, customer, worker)
+    rivals = [Journal(pool, worker, 3600) for _ in range(10)]
+    wishes = [
+        rival.settle(ending(job, "queued", error_code="deadline", error_message="late") if n % 2 else
+                     ending(job, "queued", capture=100, resources="{}", bytes=0))
+        for n, rival in enumerate(rivals)
+    ]  # fmt: skip
+    assert sum(await asyncio.gather(*wishes)) == 1
+    assert not await journal.advance(move(job, "queued", "preparing"))
+    await clean(pool)
+
+
+async def test_a_former_owner_changes_nothing(pool: Pool, accept, customer) -> None:
+    first, old = await hire(pool)
+    second, new = await hire(pool)
+    job = await claimed(pool, accept, customer, first)
+    await store.give_back(pool, first, leave=False)
+    (again,) = await store.claim(pool, second, 1)
+    assert again.epoch == job.epoch + 1
+    assert not await old.advance(move(job, "queued", "submitting", upstream="dashscope"))
+    assert not await old.settle(ending(job, "queued", error_code="deadline", error_message="late"))
+    # Even with the right epoch the task is not his.
+    assert not await old.advance(move(again, "queued", "submitting", upstream="dashscope"))
+    assert await new.advance(move(again, "queued", "submitting", upstream="dashscope"))
+    assert await pool.fetchval("select count(*) from tasks.attempt") == 1
+    await clean(pool)
+
+
+async def test_two_workers_never_claim_one_task(pool: Pool, accept, customer) -> None:
+    for _ in range(10):
+        await accept.accept(customer.wants(10))
+    workers = [(await hire(pool))[0] for _ in range(5)]
+    claims = await asyncio.gather(*(store.claim(pool, worker, 4) for worker in workers))
+    ids = [job.id for jobs in claims for job in jobs]
+    assert len(ids) == len(set(ids)) == 10
+
+
+async def test_the_dead_are_buried_and_the_living_are_not(pool: Pool, database, accept, customer, monkeypatch) -> None:
+    monkeypatch.setattr(store, "_SUSPECT_GRACE_S", 0.0)
+    living, _ = await hire(pool)
+    line = await connect(database.app_dsn, name="test")
+    await line.execute("select pg_advisory_lock($1, $2)", store.WORKER_LOCK, living)
+    await claimed(pool, accept, customer, living)
+    assert await store.bury_the_dead(pool) == 0
+    await line.close()  # its process is gone, its lease is not
+    assert await store.bury_the_dead(pool) == 1
+
+
+async def test_a_submission_on_its_way_waits_for_the_lease(pool: Pool, accept, customer, monkeypatch) -> None:
+    monkeypatch.setattr(store, "_SUSPECT_GRACE_S", 0.0)
+    gone, journal = await hire(pool)
+    job = await claimed(pool, accept, customer, gone)
+    await journal.advance(move(job, "queued", "submitting", upstream="dashscope"))
+    assert await store.bury_the_dead(pool) == 0
+    await store.renew(pool, gone, -1)
+    assert await store.bury_the_dead(pool) == 1
+
+
+async def test_nobody_is_dead_right_after_a_database_start(pool: Pool, accept, customer, monkeypatch) -> None:
+    monkeypatch.setattr(store, "_SUSPECT_GRACE_S", 1e6)
+    gone, _ = await hire(pool)
+    await claimed(pool, accept, customer, gone)
+    assert await store.bury_the_dead(pool) == 0
+
+
+async def test_what_a_lost_answer_left_behind_is_given_back(pool: Pool, accept, customer) -> None:
+    worker, _ = await hire(pool)
+    held = await claimed(pool, accept, customer, worker)
+    forgotten = await claimed(pool, accept, customer, worker)
+    assert await store.reconcile(pool, worker, [held.id]) == {(held.id, held.epoch)}
+    (found,) = await store.claim(pool, worker, 10)
+    assert found.id == forgotten.id
+
+
+async def test_cancel_before_the_start_releases_everything(pool: Pool, accept, customer) -> None:
+    wish = customer.wants(100)
+    await accept.accept(wish)
+    mine = Question(wish.task_id, customer.team_id, live=False, key_id=customer.key_id)
+    with pytest.raises(NotFound):
+        await cancel(pool, Question(wish.task_id, customer.team_id + 1, live=False, key_id=customer.key_id))
+    await cancel(pool, mine)
+    assert await ledger.balance(pool, customer.team_id, live=False) == Balance(1000, 0)
+    with pytest.raises(NotCancelable):
+        await cancel(pool, mine)
+    worker, _ = await hire(pool)
+    assert await store.claim(pool, worker, 10) == []
+    await clean(pool)
+
+
+async def test_reads_see_their_team_their_mode_and_their_time(pool: Pool, accept, new_customer: Callable) -> None:
+    acme, other = await new_customer(), await new_customer("other")
+    wish = acme.wants()
+    await accept.accept(wish)
+    reader = Reader(pool, result_ttl_s=3600)
+    mine = Question(wish.task_id, acme.team_id, live=False, key_id=acme.key_id)
+    assert (await reader.read(mine)).status == "pending"
+    for stranger in (
+        Question(wish.task_id, other.team_id, live=False, key_id=other.key_id),
+        Question(wish.task_id, acme.team_id, live=True, key_id=acme.key_id),
+    ):
+        with pytest.raises(NotFound):
+            await reader.read(stranger)
+    with pytest.raises(Unauthorized):
+        await reader.read(Question(wish.task_id, acme.team_id, live=False, key_id=999))
+    await cancel(pool, mine)
+    view = await reader.read(mine)
+    assert (view.status, view.error_code, view.captured) == ("failed", "canceled", None)
+    await pool.execute("update tasks.task set finished_at = finished_at - $1::interval", timedelta(hours=2))
+    with pytest.raises(NotFound):
+        await reader.read(mine)
+
+
+async def test_idempotency_keys_live_as_long_as_promised_and_their_task(pool: Pool, accept, customer) -> None:
+    finished, unfinished = customer.wants(key="a"), customer.wants(key="b")
+    await accept.accept(finished)
+    await accept.accept(unfinished)
+    await cancel(pool, Question(finished.task_id, customer.team_id, live=False, key_id=customer.key_id))
+    assert await forget_idempotency_keys(pool, 3600) == 0
+    await pool.execute("update tasks.idempotency set created_at = now() - interval '2 hours'")
+    assert await forget_idempotency_keys(pool, 3600) == 1
+    assert await pool.fetchval("select key from tasks.idempotency") == "b"
+
+
+BROKEN = {
+    "a hold without its task": "delete from tasks.task where state = 'queued'",
+    "a task that ended without its money": """update tasks.task set state = 'failed', finished_at = now(),
+        error_code = 'x' where state = 'queued'""",
+    "a success nobody paid": """update tasks.task set state = 'succeeded', finished_at = now(), captured = 5
+        where state = 'queued'""",
+    "a slot that leaked": "update tasks.slot set running = running + 1",
+    "a quote that was raised": "update tasks.task set quote = quote + 1",
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+async def test_verify_finds(pool: Pool, accept, customer, what: str) -> None:
+    await accept.accept(customer.wants())
+    await clean(pool)
+    await pool.execute(BROKEN[what])
+    async with pool.acquire() as db:
+        assert await verify(db) != []
