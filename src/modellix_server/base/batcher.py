@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-class Again(Exception):  # noqa: N818 - a signal, not an error
+class Again(Exception):
     """Set as an item's answer by a flush to put the item into the next batch."""
 
 
