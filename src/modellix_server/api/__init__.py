@@ -2,5 +2,6 @@
 
 from modellix_server.api.asgi import build_app
 from modellix_server.api.platform import Platform
+from modellix_server.api.protocol import Protocol
 
-__all__ = ["Platform", "build_app"]
+__all__ = ["Platform", "Protocol", "build_app"]

@@ -9,12 +9,10 @@ from modellix_server.api.exchange import Endpoint, exchange
 from modellix_server.api.platform import Platform
 from modellix_server.api.request import Receive, Scope, Send
 from modellix_server.api.status import read_task
-from modellix_server.api.submit import submit_task
+from modellix_server.api.submit import may_name_model, submit_task
 
 _API = "/api/v1/"
 _TASKS = "/api/v1/tasks/"
-# First segments that are routes of their own and can never be a model's type or provider.
-_RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote"})
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -39,6 +37,6 @@ def _hot(scope: Scope) -> Endpoint | None:
     method = scope["method"]
     if method == "GET" and path.startswith(_TASKS):
         return None if "/" in path[len(_TASKS) :] else read_task
-    if method == "POST" and path[len(_API) :].partition("/")[0] not in _RESERVED:
+    if method == "POST" and may_name_model(path):
         return submit_task
     return None

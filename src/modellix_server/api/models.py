@@ -10,9 +10,9 @@ from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success_of
 from modellix_server.api.request import BodyTooLarge, Request, read_body
 from modellix_server.api.submit import decode
-from modellix_server.base.errors import InvalidFormat, MissingParameter, NotFound
+from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, NotFound
 from modellix_server.base.money import usd_number
-from modellix_server.catalogue import Model
+from modellix_server.catalogue import Model, show
 
 
 def _listing(platform: Platform, model: Model) -> dict[str, Any]:
@@ -42,7 +42,8 @@ async def list_models(platform: Platform, request: Request, trail: Trail) -> Rep
 async def describe_model(platform: Platform, request: Request, trail: Trail) -> Reply:
     """`GET /models/{provider}/{model}`: JSON Schema of the body, price table, deadline, example."""
     _, verdict = await admit(platform, request, trail)
-    model = _find(platform, request.params["provider"], request.params["model"])
+    provider, name = request.params["provider"], request.params["model"]
+    model = _find(platform, f"{provider}/{name}", provider, name)
     data = {
         **_listing(platform, model),
         "name": model.name,
@@ -76,19 +77,11 @@ async def quote(platform: Platform, request: Request, trail: Trail) -> Reply:
     if isinstance(body, Path):
         body.unlink()
         raise BodyTooLarge("a quote needs no bytes of media: send a URL in their place, it is not fetched")
-    question = decode(body)
-    if not isinstance(question, dict):
-        raise InvalidFormat("the body must be a JSON object")
-    for name in ("model", "input"):
-        if name not in question:
-            raise MissingParameter(f"parameter '{name}' is required")
-    slug = question["model"]
-    if not isinstance(slug, str):
-        raise InvalidFormat("parameter 'model' must be in format 'provider/model'")
+    slug, given = _question(decode(body))
     provider, _, name = slug.partition("/")
-    model = _find(platform, provider, name)
+    model = _find(platform, slug, provider, name)
     trail.model = model.slug
-    found = model.quote(model.check(question["input"]), platform.prices(), live=caller.live)
+    found = model.quote(model.check(given), platform.prices(), live=caller.live)
     data = {
         "model": model.slug,
         "cost": usd_number(found.amount_micros),
@@ -101,8 +94,22 @@ async def quote(platform: Platform, request: Request, trail: Trail) -> Reply:
     return success_of(data, verdict)
 
 
-def _find(platform: Platform, provider: str, name: str) -> Model:
+def _question(body: Any) -> tuple[str, dict[str, Any]]:
+    """Model and input of a quote; raises what a submission raises for the same faults."""
+    if not isinstance(body, dict):
+        raise InvalidFormat("the request body must be a JSON object")
+    for name, kind, words in (("model", str, "a string"), ("input", dict, "an object")):
+        if name not in body:
+            raise MissingParameter(f"parameter '{name}' is required")
+        if not isinstance(body[name], kind):
+            raise InvalidParameters(f"parameter '{name}' must be {words}, got {show(body[name])}")
+    if unknown := sorted(body.keys() - {"model", "input"}):
+        raise InvalidParameters(f"unknown parameter {show(unknown[0])}; allowed: model, input")
+    return body["model"], body["input"]
+
+
+def _find(platform: Platform, asked: str, provider: str, name: str) -> Model:
     model = platform.catalogue.find(provider, name)
     if model is None:
-        raise NotFound(f"model '{f'{provider}/{name}'[:120]}' not found")
+        raise NotFound(f"model {show(asked)} not found")
     return model

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from modellix_server.base.errors import PlatformError
+from modellix_server.base.errors import PlatformError, Unauthorized
 from modellix_server.limits import Verdict
 from modellix_server.tasks import ConcurrencyExceeded
 
@@ -42,9 +42,9 @@ def success_of(data: Any, verdict: Verdict | None) -> Reply:
     return success(msgspec.json.encode(data), verdict)
 
 
-def failure(error: PlatformError, verdict: Verdict | None = None, extra: Headers | None = None) -> Reply:
+def failure(error: PlatformError, verdict: Verdict | None = None) -> Reply:
     """The error body: `code` is the HTTP status, `message` is `<Category>: <detail>`."""
-    return refusal(error.status, error.message, [*_limit_headers(error, verdict), *(extra or ())], error.code)
+    return refusal(error.status, error.message, _headers(error, verdict), error.code)
 
 
 def refusal(status: int, message: str, headers: Headers, code: str | None) -> Reply:
@@ -53,7 +53,9 @@ def refusal(status: int, message: str, headers: Headers, code: str | None) -> Re
     return Reply(status, body, [*_STANDARD, *headers], code)
 
 
-def _limit_headers(error: PlatformError, verdict: Verdict | None) -> Headers:
+def _headers(error: PlatformError, verdict: Verdict | None) -> Headers:
+    if isinstance(error, Unauthorized):
+        return [(b"www-authenticate", b"Bearer")]  # RFC 9110, 11.6.1
     wait = error.retry_after_s
     if isinstance(error, ConcurrencyExceeded) and wait is not None:
         # No window to report: a slot frees when a task ends, and the advice is to ask again then.

@@ -54,9 +54,9 @@ def read_head(scope: Scope, receive: Receive) -> Request:
     authorization = idempotency_key = content_length = None
     for name, value in scope["headers"]:
         if name == b"authorization":
-            authorization = value.decode("latin-1")
+            authorization = _joined(authorization, value)
         elif name == b"idempotency-key":
-            idempotency_key = value.decode("latin-1")
+            idempotency_key = _joined(idempotency_key, value)
         elif name == b"content-length" and value.isdigit():
             content_length = int(value)
     return Request(
@@ -71,6 +71,12 @@ def read_head(scope: Scope, receive: Receive) -> Request:
     )
 
 
+def _joined(former: str | None, value: bytes) -> str:
+    """A header sent twice is one list (RFC 9110, 5.3): neither of two keys can then pass for the only one."""
+    text = value.decode("latin-1")
+    return text if former is None else f"{former}, {text}"
+
+
 async def read_body(request: Request, spool: Spool) -> bytes | Path:
     """The body: bytes when small, otherwise a file that the caller deletes.
 
@@ -78,47 +84,37 @@ async def read_body(request: Request, spool: Spool) -> bytes | Path:
     """
     if request.content_length is not None and request.content_length > MOST_BODY_BYTES:
         raise _too_large()
-    message = await request.receive()
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        request.bytes_in = len(body)
+    chunks: list[bytes] = []
+    more = True
+    while more and request.bytes_in <= SMALL_BODY_BYTES:
+        chunk, more = await _receive(request)
+        chunks.append(chunk)
+    body = b"".join(chunks)
+    if len(body) <= SMALL_BODY_BYTES:
         return body
-    chunks = [body]
-    size = len(body)
-    while size <= SMALL_BODY_BYTES:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if not message.get("more_body"):
-            request.bytes_in = size
-            return b"".join(chunks)
-    return await _write(request, chunks, size, spool.path())
-
-
-async def _write(request: Request, chunks: list[bytes], size: int, path: Path) -> Path:
+    path = spool.path()
     try:
         with path.open("xb") as file:
-            file.writelines(chunks)
-            more = True
+            file.write(body)
             while more:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size > MOST_BODY_BYTES:
-                    raise _too_large()
+                chunk, more = await _receive(request)
                 file.write(chunk)
-                more = message.get("more_body", False)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    request.bytes_in = size
     return path
+
+
+async def _receive(request: Request) -> tuple[bytes, bool]:
+    """The next part of the body, and whether there is more; it counts towards the cap."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    chunk: bytes = message.get("body", b"")
+    request.bytes_in += len(chunk)
+    if request.bytes_in > MOST_BODY_BYTES:
+        raise _too_large()
+    return chunk, message.get("more_body", False)
 
 
 def _too_large() -> BodyTooLarge:

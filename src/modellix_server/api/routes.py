@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from modellix_server.api import account, models
 from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
@@ -17,12 +17,17 @@ from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, refusal, success_of
 from modellix_server.api.request import Receive, Request, Scope, Send
 from modellix_server.api.status import question, read_task
-from modellix_server.api.submit import submit_task
+from modellix_server.api.submit import may_name_model, submit_task
 from modellix_server.base.database import UNREACHABLE
 from modellix_server.base.errors import Unavailable
 from modellix_server.tasks import cancel
 
 _READY_TIMEOUT_S = 2.0
+_SUBMIT_PATHS = (
+    "/api/v1/{provider}/{model}",
+    "/api/v1/{provider}/{model}/async",
+    "/api/v1/{type}/{provider}/{model}/async",
+)
 
 
 class _Exchange:
@@ -34,6 +39,13 @@ class _Exchange:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await exchange(self._platform, self._endpoint, scope, receive, send)
+
+
+class _SubmitRoute(Route):
+    """A submission under any provider; `/api/v1/team/balance` and the like have the same form and are none."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return super().matches(scope) if may_name_model(scope["path"]) else (Match.NONE, {})
 
 
 def build(platform: Platform) -> Starlette:
@@ -51,9 +63,7 @@ def build(platform: Platform) -> Starlette:
             route("/api/v1/team/balance", account.balance),
             route("/api/v1/tasks/{task_id}", read_task),
             route("/api/v1/tasks/{task_id}/cancel", cancel_task, "POST"),
-            route("/api/v1/{provider}/{model}", submit_task, "POST"),
-            route("/api/v1/{provider}/{model}/async", submit_task, "POST"),
-            route("/api/v1/{type}/{provider}/{model}/async", submit_task, "POST"),
+            *(_SubmitRoute(path, _Exchange(platform, submit_task), methods=["POST"]) for path in _SUBMIT_PATHS),
             route("/healthz", healthy),
             route("/readyz", ready),
             Route("/results/{task_id}/{name}", ResultFile(platform), methods=["GET"]),

@@ -15,6 +15,7 @@ from modellix_server.base.errors import NotFound
 from modellix_server.base.ids import parse_task_name, task_name
 from modellix_server.base.money import usd_number
 from modellix_server.base.settings import Settings
+from modellix_server.catalogue import show
 from modellix_server.identity import Caller
 from modellix_server.results import link
 from modellix_server.tasks import Question, StoredResult, TaskView
@@ -24,7 +25,7 @@ def question(caller: Caller, text: str) -> Question:
     """The read that a path asks for; NotFound when the text is no task id at all."""
     task_id = parse_task_name(text)
     if task_id is None:
-        raise NotFound(f"task '{text[:80]}' not found")
+        raise NotFound(f"task {show(text)} not found")
     return Question(task_id, caller.team_id, caller.live, caller.key_id)
 
 

@@ -15,11 +15,18 @@ from modellix_server.api.reply import Reply, success
 from modellix_server.api.request import Request, check_idempotency_key, read_body
 from modellix_server.base.errors import InvalidFormat, NotFound, Unavailable
 from modellix_server.base.ids import task_name, uuid7
-from modellix_server.catalogue import Model
+from modellix_server.catalogue import Model, show
 from modellix_server.results import InputFile, save_inputs, take_inputs
 from modellix_server.tasks import Accepted, Submission
 
+# First segments that are routes of their own and can never be a model's type or provider.
+_RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote"})
 _encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def may_name_model(path: str) -> bool:
+    """Whether a path below `/api/v1/` can only be a submission's."""
+    return path.removeprefix("/api/v1/").partition("/")[0] not in _RESERVED
 
 
 def find_model(platform: Platform, path: str) -> Model:
@@ -33,7 +40,7 @@ def find_model(platform: Platform, path: str) -> Model:
         raise NotFound("no such route")
     model = platform.catalogue.find(names[-2], names[-1])
     if model is None or (len(names) == 3 and names[0] != model.type):
-        raise NotFound(f"model '{'/'.join(names)[:120]}' not found")
+        raise NotFound(f"model {show('/'.join(names))} not found")
     return model
 
 

@@ -17,6 +17,7 @@ from modellix_server.catalogue.price import (
 )
 from modellix_server.catalogue.registry import Catalogue
 from modellix_server.catalogue.route import Route
+from modellix_server.catalogue.wording import show
 
 __all__ = [
     "Catalogue",
@@ -40,4 +41,5 @@ __all__ = [
     "Measurement",
     "ImpossibleMeasurement",
     "capture",
+    "show",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from modellix_server.api import Platform, build_app
+from modellix_server.api import Platform, Protocol, build_app
 from modellix_server.base import log
 from modellix_server.base.database import UNREACHABLE, open_pool, require_durability
 from modellix_server.base.notify import follow
@@ -28,7 +28,7 @@ from modellix_server.tasks import HINT_CHANNEL, Reader, Submissions
 _CONNECTIONS = 8
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
 _SERVER: dict[str, Any] = {
-    "http": "httptools",
+    "http": Protocol,
     "lifespan": "off",
     "ws": "none",
     "access_log": False,
