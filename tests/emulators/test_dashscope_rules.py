@@ -90,7 +90,7 @@ BAD = [
     (PICTURE, FLAT, "parameters.seed", -1, "InvalidParameter"),
     (PICTURE, FLAT, "parameters.seed", 2**31, "InvalidParameter"),
     (PICTURE, FLAT, "parameters.watermark", "no", "InvalidParameter"),
-    (MESSAGES, WAN, "parameters.size", "1024*1024", "InvalidParameter"),
+    (MESSAGES, WAN, "parameters.size", "700*700", "InvalidParameter"),
     (MESSAGES, WAN, "parameters.size", "1441*1440", "InvalidParameter"),
     (MESSAGES, WAN, "parameters.size", "600*2800", "InvalidParameter"),
     (MESSAGES, WAN, "parameters.n", 5, "InvalidParameter"),
