@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import uvicorn
@@ -47,9 +48,25 @@ def run(settings: Settings) -> None:
         runner.run(_serve(settings))
 
 
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the event loop.
+
+    Its own way raises the signal once more when it has drained, which ends the process before the rooms
+    behind it are closed and the last rows of the request log are written.
+    """
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on SIGTERM and SIGINT; a second SIGINT no longer waits for open requests."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self.handle_exit, signum, None)
+        yield
+
+
 async def _serve(settings: Settings) -> None:
     async with open_platform(settings) as platform:
-        server = uvicorn.Server(uvicorn.Config(build_app(platform), **_SERVER, host=settings.host, port=settings.port))
+        server = _Server(uvicorn.Config(build_app(platform), **_SERVER, host=settings.host, port=settings.port))
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)
