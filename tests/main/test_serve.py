@@ -41,10 +41,10 @@ async def test_a_clean_stop_loses_no_line_of_the_request_log(pool: Pool, setting
             except aiohttp.ClientConnectionError:
                 await asyncio.sleep(0.1)
         for number in range(20):
-            async with http.get(f"/api/v1/nothing/{number}") as answer:
-                assert answer.status == 404
+            async with http.get(f"/api/v1/tasks/nothing-{number}") as answer:
+                assert answer.status == 401
         process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 10) == 0
-    kept = await pool.fetchval("select count(*) from requestlog.entry where path like '/api/v1/nothing/%'")
+    kept = await pool.fetchval("select count(*) from requestlog.entry where path like '/api/v1/tasks/nothing-%'")
     assert kept == 20
     assert list(Path(settings.spool_dir).iterdir()) == []
