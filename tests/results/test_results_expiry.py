@@ -46,6 +46,8 @@ async def test_files_go_first_so_a_crash_is_made_up_for(pool, tmp_path, monkeypa
             await delete_expired(pool, storage)
     assert await pool.fetchval("select count(*) from results.result") == 1
     await discard(storage, task)  # as if the crash came after the files
+    assert await delete_expired(pool, storage) == 0  # the claim of the crashed one still holds
+    await pool.execute("update results.result set deleting_until = now()")
     assert await delete_expired(pool, storage) == 1
     assert await pool.fetchval("select count(*) from results.result") == 0
     assert list((tmp_path / "s").iterdir()) == []  # no empty folders either

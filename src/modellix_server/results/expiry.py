@@ -12,33 +12,34 @@ from modellix_server.results import store
 from modellix_server.results.inputs import stored_input_path
 from modellix_server.results.storage import Storage
 
-_DELETE_TIMEOUT_S = 20.0  # row locks are held meanwhile, and the database ends idle transactions at 30 s
+_DELETE_TIMEOUT_S = 20.0
+_CLAIM_S = 60.0  # well above the time-out: nobody needs a file again while it may still be deleted
 
 
 async def delete_expired(db: Pool, storage: Storage, limit: int = 100) -> int:
     """Delete up to `limit` expired results and as many inputs: files first, rows last; the number of both.
 
-    Several processes may do this at once, and a crash half-way leaves rows that the next call finds.
+    Several processes may do this at once, and a crash half-way leaves rows that are found again a minute later.
     Raises storage.TROUBLE or TimeoutError with the rows still there.
     """
     return await _delete_results(db, storage, limit) + await _delete_inputs(db, storage, limit)
 
 
 async def _delete_results(db: Pool, storage: Storage, limit: int) -> int:
-    async with db.acquire() as connection, connection.transaction():
-        tasks = await store.lock_expired_results(connection, limit)
+    tasks = await store.claim_expired_results(db, limit, _CLAIM_S)
+    if tasks:
         async with asyncio.timeout(_DELETE_TIMEOUT_S):
             await _delete_files(storage, tasks)
-        await store.forget_results(connection, tasks)
+        await store.forget_results(db, tasks)
     return len(tasks)
 
 
 async def _delete_inputs(db: Pool, storage: Storage, limit: int) -> int:
-    async with db.acquire() as connection, connection.transaction():
-        digests = await store.lock_expired_inputs(connection, limit)
+    digests = await store.claim_expired_inputs(db, limit, _CLAIM_S)
+    if digests:
         async with asyncio.timeout(_DELETE_TIMEOUT_S):
             await storage.delete([stored_input_path(digest.hex()) for digest in digests])
-        await store.forget_inputs(connection, digests)
+        await store.forget_inputs(db, digests)
     return len(digests)
 
 

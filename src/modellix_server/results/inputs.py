@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +18,8 @@ from modellix_server.results.storage import Storage
 
 STORED = "sha256:"
 """How a media value that was taken out of a body begins; 64 hex digits follow."""
+
+_WAIT_FOR_DELETION_S = 10.0
 
 INPUT_TTL_S = 72 * 3600
 """Longer than any task may wait and run."""
@@ -80,11 +83,14 @@ def _decode(name: str, text: str) -> InputFile:
 
 
 async def save_inputs(db: Pool, storage: Storage, files: Sequence[InputFile], ttl_s: int = INPUT_TTL_S) -> None:
-    """Store the files, so that a task accepted after this can count on them until then. Raises storage.TROUBLE.
+    """Store the files, so that a task accepted after this can count on them until then.
 
     The row comes first: from then on nobody deletes the file, and a deletion under way is waited for.
+    Raises storage.TROUBLE, or TimeoutError when such a deletion does not end.
     """
-    await store.extend_inputs(db, files, ttl_s)
+    async with asyncio.timeout(_WAIT_FOR_DELETION_S):
+        while not await store.extend_inputs(db, files, ttl_s):  # noqa: ASYNC110 - perhaps another process
+            await asyncio.sleep(0.1)
     for file in files:
         await storage.put(stored_input_path(file.sha256), file.content)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from modellix_server.base.database import Connection, Pool
+from modellix_server.base.database import Pool
 
 if TYPE_CHECKING:
     from modellix_server.results.inputs import InputFile
@@ -17,13 +17,25 @@ _EXTEND_INPUTS = """
     select sha256, mime, kind, size, now() + make_interval(secs => $5)
     from unnest($1::bytea[], $2::text[], $3::text[], $4::bigint[]) as a (sha256, mime, kind, size)
     order by sha256
-    on conflict (sha256) do update set expires_at = greatest(i.expires_at, excluded.expires_at)
+    on conflict (sha256) do update
+        set expires_at = greatest(i.expires_at, excluded.expires_at), deleting_until = null
+        where i.deleting_until is null or i.deleting_until <= now()
+    returning sha256
+"""
+# The files are deleted between two transactions, so a claim on them has to say until when it holds.
+_CLAIM_EXPIRED = """
+    update results.{table} set deleting_until = now() + make_interval(secs => $2)
+    where {key} in (
+        select {key} from results.{table}
+        where expires_at <= now() and (deleting_until is null or deleting_until <= now())
+        order by expires_at limit $1 for update skip locked)
+    returning {key}
 """
 
 
-async def extend_inputs(db: Pool, files: Sequence[InputFile], ttl_s: int) -> None:
-    """Note that these files are needed for at least `ttl_s` more seconds."""
-    await db.execute(
+async def extend_inputs(db: Pool, files: Sequence[InputFile], ttl_s: int) -> bool:
+    """Note that these files are needed for at least `ttl_s` more seconds; False while one is being deleted."""
+    extended = await db.fetch(
         _EXTEND_INPUTS,
         [bytes.fromhex(file.sha256) for file in files],
         [file.mime for file in files],
@@ -31,36 +43,29 @@ async def extend_inputs(db: Pool, files: Sequence[InputFile], ttl_s: int) -> Non
         [file.size for file in files],
         ttl_s,
     )
+    return len(extended) == len(files)
 
 
-async def lock_expired_results(db: Connection, limit: int) -> list[UUID]:
-    """Tasks with expired results that no other process is deleting."""
-    rows = await db.fetch(
-        """select task_id from results.result where expires_at <= now()
-           order by expires_at limit $1 for update skip locked""",
-        limit,
-    )
+async def claim_expired_results(db: Pool, limit: int, lease_s: float) -> list[UUID]:
+    """Tasks with expired results, for this process alone to delete within `lease_s`."""
+    rows = await db.fetch(_CLAIM_EXPIRED.format(table="result", key="task_id"), limit, lease_s)
     return [row["task_id"] for row in rows]
 
 
-async def forget_results(db: Connection, tasks: Sequence[UUID]) -> None:
+async def forget_results(db: Pool, tasks: Sequence[UUID]) -> None:
     """Delete the rows of results whose files are gone."""
     await db.execute("delete from results.result where task_id = any ($1)", tasks)
 
 
-async def lock_expired_inputs(db: Connection, limit: int) -> list[bytes]:
-    """Digests of expired inputs that no other process is deleting or extending."""
-    rows = await db.fetch(
-        """select sha256 from results.input where expires_at <= now()
-           order by expires_at limit $1 for update skip locked""",
-        limit,
-    )
+async def claim_expired_inputs(db: Pool, limit: int, lease_s: float) -> list[bytes]:
+    """Digests of expired inputs, for this process alone to delete within `lease_s`."""
+    rows = await db.fetch(_CLAIM_EXPIRED.format(table="input", key="sha256"), limit, lease_s)
     return [row["sha256"] for row in rows]
 
 
-async def forget_inputs(db: Connection, digests: Sequence[bytes]) -> None:
-    """Delete the rows of inputs whose files are gone."""
-    await db.execute("delete from results.input where sha256 = any ($1)", digests)
+async def forget_inputs(db: Pool, digests: Sequence[bytes]) -> None:
+    """Delete the rows of inputs whose files are gone; not those that somebody needs again by now."""
+    await db.execute("delete from results.input where sha256 = any ($1) and expires_at <= now()", digests)
 
 
 async def without_row(db: Pool, tasks: Sequence[UUID]) -> list[UUID]:

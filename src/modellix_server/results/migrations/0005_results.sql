@@ -9,7 +9,8 @@ create table results.result (
     resources text not null,                  -- JSON, as the task's story was told when it was stored
     bytes bigint not null check (bytes >= 0),
     created_at timestamptz not null default now(),
-    expires_at timestamptz not null
+    expires_at timestamptz not null,
+    deleting_until timestamptz                -- a process is deleting the files and has until then
 );
 create index result_expiry on results.result (expires_at);
 
@@ -18,7 +19,8 @@ create table results.input (
     mime text not null,
     kind text not null check (kind in ('image', 'video', 'audio')),
     size bigint not null check (size > 0),
-    expires_at timestamptz not null
+    expires_at timestamptz not null,
+    deleting_until timestamptz
 );
 create index input_expiry on results.input (expires_at);
 
