@@ -1,0 +1,200 @@
+"""The documentation says what is so: links, commands, variables, codes and examples are checked against the code."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import typer.main
+
+import modellix_server.api
+from modellix_server.base.errors import PlatformError
+from modellix_server.base.settings import Settings
+from modellix_server.catalogue import Catalogue
+from modellix_server.main.cli import app
+from modellix_server.upstreams import load_all
+from modellix_server.upstreams.contract import FailureCode
+from modellix_server.upstreams.emulators import directives
+
+TOP = Path(__file__).parents[1]
+PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").rglob("*.md"))]
+README = PAGES[0].read_text(encoding="utf-8")
+CONTRIBUTING = PAGES[1].read_text(encoding="utf-8")
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+VARIABLE = re.compile(r"\bMODELLIX_[A-Z_]+\b")
+READ_IN_MAIN = re.compile(r"(?:envvar=|\.get\()\"(MODELLIX_[A-Z_]+)\"")
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+
+
+def anchors(page: Path) -> set[str]:
+    """The names GitHub gives to the headings of a page."""
+    headings = HEADING.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path) -> list[str]:
+    broken = []
+    for target in (one or other for one, other in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8")))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = page.parent / path if path else page
+        if not found.exists() or (anchor and anchor not in anchors(found)):
+            broken.append(target)
+    return broken
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The arguments of every `modellix-server …` in shell blocks and in code within a line."""
+    lines = [
+        line for kind, block in FENCE.findall(text) if kind == "sh" for line in block.replace("\\\n", " ").split("\n")
+    ]
+    lines += re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    for line in lines:
+        words = shlex.split(line, comments=True) if "modellix-server" in line else []
+        if "modellix-server" in words and "…" not in words:
+            given = words[words.index("modellix-server") + 1 :]
+            ends = [place for place, word in enumerate(given) if word in {"<", ">", "|", "&&", ";"}]
+            yield given[: min(ends, default=len(given))]
+
+
+def parse(given: list[str]) -> None:
+    """Let the command line read its arguments, without running the command. Raises what it would complain of."""
+    command: Any = typer.main.get_command(app)
+    while given and (found := getattr(command, "commands", {})):
+        if given[0] not in found:
+            raise LookupError(f"no command {given[0]!r}")
+        command, given = found[given[0]], given[1:]
+    if not hasattr(command, "commands"):
+        command.make_context("modellix-server", given)
+
+
+def variables_read() -> set[str]:
+    in_main = {
+        name
+        for file in (TOP / "src/modellix_server/main").glob("*.py")
+        for name in READ_IN_MAIN.findall(file.read_text(encoding="utf-8"))
+    }
+    return in_main | {f"MODELLIX_{field.name.upper()}" for field in dataclasses.fields(Settings)}
+
+
+def families(error: type[PlatformError]) -> Iterator[type[PlatformError]]:
+    yield error
+    for below in error.__subclasses__():
+        yield from families(below)
+
+
+@pages
+def test_links_lead_somewhere(page: Path) -> None:
+    assert broken_links(page) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A heading, here\n[a](gone.md) [b](page.md#a-heading-here) [c](#nowhere) [d](https://example.com)\n"
+    )
+    assert broken_links(page) == ["gone.md", "#nowhere"]
+
+
+@pages
+def test_commands_exist_as_written(page: Path) -> None:
+    for given in commands(page.read_text(encoding="utf-8")):
+        try:
+            parse(given)
+        except Exception as error:
+            raise AssertionError(f"modellix-server {shlex.join(given)}: {error!r}") from error
+
+
+def test_every_admin_command_is_in_the_readme() -> None:
+    shown = {tuple(given[:3]) for given in commands(README)}
+    groups: Any = typer.main.get_command(app)
+    for name, group in groups.commands["admin"].commands.items():
+        for verb in group.commands:
+            assert ("admin", name, verb) in shown
+
+
+@pytest.mark.parametrize(
+    "given", ["nothing", "admin key forget 1", "admin team credit acme --euro 1", "admin key revoke one"]
+)
+def test_a_wrong_command_is_found(given: str) -> None:
+    assert list(commands(f"```sh\nmodellix-server {given}  # why\n```\n")) == [given.split()]
+    with pytest.raises(Exception, match=r"nothing|forget|euro|valid integer"):
+        parse(given.split())
+
+
+def test_the_table_of_variables_is_the_code_s() -> None:
+    table = set(re.findall(r"^\| `(MODELLIX_[A-Z_]+)`", README, re.MULTILINE))
+    assert table == variables_read()
+
+
+@pages
+def test_variables_named_anywhere_exist(page: Path) -> None:
+    only_for_tests = {"MODELLIX_KILL_AT"}
+    assert set(VARIABLE.findall(page.read_text(encoding="utf-8"))) <= variables_read() | only_for_tests
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in PAGES:
+        assert (
+            set(re.findall(r"(?:`|^|\w=\w+ )make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
+        )
+
+
+def test_the_newest_change_is_this_version() -> None:
+    project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    changes = (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[(\d[^\]]*)\] - \d{4}-\d\d-\d\d$", changes, re.MULTILINE)[0] == project["version"]
+
+
+def test_every_refusal_is_documented() -> None:
+    assert modellix_server.api  # whose import loads every room's errors
+    shown = {
+        (int(status), category)
+        for status, categories in re.findall(r"\b([45]\d\d)(?: \||) *\s((?:`[A-Z][a-z ]+`(?:, )?)+)", README)
+        for category in re.findall(r"`([^`]+)`", categories)
+    }
+    raised = {(error.status, error.category) for error in families(PlatformError)}
+    assert shown == raised | {(405, "Invalid parameters")}  # a wrong method is the router's to refuse
+
+
+def test_every_code_of_a_failed_task_is_documented() -> None:
+    tasks = "".join(file.read_text(encoding="utf-8") for file in (TOP / "src/modellix_server/tasks").glob("*.py"))
+    codes = {*re.findall(r"_fail\(\s*\"(\w+)\"", tasks), *re.findall(r"error_code=\"(\w+)\"", tasks)}
+    shown = re.search(r"HTTP 200 with `error.code`: (.*?)\.", README, re.DOTALL)
+    assert shown
+    assert set(re.findall(r"`(\w+)`", shown[1])) == codes | set(get_args(FailureCode))
+
+
+def test_every_directive_of_the_sandbox_is_in_the_table() -> None:
+    assert set(re.findall(r"\[sandbox:([a-z-]+)", README)) == set(directives.KNOWN)
+    for text in re.findall(r"`(\[sandbox:[^`]+)`", README):
+        directives.read([text])
+
+
+def test_every_decision_is_in_the_index() -> None:
+    index = (TOP / "docs/README.md").read_text(encoding="utf-8")
+    for number, page in enumerate(sorted((TOP / "docs/adr").glob("*.md")), 1):
+        assert page.name.startswith(f"{number:04}-")
+        assert page.read_text(encoding="utf-8").startswith(f"# {number:04}. ")
+        assert f"[{number:04}](adr/{page.name})" in index
+
+
+def test_the_example_of_a_model_loads(tmp_path: Path) -> None:
+    (example,) = (block for kind, block in FENCE.findall(CONTRIBUTING) if kind == "toml")
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "banner.toml").write_text(example, encoding="utf-8")
+    banner = Catalogue.load(tmp_path).models["acme/banner"]
+    load_all()[banner.routes[0].upstream].check(banner.routes[0])
+    assert banner.quote(banner.check(banner.example), None, live=True).amount_micros == 20_000
