@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, assert_never
@@ -38,6 +39,8 @@ from modellix_server.upstreams.contract import (
     Upstream,
 )
 
+_MOST_POSTS_OF_A_MODEL = 128
+_MOST_POLLS = 128
 _POLL_TIMEOUT_S = 20.0
 _ACCOUNT_RETRY_S = 30.0
 _DATABASE_RETRY_S = 0.5
@@ -67,7 +70,13 @@ class Tools:
     media: Media
     result_ttl_s: int
     paces: dict[tuple[str, bool], Pace] = field(default_factory=dict)
+    posting: dict[str, asyncio.Semaphore] = field(
+        default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(_MOST_POSTS_OF_A_MODEL))
+    )
+    """By model: one whose answers take minutes must not hold up the others."""
+    polling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_POLLS))
     submitting: set[UUID] = field(default_factory=set)
+    """Tasks whose submission is on its way or about to leave."""
     draining: bool = False
     journal: Journal = field(init=False)
 
@@ -135,6 +144,12 @@ class Life:
         if account is None:
             await self._requeue(_ACCOUNT_RETRY_S, note="the operator has no account for this vendor")
             raise Over
+        async with self._tools.posting[self._job.model]:
+            await self._post(upstream, account, params)
+        if self._tools.draining:
+            raise Over
+
+    async def _post(self, upstream: Upstream, account: Account, params: Mapping[str, Any]) -> None:
         order = self._order(account, params, self._attempt + 1)
         http = VendorHttp(account, self._tools.outbound, self._model().submit_deadline_s)
         self._tools.submitting.add(self._job.id)
@@ -150,8 +165,6 @@ class Life:
             await self._take(answer, http)
         finally:
             self._tools.submitting.discard(self._job.id)
-        if self._tools.draining:
-            raise Over
 
     async def _send(self, upstream: Upstream, order: Order, http: VendorHttp) -> Submitted:
         """One POST. What it leaves unclear ends the task here, as an unknown outcome."""
@@ -201,12 +214,14 @@ class Life:
 
     async def _watch(self) -> None:
         upstream, _ = await self._upstream()
-        resumed = self._state == self._job.state
+        traits = upstream.traits if self._job.live else rules.hurried(upstream.traits)
+        wait = rules.poll_in_s(self._age(), traits)
+        if self._state == self._job.state:  # found running: thousands may be, so spread their first look
+            wait *= random.random()  # noqa: S311 - not a secret
         while True:
-            await self._wait_for_turn(upstream, resumed=resumed)
-            resumed = False
+            await asyncio.sleep(max(0.0, min(wait, self._dies - time.monotonic())))
             last_look = time.monotonic() >= self._dies
-            answer = await self._poll(upstream)
+            answer = await self._look(upstream)
             faults.point("poll_understood")
             match answer:
                 case Pending() | None:
@@ -219,18 +234,14 @@ class Life:
                     await self._fail(code, message)
                 case _:
                     assert_never(answer)
+            wait = rules.poll_in_s(self._age(), traits)
 
-    async def _wait_for_turn(self, upstream: Upstream, *, resumed: bool) -> None:
-        now = time.monotonic()
-        if self._job.live:
-            wait = rules.poll_in_s(now - self._born, upstream.traits)
-        else:
-            wait = rules.poll_in_s(now - self._born, rules.hurried(upstream.traits))
-        if resumed:  # thousands may be taken over at once: spread their first look
-            wait *= random.random()  # noqa: S311 - not a secret
-        await asyncio.sleep(max(0.0, min(wait, self._dies - now)))
+    async def _look(self, upstream: Upstream) -> Polled | None:
+        """One poll, when it is our turn."""
         if pace := await self._pace(upstream):
             await pace.turn()
+        async with self._tools.polling:
+            return await self._poll(upstream)
 
     async def _poll(self, upstream: Upstream) -> Polled | None:
         """One look; None when it gave no verdict, for whatever reason."""
@@ -278,6 +289,9 @@ class Life:
             )
 
     # What the steps are made of.
+
+    def _age(self) -> float:
+        return time.monotonic() - self._born
 
     def _params(self) -> dict[str, Any]:
         params: dict[str, Any] = msgspec.json.decode(self._job.params)
