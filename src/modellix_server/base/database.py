@@ -12,15 +12,15 @@ Row: TypeAlias = "asyncpg.Record"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
-# What the driver raises when the database cannot be asked, as opposed to when it says no.
+# What the driver raises when the database cannot be asked or cannot act for now, as opposed to when it says no.
 UNREACHABLE: tuple[type[Exception], ...] = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, a statement cut off, the database dropped
+    asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
+    asyncpg.ObjectNotInPrerequisiteStateError,  # closed to connections
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, before or after a failover
     asyncpg.InterfaceError,
 )
 

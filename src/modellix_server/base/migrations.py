@@ -27,6 +27,10 @@ _JOURNAL = """
 """
 
 
+class ChangedMigration(Exception):
+    """A file is no longer what this database was made with: it belongs to another version of the program."""
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One SQL file."""
@@ -63,7 +67,7 @@ def discover(packages: Iterable[str]) -> list[Migration]:
 async def migrate(dsn: str, migrations: Sequence[Migration]) -> list[Migration]:
     """Apply what is missing, as the owner role, and return it; safe to call from several processes.
 
-    Raises RuntimeError when an applied file was changed since.
+    Raises ChangedMigration.
     """
     db = await connect(dsn, name="migrate", statement_timeout_ms=600_000)
     try:
@@ -76,7 +80,7 @@ async def migrate(dsn: str, migrations: Sequence[Migration]) -> list[Migration]:
                 await _apply(db, migration)
                 missing.append(migration)
             elif checksum != migration.checksum:
-                raise RuntimeError(f"migration {migration.name} was changed after it was applied")
+                raise ChangedMigration(f"migration {migration.name} was changed after it was applied")
         return missing
     finally:
         await db.close()

@@ -1,4 +1,4 @@
-"""Settings: read once from the environment, typed, frozen. Nothing else reads the environment.
+"""Settings: read once from the environment, typed, frozen; no room below `main` reads it for itself.
 
 `main.home` fills the same fields from a data directory in the embedded mode.
 """

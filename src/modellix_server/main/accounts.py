@@ -5,7 +5,7 @@ from __future__ import annotations
 from modellix_server.base.database import Pool
 from modellix_server.base.outbound import Origins
 from modellix_server.base.settings import Settings
-from modellix_server.tasks import Account, api_address
+from modellix_server.tasks import Account, api_path
 from modellix_server.upstreams import load_all
 from modellix_server.vault import Accounts
 
@@ -24,7 +24,7 @@ class AccountFinder(Accounts):
     async def find(self, upstream: str, live: bool) -> Account | None:  # noqa: FBT001 - the engine's signature
         """The account for one mode; None when the operator has configured none."""
         if not live:
-            url = api_address(f"{self._sandbox_url}/{upstream}", self._upstreams[upstream])
+            url = f"{self._sandbox_url}/{upstream}{api_path(self._upstreams[upstream])}"
             return Account(upstream, url, _SANDBOX_REGION, Origins.of(url), _SANDBOX_KEY, None, sandbox=True)
         stored = await self.get(upstream)
         if stored is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -12,7 +13,7 @@ from modellix_server import vault
 from modellix_server.base.outbound import AnswerLost, NotSent, Origins, Outbound
 from modellix_server.catalogue import Route
 from modellix_server.main.admin_desk import UNREACHED, Desk, RefusedError
-from modellix_server.tasks.accounts import Account, api_address
+from modellix_server.tasks.accounts import Account, api_path
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Order, UnmappedAnswer, Upstream
@@ -43,13 +44,18 @@ async def set_account(
         desk.settings.master_key,
         name,
         _read_key(name),
-        base_url=api_address(base_url or origins_by_region[region], upstream),
+        base_url=_whole(base_url, upstream) if base_url else origins_by_region[region],
         region=region,
         origins=origins,
         polls_per_s=polls_per_s,
     )
     listed = {one.upstream: one for one in await vault.list_accounts(desk.db, desk.settings.master_key)}
     desk.show(_account(listed[name]))
+
+
+def _whole(base_url: str, upstream: Upstream) -> str:
+    """The operator may name just a host; the API then lies where the vendor's own does."""
+    return base_url.rstrip("/") + api_path(upstream) if urlsplit(base_url).path in ("", "/") else base_url
 
 
 async def list_all(desk: Desk) -> None:

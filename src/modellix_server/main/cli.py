@@ -130,7 +130,8 @@ def migrate(data: Data = Path(DEFAULT)) -> None:
     """Bring the database's tables up to date."""
     from modellix_server.main.migrate import run
 
-    run(_begin(data, None))
+    with told_plainly():
+        run(_begin(data, None))
 
 
 def _begin(data: Path, parent: int | None) -> Settings:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from modellix_server.base.database import connect
-from modellix_server.main.home import Home
+from modellix_server.main.home import DEFAULT
 
 app = typer.Typer(help="Look at the books.", no_args_is_help=True)
-
-_TIMEOUT_MS = 600_000
 
 
 @app.callback()
@@ -25,30 +20,24 @@ def books() -> None:
 
 @app.command()
 def verify(
-    data: Annotated[str, typer.Option("--data", envvar="MODELLIX_DATA", help="The data directory.")] = "data",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
+    data: Annotated[Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.")] = Path(DEFAULT),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002 - Typer's way
 ) -> None:
     """Check that balances, transfers, holds, captures, slots and tasks agree, as of one moment.
 
     Exit code 0 when all is well, 1 when something does not add up.
     """
-    findings = asyncio.run(_verify(data))
+    from modellix_server import tasks  # noqa: PLC0415 - so that help is instant
+    from modellix_server.main import admin_desk  # noqa: PLC0415
+
+    async def check(desk: admin_desk.Desk) -> list[str]:
+        return await tasks.verify(desk.db)
+
+    findings = admin_desk.run(data, check, as_json=as_json)
     if as_json:
-        print(json.dumps({"clean": not findings, "findings": findings}))  # noqa: T201
+        typer.echo(json.dumps({"clean": not findings, "findings": findings}))
     elif findings:
-        console = Console()
-        for finding in findings:
-            console.print(f"[red]✗[/red] {finding}")
+        typer.echo("\n".join(f"✗ {finding}" for finding in findings))
     else:
-        Console().print("[green]✓[/green] The ledger is clean: balances, transfers, holds and tasks agree.")
+        typer.secho("✓ The ledger is clean: balances, transfers, holds and tasks agree.", fg="green")
     raise typer.Exit(1 if findings else 0)
-
-
-async def _verify(data: str) -> list[str]:
-    from modellix_server import tasks  # noqa: PLC0415 - as in cli: imported when it runs, so that help is instant
-
-    db = await connect(Home(data).settings(os.environ).database_url, name="verify", statement_timeout_ms=_TIMEOUT_MS)
-    try:
-        return await tasks.verify(db)
-    finally:
-        await db.close()

@@ -1,6 +1,6 @@
 """The engine: tasks from accept to settlement. The only room that knows money, results and upstreams together."""
 
-from modellix_server.tasks.accounts import Account, FindAccount, api_address
+from modellix_server.tasks.accounts import Account, FindAccount, api_path
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable
 from modellix_server.tasks.life import Tools
@@ -30,7 +30,7 @@ __all__ = [
     "TaskView",
     "Tools",
     "Worker",
-    "api_address",
+    "api_path",
     "cancel",
     "forget_idempotency_keys",
     "reviews",

@@ -31,11 +31,9 @@ FindAccount = Callable[[str, bool], Awaitable[Account | None]]
 """(upstream, live) -> the account, or None when the operator has configured none."""
 
 
-def api_address(root: str, upstream: Upstream) -> str:
-    """The address of the vendor's API at a host; `root` may be just the host or name the whole address already."""
-    path = urlsplit(next(iter(upstream.traits.origins.values()))).path.rstrip("/")
-    bare = root.rstrip("/")
-    return bare if bare.endswith(path) else bare + path
+def api_path(upstream: Upstream) -> str:
+    """Where the vendor's API lies below its host, such as `/api/v1`."""
+    return urlsplit(next(iter(upstream.traits.origins.values()))).path.rstrip("/")
 
 
 class Pace:

@@ -1,8 +1,7 @@
 """What the engine and an upstream say to each other: values in, values out.
 
-An adapter has `submit` and `poll`, and where its vendor needs them `prepare` and `cancel`. It never
-touches the database, money, time or secrets storage, and downloads nothing. The engine owns retries,
-deadlines, storage and settlement.
+An adapter has `check`, `submit` and `poll`. It never touches the database, money, time or secrets
+storage, and downloads nothing. The engine owns retries, deadlines, storage and settlement.
 """
 
 from __future__ import annotations

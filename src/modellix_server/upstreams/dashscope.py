@@ -75,7 +75,7 @@ class DashScope:
 
     name = NAME
     traits = Traits(
-        idempotency="none",
+        idempotency="list_only",
         polls_per_s=20,
         first_poll_s=1.0,
         slowest_poll_s=12.0,
