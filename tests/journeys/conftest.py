@@ -287,6 +287,12 @@ async def platform(postgres_server, tmp_path_factory) -> AsyncIterator[Platform]
         await opened.books_are_clean()
 
 
+@pytest.fixture(scope="session")
+def stage() -> Callable[..., contextlib.AbstractAsyncContextManager[Platform]]:
+    """For tests that need a platform with settings of its own."""
+    return open_platform
+
+
 @pytest.fixture
 async def team(platform: Platform) -> Team:
     return await platform.team()

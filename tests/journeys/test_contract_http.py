@@ -147,7 +147,7 @@ async def test_a_client_that_goes_away_half_way(platform, team) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["GET /api/v1/models HTTP/x", "NONSENSE", "GET /api/v1/\xff HTTP/1.1", "FOO /api/v1/models HTTP/1.1", "GET  HTTP/1.1"],
+    ["GET /api/v1 HTTP/x", "NONSENSE", "GET /api/v1/\xff HTTP/1.1", "FOO /api/v1 HTTP/1.1", "GET  HTTP/1.1"],
 )
 async def test_what_is_no_http_at_all(platform, line: str) -> None:
     assert await Raw(platform.origin).send(line) == 400

@@ -73,7 +73,7 @@ def _price_list(platform: Platform, model: Model) -> list[dict[str, Any]]:
 async def quote(platform: Platform, request: Request, trail: Trail) -> Reply:
     """`POST /quote` with `{"model": …, "input": {…}}`: what the task would hold, and can cost at most."""
     caller, verdict = await admit(platform, request, trail)
-    body = await read_body(request, platform.spool)
+    body = await read_body(request, platform.spool, platform.turns)
     if isinstance(body, Path):
         body.unlink()
         raise BodyTooLarge("a quote needs no bytes of media: send a URL in their place, it is not fetched")

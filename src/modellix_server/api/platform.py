@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from modellix_server.base.database import Pool
 from modellix_server.base.settings import Settings
@@ -34,3 +35,5 @@ class Platform:
     """The operator's price table, as fresh as a few seconds."""
     reachable: Callable[[str, bool], Awaitable[bool]]
     """(upstream, live) -> whether there is an account to send the task to."""
+    turns: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Large bodies are read in turn."""

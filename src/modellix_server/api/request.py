@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
@@ -19,6 +21,9 @@ Send = Callable[[Message], Awaitable[None]]
 MOST_BODY_BYTES = 64 * 1024 * 1024
 SMALL_BODY_BYTES = 256 * 1024
 """Above this a body goes to a file and is parsed in the helper process, so that it delays nobody."""
+
+
+_WRITE_BYTES = 1024 * 1024
 
 
 class BodyTooLarge(PlatformError):
@@ -77,32 +82,48 @@ def _joined(former: str | None, value: bytes) -> str:
     return text if former is None else f"{former}, {text}"
 
 
-async def read_body(request: Request, spool: Spool) -> bytes | Path:
+async def read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> bytes | Path:
     """The body: bytes when small, otherwise a file that the caller deletes.
+
+    Large bodies take turns, one part of one body in each round of the event loop: the parts of twenty
+    bodies in one round would delay every other request by all of them.
 
     Raises BodyTooLarge, or ClientGone.
     """
     if request.content_length is not None and request.content_length > MOST_BODY_BYTES:
         raise _too_large()
-    chunks: list[bytes] = []
-    more = True
+    body, more = await _receive(request)
+    if not more:
+        return body
+    pending = bytearray(body)
     while more and request.bytes_in <= SMALL_BODY_BYTES:
         chunk, more = await _receive(request)
-        chunks.append(chunk)
-    body = b"".join(chunks)
-    if len(body) <= SMALL_BODY_BYTES:
-        return body
+        pending += chunk
+    if request.bytes_in <= SMALL_BODY_BYTES:
+        return bytes(pending)
     path = spool.path()
     try:
-        with path.open("xb") as file:
-            file.write(body)
+        with path.open("xb", buffering=0) as file:
             while more:
+                async with turns:
+                    await asyncio.sleep(0)
                 chunk, more = await _receive(request)
-                file.write(chunk)
+                pending += chunk
+                if len(pending) >= _WRITE_BYTES:
+                    # Off the event loop: the disk may make a writer wait, and everybody else with it.
+                    await asyncio.to_thread(_write_all, file, pending)
+                    pending = bytearray()
+            await asyncio.to_thread(_write_all, file, pending)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     return path
+
+
+def _write_all(file: FileIO, data: bytearray) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 async def _receive(request: Request) -> tuple[bytes, bool]:

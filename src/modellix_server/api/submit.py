@@ -98,7 +98,7 @@ async def _parse_input(platform: Platform, request: Request, trail: Trail, model
 
     Raises InvalidFormat, BodyTooLarge or ClientGone.
     """
-    body = await read_body(request, platform.spool)
+    body = await read_body(request, platform.spool, platform.turns)
     media = tuple(medium.name for medium in model.media)
     if isinstance(body, Path):
         try:

@@ -22,6 +22,7 @@ UNREACHABLE: tuple[type[Exception], ...] = (
     asyncpg.ObjectNotInPrerequisiteStateError,  # closed to connections
     asyncpg.ReadOnlySQLTransactionError,  # a standby, before or after a failover
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that the server ends at the moment of its use
 )
 
 # Whatever a query can raise.

@@ -1,0 +1,74 @@
+"""The database goes away and comes back: 503 in the contract's words meanwhile, nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import SimpleNamespace
+
+import msgspec
+
+from modellix_server.api.exchange import exchange
+
+MODEL = "alibaba/qwen-image-plus"
+AWAY = "Service unavailable: the database cannot be reached"
+
+
+async def test_away_and_back(postgres_server, stage, tmp_path) -> None:
+    async with stage(postgres_server, tmp_path) as platform:
+        team = await platform.team()
+        task = (await team.submit(MODEL, prompt="[sandbox:slow=2]")).data["task_id"]
+        name = await platform.pool.fetchval("select current_database()")
+        await postgres_server.setup.execute(f"alter database {name} allow_connections false")
+        await postgres_server.setup.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1", name
+        )
+        try:
+            ready = await team.get("/readyz")
+            ready.refused(503, AWAY)
+            assert ready.headers["retry-after"] == "1"
+            assert (await team.get("/healthz")).status == 200
+            for answer in (
+                await team.get(f"/api/v1/tasks/{task}"),
+                await team.get("/api/v1/apikey/validate"),
+                await team.get("/api/v1/team/balance"),
+            ):
+                assert answer.status == 503
+                assert answer.json["message"].startswith("Service unavailable: ")
+                assert int(answer.headers["retry-after"]) > 0
+            lost = await team.post(f"/api/v1/{MODEL}", {"prompt": "a"}, headers={"Idempotency-Key": "k"})
+            assert lost.status == 503
+            assert lost.json["message"].startswith("Service unavailable: ")
+        finally:
+            await postgres_server.setup.execute(f"alter database {name} allow_connections true")
+        give_up = time.monotonic() + 20
+        while (answer := await team.get("/api/v1/team/balance")).status == 503:
+            assert time.monotonic() < give_up
+            await asyncio.sleep(0.1)
+        assert (await team.finish(task))["status"] == "success"
+        again = await team.post(f"/api/v1/{MODEL}", {"prompt": "a"}, headers={"Idempotency-Key": "k"})
+        assert (await team.finish(again.data["task_id"]))["status"] == "success"
+        assert await platform.tasks_of(team) == 2
+        assert await platform.purse(team) == (100_000_000 - 2 * 17_200, 0)
+        assert [len(await platform.bill(one)) for one in (task, again.data["task_id"])] == [1, 1]
+        await platform.books_are_clean()
+
+
+async def test_a_fault_of_ours_tells_nothing() -> None:
+    """An endpoint that breaks: 500 in the contract's shape, without a word of what happened."""
+    sent = []
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    async def endpoint(*_):
+        raise RuntimeError("secret detail")
+
+    scope = {"type": "http", "method": "GET", "path": "/api/v1/models", "headers": [], "query_string": b""}
+    entries: list = []
+    await exchange(SimpleNamespace(requests=SimpleNamespace(record=entries.append)), endpoint, scope, None, send)
+    assert sent[0]["status"] == 500
+    assert (b"content-type", b"application/json") in sent[0]["headers"]
+    body = msgspec.json.decode(sent[1]["body"])
+    assert body == {"code": 500, "message": "Internal server error: please retry later"}
+    assert entries[0].status == 500
