@@ -70,7 +70,7 @@ async def check(platform, client, case: Case, given: dict[str, Any]) -> None:
     row = await platform.row(receipt["task_id"])
     assert row["quote"] == quote
     data = await client.finish(receipt["task_id"], within_s=90)
-    assert data["status"] == "success", data
+    assert data["status"] == "success", data["error"]
     resources = data["result"]["resources"]
     assert len(resources) == case.files
     for resource in resources:
@@ -134,7 +134,8 @@ async def test_in_live_mode(platform, superuser, draw) -> None:
     )
     assert await platform.purse(team) == (100_000_000, 0)
     assert await platform.tasks_of(team) == 0
-    account = ("admin", "upstream", "set", "dashscope", "--base-url", f"{platform.sandbox}/dashscope", "--region", "cn")
+    address = f"{platform.sandbox}/dashscope/api/v1"
+    account = ("admin", "upstream", "set", "dashscope", "--base-url", address, "--region", "cn")
     done = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "modellix_server.main.cli", *account],

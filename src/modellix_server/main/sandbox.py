@@ -184,7 +184,7 @@ def run(
 ) -> None:
     """Serve emulators until SIGTERM or Ctrl-C.
 
-    Each is at `/<vendor>`, so the base URL of a DashScope account is `http://HOST:PORT/dashscope`. Without
+    Each is at `/<vendor>`, so the base URL of a DashScope account is `http://HOST:PORT/dashscope/api/v1`. Without
     `upstreams` all are served; a single one also answers at the root. `spool` is where result files go: a
     directory of our own is made in it and removed at the end. Raises ValueError for an unknown vendor.
     """
