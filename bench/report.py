@@ -24,7 +24,7 @@ _HEADINGS = {
     "half_load_p99": "p99 of a submission at half load",
     "serve_rss": "memory of the API process after the load",
     "submit_with_workers": "submissions, one hot team, a worker running",
-    "finished_meanwhile": "whole tasks finished meanwhile",
+    "steady_p99": "p99 from accept to success, steady stream",
     "whole_tasks": "whole tasks, full queue, one worker",
     "memory_in_flight": "worker memory, a task in flight",
     "recovery_cold": "kill -9 of the worker, new one started",

@@ -20,6 +20,7 @@ from modellix_server.base.ids import task_name
 _BODY = json.dumps({"prompt": PROMPT, "size": "1328*1328", "n": 1})
 _FINISHED = 2_000
 _WARM_UP_S = 2
+_STEADY_PER_S = 300
 _SCRIPT = "accept.pgbench.sql"
 
 Say = Callable[[str], None]
@@ -168,20 +169,44 @@ async def _half_load(hot: Wrk, full: Figure, extent: Extent, say: Say) -> Figure
 
 
 async def measure_with_workers(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
-    """Submissions of one hot team at full speed while a worker carries out what it can."""
+    """Submissions while a worker carries them out: as many as come in, and a steady stream it can keep up with."""
     async with stage.world() as world:
         emulator, worker, serve = await world.emulate(), world.work(), await world.serve()
+        pids = {"serve": serve.pid, "postgres": world.postgres_pid, "worker": worker.pid, "emulator": emulator.pid}
         hot = Wrk(world.origin, _submissions(world.teams[:1]), world.folder / "hot.requests")
-        say("warming up with a worker")
-        await hot.run(_WARM_UP_S)
+        say("a steady stream with a worker")
+        await hot.run(_WARM_UP_S, pause_ms=CONNECTIONS / _STEADY_PER_S * 1000)
+        begun = await world.pool.fetchval("select now()")
+        seen = await hot.run(3 * extent.seconds, pause_ms=CONNECTIONS / _STEADY_PER_S * 1000)
+        steady = await _steady(world, begun, seen)
         say("submissions with a worker")
         before = await _count_finished(world)
-        pids = {"serve": serve.pid, "postgres": world.postgres_pid, "worker": worker.pid, "emulator": emulator.pid}
         meter = Meter(**pids)
         seen = await hot.run(2 * extent.seconds)
-        sample = _sample(seen, meter)
+        flood = _sample(seen, meter)
         finished = (await _count_finished(world) - before) / seen.seconds
-        return {"submit_with_workers": figure([sample], "/s"), "finished_meanwhile": figure([Sample(finished)], "/s")}
+        flood.details["finished_per_s"] = round(finished, 1)
+        return {"steady_p99": figure([steady], "ms"), "submit_with_workers": figure([flood], "/s")}
+
+
+async def _steady(world: World, begun: object, seen: Figures) -> Sample:
+    """The 99th percentile of the time from accept to success of a stream's tasks, once all of them have ended."""
+    give_up = time.monotonic() + 60
+    while await world.pool.fetchval("select count(*) from tasks.task where finished_at is null"):
+        if time.monotonic() > give_up:
+            raise CannotMeasureError(f"the worker does not keep up with {seen.rate:.0f} tasks a second")
+        await asyncio.sleep(0.2)
+    row = await world.pool.fetchrow(
+        """select percentile_cont(array[0.5, 0.99]) within group (order by extract(epoch from finished_at - created_at))
+               as took, count(*) filter (where state <> 'succeeded') as failed
+           from tasks.task where created_at >= $1""",
+        begun,
+    )
+    assert row is not None
+    if row["failed"]:
+        raise CannotMeasureError(f"{row['failed']} tasks of the steady stream did not succeed")
+    p50_ms, p99_ms = (seconds * 1000 for seconds in row["took"])
+    return Sample(p99_ms, {"p50_ms": p50_ms, "tasks_per_s": round(seen.rate, 1), "submit_p99_ms": seen.p99_ms})
 
 
 async def _count_finished(world: World) -> int:

@@ -6,9 +6,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from statistics import median
-
-import psutil
 
 from bench import programs
 from bench.figures import Figure, Sample, figure
@@ -42,38 +39,39 @@ async def _until(world: World, worker: Program, where: str, count: int) -> list[
 
 async def measure_whole(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
     """Whole tasks a second: a full queue, one worker, and an emulator in its own process that answers at once."""
-    rates, peaks = [], []
+    samples = []
     for number in range(extent.rounds):
         async with stage.world() as world:
             say(f"whole tasks, round {number + 1} of {extent.rounds}")
             emulator = await world.emulate()
             await world.preload(extent.tasks)
             worker = world.work()
-            await _until(world, worker, "state = 'succeeded'", 1)
+            await _until_registered(world, 1)
             meter = Meter(worker=worker.pid, postgres=world.postgres_pid, emulator=emulator.pid)
             own = programs.own_cpu_s(worker.pid)
-            seen = await _until(world, worker, "state = 'succeeded'", extent.tasks)
-            cpu = {f"{name}_cpu_us": spent for name, spent in meter.us_per(seen[-1][1] - seen[0][1]).items()}
-            own_us = (programs.own_cpu_s(worker.pid) - own) * 1e6 / (seen[-1][1] - seen[0][1])
-            cpu["probe_helper_cpu_us"] = round(cpu["worker_cpu_us"] - own_us, 1)
-            cpu["worker_cpu_us"] = round(own_us, 1)
-            rates.append(Sample(_middle_rate(seen, extent.tasks), cpu))
-            peaks.append(psutil.Process(worker.pid).memory_info().rss / 1e6)
+            await _until(world, worker, "state = 'succeeded'", extent.tasks)
+            cpu = {f"{name}_cpu_us": spent for name, spent in meter.us_per(extent.tasks).items()}
+            own_us = (programs.own_cpu_s(worker.pid) - own) * 1e6 / extent.tasks
+            details = {
+                **cpu,
+                "worker_cpu_us": round(own_us, 1),
+                "probe_helper_cpu_us": round(cpu["worker_cpu_us"] - own_us, 1),
+                "worker_rss_mb": round(programs.rss_bytes(worker.pid) / 1e6, 1),
+            }
+            samples.append(Sample(extent.tasks / await _seconds_at_work(world), details))
             if (posts := (await world.bill())["totals"]["posts"]) != extent.tasks:
                 raise CannotMeasureError(f"{posts} POSTs for {extent.tasks} tasks")
             await world.require_clean_books()
-    rate = figure(rates, "/s")
-    rate.details["worker_rss_mb"] = round(median(peaks), 1)
-    return {"whole_tasks": rate}
+    return {"whole_tasks": figure(samples, "/s")}
 
 
-def _middle_rate(seen: list[tuple[float, int]], count: int) -> float:
-    """Tasks a second while the share finished went from a fifth to four fifths."""
-    middle = [moment for moment in seen if count * 0.2 <= moment[1] <= count * 0.8]
-    if len(middle) < 2:
-        raise CannotMeasureError("the tasks finished too fast to be watched; raise --tasks")
-    (begin, low), (end, high) = middle[0], middle[-1]
-    return (high - low) / (end - begin)
+async def _seconds_at_work(world: World) -> float:
+    """From the first submission's intent to the last task's end, by the database's clock."""
+    seconds: float = await world.pool.fetchval(
+        """select extract(epoch from max(finished_at) - (select min(intent_at) from tasks.attempt))::float8
+           from tasks.task"""
+    )
+    return seconds
 
 
 async def measure_in_flight(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
