@@ -219,6 +219,13 @@ class Platform:
         async with self.pool.acquire() as db:
             assert await verify(db) == []
 
+    async def spool_is_empty(self, within_s: float = 10) -> None:
+        """Wait until no scratch file is left; what is still under way may have some for a moment."""
+        give_up = time.monotonic() + within_s
+        while left := [path for path in (self.folder / "spool").rglob("*") if path.is_file()]:
+            assert time.monotonic() < give_up, left
+            await asyncio.sleep(0.1)
+
     async def until_ready(self, within_s: float = 30) -> None:
         give_up = time.monotonic() + within_s
         for url in (f"{self.origin}/readyz", f"{self.sandbox}/healthz"):

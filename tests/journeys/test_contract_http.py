@@ -141,8 +141,7 @@ async def test_a_client_that_goes_away_half_way(platform, team) -> None:
         await writer.wait_closed()
     assert (await team.get("/api/v1/team/balance")).data["balance"] == 100.0
     assert await platform.tasks_of(team) == 0
-    left = [path for path in (platform.folder / "spool").rglob("*") if path.is_file()]
-    assert left == []
+    await platform.spool_is_empty()
 
 
 @pytest.mark.parametrize(
