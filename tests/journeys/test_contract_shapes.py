@@ -130,7 +130,13 @@ async def test_the_list_of_models_filtered(team) -> None:
     assert await slugs("category=image") == everything - videos
     assert await slugs("provider=alibaba") == everything
     assert await slugs("provider=nobody") == set()
-    assert await slugs("featured=true&page=1&page_size=5&nonsense=%ff%00&a=1&a=2") == everything
+    assert await slugs("featured=true&page=1&nonsense=%ff%00&a=1&a=2") == everything
+    pages = [await slugs(f"page={page}&page_size=4") for page in (1, 2, 3)]
+    assert [len(page) for page in pages] == [4, len(everything) - 4, 0]
+    assert pages[0] | pages[1] == everything
+    (await team.get("/api/v1/models?page_size=0")).refused(
+        400, "Invalid format: parameter 'page_size' must be a whole number from 1 on"
+    )
 
 
 async def test_one_model(platform, team) -> None:

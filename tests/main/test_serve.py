@@ -33,18 +33,23 @@ async def test_a_clean_stop_loses_no_line_of_the_request_log(pool: Pool, setting
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "modellix_server.main.cli", "serve", env=env, stderr=log
         )
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
-        for _ in range(100):
-            try:
-                async with http.get("/readyz"):
-                    break
-            except aiohttp.ClientConnectionError:
-                await asyncio.sleep(0.1)
-        for number in range(20):
-            async with http.get(f"/api/v1/tasks/nothing-{number}") as answer:
-                assert answer.status == 401
-        process.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(process.wait(), 10) == 0
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+            for _ in range(100):
+                try:
+                    async with http.get("/readyz"):
+                        break
+                except aiohttp.ClientConnectionError:
+                    await asyncio.sleep(0.1)
+            for number in range(20):
+                async with http.get(f"/api/v1/tasks/nothing-{number}") as answer:
+                    assert answer.status == 401
+            process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     kept = await pool.fetchval("select count(*) from requestlog.entry where path like '/api/v1/tasks/nothing-%'")
     assert kept == 20
     assert list(Path(settings.spool_dir).iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def _listing(platform: Platform, model: Model) -> dict[str, Any]:
 async def list_models(platform: Platform, request: Request, trail: Trail) -> Reply:
     """`GET /models`: every model, or those that `type`, `provider` or `category` (image, video) leave.
 
-    The list stands beside the envelope's `data` as well as in it: real clients read it there.
+    All at once, or with `page_size` that many of them, `page` counting from 1. The list stands beside the
+    envelope's `data` as well as in it: real clients read it there.
     """
     _, verdict = await admit(platform, request, trail)
     wanted = request.query
@@ -35,8 +37,18 @@ async def list_models(platform: Platform, request: Request, trail: Trail) -> Rep
         and wanted.get("provider", model.provider) == model.provider
         and model.type.endswith(wanted.get("category", ""))
     ]
+    if "page_size" in wanted:
+        size, page = _number(wanted, "page_size"), _number(wanted, "page")
+        entries = entries[(page - 1) * size : page * size]
     reply = success_of({"models": entries}, verdict)
     return reply._replace(body=reply.body[:-1] + b',"models":' + reply.body[reply.body.index(b"[") : -2] + b"}")
+
+
+def _number(query: Mapping[str, str], name: str) -> int:
+    text = query.get(name, "1")
+    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 6 and int(text) >= 1):
+        raise InvalidFormat(f"parameter '{name}' must be a whole number from 1 on")
+    return int(text)
 
 
 async def describe_model(platform: Platform, request: Request, trail: Trail) -> Reply:

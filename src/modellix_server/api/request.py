@@ -23,6 +23,7 @@ SMALL_BODY_BYTES = 256 * 1024
 """Above this a body goes to a file and is parsed in the helper process, so that it delays nobody."""
 
 
+_BODY_TIMEOUT_S = 300.0
 _WRITE_BYTES = 1024 * 1024
 
 
@@ -32,6 +33,14 @@ class BodyTooLarge(PlatformError):
     status: ClassVar[int] = 413
     category: ClassVar[str] = "Invalid format"
     code: ClassVar[str] = "body_too_large"
+
+
+class BodyTooSlow(PlatformError):
+    """The body trickles in: its connection is not held for ever."""
+
+    status: ClassVar[int] = 408
+    category: ClassVar[str] = "Invalid format"
+    code: ClassVar[str] = "body_too_slow"
 
 
 class ClientGone(Exception):
@@ -88,8 +97,16 @@ async def read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> byte
     Large bodies take turns, one part of one body in each round of the event loop: the parts of twenty
     bodies in one round would delay every other request by all of them.
 
-    Raises BodyTooLarge, or ClientGone.
+    Raises BodyTooLarge, BodyTooSlow or ClientGone.
     """
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            return await _read_body(request, spool, turns)
+    except TimeoutError:
+        raise BodyTooSlow(f"the request body did not arrive within {_BODY_TIMEOUT_S:.0f} seconds") from None
+
+
+async def _read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> bytes | Path:
     if request.content_length is not None and request.content_length > MOST_BODY_BYTES:
         raise _too_large()
     body, more = await _receive(request)

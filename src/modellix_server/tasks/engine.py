@@ -12,8 +12,9 @@ import asyncpg
 from modellix_server.base import faults, log
 from modellix_server.base.database import DATABASE_ERRORS, Pool, connect
 from modellix_server.tasks import store
-from modellix_server.tasks.life import Life, Tools
+from modellix_server.tasks.life import Life
 from modellix_server.tasks.store import WORKER_LOCK, Job
+from modellix_server.tasks.tools import Tools
 
 HINT_CHANNEL = "modellix_tasks"
 
@@ -68,6 +69,9 @@ class Worker:
                 full = await self._claim_some()
                 if not full:
                     await self._wait(stopped)
+                for keeper in keepers:
+                    if keeper.done():  # without them this worker would only seem to live: let another start
+                        keeper.result()
         finally:
             stopped.cancel()
             await self._drain()
@@ -109,7 +113,9 @@ class Worker:
         return len(claimed) == room
 
     def _start(self, job: Job) -> None:
-        if known := self._jobs.pop(job.id, None):  # lost and claimed again: the old life is over
+        if known := self._jobs.get(job.id):  # lost and claimed again
+            if job.id in self._tools.submitting:
+                return  # its answer goes on record first; what we then own and do not hold is given back
             known[1].cancel()
         task = asyncio.create_task(Life(job, self._tools, self._lease).run())
         self._jobs[job.id] = (job, task)
@@ -124,8 +130,12 @@ class Worker:
     async def _open_line(self) -> asyncpg.Connection[asyncpg.Record]:
         """The worker's own connection: its advisory lock is what says that it lives."""
         line = await connect(self._dsn, name="worker-line", statement_timeout_ms=5_000)
-        await line.execute("select pg_advisory_lock($1, $2)", WORKER_LOCK, self._number)
-        await line.add_listener(HINT_CHANNEL, lambda *_: self._hint.set())
+        try:
+            await line.execute("select pg_advisory_lock($1, $2)", WORKER_LOCK, self._number)
+            await line.add_listener(HINT_CHANNEL, lambda *_: self._hint.set())
+        except BaseException:
+            line.terminate()  # or each try would leave a connection behind
+            raise
         self._broken = broken = asyncio.Event()
         line.add_termination_listener(lambda _: broken.set())
         return line
@@ -157,10 +167,13 @@ class Worker:
                     task.cancel()
 
     async def _drain(self) -> None:
-        """Cancel what only waits; let submissions that are on their way come back."""
+        """Cancel what only waits; let submissions that are on their way come back.
+
+        Unless the database is away for so long that the tasks are no longer ours: then nothing can be written.
+        """
         self._tools.draining = True
         for job, task in list(self._jobs.values()):
             if job.id not in self._tools.submitting:
                 task.cancel()
-        if waiting := [task for _, task in self._jobs.values()]:
-            await asyncio.wait(waiting)
+        while (waiting := [task for _, task in self._jobs.values()]) and self._lease.fresh():
+            await asyncio.wait(waiting, timeout=_IDLE_S)

@@ -40,7 +40,7 @@ _CODES = {
     "content": "DataInspectionFailed data_inspection_failed IPInfringementSuspect CustomRoleBlocked FaqRuleBlocked",
     "input": "InvalidParameter invalid_parameter_error BadRequest InvalidURL InvalidFile InvalidImage"
     " InvalidImageResolution InvalidImageFormat InvalidPerson InvalidGarment InvalidInputLength",
-    "gone": "ModelNotFound model_not_found",
+    "gone": "ModelNotFound model_not_found NotFound",
     "account": "InvalidApiKey invalid_api_key Arrearage AccessDenied Model.AccessDenied Workspace.AccessDenied"
     " App.AccessDenied WorkSpaceNotFound AllocationQuota Throttling.AllocationQuota insufficient_quota"
     " CommodityNotPurchased PrepaidBillOverdue PostpaidBillOverdue",
