@@ -151,6 +151,30 @@ async def test_a_lost_answer_of_the_database_is_resolved_by_the_ids(pool, new_cu
     await clean(pool)
 
 
+class CommitsLate(LosesAnswers):
+    """The connection breaks while the call waits for a lock: it commits after the first look-up."""
+
+    async def fetchrow(self, *args):
+        if self._armed:
+            self._late = args
+        return await super().fetchrow(*args)
+
+    async def fetch(self, *args):
+        found = await super().fetch(*args)
+        if self._late:
+            await self._pool.fetchrow(*self._late)
+            self._late = None
+        return found
+
+
+@pytest.mark.parametrize(("micros", "slots"), [(100, 10), (1000, 1), (1000, 10)])
+async def test_a_refusal_caused_by_the_task_itself_is_none(pool, new_customer: Callable, micros, slots) -> None:
+    acme = await new_customer(micros=micros)
+    late = Submissions(CommitsLate(pool, commits=False), asyncio.Event())
+    assert isinstance((await offer(late, [acme.wants(slots=slots)]))[0], Accepted)
+    await clean(pool)
+
+
 async def test_only_a_database_that_cannot_be_asked_gives_503(pool, new_customer: Callable, monkeypatch) -> None:
     monkeypatch.setattr("modellix_server.tasks.submit._BETWEEN_LOOK_UPS_S", 0.01)
     acme = await new_customer()

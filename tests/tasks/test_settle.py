@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from modellix_server import ledger
@@ -97,6 +99,47 @@ async def test_a_former_owner_changes_nothing(pool: Pool, accept, customer) -> N
     assert not await old.advance(move(again, "queued", "submitting", upstream="dashscope"))
     assert await new.advance(move(again, "queued", "submitting", upstream="dashscope"))
     assert await pool.fetchval("select count(*) from tasks.attempt") == 1
+    await clean(pool)
+
+
+async def test_one_bad_row_harms_no_neighbour(pool: Pool, accept, customer) -> None:
+    """A ticket that got lost over somebody else's row would be a paid job that nobody collects."""
+    worker, journal = await hire(pool)
+    good, odd = [await claimed(pool, accept, customer, worker) for _ in "12"]
+    both = [move(good, "queued", "submitting", upstream="v"), move(odd, "queued", "nonsense")]
+    moved = await asyncio.gather(*map(journal.advance, both), return_exceptions=True)
+    assert moved[0] is True
+    assert isinstance(moved[1], asyncpg.CheckViolationError)
+    too_much = ending(odd, "queued", capture=10**6, resources="{}", bytes=0)
+    both = [ending(good, "submitting", error_code="x", error_message="\0"), too_much]
+    ended = await asyncio.gather(*map(journal.settle, both), return_exceptions=True)
+    assert ended[0] is True
+    assert isinstance(ended[1], asyncpg.CheckViolationError)
+    await clean(pool)
+
+
+async def test_a_move_whose_answer_was_lost_is_known_again(pool: Pool, accept, customer) -> None:
+    worker, journal = await hire(pool)
+    job = await claimed(pool, accept, customer, worker)
+    intent = move(job, "queued", "submitting", upstream="v")
+    assert [await journal.advance(intent) for _ in "12"] == [True, True]
+    assert await pool.fetchval("select count(*) from tasks.attempt") == 1
+    _, stranger = await hire(pool)
+    assert not await stranger.advance(intent)
+    assert not await journal.advance(replace(intent, epoch=job.epoch - 1))
+    assert await journal.advance(move(job, "submitting", "running", ticket="t"))
+    assert not await journal.advance(intent)
+
+
+@pytest.mark.parametrize(
+    "how", [{"capture": 0, "resources": "{}", "bytes": 0}, {"error_code": "x", "error_message": "y"}]
+)
+async def test_a_free_task_is_booked_like_any_other(pool: Pool, accept, customer, how) -> None:
+    worker, journal = await hire(pool)
+    job = await claimed(pool, accept, customer, worker, quote=0)
+    await clean(pool)
+    assert await journal.settle(ending(job, "queued", **how))
+    assert [one.kind for one in await ledger.transfers_of_task(pool, job.id)] == ["hold", "release"]
     await clean(pool)
 
 

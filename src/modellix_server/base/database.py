@@ -29,6 +29,13 @@ UNREACHABLE: tuple[type[Exception], ...] = (
 DATABASE_ERRORS: tuple[type[Exception], ...] = (asyncpg.PostgresError, *UNREACHABLE)
 
 
+def refused(error: Exception) -> bool:
+    """Whether the database, or the driver for a value it cannot send, said no, and would say so again."""
+    if isinstance(error, ValueError):  # the driver's own, which it derives from its errors of use
+        return True
+    return not isinstance(error, (*UNREACHABLE, asyncpg.TransactionRollbackError))
+
+
 async def open_pool(dsn: str, *, size: int, name: str, statement_timeout_ms: int = 10_000) -> Pool:
     """A pool of at most `size` connections whose statements are cut off after the time-out."""
     return await asyncpg.create_pool(dsn, min_size=1, max_size=size, timeout=5, **_session(name, statement_timeout_ms))

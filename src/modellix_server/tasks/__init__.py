@@ -3,12 +3,12 @@
 from modellix_server.tasks.accounts import Account, FindAccount, api_path
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable
-from modellix_server.tasks.life import Tools
 from modellix_server.tasks.media import Media, StoredResult
 from modellix_server.tasks.read import Question, Reader, TaskView, cancel
 from modellix_server.tasks.store import forget_idempotency_keys
 from modellix_server.tasks.story import Review, Story, reviews, story
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
+from modellix_server.tasks.tools import Tools
 from modellix_server.tasks.verify import verify
 
 __all__ = [

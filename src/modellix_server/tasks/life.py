@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, assert_never
-from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from modellix_server.base import faults, log
-from modellix_server.base.database import UNREACHABLE, Pool
+from modellix_server.base.database import DATABASE_ERRORS, refused
 from modellix_server.base.ids import task_name
-from modellix_server.base.outbound import Outbound
-from modellix_server.catalogue import Catalogue, Model
+from modellix_server.catalogue import Model
 from modellix_server.tasks import rules, store
-from modellix_server.tasks.accounts import Account, FindAccount, Pace
-from modellix_server.tasks.media import BadMedia, Media
-from modellix_server.tasks.store import Ending, Job, Journal, Move
+from modellix_server.tasks.accounts import Account, Pace
+from modellix_server.tasks.media import BadMedia
+from modellix_server.tasks.store import Ending, Job, Move
+from modellix_server.tasks.tools import Tools
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import (
     AnswerLost,
@@ -39,15 +36,14 @@ from modellix_server.upstreams.contract import (
     Upstream,
 )
 
-_MOST_POSTS_OF_A_MODEL = 128
-_MOST_POLLS = 128
 _POLL_TIMEOUT_S = 20.0
 _ACCOUNT_RETRY_S = 30.0
+_BROKEN_RETRY_S = 30.0
 _DATABASE_RETRY_S = 0.5
 _STORE_AT_LEAST_S = 300.0  # for a result that came just before the deadline
 _LOG = log.get("tasks")
 
-Item = TypeVar("Item", Move, Ending)
+Result = TypeVar("Result")
 
 
 class Fresh(Protocol):
@@ -56,33 +52,6 @@ class Fresh(Protocol):
     def fresh(self) -> bool:
         """False when another worker may have taken over."""
         ...
-
-
-@dataclass
-class Tools:
-    """What every life needs."""
-
-    db: Pool
-    catalogue: Catalogue
-    upstreams: Mapping[str, Upstream]
-    find_account: FindAccount
-    outbound: Outbound
-    media: Media
-    result_ttl_s: int
-    paces: dict[tuple[str, bool], Pace] = field(default_factory=dict)
-    posting: dict[str, asyncio.Semaphore] = field(
-        default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(_MOST_POSTS_OF_A_MODEL))
-    )
-    """By model: one whose answers take minutes must not hold up the others."""
-    polling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_POLLS))
-    submitting: set[UUID] = field(default_factory=set)
-    """Tasks whose submission is on its way or about to leave."""
-    draining: bool = False
-    journal: Journal = field(init=False)
-
-    def open_journal(self, worker: int) -> None:
-        """Bind the journal to the worker's number, once that is known."""
-        self.journal = Journal(self.db, worker, self.result_ttl_s)
 
 
 class Over(Exception):
@@ -113,17 +82,19 @@ class Life:
             "running": self._watch,
             "storing": self._store,
         }
-        try:
-            while True:
-                await steps[self._state]()
-        except Over:
-            return
+        with contextlib.suppress(Over):
+            try:
+                while True:
+                    await steps[self._state]()
+            except Over:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the task must come to an end
+                await self._break_off(error)
 
     # Steps, in the order of a life.
 
     async def _begin(self) -> None:
-        if time.monotonic() >= self._dies:
-            await self._fail("deadline", "the task could not be started in time")
+        await self._require_time()
         params = self._params()
         if self._tools.media.needed(self._model(), params):
             await self._move("preparing")
@@ -154,6 +125,7 @@ class Life:
         http = VendorHttp(account, self._tools.outbound, self._model().submit_deadline_s)
         self._tools.submitting.add(self._job.id)
         try:
+            await self._require_time()  # the turn to post may have been long in coming
             faults.point("before_intent")
             await self._move("submitting", upstream=upstream.name)
             self._attempt += 1
@@ -245,7 +217,7 @@ class Life:
 
     async def _poll(self, upstream: Upstream) -> Polled | None:
         """One look; None when it gave no verdict, for whatever reason."""
-        account = await self._tools.find_account(upstream.name, self._job.live)
+        account = await self._account(upstream)
         if account is None or self._ticket is None:
             return None
         http = VendorHttp(account, self._tools.outbound, _POLL_TIMEOUT_S)
@@ -258,7 +230,7 @@ class Life:
             if not self._alerted:
                 self._alerted = True
                 _LOG.error("unmapped answer", task=str(self._job.id), model=self._job.model, error=str(error))
-                await store.review(self._tools.db, self._job.id, "unmapped answer", f"{error} / {http.words}")
+                await self._review("unmapped answer", f"{error} / {http.words}")
         return None
 
     async def _delivered(self, done: Done, **said: Any) -> None:
@@ -276,8 +248,11 @@ class Life:
             until = max(self._dies, time.monotonic() + _STORE_AT_LEAST_S)
             stored = await self._tools.media.keep(self._job.id, done, account, until)
         except BadMedia as error:
-            await self._tools.media.forget(self._job.id)
-            await self._fail("result_unavailable", str(error), review=f"result unavailable: {error}")
+            why = f"result unavailable: {error}"
+            # The files go only once the task has ended here: another worker may have stored them for good.
+            if await self._ended(error_code="result_unavailable", error_message=str(error), review=why):
+                await self._tools.media.forget(self._job.id)
+            raise Over from None
         else:
             faults.point("result_stored")
             charge = rules.charge(self._job.price, done.measured, stored.counted)
@@ -302,14 +277,17 @@ class Life:
 
     async def _upstream(self) -> tuple[Upstream, Account | None]:
         upstream = self._tools.upstreams[self._model().routes[0].upstream]
-        return upstream, await self._tools.find_account(upstream.name, self._job.live)
+        return upstream, await self._account(upstream)
+
+    async def _account(self, upstream: Upstream) -> Account | None:
+        return await self._asked(self._tools.find_account, upstream.name, self._job.live)
 
     def _order(self, account: Account, params: Mapping[str, Any], attempt: int) -> Order:
         name = f"{task_name(self._job.id)}-{attempt}"
         return Order(name, self._model().routes[0], params, key=account.key, region=account.region)
 
     async def _pace(self, upstream: Upstream) -> Pace | None:
-        account = await self._tools.find_account(upstream.name, self._job.live)
+        account = await self._account(upstream)
         if account is None or account.sandbox:
             return None
         slot = (upstream.name, self._job.live)
@@ -330,8 +308,27 @@ class Life:
 
     async def _too_late(self, what: str) -> None:
         """The task was judged without this answer, which the operator's books with the vendor will show."""
-        await store.review(self._tools.db, self._job.id, "late answer", what)
+        await self._review("late answer", what)
         raise Over
+
+    async def _review(self, reason: str, detail: str) -> None:
+        await self._asked(store.review, self._tools.db, self._job.id, reason, detail)
+
+    async def _require_time(self) -> None:
+        if time.monotonic() >= self._dies:
+            await self._fail("deadline", "the task could not be started in time")
+
+    async def _break_off(self, error: Exception) -> None:
+        """Nobody foresaw this: look again later, until there is no time left. After an intent nothing is certain."""
+        _LOG.error("a task's life broke off", task=str(self._job.id), state=self._state, exc_info=error)
+        why = f"{type(error).__name__} while {self._state}"
+        more_s = _STORE_AT_LEAST_S if self._state == "storing" else 0.0
+        if self._state == "submitting":
+            await self._unknown_outcome(why, None)
+        elif time.monotonic() < self._dies + more_s:
+            await self._move(self._state, due_in_s=_BROKEN_RETRY_S, note=f"broke off: {why}")
+        else:
+            await self._fail("deadline", "the task could not be finished in time", review=f"broke off: {why}")
 
     async def _requeue(self, delay_s: float, **about: Any) -> None:
         due_in_s = max(0.0, min(delay_s, self._dies - time.monotonic()))
@@ -344,31 +341,34 @@ class Life:
     async def _moved(self, becomes: str, **about: Any) -> bool:
         """Whether the task was still ours to move."""
         move = Move(self._job.id, self._job.epoch, self._state, becomes, **about)
-        moved = await self._written(self._tools.journal.advance, move)
+        moved = await self._asked(self._tools.journal.advance, move)
         if moved:
             self._state = becomes
         return moved
 
     async def _fail(self, code: str, message: str, **about: Any) -> None:
-        await self._end(error_code=code, error_message=message[:500], **about)
+        await self._end(error_code=code, error_message=message, **about)
 
     async def _end(self, **about: Any) -> None:
-        job = self._job
-        faults.point("before_settle")
-        await self._written(
-            self._tools.journal.settle, Ending(job.id, job.epoch, self._state, job.team_id, job.live, **about)
-        )
-        faults.point("settled")
+        await self._ended(**about)
         raise Over
 
-    async def _written(self, write: Callable[[Item], Awaitable[bool]], item: Item) -> bool:
-        """Write until the database has answered. A write that went through unseen matches nothing the second time."""
+    async def _ended(self, **about: Any) -> bool:
+        """Whether the task was still ours to end."""
+        job = self._job
+        ending = Ending(job.id, job.epoch, self._state, job.team_id, job.live, **about)
+        faults.point("before_settle")
+        ended = await self._asked(self._tools.journal.settle, ending)
+        faults.point("settled")
+        return ended
+
+    async def _asked(self, ask: Callable[..., Awaitable[Result]], *about: Any) -> Result:
+        """Ask until the database has answered; a move that went through unseen is known again by its epoch."""
         while True:
             try:
-                return await write(item)
-            except UNREACHABLE as error:
-                _LOG.warning("cannot write", task=str(self._job.id), error=type(error).__name__)
-            except asyncpg.PostgresError as error:
-                if not isinstance(error, asyncpg.QueryCanceledError | asyncpg.TransactionRollbackError):
+                return await ask(*about)
+            except DATABASE_ERRORS as error:
+                if refused(error):
                     raise
+                _LOG.warning("the database does not answer", task=str(self._job.id), error=type(error).__name__)
             await asyncio.sleep(_DATABASE_RETRY_S)

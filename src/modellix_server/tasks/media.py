@@ -181,8 +181,7 @@ class Media:
 
         Trouble on the way or with our own storage is waited out until `until` (monotonic seconds). Raises BadMedia.
         """
-        async with self.copying:
-            files = [await self._copy(task_id, index, file, account, until) for index, file in enumerate(done.files)]
+        files = [await self._copy(task_id, index, file, account, until) for index, file in enumerate(done.files)]
         return StoredResult(tuple(files), done.request_id)
 
     async def forget(self, task_id: UUID) -> None:
@@ -197,13 +196,15 @@ class Media:
             raise BadMedia("the vendor delivered a document, which cannot be stored yet")
         remote = RemoteResult(task_id, index, file.url, file.kind, file.role)
         origins = account.origins if account else PUBLIC_ONLY
-        tries = 0
+        tries = gone = 0
         while True:
             tries += 1
             try:
-                stored = await self.fetcher.fetch(remote, origins)
+                async with self.copying:  # not while waiting for the next try: others may be luckier
+                    stored = await self.fetcher.fetch(remote, origins)
             except FetchGone as error:
-                delay = rules.gone_retry_in_s(tries)
+                gone += 1
+                delay = rules.gone_retry_in_s(gone)
                 if delay is None:
                     raise BadMedia(str(error)) from None
             except FetchNever as error:

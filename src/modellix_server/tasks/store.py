@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from uuid import UUID
 
 from modellix_server.base.batcher import Batcher
-from modellix_server.base.database import Connection, Pool
+from modellix_server.base.database import DATABASE_ERRORS, Connection, Pool, refused
 
 _SUSPECT_GRACE_S = 5.0  # after a database start, which frees every lock
 WORKER_LOCK = 0x6D6C7877  # class of the advisory locks that say "this worker lives"
@@ -70,6 +71,9 @@ class Ending:
     review: str | None = None
 
 
+Wish = TypeVar("Wish", Move, Ending)
+
+
 class Journal:
     """Every state move of one worker, written in shared transactions."""
 
@@ -77,8 +81,8 @@ class Journal:
         self._db = db
         self._worker = worker
         self._ttl_s = result_ttl_s
-        self.advance = Batcher(self._advance, flushers=2, most=500)
-        self.settle = Batcher(self._settle, flushers=2, most=200)
+        self.advance = Batcher(_each_alone_if_refused(self._advance), flushers=2, most=500)
+        self.settle = Batcher(_each_alone_if_refused(self._settle), flushers=2, most=200)
 
     async def _advance(self, moves: list[Move]) -> Sequence[bool]:
         moved = await self._db.fetchval(
@@ -94,8 +98,8 @@ class Journal:
             [m.verdict for m in moves],
             [m.outcome for m in moves],
             [m.status for m in moves],
-            [m.answer for m in moves],
-            [m.note for m in moves],
+            [_storable(m.answer) for m in moves],
+            [_storable(m.note) for m in moves],
         )
         return _answers(moved, len(moves))
 
@@ -113,13 +117,36 @@ class Journal:
             [e.bytes for e in endings],
             self._ttl_s,
             [e.error_code for e in endings],
-            [e.error_message for e in endings],
+            [_storable(e.error_message, 500) for e in endings],
             [e.outcome for e in endings],
             [e.status for e in endings],
-            [e.answer for e in endings],
-            [e.review for e in endings],
+            [_storable(e.answer) for e in endings],
+            [_storable(e.review) for e in endings],
         )
         return _answers(ended, len(endings))
+
+
+def _each_alone_if_refused(
+    write: Callable[[list[Wish]], Awaitable[Sequence[bool]]],
+) -> Callable[[list[Wish]], Awaitable[Sequence[bool | BaseException]]]:
+    """Write a batch; when the database refuses it, item by item, so that an odd one harms no neighbour."""
+
+    async def flush(batch: list[Wish]) -> Sequence[bool | BaseException]:
+        try:
+            return await write(batch)
+        except DATABASE_ERRORS as error:
+            if not refused(error):
+                raise
+            return [error] if len(batch) == 1 else [one for item in batch for one in await flush([item])]
+
+    return flush
+
+
+def _storable(text: str | None, most: int | None = None) -> str | None:
+    """Words from outside as PostgreSQL takes them: no NUL, no half of a surrogate pair."""
+    if text is None:
+        return None
+    return text[:most].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def _answers(ordinals: list[int], size: int) -> list[bool]:
@@ -203,18 +230,24 @@ async def give_back(db: Pool, worker: int, *, leave: bool) -> int:
 
 async def review(db: Pool, task_id: UUID, reason: str, detail: str) -> None:
     """Leave something for a person to look at."""
-    await db.execute("insert into tasks.review (task_id, reason, detail) values ($1, $2, $3)", task_id, reason, detail)
+    await db.execute(
+        "insert into tasks.review (task_id, reason, detail) values ($1, $2, $3)", task_id, reason, _storable(detail)
+    )
 
 
-async def forget_idempotency_keys(db: Pool, older_than_s: float) -> int:
-    """Drop keys past their promised life, of tasks that have ended; returns how many."""
+async def forget_idempotency_keys(db: Pool, older_than_s: float, limit: int = 5_000) -> int:
+    """Drop up to `limit` keys past their promised life, of tasks that have ended; returns how many."""
     dropped: int = await db.fetchval(
         """with gone as (
                delete from tasks.idempotency i
-               where i.created_at < now() - make_interval(secs => $1)
-                   and not exists (select 1 from tasks.task t where t.id = i.task_id and t.finished_at is null)
+               where (i.team_id, i.live, i.key) in (
+                   select o.team_id, o.live, o.key from tasks.idempotency o
+                   where o.created_at < now() - make_interval(secs => $1)
+                       and not exists (select 1 from tasks.task t where t.id = o.task_id and t.finished_at is null)
+                   limit $2)
                returning 1)
            select count(*) from gone""",
         older_than_s,
+        limit,
     )
     return dropped

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from modellix_server.base import log
 from modellix_server.base.batcher import Again, Batcher
-from modellix_server.base.database import DATABASE_ERRORS, UNREACHABLE, Pool
+from modellix_server.base.database import DATABASE_ERRORS, Pool, refused
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
 from modellix_server.ledger import InsufficientBalance
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch
@@ -107,16 +107,21 @@ class Submissions:
         ]
 
     async def _offer_alone(self, submission: Submission) -> Verdict:
+        verdict: Verdict | None = None
         try:
-            return (await self._call([submission]))[0]
+            verdict = (await self._call([submission]))[0]
         except DATABASE_ERRORS as error:
-            present = await self._present([submission.task_id])
-            if present:
-                return Accepted(submission.task_id)
-            if present is None or isinstance(error, UNREACHABLE):
-                return _unreachable()
-            _LOG.error("a submission cannot be stored", error=repr(error), model=submission.model)
-            return PlatformError("please retry later")
+            if refused(error):
+                _LOG.error("a submission cannot be stored", error=repr(error), model=submission.model)
+                verdict = PlatformError("please retry later")
+        if isinstance(verdict, Accepted):
+            return verdict
+        # No refusal yet: the first call may have gone through meanwhile, and this very task be what took
+        # the money, the slot or the id.
+        present = await self._present([submission.task_id])
+        if present:
+            return Accepted(submission.task_id)
+        return verdict if verdict is not None and present is not None else _unreachable()
 
     async def _present(self, ids: list[UUID]) -> set[UUID] | None:
         """Which of the tasks exist; None when the database cannot be asked."""

@@ -22,7 +22,7 @@ create table ledger.transfer (
     kind text not null,
     debit text not null,
     credit text not null,
-    amount bigint not null check (amount > 0),
+    amount bigint not null check (amount >= 0),  -- 0 only where a task is free: its hold and its release
     task_id uuid,
     key_id bigint,                            -- the key that caused it, where a key did
     actor text,                               -- the person or command that caused it, otherwise
@@ -35,7 +35,8 @@ create table ledger.transfer (
         ('capture', 'held', 'revenue'),
         ('release', 'held', 'team'))),
     check ((task_id is not null) = (kind in ('hold', 'capture', 'release'))),
-    check (not closes or kind in ('capture', 'release'))
+    check (not closes or kind in ('capture', 'release')),
+    check (amount > 0 or kind = 'hold' or (kind = 'release' and closes))
 );
 create unique index transfer_once on ledger.transfer (task_id, kind) where task_id is not null;
 create unique index transfer_closes_once on ledger.transfer (task_id) where closes;
@@ -122,7 +123,7 @@ begin
         from ending where capture > 0
         union all
         select team_id, live, 'release', 'held', 'team', held - capture, task_id, key_id, capture = 0
-        from ending where held <> capture
+        from ending where held <> capture or capture = 0
     ), totals as (
         update ledger.balance b set posted = b.posted - t.captured, held = b.held - t.ended
         from (select team_id, live, sum(capture) as captured, sum(held) as ended from ending group by team_id, live) t

@@ -81,6 +81,16 @@ begin
         from changed c where c.was = 'submitting' and a.task_id = c.id and a.n = c.attempt
     )
     select coalesce(array_agg(ord), '{}') into moved from changed;
+
+    -- A move whose answer was lost is asked for again. In one epoch a task enters a state once, so its
+    -- being there, still with the same owner, is this very move.
+    if cardinality(moved) < cardinality(p_task) then
+        select moved || coalesce(array_agg(w.ord), '{}') into moved
+        from unnest(p_task, p_epoch, p_from, p_to) with ordinality as w (task_id, epoch, was, becomes, ord)
+        join tasks.task t on t.id = w.task_id
+        where t.epoch = w.epoch and t.owner = p_worker and t.state = w.becomes and w.was <> w.becomes
+            and w.ord <> all (moved);
+    end if;
     return moved;
 end
 $$;

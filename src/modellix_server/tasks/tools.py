@@ -1,0 +1,47 @@
+"""What the lives of a worker's tasks share: the rooms they use, and how much may happen at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from modellix_server.base.database import Pool
+from modellix_server.base.outbound import Outbound
+from modellix_server.catalogue import Catalogue
+from modellix_server.tasks.accounts import FindAccount, Pace
+from modellix_server.tasks.media import Media
+from modellix_server.tasks.store import Journal
+from modellix_server.upstreams.contract import Upstream
+
+_MOST_POSTS_OF_A_MODEL = 128
+_MOST_POLLS = 128
+
+
+@dataclass
+class Tools:
+    """What every life needs."""
+
+    db: Pool
+    catalogue: Catalogue
+    upstreams: Mapping[str, Upstream]
+    find_account: FindAccount
+    outbound: Outbound
+    media: Media
+    result_ttl_s: int
+    paces: dict[tuple[str, bool], Pace] = field(default_factory=dict)
+    posting: dict[str, asyncio.Semaphore] = field(
+        default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(_MOST_POSTS_OF_A_MODEL))
+    )
+    """By model: one whose answers take minutes must not hold up the others."""
+    polling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_POLLS))
+    submitting: set[UUID] = field(default_factory=set)
+    """Tasks whose submission is on its way or about to leave."""
+    draining: bool = False
+    journal: Journal = field(init=False)
+
+    def open_journal(self, worker: int) -> None:
+        """Bind the journal to the worker's number, once that is known."""
+        self.journal = Journal(self.db, worker, self.result_ttl_s)

@@ -1,0 +1,221 @@
+"""One life at a time: whatever goes wrong inside it, the task comes to an end and nothing is sent too late."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+
+from modellix_server.base.database import Pool
+from modellix_server.base.outbound import PUBLIC_ONLY
+from modellix_server.catalogue import Catalogue, Measurement
+from modellix_server.results import FetchLater, FetchNever, Resource
+from modellix_server.tasks import Account, Media, Submissions, Tools, Worker, engine, store
+from modellix_server.tasks.life import Life
+from modellix_server.tasks.store import Ending, Job, Move
+from modellix_server.tasks.verify import verify
+from modellix_server.upstreams.contract import Done, Failed, Pending, RemoteFile, Ticket, Traits
+
+CATALOGUE = Catalogue.load()
+FRESH = SimpleNamespace(fresh=lambda: True)
+DONE = Done((RemoteFile("https://vendor.test/1.png", "image"),), Measurement(images=1))
+
+
+class Vendor:
+    """An adapter that does what the test says."""
+
+    name = "dashscope"
+    traits = Traits("none", 20, 0.01, 0.01, {"cn": "https://vendor.test"})
+
+    def __init__(self) -> None:
+        self.posts = 0
+        self.polled: Callable[[], object] = Pending
+
+    async def submit(self, *_: object) -> object:
+        self.posts += 1
+        return Ticket("t-1")
+
+    async def poll(self, *_: object) -> object:
+        return self.polled()
+
+
+class Stage:
+    """A worker's number, its tools and one claimed task."""
+
+    def __init__(self, pool: Pool, vendor: Vendor, tools: Tools, worker: int, job: Job) -> None:
+        self.pool, self.vendor, self.tools, self.worker, self.job = pool, vendor, tools, worker, job
+
+    async def bring_to(self, *states: str, **about: str) -> None:
+        was = "queued"
+        for state in states:
+            move = Move(self.job.id, self.job.epoch, was, state, upstream="dashscope")
+            if state == states[-1]:
+                move = replace(move, **about)
+            assert await self.tools.journal.advance(move)
+            was = state
+        self.job = replace(self.job, state=was, ticket=about.get("ticket"), verdict=about.get("verdict"))
+
+    async def live(self, **about: object) -> dict:
+        await asyncio.wait_for(Life(replace(self.job, **about), self.tools, FRESH).run(), 10)
+        return dict(await self.pool.fetchrow("select * from tasks.task where id = $1", self.job.id))
+
+    async def clean(self) -> None:
+        async with self.pool.acquire() as db:
+            assert await verify(db) == []
+
+
+@pytest.fixture
+async def stage(pool: Pool, settings, new_customer: Callable) -> Stage:
+    async def find_account(*_: object) -> Account:
+        return Account("dashscope", "https://vendor.test", "cn", PUBLIC_ONLY, "sk-1", None, sandbox=True)
+
+    vendor = Vendor()
+    media = Media.of(settings, None, None, None)
+    tools = Tools(pool, CATALOGUE, {"dashscope": vendor}, find_account, None, media, 3600)
+    worker = await store.register(pool, "test", 30)
+    tools.open_journal(worker)
+    customer = await new_customer()
+    await Submissions(pool, asyncio.Event()).accept(customer.wants())
+    (job,) = await store.claim(pool, worker, 1)
+    return Stage(pool, vendor, tools, worker, job)
+
+
+def bug() -> object:
+    raise KeyError("a bug in the adapter")
+
+
+async def test_an_adapter_that_breaks_is_asked_again_and_ends_at_the_deadline(stage: Stage) -> None:
+    await stage.bring_to("submitting", "running", ticket="t-1")
+    stage.vendor.polled = bug
+    row = await stage.live()
+    assert (row["state"], row["owner"], row["ticket"]) == ("running", None, "t-1")
+    await stage.pool.execute("update tasks.task set due_at = now()")
+    (again,) = await store.claim(stage.pool, stage.worker, 1)
+    stage.job = again
+    row = await stage.live(left_s=-1)
+    assert (row["state"], row["error_code"]) == ("failed", "deadline")
+    assert await stage.pool.fetchval("select detail from tasks.review") == "broke off: KeyError while running"
+    await stage.clean()
+
+
+@pytest.mark.parametrize(
+    "states", [("preparing",), ("submitting", "running"), ("submitting", "running", "storing")], ids=lambda way: way[-1]
+)
+async def test_a_task_of_a_model_that_is_gone_ends(stage: Stage, states) -> None:
+    verdict = msgspec.json.encode(DONE).decode()
+    await stage.bring_to(*states, **({"verdict": verdict} if "storing" in states else {}))
+    row = await stage.live(model="alibaba/gone")
+    assert (row["state"], row["owner"]) == (states[-1], None)
+    await stage.pool.execute("update tasks.task set owner = $1", stage.worker)
+    row = await stage.live(model="alibaba/gone", left_s=-1000)
+    assert (row["state"], row["error_code"]) == ("failed", "deadline")
+    await stage.clean()
+
+
+async def test_a_database_that_is_away_breaks_no_life(stage: Stage) -> None:
+    await stage.bring_to("submitting", "running", ticket="t-1")
+    stage.vendor.polled = lambda: Failed("content_rejected", "no\0 such \udc80 words")
+    find, left = stage.tools.find_account, [True]
+
+    async def away_once(*about) -> Account | None:
+        if left:
+            left.clear()
+            raise ConnectionRefusedError
+        return await find(*about)
+
+    stage.tools.find_account = away_once
+    row = await stage.live()
+    assert (row["error_code"], row["error_message"]) == ("content_rejected", "no\N{REPLACEMENT CHARACTER} such ? words")
+    await stage.clean()
+
+
+async def test_nothing_is_posted_after_the_deadline(stage: Stage) -> None:
+    turns = stage.tools.posting[stage.job.model] = asyncio.Semaphore(1)
+    await turns.acquire()
+    life = asyncio.create_task(stage.live(left_s=0.2))
+    await asyncio.sleep(0.4)
+    turns.release()
+    assert ((await life)["error_code"], stage.vendor.posts) == ("deadline", 0)
+    await stage.clean()
+
+
+async def test_files_of_a_task_that_another_worker_finished_stay(stage: Stage) -> None:
+    await stage.bring_to("submitting", "running", "storing", verdict=msgspec.json.encode(DONE).decode())
+    forgotten = []
+
+    class Gone:
+        async def fetch(self, *_: object) -> Resource:
+            job = stage.job
+            ending = Ending(job.id, job.epoch, "storing", job.team_id, job.live, capture=100, resources="{}", bytes=0)
+            await stage.tools.journal.settle(ending)
+            raise FetchNever("no picture")
+
+    media = replace(stage.tools.media, fetcher=Gone())
+    object.__setattr__(media, "forget", forgotten.append)
+    stage.tools.media = media
+    row = await stage.live()
+    assert (row["state"], forgotten) == ("succeeded", [])
+    await stage.clean()
+
+
+async def test_a_result_that_cannot_be_had_yet_holds_up_no_other(settings, stage: Stage) -> None:
+    class Slow:
+        async def fetch(self, remote, _origins: object) -> Resource:
+            if remote.url.endswith("later"):
+                raise FetchLater("503")
+            return Resource("image", "png", 1, 1, 1, None, "primary", "p", "0" * 64)
+
+    media = replace(stage.tools.media, fetcher=Slow(), copying=asyncio.Semaphore(1))
+    later = replace(DONE, files=(RemoteFile("https://vendor.test/later", "image"),))
+    until = time.monotonic() + 60
+    stuck = asyncio.create_task(media.keep(stage.job.id, later, None, until))
+    await asyncio.sleep(0.05)
+    stored = await asyncio.wait_for(media.keep(stage.job.id, DONE, None, until), 1)
+    assert stored.counted.images == 1
+    stuck.cancel()
+
+
+async def test_a_worker_whose_keeper_breaks_ends(stage: Stage, database, monkeypatch) -> None:
+    async def broken(*_: object) -> bool:
+        raise RuntimeError("not foreseen")
+
+    monkeypatch.setattr(store, "renew", broken)
+    worker = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=0.3)
+    with pytest.raises(RuntimeError):
+        await asyncio.wait_for(worker.run(asyncio.Event()), 5)
+
+
+async def test_a_lock_that_cannot_be_had_leaves_no_connection_behind(stage: Stage, database, monkeypatch) -> None:
+    open_line = engine.connect
+
+    async def impatient(dsn: str, *, name: str, statement_timeout_ms: int):
+        del statement_timeout_ms
+        return await open_line(dsn, name=name, statement_timeout_ms=100)
+
+    monkeypatch.setattr(engine, "connect", impatient)
+    worker = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=30)
+    async with stage.pool.acquire() as other:
+        await other.execute("select pg_advisory_lock($1, 0)", store.WORKER_LOCK)
+        for _ in range(3):
+            with pytest.raises(engine.DATABASE_ERRORS):
+                await worker._open_line()
+        await asyncio.sleep(0.2)
+        lines = "select count(*) from pg_stat_activity where application_name = 'modellix-worker-line'"
+        assert await other.fetchval(lines) == 0
+
+
+async def test_a_submission_on_its_way_outlives_being_claimed_again(stage: Stage, database) -> None:
+    worker = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=30)
+    first = asyncio.create_task(asyncio.sleep(30))
+    worker._jobs[stage.job.id] = (stage.job, first)
+    stage.tools.submitting.add(stage.job.id)
+    worker._start(replace(stage.job, epoch=2))
+    await asyncio.sleep(0)
+    assert worker._jobs[stage.job.id] == (stage.job, first)
+    assert not first.cancelled()
+    first.cancel()
