@@ -1,5 +1,6 @@
 import asyncio
 import hashlib
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +138,18 @@ def test_scratch_files_of_the_dead_are_removed_and_those_of_the_living_are_not(t
 
 def test_task_ids_in_paths_are_ids():
     assert fetch.stored_path(UUID(int=1), 0, "png") == f"results/{'0' * 31}1/0.png"
+
+
+async def test_a_disk_that_fills_up_cuts_no_file(tmp_path):
+    """A raw write takes what fits and says so; the rest must not be forgotten. The limit acts like a full disk."""
+
+    async def body():
+        yield bytes(800_000)
+
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, former[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            await fetch._write(tmp_path / "spooled", bytearray(1_000_000), body())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)

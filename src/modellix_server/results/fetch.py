@@ -138,9 +138,9 @@ async def _write(path: Path, start: bytearray, chunks: AsyncIterator[bytes]) -> 
 
     def flush(data: bytearray) -> None:
         digest.update(data)
-        file.write(data)
+        file.write(data)  # whole, or it raises: a raw file would write a part and say so when the disk is full
 
-    with path.open("xb", buffering=0) as file:
+    with path.open("xb", buffering=_WRITE_BYTES) as file:
         async for chunk in chunks:
             pending += chunk
             if len(pending) >= _WRITE_BYTES:
