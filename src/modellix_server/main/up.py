@@ -103,9 +103,9 @@ class Supervisor:
         """
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(signum) is signal.SIG_IGN:
-                continue  # as under nohup
-            loop.add_signal_handler(signum, self._on_signal)
+            # nohup means it. A script's `&` ignores SIGINT too, but whoever sends us one wants us to stop.
+            if signum is not signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
+                loop.add_signal_handler(signum, self._on_signal)
         self._home.create()
         with only_instance(self._home.pid_file):
             await self._require_port()
