@@ -15,6 +15,7 @@ from modellix_server.base import faults, log
 from modellix_server.base.database import DATABASE_ERRORS, refused
 from modellix_server.base.ids import task_name
 from modellix_server.catalogue import Model
+from modellix_server.requestlog import redact_text
 from modellix_server.tasks import rules, store
 from modellix_server.tasks.accounts import Account, Pace
 from modellix_server.tasks.media import BadMedia
@@ -146,7 +147,7 @@ class Life:
         except NotSent as error:
             return Busy(f"not sent: {error}")
         except (AnswerLost, UnmappedAnswer, TimeoutError) as error:
-            why = str(error) or type(error).__name__
+            why = redact_text(str(error)) or type(error).__name__
         except Exception as error:  # noqa: BLE001 - a bug of ours after the POST proves nothing either
             _LOG.exception("adapter failed", upstream=upstream.name)
             why = f"{type(error).__name__} in the adapter"
@@ -229,8 +230,9 @@ class Life:
         except UnmappedAnswer as error:
             if not self._alerted:
                 self._alerted = True
-                _LOG.error("unmapped answer", task=str(self._job.id), model=self._job.model, error=str(error))
-                await self._review("unmapped answer", f"{error} / {http.words}")
+                what = redact_text(str(error))
+                _LOG.error("unmapped answer", task=str(self._job.id), model=self._job.model, error=what)
+                await self._review("unmapped answer", f"{what} / {http.words}")
         return None
 
     async def _delivered(self, done: Done, **said: Any) -> None:

@@ -238,13 +238,13 @@ async def review(db: Pool, task_id: UUID, reason: str, detail: str) -> None:
 async def forget_idempotency_keys(db: Pool, older_than_s: float, limit: int = 5_000) -> int:
     """Drop up to `limit` keys past their promised life, of tasks that have ended; returns how many."""
     dropped: int = await db.fetchval(
-        """with gone as (
-               delete from tasks.idempotency i
-               where (i.team_id, i.live, i.key) in (
-                   select o.team_id, o.live, o.key from tasks.idempotency o
-                   where o.created_at < now() - make_interval(secs => $1)
-                       and not exists (select 1 from tasks.task t where t.id = o.task_id and t.finished_at is null)
-                   limit $2)
+        """with old as materialized (
+               select team_id, live, key, task_id from tasks.idempotency
+               where created_at < now() - make_interval(secs => $1) order by created_at limit $2),
+           gone as (
+               delete from tasks.idempotency i using old o
+               where i.team_id = o.team_id and i.live = o.live and i.key = o.key
+                   and not exists (select 1 from tasks.task t where t.id = o.task_id and t.finished_at is null)
                returning 1)
            select count(*) from gone""",
         older_than_s,
