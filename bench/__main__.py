@@ -9,9 +9,11 @@ import os
 import platform
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from rich.status import Status
 
 from bench import programs, report, requests, tasks
 from bench.figures import Figure
@@ -23,10 +25,10 @@ from bench.stage import Stage, open_stage
 Part = Callable[[Stage, Extent, Say], Awaitable[dict[str, Figure]]]
 
 PARTS: dict[str, Part] = {
-    "requests": requests.measure,
-    "workers": requests.measure_with_workers,
-    "whole": tasks.measure_whole,
+    "whole": tasks.measure_whole,  # first: PostgreSQL still cleans up for a while after the big tables of `requests`
     "in-flight": tasks.measure_in_flight,
+    "workers": requests.measure_with_workers,
+    "requests": requests.measure,
 }
 FULL = Extent(rounds=3, seconds=4, tasks=10_000, in_flight=10_000)
 QUICK = Extent(rounds=1, seconds=2, tasks=3_000, in_flight=3_000)
@@ -55,8 +57,12 @@ async def _run(parts: list[str], extent: Extent, console: Console) -> tuple[dict
                 "connections": str(CONNECTIONS),
             }
             for name in parts:
-                figures |= await PARTS[name](stage, extent, lambda text, name=name: status.update(f"{name}: {text}"))
+                figures |= await PARTS[name](stage, extent, partial(_say, status, name))
     return about, figures
+
+
+def _say(status: Status, part: str, text: str) -> None:
+    status.update(f"{part}: {text}")
 
 
 def main() -> None:

@@ -109,7 +109,7 @@ def cpu_s(pid: int) -> float:
 def own_cpu_s(pid: int) -> float:
     """CPU seconds of the process alone."""
     times = psutil.Process(pid).cpu_times()
-    return times.user + times.system
+    return float(times.user + times.system)
 
 
 def rss_bytes(pid: int) -> int:
