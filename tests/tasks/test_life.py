@@ -14,9 +14,10 @@ import pytest
 from modellix_server.base.database import Pool
 from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.catalogue import Catalogue, Measurement
-from modellix_server.results import FetchLater, FetchNever, Resource
+from modellix_server.results import FetchLater, FetchNever, Resource, Storage, link
 from modellix_server.tasks import Account, Media, Submissions, Tools, Worker, engine, store
 from modellix_server.tasks.life import Life
+from modellix_server.tasks.media import BadMedia
 from modellix_server.tasks.store import Ending, Job, Move
 from modellix_server.tasks.verify import verify
 from modellix_server.upstreams.contract import Done, Failed, Pending, RemoteFile, Ticket, Traits
@@ -219,3 +220,34 @@ async def test_a_submission_on_its_way_outlives_being_claimed_again(stage: Stage
     assert worker._jobs[stage.job.id] == (stage.job, first)
     assert not first.cancelled()
     first.cancel()
+
+
+async def test_a_huge_file_of_ours_is_no_input_and_is_not_read(settings, stage: Stage) -> None:
+    storage = Storage(settings.storage_url)
+    await storage.put(f"results/{stage.job.id.hex}/0.mp4", bytes(20_000_000))
+    url = link(settings, stage.job.id, 0, "mp4", int(time.time()) + 60)
+    media = replace(stage.tools.media, storage=storage)
+    model = CATALOGUE.models["alibaba/qwen-image-edit-plus"]
+    with pytest.raises(BadMedia, match="too big: 20,000,000 bytes"):
+        await media.resolve(model, {"images": [url]})
+
+
+async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage: Stage) -> None:
+    await stage.bring_to("preparing")
+    resolved = []
+
+    async def resolve(model, params) -> dict:
+        resolved.append(model)
+        return params
+
+    media = replace(stage.tools.media)
+    object.__setattr__(media, "resolve", resolve)
+    stage.tools.media = media
+    turns = stage.tools.posting[stage.job.model] = asyncio.Semaphore(1)
+    await turns.acquire()
+    life = asyncio.create_task(stage.live())
+    await asyncio.sleep(0.1)
+    assert resolved == []
+    stage.vendor.polled = lambda: Failed("content_rejected", "no")
+    turns.release()
+    assert ((await life)["error_code"], len(resolved)) == ("content_rejected", 1)

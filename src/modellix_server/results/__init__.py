@@ -9,13 +9,15 @@ from modellix_server.results.inputs import STORED, InputFile, read_input, save_i
 from modellix_server.results.links import check_link, link, own_link
 from modellix_server.results.messages import Probed, Refused
 from modellix_server.results.spool import Spool
-from modellix_server.results.storage import TROUBLE, Opened, RangeNotSatisfiable, Storage
+from modellix_server.results.storage import MOST_READ_BYTES, TROUBLE, Opened, RangeNotSatisfiable, Storage, TooBig
 
 __all__ = [
     "Spool",
     "Helper",
     "Storage",
     "TROUBLE",
+    "MOST_READ_BYTES",
+    "TooBig",
     "Fetcher",
     "RemoteResult",
     "Resource",

@@ -16,8 +16,19 @@ from obstore.store import from_url
 TROUBLE: tuple[type[Exception], ...] = (BaseError, OSError)
 """What the storage raises when it cannot be reached or written."""
 
+MOST_READ_BYTES = 64 << 20
+"""Of a file that is read into memory at once."""
+
 _PARTS_AT_ONCE = 3  # of 5 MB each, in memory
 _ONE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
+
+
+class TooBig(Exception):
+    """The file is larger than the caller takes; `size` is what it has."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file has {size} bytes")
+        self.size = size
 
 
 class RangeNotSatisfiable(Exception):
@@ -71,9 +82,11 @@ class Storage:
                 with suppress(FileNotFoundError):
                     await obstore.delete_async(self._store, path)
 
-    async def read(self, path: str) -> bytes:
-        """A whole small file; FileNotFoundError if there is none, else TROUBLE."""
+    async def read(self, path: str, most: int = MOST_READ_BYTES) -> bytes:
+        """A whole file of at most `most` bytes. Raises TooBig, FileNotFoundError if there is none, else TROUBLE."""
         answer = await obstore.get_async(self._store, path)
+        if answer.meta["size"] > most:
+            raise TooBig(answer.meta["size"])
         return bytes(await answer.bytes_async())
 
     async def open(self, path: str, range_header: str | None = None) -> Opened:

@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeVar, assert_never
+from typing import Any, NoReturn, Protocol, TypeVar, assert_never
 
 import msgspec
 
@@ -78,7 +78,7 @@ class Life:
         """Live until the task ends or leaves this worker."""
         steps: dict[str, Callable[[], Awaitable[None]]] = {
             "queued": self._begin,
-            "preparing": self._prepare,
+            "preparing": self._submit,
             "submitting": self._found_submitting,
             "running": self._watch,
             "storing": self._store,
@@ -96,30 +96,29 @@ class Life:
 
     async def _begin(self) -> None:
         await self._require_time()
-        params = self._params()
-        if self._tools.media.needed(self._model(), params):
+        if self._tools.media.needed(self._model(), self._params()):
             await self._move("preparing")
         else:
-            await self._submit(params)
+            await self._submit()
 
-    async def _prepare(self) -> None:
-        try:
-            params = await self._tools.media.resolve(self._model(), self._params())
-        except BadMedia as error:
-            await self._fail("invalid_input", str(error))
-        else:
-            faults.point("prepared")
-            await self._submit(params)
-
-    async def _submit(self, params: Mapping[str, Any]) -> None:
+    async def _submit(self) -> None:
         upstream, account = await self._upstream()
         if account is None:
             await self._requeue(_ACCOUNT_RETRY_S, note="the operator has no account for this vendor")
             raise Over
-        async with self._tools.posting[self._job.model]:
-            await self._post(upstream, account, params)
+        async with self._tools.posting[self._job.model]:  # inputs too: nobody waits with megabytes in hand
+            await self._post(upstream, account, await self._inputs())
         if self._tools.draining:
             raise Over
+
+    async def _inputs(self) -> Mapping[str, Any]:
+        """The parameters as the vendor gets them."""
+        try:
+            params = await self._tools.media.resolve(self._model(), self._params())
+        except BadMedia as error:
+            await self._fail("invalid_input", str(error))
+        faults.point("prepared")
+        return params
 
     async def _post(self, upstream: Upstream, account: Account, params: Mapping[str, Any]) -> None:
         order = self._order(account, params, self._attempt + 1)
@@ -181,7 +180,7 @@ class Life:
     async def _found_submitting(self) -> None:
         """Left behind by a worker that died after its intent: the POST may have left."""
         if rules.may_be_sent_again(self._state):
-            await self._submit(self._params())
+            await self._submit()
         else:
             await self._unknown_outcome("the worker was lost before it recorded the vendor's answer", None)
 
@@ -348,10 +347,10 @@ class Life:
             self._state = becomes
         return moved
 
-    async def _fail(self, code: str, message: str, **about: Any) -> None:
+    async def _fail(self, code: str, message: str, **about: Any) -> NoReturn:
         await self._end(error_code=code, error_message=message, **about)
 
-    async def _end(self, **about: Any) -> None:
+    async def _end(self, **about: Any) -> NoReturn:
         await self._ended(**about)
         raise Over
 

@@ -19,6 +19,7 @@ from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Measurement, MediaInput, Model
 from modellix_server.results import (
+    MOST_READ_BYTES,
     STORED,
     TROUBLE,
     Fetcher,
@@ -30,6 +31,7 @@ from modellix_server.results import (
     RemoteResult,
     Resource,
     Storage,
+    TooBig,
     discard,
     own_link,
     read_input,
@@ -150,11 +152,13 @@ class Media:
             else:
                 path = own_link(self.settings, value)
                 assert path is not None
-                data = await self.storage.read(path)
+                data = await self.storage.read(path, medium.max_bytes or MOST_READ_BYTES)
                 found = sniff(data)
                 mime = found.mime if found else "application/octet-stream"
         except (FileNotFoundError, InvalidFormat):
             raise BadMedia(f"parameter '{medium.name}' names a file that has expired") from None
+        except TooBig as error:
+            raise BadMedia(f"parameter '{medium.name}' names a file that is too big: {error.size:,} bytes") from None
         await self._check(medium, data)
         return f"data:{mime};base64,{base64.b64encode(data).decode()}"
 
