@@ -18,7 +18,7 @@ def made(secret=b"s" * 32):
 
 
 SETTINGS = made()
-SOON = int(time.time()) + 60
+SOON = int(time.time()) + 3600
 
 
 def opened(url, settings=SETTINGS):
