@@ -189,6 +189,17 @@ async def test_what_a_lost_answer_left_behind_is_given_back(pool: Pool, accept, 
     assert found.id == forgotten.id
 
 
+async def test_giving_back_waits_for_nobody(pool: Pool, accept, customer) -> None:
+    worker, _ = await hire(pool)
+    busy, free = [await claimed(pool, accept, customer, worker) for _ in "12"]
+    async with pool.acquire() as db, db.transaction():
+        await db.execute("select 1 from tasks.task where id = $1 for update", busy.id)
+        owned = await asyncio.wait_for(store.reconcile(pool, worker, []), 2)
+    assert owned == {(busy.id, busy.epoch)}
+    assert await store.reconcile(pool, worker, []) == set()
+    assert {job.id for job in await store.claim(pool, worker, 5)} == {busy.id, free.id}
+
+
 async def test_cancel_before_the_start_releases_everything(pool: Pool, accept, customer) -> None:
     wish = customer.wants(100)
     await accept.accept(wish)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from modellix_server import vault
+from modellix_server.base import log
 from modellix_server.base.database import Pool
 from modellix_server.base.outbound import Origins
 from modellix_server.base.settings import Settings
 from modellix_server.tasks import Account, api_path
 from modellix_server.upstreams import load_all
-from modellix_server.vault import Accounts
+from modellix_server.vault import Accounts, UnusableAccount
 
 _SANDBOX_KEY = "sk-sandbox"
 _SANDBOX_REGION = "cn"  # the region that offers every model
+_LOG = log.get("main")
 
 
 class AccountFinder(Accounts):
@@ -20,13 +23,14 @@ class AccountFinder(Accounts):
         super().__init__(db, settings.master_key)
         self._sandbox_url = settings.sandbox_url.rstrip("/")
         self._upstreams = load_all()
+        self._told: set[str] = set()
 
     async def find(self, upstream: str, live: bool) -> Account | None:  # noqa: FBT001 - the engine's signature
         """The account for one mode; None when the operator has configured none."""
         if not live:
             url = f"{self._sandbox_url}/{upstream}{api_path(self._upstreams[upstream])}"
             return Account(upstream, url, _SANDBOX_REGION, Origins.of(url), _SANDBOX_KEY, None, sandbox=True)
-        stored = await self.get(upstream)
+        stored = await self._usable(upstream)
         if stored is None:
             return None
         origins = Origins.of(stored.base_url, *stored.origins)
@@ -34,4 +38,16 @@ class AccountFinder(Accounts):
 
     async def reachable(self, upstream: str, live: bool) -> bool:  # noqa: FBT001 - the API's signature
         """Whether there is an account at all."""
-        return not live or await self.get(upstream) is not None
+        return not live or await self._usable(upstream) is not None
+
+    async def _usable(self, upstream: str) -> vault.Account | None:
+        """A key that cannot be opened is as good as none: tasks wait, and the operator is told once."""
+        try:
+            account = await self.get(upstream)
+        except UnusableAccount as error:
+            if upstream not in self._told:
+                self._told.add(upstream)
+                _LOG.error("an account cannot be used", upstream=upstream, error=str(error))
+            return None
+        self._told.discard(upstream)
+        return account

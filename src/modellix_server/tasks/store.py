@@ -197,12 +197,16 @@ async def bury_the_dead(db: Pool) -> int:
 async def reconcile(db: Pool, worker: int, held: Sequence[UUID]) -> set[tuple[UUID, int]]:
     """Give back what the worker owns but does not hold; returns (task, epoch) of what it really owns.
 
-    A write whose answer was lost can leave either side with a task the other does not know of.
+    A write whose answer was lost can leave either side with a task the other does not know of. Rows that
+    are being written are left for the next time, as waiting for several of them could end in a deadlock.
     """
     await db.execute(
         """update tasks.task t set owner = null, due_at = now()
-           where t.owner = $1 and t.finished_at is null
-               and not exists (select 1 from unnest($2::uuid[]) as held (id) where held.id = t.id)""",
+           where t.id in (
+               select o.id from tasks.task o
+               where o.owner = $1 and o.finished_at is null
+                   and not exists (select 1 from unnest($2::uuid[]) as held (id) where held.id = o.id)
+               for update of o skip locked)""",
         worker,
         held,
     )
