@@ -10,7 +10,7 @@ import zlib
 import psutil
 import pytest
 
-from modellix_server.results import Probed, Refused, sniff
+from modellix_server.results import Helper, Probed, Refused, sniff
 
 
 def png_header(width, height):
@@ -200,3 +200,20 @@ def test_formats_are_told_by_their_first_bytes():
     for head in (b"", b"BM", b"BM is a fine start", b"\0\0\0\x18ftypavif", b"RIFF\0\0\0\0AVI ", b"PK\3\4",
                  b"\xff\xff\xff\xff", b"\x1a\x45\xdf\xa3\x42\x82matroska", b"<svg", b"\xff\xd9"):  # fmt: skip
         assert sniff(head) is None, head
+
+
+async def test_a_helper_that_does_not_start_condemns_no_file(spool, monkeypatch):
+    """Else every result would be thrown away, paid for, on a machine that is out of memory."""
+    start = asyncio.create_subprocess_exec
+
+    async def broken(*_: object, **about: object) -> asyncio.subprocess.Process:
+        return await start("/bin/false", **about)
+
+    helper = Helper(spool)
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "create_subprocess_exec", broken)
+        for _ in range(2):
+            with pytest.raises(OSError, match="does not start"):
+                await helper.probe("image", b"x")
+    assert isinstance(await helper.probe("image", b"x"), Refused)
+    await helper.close()

@@ -1,7 +1,8 @@
 """The helper process: looks at hostile files and big bodies, so that nobody else has to.
 
 Started as `python -m modellix_server.results.helper <parent pid>`; reads batches of requests from
-standard input, writes batches of replies to standard output, and ends with its parent.
+standard input, writes batches of replies to standard output, and ends with its parent. Before the first
+one it writes an empty frame: whoever reads it knows that a later end is the fault of a file.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def main() -> None:
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a library prints must not reach the pipe
     confine()
+    _write(replies, LENGTH.pack(0))  # ready
     while head := requests.read(LENGTH.size):
         renew_time()
         batch = decode_requests(requests.read(*LENGTH.unpack(head)))

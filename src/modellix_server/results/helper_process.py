@@ -145,7 +145,8 @@ class _Lane:
         return replies
 
     async def _start(self) -> asyncio.subprocess.Process:
-        self._process = await asyncio.create_subprocess_exec(
+        """A helper that has said it is ready. Raises OSError if none does: that says nothing about any file."""
+        self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "modellix_server.results.helper",
@@ -155,4 +156,15 @@ class _Lane:
             env={"LC_ALL": "C.UTF-8"},
             limit=4 << 20,
         )
-        return self._process
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(_BATCH_TIMEOUT_S):
+                await process.stdout.readexactly(LENGTH.size)
+        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError) as error:
+            _LOG.error("the helper does not start", error=type(error).__name__)
+            await self.stop()
+            raise OSError("the helper process does not start") from error
+        except BaseException:
+            await self.stop()
+            raise
+        return process
