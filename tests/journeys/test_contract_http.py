@@ -194,3 +194,20 @@ class Raw:
         assert parsed["code"] == (0 if status == 200 else status)
         assert isinstance(parsed["message"], str)
         return status
+
+
+async def test_pipelined_requests_are_answered_in_order(platform, team) -> None:
+    """Each answer goes to its own request, with its own length, however many were sent at once."""
+    origin = urlsplit(platform.origin)
+    reader, writer = await asyncio.open_connection(origin.hostname, origin.port)
+    paths = ["/healthz", "/api/v1/tasks/nothing", "/api/v1/team/balance", "/healthz"]
+    for path in paths:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {team.authorization}\r\n\r\n".encode())
+    statuses = []
+    for _ in paths:
+        head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode().lower()
+        statuses.append(int(head.split()[1]))
+        length = next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
+        assert msgspec.json.decode(await reader.readexactly(length))["code"] in (0, statuses[-1])
+    assert statuses == [200, 404, 200, 200]
+    writer.close()

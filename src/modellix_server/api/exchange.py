@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from modellix_server.api.platform import Platform
+from modellix_server.api.protocol import EXTENSION
 from modellix_server.api.reply import Reply, failure
 from modellix_server.api.request import ClientGone, Receive, Request, Scope, Send, read_head
 from modellix_server.base import log
@@ -68,8 +69,11 @@ async def exchange(platform: Platform, endpoint: Endpoint, scope: Scope, receive
         _LOG.exception("request failed", method=request.method, path=redact_path(request.path))
         reply = failure(PlatformError("please retry later"), trail.verdict)
     headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+    if send_whole := scope.get("extensions", {}).get(EXTENSION):
+        send_whole(reply.status, headers, reply.body)
+    else:
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
     if not trail.logged_elsewhere:
         platform.requests.record(_entry(request, trail, reply))
 

@@ -72,4 +72,5 @@ def _finished(settings: Settings, view: TaskView, finished_at: datetime, name: s
 
 
 def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """ISO 8601 of a moment in UTC, as the database gives them."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -36,9 +36,24 @@ def refused(error: Exception) -> bool:
     return not isinstance(error, (*UNREACHABLE, asyncpg.TransactionRollbackError))
 
 
+# A pool runs few statements very often, all of them look-ups by index. Plans for one set of arguments cost more than
+# they save, and plans made while a table was still small would scan it from end to end when it no longer is.
+_PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+
+
 async def open_pool(dsn: str, *, size: int, name: str, statement_timeout_ms: int = 10_000) -> Pool:
-    """A pool of at most `size` connections whose statements are cut off after the time-out."""
-    return await asyncpg.create_pool(dsn, min_size=1, max_size=size, timeout=5, **_session(name, statement_timeout_ms))
+    """A pool of at most `size` connections whose statements are cut off after the time-out.
+
+    Nothing that is set for a session may be changed on its connections: they are not reset between uses,
+    which would be one more exchange with the database for each call.
+    """
+    session = _session(name, statement_timeout_ms)
+    session["server_settings"] |= _PLANS
+    return await asyncpg.create_pool(dsn, min_size=1, max_size=size, timeout=5, reset=_leave_as_it_is, **session)
+
+
+async def _leave_as_it_is(_connection: object) -> None:
+    return None
 
 
 async def connect(dsn: str, *, name: str, statement_timeout_ms: int = 60_000) -> asyncpg.Connection[asyncpg.Record]:

@@ -13,7 +13,7 @@ import ipaddress
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from modellix_server.base.addresses import Network
 
@@ -30,7 +30,12 @@ class Secret:
 
     def derive(self, purpose: str) -> bytes:
         """A 32-byte key of its own for each purpose, so that no two uses share one (HMAC-SHA-256 as KDF)."""
-        return hmac.digest(self.value, purpose.encode(), hashlib.sha256)
+        return _derived(self.value, purpose)
+
+
+@lru_cache(maxsize=16)
+def _derived(value: bytes, purpose: str) -> bytes:
+    return hmac.digest(value, purpose.encode(), hashlib.sha256)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from modellix_server.base.outbound import Origins
 from modellix_server.base.settings import Settings
 from modellix_server.tasks import Account, api_path
 from modellix_server.upstreams import load_all
+from modellix_server.upstreams.contract import Upstream
 from modellix_server.vault import Accounts, UnusableAccount
 
 _SANDBOX_KEY = "sk-sandbox"
@@ -22,19 +23,27 @@ class AccountFinder(Accounts):
     def __init__(self, db: Pool, settings: Settings) -> None:
         super().__init__(db, settings.master_key)
         self._sandbox_url = settings.sandbox_url.rstrip("/")
-        self._upstreams = load_all()
         self._told: set[str] = set()
+        self._sandbox = {name: self._in_sandbox(upstream) for name, upstream in load_all().items()}
+        self._live: dict[str, tuple[vault.Account, Account]] = {}
 
     async def find(self, upstream: str, live: bool) -> Account | None:  # noqa: FBT001 - the engine's signature
         """The account for one mode; None when the operator has configured none."""
         if not live:
-            url = f"{self._sandbox_url}/{upstream}{api_path(self._upstreams[upstream])}"
-            return Account(upstream, url, _SANDBOX_REGION, Origins.of(url), _SANDBOX_KEY, None, sandbox=True)
+            return self._sandbox[upstream]
         stored = await self._usable(upstream)
         if stored is None:
             return None
-        origins = Origins.of(stored.base_url, *stored.origins)
-        return Account(upstream, stored.base_url, stored.region, origins, stored.key, stored.polls_per_s)
+        known = self._live.get(upstream)
+        if known is None or known[0] is not stored:
+            origins = Origins.of(stored.base_url, *stored.origins)
+            account = Account(upstream, stored.base_url, stored.region, origins, stored.key, stored.polls_per_s)
+            known = self._live[upstream] = (stored, account)
+        return known[1]
+
+    def _in_sandbox(self, upstream: Upstream) -> Account:
+        url = f"{self._sandbox_url}/{upstream.name}{api_path(upstream)}"
+        return Account(upstream.name, url, _SANDBOX_REGION, Origins.of(url), _SANDBOX_KEY, None, sandbox=True)
 
     async def reachable(self, upstream: str, live: bool) -> bool:  # noqa: FBT001 - the API's signature
         """Whether there is an account at all."""

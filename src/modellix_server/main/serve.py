@@ -35,6 +35,7 @@ _SERVER: dict[str, Any] = {
     "access_log": False,
     "log_config": None,
     "server_header": False,
+    "proxy_headers": False,
     "timeout_graceful_shutdown": 20,
     "backlog": 4096,
 }
