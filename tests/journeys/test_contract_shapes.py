@@ -204,5 +204,7 @@ async def test_cancel(platform, team) -> None:
     data = (await team.get(f"/api/v1/tasks/{task}")).data
     assert data["error"] == {"code": "canceled", "message": "Canceled: canceled before it was started"}
     assert await platform.purse(team) == held
-    again = await team.post(f"/api/v1/tasks/{task}/cancel")
-    again.refused(409, f"Conflict: task '{task}' is under way or over and can no longer be canceled")
+    assert (await team.post(f"/api/v1/tasks/{task}/cancel")).data == answer.data
+    done = (await team.run("alibaba/qwen-image-plus", prompt="too late"))["task_id"]
+    late = await team.post(f"/api/v1/tasks/{done}/cancel")
+    late.refused(409, f"Conflict: task '{done}' is under way or over and can no longer be canceled")

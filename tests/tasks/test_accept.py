@@ -111,6 +111,16 @@ async def test_a_key_names_one_request_of_one_team(submissions, new_customer: Ca
     assert not (await submissions.accept(other.wants(key="k"))).replayed
 
 
+async def test_a_replay_is_found_without_accepting(submissions, new_customer: Callable) -> None:
+    acme = await new_customer()
+    assert await submissions.replayed(acme.wants()) is None
+    assert await submissions.replayed(acme.wants(key="k")) is None
+    first = await submissions.accept(acme.wants(key="k"))
+    assert await submissions.replayed(acme.wants(key="k")) == Accepted(first.task_id, replayed=True)
+    with pytest.raises(IdempotencyMismatch):
+        await submissions.replayed(acme.wants(key="k", body='{"other": 1}'))
+
+
 async def test_a_refused_request_does_not_use_up_its_key(pool, submissions, new_customer: Callable) -> None:
     acme = await new_customer(micros=50)
     with pytest.raises(InsufficientBalance):

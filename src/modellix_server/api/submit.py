@@ -55,29 +55,31 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
     check_idempotency_key(request.idempotency_key)
     given, files = await _parse_input(platform, request, trail, model)
     params = model.check(given)
-    if not await platform.reachable(model.routes[0].upstream, caller.live):
-        raise Unavailable("provider temporarily unavailable", retry_after_s=60)
     quote = model.quote(params, platform.prices(), live=caller.live)
-    if files:
-        await save_inputs(platform.db, platform.storage, files)
     text = _encode(params)
     key = request.idempotency_key
-    accepted = await platform.submissions.accept(
-        Submission(
-            task_id=uuid7(),
-            team_id=caller.team_id,
-            live=caller.live,
-            key_id=caller.key_id,
-            model=model.slug,
-            params=text.decode(),
-            price=_encode(quote).decode(),
-            quote=quote.amount_micros,
-            deadline_s=model.deadline_s,
-            slots=caller.concurrency,
-            idempotency_key=key,
-            fingerprint=hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None,
-        )
+    submission = Submission(
+        task_id=uuid7(),
+        team_id=caller.team_id,
+        live=caller.live,
+        key_id=caller.key_id,
+        model=model.slug,
+        params=text.decode(),
+        price=_encode(quote).decode(),
+        quote=quote.amount_micros,
+        deadline_s=model.deadline_s,
+        slots=caller.concurrency,
+        idempotency_key=key,
+        fingerprint=hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None,
     )
+    if await platform.reachable(model.routes[0].upstream, caller.live):
+        if files:
+            await save_inputs(platform.db, platform.storage, files)
+        accepted = await platform.submissions.accept(submission)
+    elif earlier := await platform.submissions.replayed(submission):
+        accepted = earlier
+    else:
+        raise Unavailable("provider temporarily unavailable", retry_after_s=60)
     trail.logged_elsewhere = True
     headers = [(b"idempotency-replayed", b"true")] if accepted.replayed else None
     return success(_receipt(platform, trail, model, accepted), verdict, headers)

@@ -69,6 +69,30 @@ class Submissions:
         """
         return await self._accept(submission)
 
+    async def replayed(self, submission: Submission) -> Accepted | None:
+        """The task that an earlier request with the same Idempotency-Key made, if there is one.
+
+        For a request that could not be accepted anew. Raises IdempotencyMismatch, Unavailable.
+        """
+        if submission.idempotency_key is None:
+            return None
+        try:
+            row = await self._db.fetchrow(
+                "select task_id, fingerprint from tasks.idempotency where team_id = $1 and live = $2 and key = $3",
+                submission.team_id,
+                submission.live,
+                submission.idempotency_key,
+            )
+        except DATABASE_ERRORS:
+            raise _unreachable() from None
+        if row is None:
+            return None
+        word = "replayed" if row["fingerprint"] == submission.fingerprint else "mismatch"
+        verdict = _verdict(submission, word, row["task_id"])
+        if not isinstance(verdict, Accepted):
+            raise verdict
+        return verdict
+
     async def _accept_batch(self, batch: list[Submission]) -> Sequence[Verdict]:
         try:
             return await self._call(batch)
