@@ -205,7 +205,8 @@ async def test_a_lock_that_cannot_be_had_leaves_no_connection_behind(stage: Stag
         for _ in range(3):
             with pytest.raises(engine.DATABASE_ERRORS):
                 await worker._open_line()
-        lines = "select count(*) from pg_stat_activity where application_name = 'modellix-worker-line'"
+        lines = """select count(*) from pg_stat_activity
+                   where application_name = 'modellix-worker-line' and datname = current_database()"""
         async with asyncio.timeout(10):
             while await other.fetchval(lines):  # noqa: ASYNC110 - the server takes a moment to notice
                 await asyncio.sleep(0.05)
