@@ -78,7 +78,7 @@ def serve(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
 @app.command()
 def work(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
     """Carry out accepted tasks: call the vendors, store results, settle."""
-    settings = _begin(data, parent)
+    settings = _begin(data, parent, yields=5)
     from modellix_server.main.work import run
 
     run(settings)
@@ -91,7 +91,7 @@ def sandbox(
     parent: Parent = None,
 ) -> None:
     """Imitate the vendors for the test keys of one data directory."""
-    settings = _begin(data, parent)
+    settings = _begin(data, parent, yields=10)
     from modellix_server.main.sandbox import run
 
     home = Home(data)
@@ -134,10 +134,14 @@ def migrate(data: Data = Path(DEFAULT)) -> None:
         run(_begin(data, None))
 
 
-def _begin(data: Path, parent: int | None) -> Settings:
-    """Tie this process to its supervisor first, then read the settings."""
+def _begin(data: Path, parent: int | None, *, yields: int = 0) -> Settings:
+    """Tie this process to its supervisor first, then read the settings.
+
+    On the one machine they share, a process gives way to the others by so many steps of niceness.
+    """
     if parent is not None:
         die_with_parent(parent)
+        os.nice(yields)
     with told_plainly():
         return Home(data).settings(os.environ)
 
