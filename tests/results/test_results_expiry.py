@@ -97,5 +97,7 @@ async def test_files_without_a_row_go_when_their_task_is_long_over(pool, storage
     for task in (old_orphan, old_kept, young_orphan):
         await storage.put(f"results/{task.hex}/0.png", b"x")
     await keep(pool, old_kept)
+    await storage.put("results/readme.txt", b"somebody else's")
     assert await delete_orphans(pool, storage) == 1
-    assert await paths(storage) == sorted(f"results/{task.hex}/0.png" for task in (old_kept, young_orphan))
+    kept = [f"results/{task.hex}/0.png" for task in (old_kept, young_orphan)]
+    assert await paths(storage) == sorted([*kept, "results/readme.txt"])

@@ -109,10 +109,16 @@ def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Sett
         spool_dir=values.get("spool_dir") or tempfile.gettempdir(),
         allow_networks=_networks(values.get("allow_networks", "")),
         catalogue_dir=values.get("catalogue_dir") or None,
-        lease_s=number("lease_s", 30),
+        lease_s=_at_least(1, "lease_s", number("lease_s", 30)),
         result_ttl_s=int(number("result_ttl_s", 86_400)),
         log_level=values.get("log_level") or "info",
     )
+
+
+def _at_least(least: float, name: str, value: float) -> float:
+    if not value >= least:
+        raise BadSettings(f"MODELLIX_{name.upper()} must be {least:g} or more, not {value:g}")
+    return value
 
 
 def _secret(name: str, text: str) -> Secret:

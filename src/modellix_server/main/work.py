@@ -78,8 +78,10 @@ class _Chore:
     every_s: float
     do: Callable[[], Awaitable[int]]
     """Returns how much was done; after more than nothing there may be more."""
+    first_after_s: float = 0
 
     async def forever(self) -> None:
+        await asyncio.sleep(self.first_after_s)
         while True:
             try:
                 done = await self.do()
@@ -97,6 +99,6 @@ async def _chores(db: Pool, storage: Storage) -> None:
         _Chore("old idempotency keys", 300, lambda: forget_idempotency_keys(db, _IDEMPOTENCY_S)),
         _Chore("request log partitions", 3600, lambda: ensure_partitions(db)),
         _Chore("old request log", 3600, lambda: drop_old(db, _LOG_DAYS)),
-        _Chore("files nobody knows", 86_400, lambda: delete_orphans(db, storage)),
+        _Chore("files nobody knows", 86_400, lambda: delete_orphans(db, storage), first_after_s=3600),
     )
     await asyncio.gather(*(chore.forever() for chore in chores))

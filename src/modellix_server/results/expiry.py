@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from uuid import UUID
@@ -12,6 +13,7 @@ from modellix_server.results import store
 from modellix_server.results.inputs import stored_input_path
 from modellix_server.results.storage import Storage
 
+_RESULT_FILE = re.compile(r"results/([0-9a-f]{32})/", re.ASCII)
 _DELETE_TIMEOUT_S = 20.0
 _CLAIM_S = 60.0  # well above the time-out: nobody needs a file again while it may still be deleted
 
@@ -57,7 +59,7 @@ async def delete_orphans(db: Pool, storage: Storage, older_than_s: int = 7 * 86_
     oldest_ms = int((time.time() - older_than_s) * 1000)
     found = 0
     async for page in storage.names("results/"):
-        tasks = {UUID(hex=path.split("/")[1]) for path in page}
+        tasks = {UUID(hex=found[1]) for path in page if (found := _RESULT_FILE.match(path))}
         old = [task for task in tasks if task.int >> 80 < oldest_ms]  # a UUIDv7 begins with its milliseconds
         orphans = await store.without_row(db, old)
         await _delete_files(storage, orphans)
