@@ -59,7 +59,7 @@ async def delete_orphans(db: Pool, storage: Storage, older_than_s: int = 7 * 86_
     oldest_ms = int((time.time() - older_than_s) * 1000)
     found = 0
     async for page in storage.names("results/"):
-        tasks = {UUID(hex=found[1]) for path in page if (found := _RESULT_FILE.match(path))}
+        tasks = {UUID(hex=file[1]) for path in page if (file := _RESULT_FILE.match(path))}
         old = [task for task in tasks if task.int >> 80 < oldest_ms]  # a UUIDv7 begins with its milliseconds
         orphans = await store.without_row(db, old)
         await _delete_files(storage, orphans)
