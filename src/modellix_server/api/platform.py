@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from modellix_server.base.database import Pool
 from modellix_server.base.settings import Settings
@@ -35,5 +36,7 @@ class Platform:
     """The operator's price table, as fresh as a few seconds."""
     reachable: Callable[[str, bool], Awaitable[bool]]
     """(upstream, live) -> whether there is an account to send the task to."""
+    finished: dict[UUID, bytes] = field(default_factory=dict)
+    """Answers about finished tasks as they were rendered once: nothing in them ever changes. Bounded by its user."""
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Large bodies are read in turn."""

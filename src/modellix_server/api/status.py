@@ -20,6 +20,8 @@ from modellix_server.identity import Caller
 from modellix_server.results import link
 from modellix_server.tasks import Question, StoredResult, TaskView
 
+_MOST_FINISHED = 10_000  # about 15 MB
+
 
 def question(caller: Caller, text: str) -> Question:
     """The read that a path asks for; NotFound when the text is no task id at all."""
@@ -35,13 +37,19 @@ async def read_task(platform: Platform, request: Request, trail: Trail) -> Reply
     view = await platform.reader.read(question(caller, request.path.rpartition("/")[2]))
     trail.model = view.model
     model_id = view.model.partition("/")[2]
-    name = task_name(view.id)
     if view.finished_at is None:
+        name = task_name(view.id)
         return success(f'{{"status":"{view.status}","task_id":"{name}","model_id":"{model_id}"}}'.encode(), verdict)
-    return success(msgspec.json.encode(_finished(platform.settings, view, view.finished_at, name, model_id)), verdict)
+    data = platform.finished.get(view.id)
+    if data is None:
+        data = msgspec.json.encode(_finished(platform.settings, view, view.finished_at, model_id))
+        if len(platform.finished) >= _MOST_FINISHED:
+            platform.finished.clear()
+        platform.finished[view.id] = data
+    return success(data, verdict)
 
 
-def _finished(settings: Settings, view: TaskView, finished_at: datetime, name: str, model_id: str) -> dict[str, Any]:
+def _finished(settings: Settings, view: TaskView, finished_at: datetime, model_id: str) -> dict[str, Any]:
     expires_at = finished_at.timestamp() + settings.result_ttl_s
     resources: list[dict[str, Any]] = []
     metadata: dict[str, Any] = {}
@@ -54,7 +62,7 @@ def _finished(settings: Settings, view: TaskView, finished_at: datetime, name: s
         metadata = stored.metadata()
     answer: dict[str, Any] = {
         "status": view.status,
-        "task_id": name,
+        "task_id": task_name(view.id),
         "model_id": model_id,
         "duration": int((finished_at - view.created_at).total_seconds() * 1000),
         "result": {
