@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import msgspec
 from modellix_server.base.errors import PlatformError
 from modellix_server.base.money import micros_from_usd
 from modellix_server.catalogue.check import Checker, Rule
+from modellix_server.catalogue.inherit import inherit
 from modellix_server.catalogue.inputs import Input, Integer, Media
 from modellix_server.catalogue.model import Confidence, Model, ModelType, Retirement
 from modellix_server.catalogue.price import PriceTable, Tier, Unit
@@ -69,13 +70,17 @@ class ModelFile(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
     example: dict[str, Any]
 
 
-def read(path: Path, provider: str, model_id: str) -> Model:
-    """The model of one file; raises BadModel."""
+def read(path: Path, provider: str, model_id: str, find: Callable[[object], Path]) -> Model:
+    """The model of one file; `find` gives the file of the slug it is `like`. Raises BadModel."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        if "like" in raw:
+            raw = inherit(raw, tomllib.loads(find(raw["like"]).read_text(encoding="utf-8")))
         return build(msgspec.convert(raw, ModelFile), provider, model_id)
     except (ValueError, msgspec.ValidationError, OSError) as error:
         raise BadModel(f"{path}: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:  # only `inherit` looks into files that nobody checked yet
+        raise BadModel(f"{path}: like: the two files do not fit together: {error!r}") from error
 
 
 def build(file: ModelFile, provider: str, model_id: str) -> Model:
