@@ -117,7 +117,7 @@ def test_no_json_breaks_the_checker(model: Model, data: st.DataObject) -> None:
     if error is None:
         assert params.items() >= body.items()
         msgspec.json.encode(params)  # storable: no lone surrogate
-        assert model.price.quote(params, None, live=True).amount_micros > 0
+        assert model.price.quote(params, None, live=False).amount_micros > 0
     else:
         assert error.status == 400
         assert error.message.isprintable()

@@ -67,7 +67,7 @@ def test_a_price_is_changed_by_the_key_or_replaced_by_its_unit(tmp_path: Path) -
     other = load(tmp_path, "other", CHILD + '[price]\nunits = "duration"\n[[price.tier]]\nusd = "1"\n')
     assert (other.price.unit, [tier.micros for tier in other.price.tiers]) == ("second", [1_000_000])
     whole = load(tmp_path, "other", CHILD + '[price]\nunit = "image"\n[[price.tier]]\nusd = "2"\n')
-    assert (whole.price.unit, whole.price.units) == ("image", None)
+    assert (whole.price.unit, whole.price.tiers[0].units) == ("image", None)
 
 
 def test_a_model_of_the_operator_may_start_from_the_one_it_replaces(tmp_path: Path) -> None:
