@@ -82,6 +82,7 @@ class Integer(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, 
     min: int | None = None
     max: int | None = None
     enum: tuple[int, ...] = ()
+    multiple_of: int = 1
     default: int | None = None
 
     def __post_init__(self) -> None:
@@ -92,10 +93,11 @@ class Integer(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, 
         """The list, or every number between two limits that are close together."""
         if self.min is None or self.max is None or self.max - self.min >= MOST_CHOICES:
             return self.enum
-        return tuple(range(self.min, self.max + 1))
+        return tuple(one for one in range(self.min, self.max + 1) if one % self.multiple_of == 0)
 
     def _limits(self) -> dict[str, Any]:
-        return {"minimum": self.min, "maximum": self.max, "enum": self.enum}
+        step = None if self.multiple_of == 1 else self.multiple_of
+        return {"minimum": self.min, "maximum": self.max, "multipleOf": step, "enum": self.enum}
 
 
 class Number(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="number"):

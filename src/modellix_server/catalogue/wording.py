@@ -82,6 +82,8 @@ def _limits(keyword: str, schema: Mapping[str, Any]) -> str:
         return f"be one of {', '.join(map(str, schema['enum']))}" if more else f"be {first}"
     if keyword in ("minimum", "maximum"):
         return _between("be", schema["minimum"], schema["maximum"])
+    if keyword == "multipleOf":
+        return f"be a multiple of {schema['multipleOf']}"
     if keyword in ("minItems", "maxItems"):
         return _between("have", schema["minItems"], schema["maxItems"]) + " items"
     return _between("have", schema.get("minLength", 0), schema["maxLength"]) + " characters"
