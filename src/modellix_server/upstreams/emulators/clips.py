@@ -1,7 +1,8 @@
 """Clips: H.264 with AAC in MP4, of exact size and length, moving all the time. Runs in a render process.
 
 A clip from a prompt is a landscape in motion; one from a first picture starts with that picture and drifts into
-it; one with a last picture too ends with that. Frames are drawn at a modest size and scaled up by the encoder.
+it; one with a last picture, with or without a first one, ends with that. Frames are drawn at a modest size and
+scaled up by the encoder.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _ZOOM = 0.14
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip to make. Without `size` it has about `area` pixels in the shape of `first`."""
+    """A clip to make. Without `size` it has about `area` pixels in the shape of `first`, or else of `last`."""
 
     prompt: str
     seed: int
@@ -47,13 +48,14 @@ def film(order: Clip, path: Path) -> tuple[int, int]:
     last = open_picture(order.last) if order.last else None
     size = order.size
     if size is None:
-        assert first is not None
-        size = shape_like(first.size, order.area)
+        shape = first or last
+        assert shape is not None
+        size = shape_like(shape.size, order.area)
     track = _track(order)
     drawn = _drawn_size(size)
     count = order.seconds * FRAMES_PER_S
     if first is None:
-        frames = _landscape(order, drawn, count)
+        frames = _landscape(order, drawn, count) if last is None else _arrival(order, last, drawn, count)
     else:
         frames = _pan(first, drawn, count) if last is None else _turn(first, last, drawn, count)
     with tempfile.TemporaryDirectory(prefix="clip-", dir=path.parent) as scratch:
@@ -83,6 +85,13 @@ def _landscape(order: Clip, size: tuple[int, int], count: int) -> Iterator[Image
 def _pan(picture: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
     ground = _ground(picture, size)
     return (_zoomed(ground, size, index / (count - 1), 0.7) for index in range(count))
+
+
+def _arrival(order: Clip, last: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
+    end = _ground(last, size)
+    for index, frame in enumerate(_landscape(order, size, count)):
+        moment = index / (count - 1)
+        yield Image.blend(frame, _zoomed(end, size, 1 - moment, 0.3), moment * moment * (3 - 2 * moment))
 
 
 def _turn(first: Image.Image, last: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
@@ -126,7 +135,7 @@ def _encode(
         inputs += ["-f", "s16le", "-ar", str(sound.RATE_HZ), "-ac", "2", "-i", str(samples)]
         sound_options = ["-map", "2:a", "-c:a", "aac", "-b:a", "128k"]
     # Given pictures stay untouched at both ends; the caption comes and goes between.
-    when = f":enable='between(t,0.5,{order.seconds - 0.5})'" if order.first else ""
+    when = f":enable='between(t,0.5,{order.seconds - 0.5})'" if order.first or order.last else ""
     filters = (
         f"[0:v]scale={size[0]}:{size[1]}:flags=bicubic:out_color_matrix=bt709:out_range=tv,format=yuv420p[base];"
         f"[base][1:v]overlay=x=0:y=H-h:format=yuv420{when}[out]"
