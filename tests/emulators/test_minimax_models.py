@@ -16,7 +16,7 @@ from PIL import Image, ImageChops, ImageStat
 from pymediainfo import MediaInfo
 
 from modellix_server.catalogue import Catalogue, Measurement
-from modellix_server.upstreams.contract import Answer, Done, Failed, Order, Pending, Ticket
+from modellix_server.upstreams.contract import Answer, Done, Failed, Order, Pending, Ticket, UnmappedAnswer
 from modellix_server.upstreams.minimax import upstream
 
 MODELS = {model.id: model for model in Catalogue.load() if model.provider == "minimax"}
@@ -224,6 +224,20 @@ async def test_a_part_of_the_pictures(http) -> None:
     assert (len(done.files), done.measured) == (2, Measurement(images=2))
     done = await run(http, order("minimax-image-01-t2i", {"prompt": "[sandbox:overbill]", "n": 1}))
     assert (len(done.files), done.measured) == (1, Measurement(images=2))
+
+
+@pytest.mark.parametrize("mark", ["lost", "garbage", "error-accepted"])
+async def test_what_was_accepted_is_charged_though_its_answer_is_bad(http, client, mark) -> None:
+    attempt = f"task-{mark}-1"
+    with pytest.raises((UnmappedAnswer, aiohttp.ClientError)):
+        await upstream.submit(order("minimax-image-01-t2i", {"prompt": f"[sandbox:{mark}]", "n": 2}, attempt), http)
+    for _ in range(200):
+        async with http.session.get(f"{client.running.origin}/minimax/_bill", params={"attempt": attempt}) as answer:
+            totals = (await answer.json())["totals"]
+        if totals["images"]:
+            break
+        await asyncio.sleep(0.05)
+    assert totals == {"posts": 1, "accepted": 1, "images": 2, "seconds": 0}
 
 
 async def test_each_poll_of_a_finished_clip_gives_a_fresh_link(http, files) -> None:
