@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from modellix_server.catalogue.inputs import Array, Input, given
+from modellix_server.catalogue.inputs import Array, Input, Integer, given
 
 Params = Mapping[str, Any]
 
@@ -90,4 +90,6 @@ def _known(inputs: Mapping[str, Input], name: str) -> Input:
 def _can_be(spec: Input, value: object) -> bool:
     if isinstance(spec, Array):
         return isinstance(value, list) and all(one in spec.items.choices() for one in value)
+    if isinstance(spec, Integer) and spec.min is not None and spec.max is not None:
+        return type(value) is int and spec.min <= value <= spec.max
     return value in spec.choices()
