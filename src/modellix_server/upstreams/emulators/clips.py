@@ -32,7 +32,7 @@ class Clip:
     prompt: str
     seed: int
     model: str
-    seconds: int
+    seconds: float
     size: tuple[int, int] | None = None
     area: int = 1280 * 720
     first: Source | None = None
@@ -55,7 +55,7 @@ def film(order: Clip, path: Path) -> tuple[int, int]:
         size = shape_like(shape.size, order.area)
     track = _track(order)
     drawn = drawn_size(size)
-    count = order.seconds * FRAMES_PER_S
+    count = round(order.seconds * FRAMES_PER_S)
     if first is None:
         frames = _landscape(order, drawn, count) if last is None else _arrival(order, last, drawn, count)
     else:
@@ -150,7 +150,7 @@ def _encode(
         [
             *inputs,
             *("-filter_complex", filters, "-map", "[out]"),
-            *(*ffmpeg.H264, "-frames:v", str(order.seconds * FRAMES_PER_S)),
+            *(*ffmpeg.H264, "-frames:v", str(round(order.seconds * FRAMES_PER_S))),
             *sound_options,
             *("-t", str(order.seconds), *ffmpeg.MP4, "-y", str(path)),
         ],

@@ -62,7 +62,7 @@ class Picture:
 
 
 def paint(order: Picture, path: Path) -> tuple[int, int]:
-    """Make the picture at `path` as PNG; its size. Raises BadMedia."""
+    """Make the picture at `path`, as PNG or by its ending as JPEG; its size. Raises BadMedia."""
     if order.sources:
         image = _edit(order)
     else:
@@ -71,7 +71,10 @@ def paint(order: Picture, path: Path) -> tuple[int, int]:
     note = f"seed {order.seed}  -  {order.model}  -  {order.index + 1}  -  sandbox"
     strip = caption.overlay(*image.size, order.prompt, note, mark=order.mark)
     image.paste(strip, (0, image.height - strip.height), strip)
-    image.save(path, "PNG", compress_level=1)
+    if path.suffix == ".jpg":
+        image.save(path, "JPEG", quality=90)
+    else:
+        image.save(path, "PNG", compress_level=1)
     return image.size
 
 

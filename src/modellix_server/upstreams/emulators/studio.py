@@ -78,15 +78,15 @@ class Studio:
 
     async def paint(self, order: Picture) -> tuple[Path, tuple[int, int]]:
         """Make a picture; its file and size. To be called in a `place`. Raises BadMedia."""
-        return await self._make(".png", paint.paint, order)
+        return await self.make(".png", paint.paint, order)
 
     async def film(self, order: Clip) -> tuple[Path, tuple[int, int]]:
         """Make a clip; its file and size. To be called in a `place`. Raises BadMedia."""
-        return await self._make(".mp4", clips.film, order)
+        return await self.make(".mp4", clips.film, order)
 
     async def cut(self, order: Montage) -> tuple[Path, Filmed]:
         """Make a clip of given material; its file and measures. To be called in a `place`. Raises BadMedia."""
-        return await self._make(".mp4", montage.cut, order)
+        return await self.make(".mp4", montage.cut, order)
 
     async def craft(self, order: Craft) -> Crafted:
         """Do a special task; its files. To be called in a `place`. Raises BadMedia."""
@@ -98,7 +98,8 @@ class Studio:
                 path.unlink(missing_ok=True)
             raise
 
-    async def _make(self, suffix: str, work: Callable[[Order, Path], Result], order: Order) -> tuple[Path, Result]:
+    async def make(self, suffix: str, work: Callable[[Order, Path], Result], order: Order) -> tuple[Path, Result]:
+        """Do a vendor's own piece of work: the file it made, and what it says of it. To be called in a `place`."""
         path = self.spool.new_path(suffix)
         try:
             return path, await self._run(work, order, path)
