@@ -23,7 +23,7 @@ from modellix_server.catalogue.wording import bad_text, clip, refusal, show
 _MOST_ITEMS_EXPLAINED = 100
 _RANK = {"type": 0, "pattern": 1}
 
-Beyond = Callable[[Any], PlatformError | None]
+Beyond = Callable[[str, Any], PlatformError | None]
 
 
 class Checker:
@@ -34,7 +34,7 @@ class Checker:
         self._properties: Mapping[str, Mapping[str, Any]] = schema["properties"]
         self._required: tuple[str, ...] = tuple(schema["required"])
         self._defaults = {name: said["default"] for name, said in self._properties.items() if "default" in said}
-        self._beyond = {name: test for name, spec in inputs.items() if (test := _beyond(name, spec))}
+        self._beyond = {name: test for name, spec in inputs.items() if (test := _beyond(spec))}
         self._rules = rules
 
     def check(self, body: object) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Checker:
         if not valid or not isinstance(body, dict):
             raise self._explain(body)
         for name, test in self._beyond.items():
-            if name in body and (error := test(body[name])):
+            if name in body and (error := test(name, body[name])):
                 raise error
         params = self._defaults | body
         for rule in self._rules:
@@ -78,7 +78,7 @@ class Checker:
         if error := _fault(name, self._properties[name], value):
             return error
         test = self._beyond.get(name)
-        return test(value) if test else None
+        return test(name, value) if test else None
 
 
 def _fault(name: str, said: Mapping[str, Any], value: Any) -> PlatformError | None:
@@ -123,33 +123,43 @@ def _flat(value: Any) -> Any:
     return type(value)() if isinstance(value, list | dict) else value
 
 
-def _beyond(name: str, spec: Input) -> Beyond | None:
+def _beyond(spec: Input) -> Beyond | None:
     """A test for values that passed the schema; None when the schema says it all."""
     match spec:
         case Integer():
-            return lambda value: _whole(name, value)
+            return _whole
         case Size(enum=()):
-            return lambda value: _inside(name, spec, value)
+            return lambda name, value: _inside(name, spec, value)
         case Text(format="url"):
-            return lambda value: _link(name, value)
+            return _link
         case Text(enum=()):
-            return lambda value: _clean(name, value)
+            return _clean
         case Media():
-            return _media(name, spec)
-        case Array() | Object():
-            return lambda value: _within(name, spec, value)
+            return _media(spec)
+        case Array():
+            inner = _beyond(spec.items)
+            return _each(inner) if inner else None
+        case Object():
+            return _parts({key: test for key, part in spec.properties.items() if (test := _beyond(part))})
         case _:
             return None
 
 
-def _within(name: str, spec: Array | Object, value: Any) -> PlatformError | None:
-    """The same tests for every part of a list or an object."""
-    if isinstance(spec, Array):
-        parts = [(f"{name}[{i}]", spec.items, item) for i, item in enumerate(value)]
-    else:
-        parts = [(f"{name}.{key}", spec.properties[key], item) for key, item in value.items()]
-    tests = [(test, item) for where, inner, item in parts if (test := _beyond(where, inner))]
-    return next((error for test, item in tests if (error := test(item))), None)
+def _each(test: Beyond) -> Beyond:
+    def all_of(name: str, values: list[Any]) -> PlatformError | None:
+        return next((error for i, value in enumerate(values) if (error := test(f"{name}[{i}]", value))), None)
+
+    return all_of
+
+
+def _parts(tests: Mapping[str, Beyond]) -> Beyond:
+    def all_of(name: str, value: Mapping[str, Any]) -> PlatformError | None:
+        return next(
+            (error for key, test in tests.items() if key in value and (error := test(f"{name}.{key}", value[key]))),
+            None,
+        )
+
+    return all_of
 
 
 def _whole(name: str, value: Any) -> PlatformError | None:
@@ -173,17 +183,14 @@ def _inside(name: str, spec: Size, value: str) -> PlatformError | None:
     return OutOfRange(f"parameter '{name}' {outside}, got {show(value)}") if outside else None
 
 
-def _media(name: str, spec: Media) -> Beyond:
-    described = spec.describe(name)
+def _media(spec: Media) -> Beyond:
+    described = spec.describe("")
     data = "data" in spec.accepts
     wanted = f"must be an http(s) URL{', a data URI or base64' if data else ''} without spaces or non-ASCII characters"
 
-    def one(where: str, text: str) -> PlatformError | None:
+    def one(name: str, text: str) -> PlatformError | None:
         if described.allows(text):
             return None
-        return InvalidFormat(f"parameter '{where}' {wanted}, got '{clip(text)}'")
+        return InvalidFormat(f"parameter '{name}' {wanted}, got '{clip(text)}'")
 
-    def all_of(texts: list[str]) -> PlatformError | None:
-        return next((error for i, text in enumerate(texts) if (error := one(f"{name}[{i}]", text))), None)
-
-    return all_of if spec.many else lambda text: one(name, text)
+    return _each(one) if spec.many else one

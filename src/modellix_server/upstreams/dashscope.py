@@ -371,7 +371,9 @@ def _measured(usage: object, kind: Literal["image", "video"], delivered: int) ->
     if total is None or put_in is None:
         return Measurement()
     # Newer models charge for the clips put in too: `duration` is both together.
-    delivered_s = total if "duration" not in told else total - put_in
+    delivered_s = total - put_in if told.get("duration") is not None else total
+    if put_in and min(delivered_s, put_in) < 0:
+        return Measurement()
     return Measurement(milliseconds=round(delivered_s * 1000), input_milliseconds=round(put_in * 1000) or None)
 
 
