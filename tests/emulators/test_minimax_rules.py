@@ -205,6 +205,14 @@ async def test_pictures_by_link_and_in_base64(vendor) -> None:
     assert said["metadata"] == {"success_count": "2", "failed_count": "1"}
 
 
+async def test_the_vendors_mark_is_there_only_when_asked_for(vendor) -> None:
+    shown = []
+    for asked in ({}, {"aigc_watermark": False}, {"aigc_watermark": True}):
+        _, said = await vendor.post("image", T2I | {"seed": 3} | asked)
+        shown.append(await vendor.client.load(said["data"]["image_urls"][0]))
+    assert shown[0] == shown[1] != shown[2]
+
+
 @pytest.mark.parametrize(
     ("mark", "status", "code"),
     [

@@ -76,6 +76,8 @@ class Job:
     """Pictures are answered themselves in place of links to them."""
     resolution: str = "720P"
     seconds: int = 6
+    mark: bool = False
+    """Whether the result bears the vendor's mark."""
 
 
 def read(body: object, models: dict[str, Model], makes: Literal["picture", "clip"]) -> Job:
@@ -122,11 +124,12 @@ class Fields:
             raise invalid(f"{name} must be an integer between {least} and {most}")
         return value
 
-    def flags(self, *names: str) -> None:
-        """Booleans that change nothing we could show."""
-        for name in names:
-            if not isinstance(self._left.pop(name, False), bool):
-                raise invalid(f"{name} must be a boolean")
+    def flag(self, name: str) -> bool:
+        """A boolean; False when it is not there."""
+        value = self._left.pop(name, False)
+        if not isinstance(value, bool):
+            raise invalid(f"{name} must be a boolean")
+        return value
 
     def word(self, name: str, allowed: tuple[str, ...], otherwise: str) -> str:
         """One of a list of words."""
@@ -193,7 +196,7 @@ def _picture(name: str, model: Model, fields: Fields) -> Job:
             if sides[0] % 8 or sides[1] % 8:
                 raise invalid("width and height must be multiples of 8")
             size = size if shaped else (sides[0], sides[1])
-    fields.flags("prompt_optimizer", "aigc_watermark")
+    fields.flag("prompt_optimizer")
     return Job(
         model=name,
         makes="picture",
@@ -204,6 +207,7 @@ def _picture(name: str, model: Model, fields: Fields) -> Job:
         size=size,
         seed=fields.integer("seed", -(2**63), 2**63 - 1),
         base64=fields.word("response_format", ("url", "base64"), "url") == "base64",
+        mark=fields.flag("aigc_watermark"),
     )
 
 
@@ -225,7 +229,9 @@ def _clip(name: str, model: Model, fields: Fields) -> Job:
         seconds = fields.integer("duration", 1, 60) or lengths[resolution][0]
         if seconds not in lengths[resolution]:
             raise invalid(f"model {name} does not support {seconds} seconds at {resolution}")
-    fields.flags("prompt_optimizer", "aigc_watermark", *(["fast_pretreatment"] if model.rewriting else []))
+    fields.flag("prompt_optimizer")
+    if model.rewriting:
+        fields.flag("fast_pretreatment")
     return Job(
         model=name,
         makes="clip",
@@ -236,6 +242,7 @@ def _clip(name: str, model: Model, fields: Fields) -> Job:
         subjects=subjects,
         resolution=resolution,
         seconds=seconds,
+        mark=fields.flag("aigc_watermark"),
     )
 
 

@@ -127,7 +127,7 @@ class Workshop:
         job = task.job
         sources = tuple([await self._source(link, PORTRAIT) for link in job.subjects])
         orders = [
-            Picture(job.prompt, _seed(job), job.model, job.size, index, sources=sources)
+            Picture(job.prompt, _seed(job), job.model, job.size, index, sources=sources, mark=job.mark)
             for index in range(job.count - ("partial" in job.asked))
         ]
         made = await asyncio.gather(*(self._picture(task, order) for order in orders))
@@ -154,6 +154,7 @@ class Workshop:
             area=width * height,
             first=await self._source(start, FRAME) if start else None,
             last=await self._source(job.last, FRAME) if job.last else None,
+            mark=job.mark,
         )
         async with self._studio.place():
             _begin(task)
