@@ -99,7 +99,7 @@ def test_margins_round_up_once_to_the_micro() -> None:
 
 def table(micros: int | None) -> PriceTable:
     tier = Tier("standard", micros)
-    return PriceTable("acme/x", "image", None, (), (tier,), {(): tier})
+    return PriceTable("acme/x", "image", (), (), (tier,), {(): tier})
 
 
 def test_an_unpriced_cell_is_refused_live_and_nominal_in_test_mode() -> None:

@@ -175,7 +175,7 @@ async def test_what_is_sent_field_by_field(order_: Order, path: str, headers: di
 async def test_a_region_without_the_model_is_refused_without_a_call() -> None:
     wire = Wire("accepted")
     answer = await upstream.submit(order("wan2.2-kf2v-flash", "intl"), wire)
-    assert answer == Failed("upstream_refused", "this model is not offered in the vendor's region 'intl'")
+    assert answer == Failed("upstream_refused", "the vendor offers this model not in its region 'intl' but in: cn")
     assert wire.calls == []
 
 

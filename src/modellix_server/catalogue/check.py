@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jsonschema_rs
-import msgspec
 
 from modellix_server.base.errors import (
     InvalidFormat,
@@ -15,29 +15,15 @@ from modellix_server.base.errors import (
     OutOfRange,
     PlatformError,
 )
-from modellix_server.catalogue.inputs import Boolean, Input, Integer, Media, Size, Text
+from modellix_server.catalogue.inputs import Array, Input, Integer, Media, Object, Size, Text
+from modellix_server.catalogue.media import form
+from modellix_server.catalogue.rule import Rule
 from modellix_server.catalogue.wording import bad_text, clip, refusal, show
 
 _MOST_ITEMS_EXPLAINED = 100
 _RANK = {"type": 0, "pattern": 1}
 
-Beyond = Callable[[Any], PlatformError | None]
-
-
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Fields that do not go together: where all of `when` holds, all of `needs` must hold too."""
-
-    when: dict[str, Any]
-    needs: dict[str, Any]
-    message: str
-
-    def broken(self, params: Mapping[str, Any]) -> bool:
-        """Whether the parameters, defaults included, go against the rule."""
-        return _holds(self.when, params) and not _holds(self.needs, params)
-
-
-def _holds(wanted: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
-    return all(params.get(name) == value for name, value in wanted.items())
+Beyond = Callable[[str, Any], PlatformError | None]
 
 
 class Checker:
@@ -46,12 +32,9 @@ class Checker:
     def __init__(self, schema: Mapping[str, Any], inputs: Mapping[str, Input], rules: tuple[Rule, ...]) -> None:
         self._is_valid = jsonschema_rs.Draft202012Validator(dict(schema)).is_valid
         self._properties: Mapping[str, Mapping[str, Any]] = schema["properties"]
-        self._validators = {
-            name: jsonschema_rs.Draft202012Validator(property_) for name, property_ in self._properties.items()
-        }
         self._required: tuple[str, ...] = tuple(schema["required"])
         self._defaults = {name: said["default"] for name, said in self._properties.items() if "default" in said}
-        self._beyond = {name: test for name, spec in inputs.items() if (test := _beyond(name, spec))}
+        self._beyond = {name: test for name, spec in inputs.items() if (test := _beyond(spec))}
         self._rules = rules
 
     def check(self, body: object) -> dict[str, Any]:
@@ -63,12 +46,15 @@ class Checker:
         if not valid or not isinstance(body, dict):
             raise self._explain(body)
         for name, test in self._beyond.items():
-            if name in body and (error := test(body[name])):
+            if name in body and (error := test(name, body[name])):
                 raise error
         params = self._defaults | body
         for rule in self._rules:
-            if rule.broken(params):
-                raise InvalidParameters(rule.message)
+            if rule.applies(params, body):
+                if rule.defaults:
+                    params = params | rule.defaults | body
+                if rule.broken(params, body):
+                    raise InvalidParameters(rule.message)
         return params
 
     def _explain(self, body: object) -> PlatformError:
@@ -89,46 +75,102 @@ class Checker:
         )
 
     def _fault(self, name: str, value: object) -> PlatformError | None:
-        if unclean := _clean(name, value):
-            return unclean
-        said = self._properties[name]
-        # JSON Schema calls 4.0 an integer; vendors do not.
-        if said["type"] == "integer" and isinstance(value, float):
-            return refusal(name, "type", said, value)
-        # Containers are emptied first: the depth and size of what the caller sent is no longer our concern.
-        plain = [_flat(item) for item in value[:_MOST_ITEMS_EXPLAINED]] if isinstance(value, list) else _flat(value)
-        errors = list(self._validators[name].iter_errors(plain))
-        if not errors:
-            test = self._beyond.get(name)
-            return test(value) if test else None
-        worst = min(errors, key=lambda error: (len(error.instance_path), _RANK.get(error.kind.name, 2)))
-        if isinstance(value, list) and worst.instance_path:
-            index = int(worst.instance_path[0])
-            return refusal(f"{name}[{index}]", worst.kind.name, said["items"], value[index])
-        return refusal(name, worst.kind.name, said, value)
+        if error := _fault(name, self._properties[name], value):
+            return error
+        test = self._beyond.get(name)
+        return test(name, value) if test else None
+
+
+def _fault(name: str, said: Mapping[str, Any], value: Any) -> PlatformError | None:
+    """What the schema has against a value, or against the first bad part of it. As deep as the schema, no deeper."""
+    kind = said["type"]
+    if unclean := _clean(name, value):
+        return unclean
+    # JSON Schema calls 4.0 an integer, vendors do not; and what is not finite it cannot even look at.
+    if isinstance(value, float) and (kind == "integer" or not math.isfinite(value)):
+        return refusal(name, "type", said, value)
+    # Containers are emptied first: the depth and size of what the caller sent is no longer our concern.
+    plain = [None] * len(value) if isinstance(value, list) else _flat(value)
+    shallow = {key: rule for key, rule in said.items() if key not in ("items", "properties", "required")}
+    if kind == "object":
+        shallow.pop("additionalProperties")
+    if errors := list(jsonschema_rs.Draft202012Validator(shallow).iter_errors(plain)):
+        return refusal(
+            name, min((error.kind.name for error in errors), key=lambda word: _RANK.get(word, 2)), said, value
+        )
+    if kind == "array":
+        parts = [(f"{name}[{i}]", said["items"], item) for i, item in enumerate(value[:_MOST_ITEMS_EXPLAINED])]
+        return next((error for part in parts if (error := _fault(*part))), None)
+    return _fault_in_object(name, said, value) if kind == "object" else None
+
+
+def _fault_in_object(name: str, said: Mapping[str, Any], value: Mapping[str, Any]) -> PlatformError | None:
+    for key in said["required"]:
+        if key not in value:
+            return MissingParameter(f"parameter '{name}.{key}' is required")
+    for key, inner in said["properties"].items():
+        if key in value and (error := _fault(f"{name}.{key}", inner, value[key])):
+            return error
+    unknown = sorted(str(key) for key in value if key not in said["properties"])
+    if not unknown:
+        return None
+    return InvalidParameters(
+        f"unknown parameter {show(unknown[0])} in '{name}'; allowed: {', '.join(said['properties'])}"
+    )
 
 
 def _flat(value: Any) -> Any:
     return type(value)() if isinstance(value, list | dict) else value
 
 
-def _beyond(name: str, spec: Input) -> Beyond | None:
+def _beyond(spec: Input) -> Beyond | None:
     """A test for values that passed the schema; None when the schema says it all."""
     match spec:
         case Integer():
-            return lambda value: _whole(name, value)
+            return _whole
         case Size(enum=()):
-            return lambda value: _inside(name, spec, value)
+            return lambda name, value: _inside(name, spec, value)
+        case Text(format="url"):
+            return _link
         case Text(enum=()):
-            return lambda value: _clean(name, value)
+            return _clean
         case Media():
-            return _media(name, spec)
-        case Text() | Size() | Boolean():
+            return _media(spec)
+        case Array():
+            inner = _beyond(spec.items)
+            return _each(inner) if inner else None
+        case Object():
+            return _parts({key: test for key, part in spec.properties.items() if (test := _beyond(part))})
+        case _:
             return None
+
+
+def _each(test: Beyond) -> Beyond:
+    def all_of(name: str, values: list[Any]) -> PlatformError | None:
+        return next((error for i, value in enumerate(values) if (error := test(f"{name}[{i}]", value))), None)
+
+    return all_of
+
+
+def _parts(tests: Mapping[str, Beyond]) -> Beyond:
+    def all_of(name: str, value: Mapping[str, Any]) -> PlatformError | None:
+        return next(
+            (error for key, test in tests.items() if key in value and (error := test(f"{name}.{key}", value[key]))),
+            None,
+        )
+
+    return all_of
 
 
 def _whole(name: str, value: Any) -> PlatformError | None:
     return None if type(value) is int else refusal(name, "type", {"type": "integer"}, value)
+
+
+def _link(name: str, value: str) -> PlatformError | None:
+    if form(value) == "url":
+        return None
+    wanted = "must be an http(s) URL without spaces or non-ASCII characters"
+    return InvalidFormat(f"parameter '{name}' {wanted}, got '{clip(value)}'")
 
 
 def _clean(name: str, value: object) -> PlatformError | None:
@@ -141,17 +183,14 @@ def _inside(name: str, spec: Size, value: str) -> PlatformError | None:
     return OutOfRange(f"parameter '{name}' {outside}, got {show(value)}") if outside else None
 
 
-def _media(name: str, spec: Media) -> Beyond:
-    described = spec.describe(name)
+def _media(spec: Media) -> Beyond:
+    described = spec.describe("")
     data = "data" in spec.accepts
     wanted = f"must be an http(s) URL{', a data URI or base64' if data else ''} without spaces or non-ASCII characters"
 
-    def one(where: str, text: str) -> PlatformError | None:
+    def one(name: str, text: str) -> PlatformError | None:
         if described.allows(text):
             return None
-        return InvalidFormat(f"parameter '{where}' {wanted}, got '{clip(text)}'")
+        return InvalidFormat(f"parameter '{name}' {wanted}, got '{clip(text)}'")
 
-    def all_of(texts: list[str]) -> PlatformError | None:
-        return next((error for i, text in enumerate(texts) if (error := one(f"{name}[{i}]", text))), None)
-
-    return all_of if spec.many else lambda text: one(name, text)
+    return _each(one) if spec.many else one

@@ -6,14 +6,16 @@ the class does not have is refused.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from modellix_server.catalogue.media import MediaInput, MediaKind
+from modellix_server.catalogue.wording import size_pattern
 
-SIZE = r"^[0-9]+\*[0-9]+$"
 MOST_SIZE_CHARACTERS = 16
+MOST_CHOICES = 100
 MOST_MEDIA_CHARACTERS = 64 * 1024 * 1024
 
 
@@ -60,13 +62,16 @@ class Text(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag
     min_length: int = 0
     enum: tuple[str, ...] = ()
     default: str | None = None
+    format: Literal["url"] | None = None
+    """`url`: an http(s) link that goes to the vendor as it is. Pictures, clips and sounds have kinds of their own."""
 
     def __post_init__(self) -> None:
         if bool(self.enum) == (self.max_length is not None):
             raise ValueError("a string needs either max_length or enum")
 
     def _limits(self) -> dict[str, Any]:
-        return {"minLength": self.min_length or None, "maxLength": self.max_length, "enum": self.enum}
+        uri = "uri" if self.format else None
+        return {"format": uri, "minLength": self.min_length or None, "maxLength": self.max_length, "enum": self.enum}
 
 
 class Integer(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="integer"):
@@ -77,14 +82,35 @@ class Integer(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, 
     min: int | None = None
     max: int | None = None
     enum: tuple[int, ...] = ()
+    multiple_of: int = 1
     default: int | None = None
 
     def __post_init__(self) -> None:
         if bool(self.enum) == (self.min is not None and self.max is not None):
             raise ValueError("an integer needs either min and max or enum")
 
+    def choices(self) -> tuple[int, ...]:
+        """The list, or every number between two limits that are close together."""
+        if self.min is None or self.max is None or self.max - self.min >= MOST_CHOICES:
+            return self.enum
+        return tuple(one for one in range(self.min, self.max + 1) if one % self.multiple_of == 0)
+
     def _limits(self) -> dict[str, Any]:
-        return {"minimum": self.min, "maximum": self.max, "enum": self.enum}
+        step = None if self.multiple_of == 1 else self.multiple_of
+        return {"minimum": self.min, "maximum": self.max, "multipleOf": step, "enum": self.enum}
+
+
+class Number(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="number"):
+    """A number between two limits, whole or not."""
+
+    json_type = "number"
+
+    min: float
+    max: float
+    default: float | None = None
+
+    def _limits(self) -> dict[str, Any]:
+        return {"minimum": self.min, "maximum": self.max}
 
 
 class Boolean(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="boolean"):
@@ -100,7 +126,10 @@ class Boolean(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, 
 
 
 class Size(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="size"):
-    """`width*height` in pixels: one of a list, or anything within limits that JSON Schema cannot say."""
+    """`width*height` in pixels: one of a list, or anything within limits that JSON Schema cannot say.
+
+    Some vendors write `x` between the two, and know words such as `2K` beside the numbers.
+    """
 
     json_type = "string"
 
@@ -113,23 +142,25 @@ class Size(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag
     max_area: str | None = None
     max_ratio: int | None = None
     """Longest side over shortest side; 4 allows 1:4 to 4:1."""
+    presets: tuple[str, ...] = ()
+    separator: Literal["*", "x"] = "*"
 
     def __post_init__(self) -> None:
         if bool(self.enum) == bool(self.max_side or self.max_area):
             raise ValueError("a size needs either enum or max_side or max_area")
         for size in (self.min_area, self.max_area):
             if size is not None:
-                pixels(size)
+                pixels(size, self.separator)
 
     def outside(self, text: str) -> str | None:
         """What a text of the right shape must be and is not; None when it fits."""
-        if self.enum:
+        if self.enum or text in self.presets:
             return None
-        width, height = map(int, text.split("*"))
+        width, height = map(int, text.split(self.separator))
         if min(width, height) < self.min_side or (self.max_side and max(width, height) > self.max_side):
             return f"must have sides {_between(self.min_side, self.max_side)} pixels"
-        if (self.min_area and width * height < pixels(self.min_area)) or (
-            self.max_area and width * height > pixels(self.max_area)
+        if (self.min_area and width * height < pixels(self.min_area, self.separator)) or (
+            self.max_area and width * height > pixels(self.max_area, self.separator)
         ):
             return f"must have an area {_between(self.min_area, self.max_area)} pixels"
         if self.max_ratio and max(width, height) > self.max_ratio * min(width, height):
@@ -137,7 +168,11 @@ class Size(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag
         return None
 
     def _limits(self) -> dict[str, Any]:
-        return {"pattern": SIZE, "maxLength": MOST_SIZE_CHARACTERS, "enum": self.enum}
+        return {
+            "pattern": size_pattern(self.separator, self.presets),
+            "maxLength": MOST_SIZE_CHARACTERS,
+            "enum": self.enum,
+        }
 
 
 class Media(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -202,12 +237,47 @@ class Audio(Media, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="a
     kind = "audio"
 
 
-Input = Text | Integer | Boolean | Size | Image | Video | Audio
+class Array(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="array"):
+    """A list of plain values or objects. A list of media is a media parameter with `many`."""
+
+    json_type = "array"
+
+    items: Nested
+    min_items: int = 0
+    max_items: int
+
+    def _limits(self) -> dict[str, Any]:
+        return {"items": self.items.schema(), "minItems": self.min_items, "maxItems": self.max_items}
 
 
-def pixels(size: str) -> int:
+class Object(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="object"):
+    """A value with named parts. Their defaults are told, not filled in."""
+
+    json_type = "object"
+
+    properties: dict[str, Nested]
+
+    def _limits(self) -> dict[str, Any]:
+        return {
+            "properties": {name: spec.schema() for name, spec in self.properties.items()},
+            "required": [name for name, spec in self.properties.items() if spec.required],
+            "additionalProperties": False,
+        }
+
+
+Nested = Text | Integer | Number | Boolean | Array | Object
+Input = Text | Integer | Number | Boolean | Size | Image | Video | Audio | Array | Object
+
+
+def given(params: Mapping[str, Any], name: str) -> bool:
+    """Whether the parameter says anything: an empty text or list does not."""
+    value = params.get(name)
+    return value is not None and value != "" and value != []
+
+
+def pixels(size: str, separator: str = "*") -> int:
     """Area of `768*768`; ValueError when it is not written like that."""
-    width, height = map(int, size.split("*"))
+    width, height = map(int, size.split(separator))
     return width * height
 
 

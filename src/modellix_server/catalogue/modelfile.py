@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ import msgspec
 
 from modellix_server.base.errors import PlatformError
 from modellix_server.base.money import micros_from_usd
-from modellix_server.catalogue.check import Checker, Rule
+from modellix_server.catalogue.check import Checker
+from modellix_server.catalogue.inherit import inherit
 from modellix_server.catalogue.inputs import Input, Integer, Media
 from modellix_server.catalogue.model import Confidence, Model, ModelType, Retirement
 from modellix_server.catalogue.price import PriceTable, Tier, Unit
 from modellix_server.catalogue.route import Route
+from modellix_server.catalogue.rule import Rule
 
 MOST_CELLS = 1000
 
@@ -35,6 +37,12 @@ class TierFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Known to exist, price not known: refused in live mode until the operator sets one."""
     when: dict[str, Any] = {}
     """Parameter -> value or list of values that choose this tier."""
+    given: dict[str, bool] = {}
+    """Parameter -> whether the caller gives it."""
+    units: str | None = None
+    most: int | None = None
+    also: int | None = None
+    """These three as in `[price]`, for this tier alone."""
 
     def __post_init__(self) -> None:
         if (self.usd is None) != self.unpriced:
@@ -49,6 +57,11 @@ class PriceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unit: Unit
     tier: tuple[TierFile, ...]
     units: str | None = None
+    """The parameter that says how many images or seconds are ordered."""
+    most: int | None = None
+    """How many there can be where no parameter says it, or only that the input decides (0 or -1)."""
+    also: int = 0
+    """How many are charged at most beside those delivered: seconds of the clips put in."""
 
 
 class ModelFile(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -69,13 +82,17 @@ class ModelFile(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
     example: dict[str, Any]
 
 
-def read(path: Path, provider: str, model_id: str) -> Model:
-    """The model of one file; raises BadModel."""
+def read(path: Path, provider: str, model_id: str, find: Callable[[object], Path]) -> Model:
+    """The model of one file; `find` gives the file of the slug it is `like`. Raises BadModel."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        if "like" in raw:
+            raw = inherit(raw, tomllib.loads(find(raw["like"]).read_text(encoding="utf-8")))
         return build(msgspec.convert(raw, ModelFile), provider, model_id)
     except (ValueError, msgspec.ValidationError, OSError) as error:
         raise BadModel(f"{path}: {error}") from error
+    except (KeyError, TypeError, AttributeError) as error:  # only `inherit` looks into files that nobody checked yet
+        raise BadModel(f"{path}: like: the two files do not fit together: {error!r}") from error
 
 
 def build(file: ModelFile, provider: str, model_id: str) -> Model:
@@ -85,7 +102,7 @@ def build(file: ModelFile, provider: str, model_id: str) -> Model:
     _positive("submit_deadline_s", file.submit_deadline_s)
     _known("example", file.example, file.input)
     for rule in file.rule:
-        _check_rule(rule, file.input)
+        rule.check(file.input)
     if not file.route:
         raise ValueError("route: at least one is needed")
     for route in file.route:
@@ -133,14 +150,6 @@ def _check_defaults(model: Model, inputs: Mapping[str, Input]) -> None:
         raise ValueError(f"example or default: {error.message}") from error
 
 
-def _check_rule(rule: Rule, inputs: Mapping[str, Input]) -> None:
-    for side in (rule.when, rule.needs):
-        _known("rule", side, inputs)
-        for name, value in side.items():
-            if value not in inputs[name].choices():
-                raise ValueError(f"rule: {name} can never be {value!r}")
-
-
 def _check_route(route: Route, inputs: Mapping[str, Input]) -> None:
     if not route.models:
         raise ValueError("route.models: at least one region is needed")
@@ -154,54 +163,57 @@ def _price_table(slug: str, price: PriceFile, inputs: Mapping[str, Input]) -> Pr
     labels = [tier.label for tier in price.tier]
     if not labels or len(set(labels)) != len(labels):
         raise ValueError("price.tier: at least one is needed, each with its own label")
-    _check_units(price, inputs)
-    by = tuple(name for name in inputs if any(name in tier.when for tier in price.tier))
     for tier in price.tier:
         _known("price.tier.when", tier.when, inputs)
+        _known("price.tier.given", tier.given, inputs)
+    by = tuple(name for name in inputs if any(name in tier.when for tier in price.tier))
+    given = tuple(name for name in inputs if any(name in tier.given for tier in price.tier))
     for name in by:
         if not inputs[name].choices() or not inputs[name].always_there():
             raise ValueError(f"price.tier.when: {name} needs an enum, and a default or required = true")
-    choices = [inputs[name].choices() for name in by]
+    tiers = {tier.label: _tier(tier, price, inputs) for tier in price.tier}
+    choices = [*[inputs[name].choices() for name in by], *[(False, True)] * len(given)]
     cells = {}
     for count, values in enumerate(product(*choices)):
         if count >= MOST_CELLS:
             raise ValueError(f"price.tier: more than {MOST_CELLS} combinations")
-        fitting = [tier for tier in price.tier if _fits(tier, dict(zip(by, values, strict=True)))]
+        fitting = [tier for tier in price.tier if _fits(tier, dict(zip(by + given, values, strict=True)))]
         if len(fitting) != 1:
-            raise ValueError(f"price.tier: {dict(zip(by, values, strict=True))} has {len(fitting)} prices, not one")
-        cells[values] = fitting[0]
-    if unused := [tier.label for tier in price.tier if tier not in cells.values()]:
+            cell = dict(zip(by + given, values, strict=True))
+            raise ValueError(f"price.tier: {cell} has {len(fitting)} prices, not one")
+        cells[values] = tiers[fitting[0].label]
+    if unused := [tier.label for tier in tiers.values() if tier not in cells.values()]:
         raise ValueError(f"price.tier: no input ever costs '{unused[0]}'")
-    tiers = {
-        tier.label: Tier(tier.label, None if tier.usd is None else micros_from_usd(tier.usd)) for tier in price.tier
-    }
-    return PriceTable(
-        slug=slug,
-        unit=price.unit,
-        units=price.units,
-        by=by,
-        tiers=tuple(tiers.values()),
-        cells={values: tiers[tier.label] for values, tier in cells.items()},
-    )
+    return PriceTable(slug=slug, unit=price.unit, by=by, given=given, tiers=tuple(tiers.values()), cells=cells)
 
 
-def _check_units(price: PriceFile, inputs: Mapping[str, Input]) -> None:
-    if price.units is None:
-        if price.unit == "second":
-            raise ValueError("price.units: a price per second needs the parameter that says how many")
-        return
-    spec = inputs.get(price.units)
+def _tier(tier: TierFile, price: PriceFile, inputs: Mapping[str, Input]) -> Tier:
+    units = tier.units or price.units
+    most = tier.most or price.most
+    also = price.also if tier.also is None else tier.also
+    if also < 0 or (most is not None and most < 1):
+        raise ValueError("price: most must be at least 1 and also at least 0")
+    if units is not None:
+        _check_units(units, most, inputs)
+    elif most is None and price.unit == "second":
+        raise ValueError("price.units: a price per second needs the parameter that says how many, or most")
+    micros = None if tier.usd is None else micros_from_usd(tier.usd)
+    return Tier(tier.label, micros, units=units, most=most or 1, also=also)
+
+
+def _check_units(units: str, most: int | None, inputs: Mapping[str, Input]) -> None:
+    spec = inputs.get(units)
     if not isinstance(spec, Integer) or not spec.always_there():
-        raise ValueError(f"price.units: {price.units} must be an integer input with a default or required = true")
+        raise ValueError(f"price.units: {units} must be an integer input with a default or required = true")
     lowest = min(spec.enum) if spec.enum else spec.min
-    if lowest is None or lowest < 1:
-        raise ValueError(f"price.units: {price.units} must be at least 1")
+    if lowest is None or (lowest < 1 and most is None):
+        raise ValueError(f"price.units: {units} must be at least 1, or most must say how many it can mean")
 
 
 def _fits(tier: TierFile, values: Mapping[str, Any]) -> bool:
     return all(
         values[name] in wanted if isinstance(wanted, list) else values[name] == wanted
-        for name, wanted in tier.when.items()
+        for name, wanted in (tier.when | tier.given).items()
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from modellix_server.base.errors import Unavailable
 from modellix_server.base.money import ceil_div
+from modellix_server.catalogue.inputs import given
 
 Unit = Literal["image", "second"]
 
@@ -38,7 +39,9 @@ class Measurement(msgspec.Struct, frozen=True):
 
     images: int | None = None
     milliseconds: int | None = None
-    """Billable time of the clip."""
+    """Billable time of the clip delivered."""
+    input_milliseconds: int | None = None
+    """Billable time of the clips put in, which no look at the result can confirm."""
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -104,6 +107,12 @@ class Tier:
     label: str
     micros: int | None
     """List price of one unit; None is explicitly unpriced."""
+    units: str | None = None
+    """The parameter that sizes the hold: images, or seconds."""
+    most: int = 1
+    """The hold's images or seconds where there is no such parameter, or where it is 0 or less."""
+    also: int = 0
+    """Seconds of input held on top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,23 +121,27 @@ class PriceTable:
 
     slug: str
     unit: Unit
-    units: str | None
-    """The parameter that sizes the hold: images, or seconds. None means one image."""
     by: tuple[str, ...]
-    """The parameters that choose the tier."""
+    """The parameters that choose the tier by their value."""
+    given: tuple[str, ...]
+    """Those that choose it by being there."""
     tiers: tuple[Tier, ...]
     cells: Mapping[tuple[Any, ...], Tier]
-    """Values of `by`, in order -> tier."""
+    """Values of `by`, then whether each of `given` is there -> tier."""
 
     def quote(self, params: Mapping[str, Any], prices: Prices | None, *, live: bool) -> Quote:
         """The price of checked parameters; raises Unpriced in live mode where there is no price."""
-        tier = self.cells[tuple([params[name] for name in self.by])]
+        key = [params[name] for name in self.by]
+        if self.given:
+            key += [given(params, name) for name in self.given]
+        tier = self.cells[tuple(key)]
         micros = self._unit_micros(tier, prices)
         if micros is None:
             if live:
                 raise Unpriced(f"model '{self.slug}' has no price for '{tier.label}' yet")
             micros = NOMINAL_MICROS
-        units = 1 if self.units is None else params[self.units]
+        units = tier.most if tier.units is None or params[tier.units] < 1 else params[tier.units]
+        units += tier.also
         if self.unit == "second":
             units *= 1000
         return Quote(
@@ -158,6 +171,8 @@ def capture(quote: Quote, measured: Measurement) -> int:
     units = measured.images if quote.unit == "image" else measured.milliseconds
     if units is None:
         raise ImpossibleMeasurement(f"no {quote.unit}s were measured")
+    if quote.unit == "second" and measured.input_milliseconds:
+        units += measured.input_milliseconds
     if not 0 < units <= quote.units * ABSURD:
         raise ImpossibleMeasurement(f"{units} measured where at most {quote.units} were ordered")
     return min(_amount(quote.unit, quote.unit_micros, units), quote.amount_micros)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -61,4 +62,15 @@ def _read_folder(folder: Path) -> Iterator[Model]:
         provider, model_id = place.parts[0], path.name.removesuffix(".toml")
         if not _PROVIDER.fullmatch(provider) or not _MODEL.fullmatch(model_id):
             raise BadModel(f"{path}: provider and id are lower case letters, digits, hyphens and (id only) dots")
-        yield read(path, provider, model_id)
+        yield read(path, provider, model_id, partial(_find, folder, path))
+
+
+def _find(folder: Path, path: Path, slug: object) -> Path:
+    """The file a file may be `like`: another one of its folder, or a built-in one. ValueError when there is none."""
+    provider, _, model_id = str(slug).partition("/")
+    if _PROVIDER.fullmatch(provider) and _MODEL.fullmatch(model_id):
+        for place in (folder, BUILT_IN):
+            found = place / provider / f"{model_id}.toml"
+            if found != path and found.is_file():
+                return found
+    raise ValueError(f"like: there is no model {slug}")

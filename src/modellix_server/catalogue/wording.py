@@ -14,9 +14,16 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _TYPES = {
     "string": "a string",
     "integer": "an integer",
+    "number": "a number",
     "boolean": "true or false",
     "array": "an array",
+    "object": "an object",
 }
+
+
+def size_pattern(separator: str, presets: tuple[str, ...] = ()) -> str:
+    """The regular expression of a size, which is also where its refusal takes its words from."""
+    return f"^({'|'.join([*presets, f'[0-9]+[{separator}][0-9]+'])})$"
 
 
 def show(value: object) -> str:
@@ -59,8 +66,14 @@ def refusal(name: str, keyword: str, schema: Mapping[str, Any], value: object) -
     if keyword == "type":
         return InvalidParameters(f"{where} must be {_TYPES[schema['type']]}, got {show(value)}")
     if keyword == "pattern":
-        return InvalidFormat(f"{where} must be in format 'width*height', got {show(value)}")
+        return InvalidFormat(f"{where} must be {_shape(schema['pattern'])}, got {show(value)}")
     return OutOfRange(f"{where} must {_limits(keyword, schema)}, got {_measure(keyword, value)}")
+
+
+def _shape(pattern: str) -> str:
+    *presets, free = pattern[2:-2].split("|")
+    words = f"in format 'width{'x' if '[x]' in free else '*'}height'"
+    return f"{', '.join(presets)} or {words}" if presets else words
 
 
 def _limits(keyword: str, schema: Mapping[str, Any]) -> str:
@@ -69,12 +82,14 @@ def _limits(keyword: str, schema: Mapping[str, Any]) -> str:
         return f"be one of {', '.join(map(str, schema['enum']))}" if more else f"be {first}"
     if keyword in ("minimum", "maximum"):
         return _between("be", schema["minimum"], schema["maximum"])
+    if keyword == "multipleOf":
+        return f"be a multiple of {schema['multipleOf']}"
     if keyword in ("minItems", "maxItems"):
         return _between("have", schema["minItems"], schema["maxItems"]) + " items"
     return _between("have", schema.get("minLength", 0), schema["maxLength"]) + " characters"
 
 
-def _between(verb: str, low: int, high: int) -> str:
+def _between(verb: str, low: float, high: float) -> str:
     if low == high:
         return f"{verb} {low}" if verb == "be" else f"{verb} exactly {low}"
     return f"{verb} between {low} and {high}"

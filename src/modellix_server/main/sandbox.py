@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modellix_server.base.addresses import Network
 from modellix_server.base.outbound import AnswerLost, NotSent, Outbound
-from modellix_server.upstreams.emulators import dashscope, media, wire
+from modellix_server.upstreams.emulators import ark, dashscope, media, minimax, wire
 from modellix_server.upstreams.emulators.spool import Spool
 from modellix_server.upstreams.emulators.store import MemoryStore
 from modellix_server.upstreams.emulators.studio import Studio
@@ -30,7 +30,15 @@ def _dashscope(studio: Studio, fetch: media.Fetch, *, instant: bool) -> wire.App
     return dashscope.app(studio, MemoryStore(), fetch, instant=instant)
 
 
-EMULATORS: Mapping[str, Callable[..., wire.App]] = {"dashscope": _dashscope}
+def _ark(studio: Studio, fetch: media.Fetch, *, instant: bool) -> wire.App:
+    return ark.app(studio, MemoryStore(keep_s=ark.KEEP_S), fetch, instant=instant)
+
+
+def _minimax(studio: Studio, fetch: media.Fetch, *, instant: bool) -> wire.App:
+    return minimax.app(studio, MemoryStore(), fetch, instant=instant)
+
+
+EMULATORS: Mapping[str, Callable[..., wire.App]] = {"ark": _ark, "dashscope": _dashscope, "minimax": _minimax}
 """Vendor -> its emulator, served under `/<vendor>`."""
 
 

@@ -79,6 +79,7 @@ class StoredResult(msgspec.Struct, frozen=True):
 
     resources: tuple[StoredFile, ...]
     request_id: str | None = None
+    data: dict[str, Any] = {}
 
     @property
     def bytes(self) -> int:
@@ -87,17 +88,18 @@ class StoredResult(msgspec.Struct, frozen=True):
 
     @property
     def counted(self) -> Measurement:
-        """What we ourselves found in the files."""
-        clips = [file.duration_ms for file in self.resources if file.type == "video"]
+        """What we ourselves found in the files that are charged: another form of the same is not."""
+        charged = [file for file in self.resources if file.role == "primary"]
+        clips = [file.duration_ms for file in charged if file.type == "video"]
         return Measurement(
-            images=sum(file.type == "image" for file in self.resources) or None,
+            images=sum(file.type == "image" for file in charged) or None,
             milliseconds=sum(clip or 0 for clip in clips) if clips else None,
         )
 
     def metadata(self) -> dict[str, Any]:
         """The contract's `result.metadata`."""
         counted = self.counted
-        about: dict[str, Any] = {"request_id": self.request_id}
+        about: dict[str, Any] = {**self.data, "request_id": self.request_id}
         if counted.images is not None:
             about["image_count"] = counted.images
         if counted.milliseconds is not None:
@@ -186,7 +188,7 @@ class Media:
         Trouble on the way or with our own storage is waited out until `until` (monotonic seconds). Raises BadMedia.
         """
         files = [await self._copy(task_id, index, file, account, until) for index, file in enumerate(done.files)]
-        return StoredResult(tuple(files), done.request_id)
+        return StoredResult(tuple(files), done.request_id, dict(done.data))
 
     async def forget(self, task_id: UUID) -> None:
         """Delete what was already copied of a result that will not be had; what cannot be deleted now goes later."""

@@ -80,6 +80,7 @@ def charge(price: str, claimed: Measurement, counted: Measurement) -> Charge:
     reviewed. Never above the quote.
     """
     quote = msgspec.json.decode(price, type=Quote)
+    counted = msgspec.structs.replace(counted, input_milliseconds=claimed.input_milliseconds)
     ours = _amount(quote, counted)
     theirs = _amount(quote, claimed)
     if theirs is None:

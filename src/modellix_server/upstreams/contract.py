@@ -81,6 +81,8 @@ class Done:
     files: tuple[RemoteFile, ...]
     measured: Measurement
     request_id: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """Small JSON that belongs to the result beside its files, such as the boxes of what was cut out."""
 
 
 FailureCode = Literal["upstream_refused", "content_rejected", "invalid_input"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ from modellix_server.upstreams.contract import (
 NAME = "dashscope"
 MOST_MESSAGE_CHARACTERS = 300
 MOST_BELIEVABLE = 10**9
+MOST_DATA_CHARACTERS = 10_000
 
 _CODES = {
     "content": "DataInspectionFailed data_inspection_failed IPInfringementSuspect CustomRoleBlocked FaqRuleBlocked",
@@ -54,7 +55,7 @@ _CLIP_USAGE = ("duration", "video_duration", "output_video_duration")
 
 _TICKET = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 _ENDPOINT = re.compile(r"[a-z0-9]+(?:[/-][a-z0-9]+)*/?", re.ASCII)
-_STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[0?\])?", re.ASCII)
+_STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[(?:0|type=[a-z_]+)?\])?", re.ASCII)
 _PRIVATE = re.compile(r"sk-[\w*-]+|ws-\w+|\b\d{12,}\b|https?://\S+", re.ASCII)
 
 
@@ -68,6 +69,18 @@ class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     results: str
     """Path of the result links in an answer; `[]` goes through a list."""
     kind: Literal["image", "video"]
+    otherwise: str | None = None
+    """Where the links are if they are not there: two of the vendor's pages differ."""
+    extras: dict[str, Literal["image", "video"]] = {}
+    """Path of further links -> their kind: other forms of the same result, not charged."""
+    data: tuple[str, ...] = ()
+    """Paths of what belongs to the result and is no link; told under the last name of the path."""
+    bills: Literal["output", "input"] = "output"
+    """`input`: one picture is charged, however many come back."""
+
+    def found_at(self) -> tuple[str, ...]:
+        """Every path into an answer."""
+        return (self.results, *filter(None, [self.otherwise]), *self.extras, *self.data)
 
 
 class DashScope:
@@ -95,16 +108,20 @@ class DashScope:
         if not _ENDPOINT.fullmatch(wire.path):
             raise ValueError(f"route.wire.path: not an endpoint below the base URL: {wire.path!r}")
         for path in (*route.to.values(), *route.constants):
-            if _steps(path)[0][0] not in ("input", "parameters"):
+            if _steps(path)[0][0] not in ("input", "parameters") or _steps(path)[-1][1]:
                 raise ValueError(f"the vendor's body has only input and parameters: {path!r}")
-        if _steps(wire.results)[0] != ("output", ""):
-            raise ValueError(f"route.wire.results: results are in output: {wire.results!r}")
+        for path in wire.found_at():
+            if _steps(path)[0] != ("output", "") or len(_steps(path)) < 2:
+                raise ValueError(f"route.wire: results are in output: {path!r}")
 
     async def submit(self, order: Order, http: Http) -> Submitted:
         """Ask for the generation, with exactly one POST."""
         model = order.route.models.get(order.region)
         if model is None:
-            return Failed("upstream_refused", f"this model is not offered in the vendor's region '{order.region}'")
+            others = ", ".join(sorted(order.route.models))
+            return Failed(
+                "upstream_refused", f"the vendor offers this model not in its region '{order.region}' but in: {others}"
+            )
         wire = msgspec.convert(order.route.wire, Wire)
         # The vendor keeps no id of ours; this one only lets its support, and our emulator, find the request.
         headers = {"Authorization": f"Bearer {order.key}", "X-Request-Id": order.attempt}
@@ -162,21 +179,22 @@ def body(model: str, order: Order) -> dict[str, Any]:
             continue
         if name in route.values and isinstance(value, str):
             value = route.values[name].get(value, value)
-        for one in value if "[]" in path and isinstance(value, list) else (value,):
+        each = isinstance(value, list) and ("[]" in path or "[type=" in path)
+        for one in value if each else (value,):
             _put(built, path, one)
     return built
 
 
 def _put(target: dict[str, Any], path: str, value: Any) -> None:
-    """Set `a.b`, the first item of a list at `a[0].b`, or append an item at `a[].b`."""
+    """Set `a.b`, the first item of a list at `a[0].b`, or append an item at `a[].b` or, with a type, `a[type=x].b`."""
     *way, (last, _) = _steps(path)
     for key, index in way:
-        if index == "[]":
-            items = target.setdefault(key, [])
-            items.append({})
-            target = items[-1]
-        elif index == "[0]":
+        if index == "[0]":
             target = target.setdefault(key, [{}])[0]
+        elif index:
+            items = target.setdefault(key, [])
+            items.append({"type": index[6:-1]} if "=" in index else {})
+            target = items[-1]
         else:
             target = target.setdefault(key, {})
     target[last] = value
@@ -185,7 +203,7 @@ def _put(target: dict[str, Any], path: str, value: Any) -> None:
 def _steps(path: str) -> list[tuple[str, str]]:
     steps = [_STEP.fullmatch(step) for step in path.split(".")]
     found = [(step[1], step[2] or "") for step in steps if step]
-    if len(found) != len(steps) or found[-1][1]:
+    if len(found) != len(steps):
         raise ValueError(f"not a path: {path!r}")
     return found
 
@@ -275,41 +293,64 @@ def _done(said: Mapping[str, Any], output: dict[str, Any], wire: Wire) -> Done |
 
     A finished task with nothing delivered is a failure if every item says why, and unmapped otherwise.
     """
-    *_, (key, _) = _steps(wire.results)
-    links, failures = [], []
-    for item in _items(output, wire.results):
-        link = item.get(key)
-        if link is not None:
-            if not isinstance(link, str) or not link.startswith(("https://", "http://")):
-                raise UnmappedAnswer(NAME, "result link", link)
-            links.append(link)
-        elif item.get("code"):
-            failures.append(item)
+    links, failures, absent = _links(output, wire.results)
+    if not links and wire.otherwise:
+        links, failures, absent = _links(output, wire.otherwise)
     if not links:
         if failures:
             return _failed(failures[0].get("code"), failures[0].get("message"))
+        if absent:  # a list of the parts asked for, and null for each that the picture does not show
+            return Failed("invalid_input", "the vendor found nothing of what was asked for in the input")
         raise UnmappedAnswer(NAME, "result", "finished, with no link and no failure")
+    charged = 1 if wire.bills == "input" else len(links)
+    files = [RemoteFile(link, wire.kind) for link in links[:charged]]
+    files += [RemoteFile(link, wire.kind, "alternative") for link in links[charged:]]
+    for path, kind in wire.extras.items():
+        files += [RemoteFile(link, kind, "alternative") for link in _links(output, path)[0]]
     request_id = said.get("request_id")
     return Done(
-        files=tuple(RemoteFile(url=link, kind=wire.kind) for link in links),
-        measured=_measured(said.get("usage"), wire.kind, len(links)),
+        files=tuple(files),
+        measured=_measured(said.get("usage"), wire.kind, charged),
         request_id=request_id if isinstance(request_id, str) else None,
+        data=_data(output, wire),
     )
 
 
-def _items(output: dict[str, Any], path: str) -> Iterator[dict[str, Any]]:
-    """Yield the objects that may hold a link: the parents of the path's last step."""
-    first, *way = _steps(path)[:-1]
-    assert first[0] == "output"
+def _links(output: dict[str, Any], path: str) -> tuple[list[str], list[dict[str, Any]], int]:
+    """Find the links at a path, the items that say why they have none, and how many are null in a list of links."""
+    *way, (key, index) = _steps(path)[1:]
     found: list[Any] = [output]
-    for key, index in way:
-        found = [item[key] for item in found if isinstance(item, dict) and key in item]
-        if index:
+    for name, each in way:
+        found = [item[name] for item in found if isinstance(item, dict) and name in item]
+        if each:
             found = [one for item in found for one in (item if isinstance(item, list) else [item])]
+    links, failures, absent = [], [], 0
     for item in found:
         if not isinstance(item, dict):
             raise UnmappedAnswer(NAME, "result", item)
-        yield item
+        link = item.get(key)
+        for one in link if index and isinstance(link, list) else (link,):
+            if isinstance(one, str) and one.startswith(("https://", "http://")):
+                links.append(one)
+            elif one is not None:
+                raise UnmappedAnswer(NAME, "result link", one)
+            elif item.get("code"):
+                failures.append(item)
+            else:
+                absent += bool(index) and link is not None
+    return links, failures, absent
+
+
+def _data(output: dict[str, Any], wire: Wire) -> dict[str, Any]:
+    """Take what the model file asks for, and nothing that is absurdly long."""
+    found = {}
+    for path in wire.data:
+        value: Any = output
+        for key, _ in _steps(path)[1:]:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is not None and len(json.dumps(value)) <= MOST_DATA_CHARACTERS:
+            found[key] = value
+    return found
 
 
 def _measured(usage: object, kind: Literal["image", "video"], delivered: int) -> Measurement:
@@ -325,8 +366,15 @@ def _measured(usage: object, kind: Literal["image", "video"], delivered: int) ->
             return Measurement(images=delivered)
         count = _number(told["image_count"])
         return Measurement(images=int(count) if count is not None and count == int(count) else None)
-    seconds = next((_number(told[key]) for key in _CLIP_USAGE if told.get(key) is not None), None)
-    return Measurement(milliseconds=None if seconds is None else round(seconds * 1000))
+    put_in = _number(told.get("input_video_duration") or 0)
+    total = next((_number(told[key]) for key in _CLIP_USAGE if told.get(key) is not None), None)
+    if total is None or put_in is None:
+        return Measurement()
+    # Newer models charge for the clips put in too: `duration` is both together.
+    delivered_s = total - put_in if told.get("duration") is not None else total
+    if put_in and min(delivered_s, put_in) < 0:
+        return Measurement()
+    return Measurement(milliseconds=round(delivered_s * 1000), input_milliseconds=round(put_in * 1000) or None)
 
 
 def _number(value: object) -> Decimal | None:

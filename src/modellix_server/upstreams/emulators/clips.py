@@ -1,7 +1,8 @@
 """Clips: H.264 with AAC in MP4, of exact size and length, moving all the time. Runs in a render process.
 
 A clip from a prompt is a landscape in motion; one from a first picture starts with that picture and drifts into
-it; one with a last picture too ends with that. Frames are drawn at a modest size and scaled up by the encoder.
+it; one with a last picture, with or without a first one, ends with that. Frames are drawn at a modest size and
+scaled up by the encoder.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ _ZOOM = 0.14
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip to make. Without `size` it has about `area` pixels in the shape of `first`."""
+    """A clip to make. Without `size` it has about `area` pixels in the shape of `first`, or else of `last`."""
 
     prompt: str
     seed: int
     model: str
-    seconds: int
+    seconds: float
     size: tuple[int, int] | None = None
     area: int = 1280 * 720
     first: Source | None = None
@@ -39,6 +40,8 @@ class Clip:
     dubbed: bool = False
     """Whether it gets a tune when no sound is given."""
     sound: Sound | None = None
+    mark: bool = False
+    """Whether it bears the vendor's mark."""
 
 
 def film(order: Clip, path: Path) -> tuple[int, int]:
@@ -47,15 +50,16 @@ def film(order: Clip, path: Path) -> tuple[int, int]:
     last = open_picture(order.last) if order.last else None
     size = order.size
     if size is None:
-        assert first is not None
-        size = shape_like(first.size, order.area)
+        shape = first or last
+        assert shape is not None
+        size = shape_like(shape.size, order.area)
     track = _track(order)
-    drawn = _drawn_size(size)
-    count = order.seconds * FRAMES_PER_S
+    drawn = drawn_size(size)
+    count = round(order.seconds * FRAMES_PER_S)
     if first is None:
-        frames = _landscape(order, drawn, count)
+        frames = _landscape(order, drawn, count) if last is None else _arrival(order, last, drawn, count)
     else:
-        frames = _pan(first, drawn, count) if last is None else _turn(first, last, drawn, count)
+        frames = pan(first, drawn, count) if last is None else turn(first, last, drawn, count)
     with tempfile.TemporaryDirectory(prefix="clip-", dir=path.parent) as scratch:
         _encode(order, size, drawn, frames, track, Path(scratch), path)
     return size
@@ -69,7 +73,8 @@ def _track(order: Clip) -> bytes | None:
     return None
 
 
-def _drawn_size(size: tuple[int, int]) -> tuple[int, int]:
+def drawn_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The size frames are drawn in, for a clip of `size`."""
     factor = min(1.0, (DRAWN_PX / (size[0] * size[1])) ** 0.5)
     width, height = (max(2, round(side * factor / 2) * 2) for side in size)
     return width, height
@@ -80,12 +85,21 @@ def _landscape(order: Clip, size: tuple[int, int], count: int) -> Iterator[Image
     return (scene.frame(*size, index / count) for index in range(count))
 
 
-def _pan(picture: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
+def pan(picture: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
+    """Frames that move closer to the picture."""
     ground = _ground(picture, size)
     return (_zoomed(ground, size, index / (count - 1), 0.7) for index in range(count))
 
 
-def _turn(first: Image.Image, last: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
+def _arrival(order: Clip, last: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
+    end = _ground(last, size)
+    for index, frame in enumerate(_landscape(order, size, count)):
+        moment = index / (count - 1)
+        yield Image.blend(frame, _zoomed(end, size, 1 - moment, 0.3), moment * moment * (3 - 2 * moment))
+
+
+def turn(first: Image.Image, last: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
+    """Frames from one picture to the other."""
     start, end = _ground(first, size), _ground(last, size)
     for index in range(count):
         moment = index / (count - 1)
@@ -116,7 +130,8 @@ def _encode(
     path: Path,
 ) -> None:
     strip = scratch / "caption.png"
-    caption.strip(*size, order.prompt, f"seed {order.seed}  -  {order.model}  -  sandbox").save(strip, compress_level=1)
+    note = f"seed {order.seed}  -  {order.model}  -  sandbox"
+    caption.overlay(*size, order.prompt, note, mark=order.mark).save(strip, compress_level=1)
     inputs = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{drawn[0]}x{drawn[1]}", "-r", str(FRAMES_PER_S)]
     inputs += ["-i", "pipe:0", "-i", str(strip)]
     sound_options = ["-an"]
@@ -124,25 +139,20 @@ def _encode(
         samples = scratch / "sound.pcm"
         samples.write_bytes(track)
         inputs += ["-f", "s16le", "-ar", str(sound.RATE_HZ), "-ac", "2", "-i", str(samples)]
-        sound_options = ["-map", "2:a", "-c:a", "aac", "-b:a", "128k"]
+        sound_options = ["-map", "2:a", *ffmpeg.AAC]
     # Given pictures stay untouched at both ends; the caption comes and goes between.
-    when = f":enable='between(t,0.5,{order.seconds - 0.5})'" if order.first else ""
+    when = f":enable='between(t,0.5,{order.seconds - 0.5})'" if order.first or order.last else ""
     filters = (
         f"[0:v]scale={size[0]}:{size[1]}:flags=bicubic:out_color_matrix=bt709:out_range=tv,format=yuv420p[base];"
         f"[base][1:v]overlay=x=0:y=H-h:format=yuv420{when}[out]"
     )
-    picture_options = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "animation", "-crf", "23"]
-    picture_options += ["-pix_fmt", "yuv420p", "-frames:v", str(order.seconds * FRAMES_PER_S)]
-    for name in ("-colorspace", "-color_primaries", "-color_trc"):
-        picture_options += [name, "bt709"]
     ffmpeg.run(
         [
             *inputs,
             *("-filter_complex", filters, "-map", "[out]"),
-            *picture_options,
+            *(*ffmpeg.H264, "-frames:v", str(round(order.seconds * FRAMES_PER_S))),
             *sound_options,
-            *("-t", str(order.seconds), "-threads", "1", "-filter_threads", "1", "-movflags", "+faststart"),
-            *("-map_metadata", "-1", "-f", "mp4", "-y", str(path)),
+            *("-t", str(order.seconds), *ffmpeg.MP4, "-y", str(path)),
         ],
         (frame.tobytes() for frame in frames),
     )

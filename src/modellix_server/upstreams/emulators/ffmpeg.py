@@ -19,6 +19,10 @@ from modellix_server.base.process import die_with_parent
 TIMEOUT_S = 120
 MEMORY_BYTES = 3 * 1024**3
 FILE_BYTES = 512 * 1024**2
+_COLOURS = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
+H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-tune", "animation", "-crf", "23", "-pix_fmt", "yuv420p", *_COLOURS)
+AAC = ("-c:a", "aac", "-b:a", "128k")
+MP4 = ("-threads", "1", "-filter_threads", "1", "-movflags", "+faststart", "-map_metadata", "-1", "-f", "mp4")
 
 
 class FfmpegFailed(Exception):

@@ -11,7 +11,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageChops, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageStat, UnidentifiedImageError
 
 from modellix_server.upstreams.emulators import caption
 from modellix_server.upstreams.emulators.scene import PALETTES, Scene
@@ -53,19 +53,28 @@ class Picture:
     area: int = 1024 * 1024
     """Pixels, where the size follows the source."""
     sources: tuple[Source, ...] = ()
+    mark: bool = False
+    """Whether it bears the vendor's mark."""
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
+    """The regions of the last source to edit (left, top, right, bottom, in its pixels); all of it without any."""
+    palette: tuple[str, ...] = ()
+    """Colours (#rrggbb) to tone it with."""
 
 
 def paint(order: Picture, path: Path) -> tuple[int, int]:
-    """Make the picture at `path` as PNG; its size. Raises BadMedia."""
+    """Make the picture at `path`, as PNG or by its ending as JPEG; its size. Raises BadMedia."""
     if order.sources:
         image = _edit(order)
     else:
         assert order.size is not None
         image = _landscape(order, *order.size)
     note = f"seed {order.seed}  -  {order.model}  -  {order.index + 1}  -  sandbox"
-    strip = caption.strip(*image.size, order.prompt, note)
+    strip = caption.overlay(*image.size, order.prompt, note, mark=order.mark)
     image.paste(strip, (0, image.height - strip.height), strip)
-    image.save(path, "PNG", compress_level=1)
+    if path.suffix == ".jpg":
+        image.save(path, "JPEG", quality=90)
+    else:
+        image.save(path, "PNG", compress_level=1)
     return image.size
 
 
@@ -78,12 +87,27 @@ def _edit(order: Picture) -> Image.Image:
     pictures = [open_picture(source) for source in order.sources]
     shape = order.size or shape_like(pictures[-1].size, order.area)
     image = ImageOps.fit(pictures[-1], shape, Image.Resampling.BICUBIC)
-    digest = hashlib.sha256(f"{order.seed}\n{order.prompt}".encode(errors="replace")).digest()
-    palette = PALETTES[(digest[0] + order.index) % len(PALETTES)]
+    changed = ImageChops.multiply(tone(image, f"{order.seed}\n{order.prompt}", order), _vignette(shape))
+    if not order.boxes:
+        return changed
+    across, down = shape[0] / pictures[-1].width, shape[1] / pictures[-1].height
+    for left, top, right, bottom in order.boxes:
+        box = (round(left * across), round(top * down), round(right * across), round(bottom * down))
+        image.paste(changed.crop(box), box[:2])
+    return image
+
+
+def tone(image: Image.Image, text: str, order: Picture | None = None, strength: float = 0.45) -> Image.Image:
+    """The picture in the colours of a palette that follows from `text`, or in those the order gives."""
+    digest = hashlib.sha256(text.encode(errors="replace")).digest()
+    palette = PALETTES[(digest[0] + (order.index if order else 0)) % len(PALETTES)]
+    near, middle, light = palette.near, palette.far, palette.sun
+    if order and order.palette:
+        ordered = sorted(order.palette, key=lambda colour: ImageStat.Stat(Image.new("RGB", (1, 1), colour)).sum)
+        near, middle, light = ordered[0], ordered[len(ordered) // 2], ordered[-1]
     grey = ImageOps.autocontrast(image.convert("L"), cutoff=1)
-    toned = ImageOps.colorize(grey, palette.near, palette.sun, palette.far)
-    image = Image.blend(ImageOps.posterize(image.filter(ImageFilter.SMOOTH), 5), toned, 0.45)
-    return ImageChops.multiply(image, _vignette(shape))
+    toned = ImageOps.colorize(grey, near, light, middle)
+    return Image.blend(ImageOps.posterize(image.filter(ImageFilter.SMOOTH), 5), toned, strength)
 
 
 def _vignette(size: tuple[int, int]) -> Image.Image:
@@ -93,6 +117,11 @@ def _vignette(size: tuple[int, int]) -> Image.Image:
 
 def open_picture(source: Source) -> Image.Image:
     """Decode an input picture to RGB, the first frame of several. Raises BadMedia."""
+    return _on_white(open_layer(source))
+
+
+def open_layer(source: Source) -> Image.Image:
+    """Decode an input picture as it is, transparency included. Raises BadMedia."""
     if len(source.data) > source.most_bytes:
         raise BadMedia("size", f"The image file must not be larger than {source.most_bytes // 1024**2} MB.")
     try:
@@ -106,7 +135,7 @@ def open_picture(source: Source) -> Image.Image:
         raise BadMedia("format", "The image could not be decoded.") from error
     if not source.alpha and turned.has_transparency_data:
         raise BadMedia("alpha", "Images with an alpha channel are not supported.")
-    return _on_white(turned)
+    return turned
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -17,7 +17,7 @@ from modellix_server.upstreams.emulators import wire
 from modellix_server.upstreams.emulators.store import MemoryStore
 
 Fault = Literal["", "vanish", "huge", "mistyped"]
-TYPES = {".png": "image/png", ".mp4": "video/mp4"}
+TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml", ".mp4": "video/mp4"}
 _HTML = b"<!doctype html><title>Oops</title><p>This is not the file you are looking for."
 _STEP = b"\0" * (64 * 1024)
 _HUGE_BYTES = 64 * 1024**3

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from modellix_server.base.process import die_with_parent
-from modellix_server.upstreams.emulators import clips, paint
+from modellix_server.upstreams.emulators import clips, crafts, montage, paint
 from modellix_server.upstreams.emulators.clips import Clip
+from modellix_server.upstreams.emulators.crafts.brief import Craft, Crafted
+from modellix_server.upstreams.emulators.montage import Filmed, Montage
 from modellix_server.upstreams.emulators.paint import Picture
 from modellix_server.upstreams.emulators.spool import Spool
 
@@ -76,15 +78,28 @@ class Studio:
 
     async def paint(self, order: Picture) -> tuple[Path, tuple[int, int]]:
         """Make a picture; its file and size. To be called in a `place`. Raises BadMedia."""
-        return await self._make(".png", paint.paint, order)
+        return await self.make(".png", paint.paint, order)
 
     async def film(self, order: Clip) -> tuple[Path, tuple[int, int]]:
         """Make a clip; its file and size. To be called in a `place`. Raises BadMedia."""
-        return await self._make(".mp4", clips.film, order)
+        return await self.make(".mp4", clips.film, order)
 
-    async def _make(
-        self, suffix: str, work: Callable[[Order, Path], tuple[int, int]], order: Order
-    ) -> tuple[Path, tuple[int, int]]:
+    async def cut(self, order: Montage) -> tuple[Path, Filmed]:
+        """Make a clip of given material; its file and measures. To be called in a `place`. Raises BadMedia."""
+        return await self.make(".mp4", montage.cut, order)
+
+    async def craft(self, order: Craft) -> Crafted:
+        """Do a special task; its files. To be called in a `place`. Raises BadMedia."""
+        stem = self.spool.new_path("")
+        try:
+            return await self._run(crafts.craft, order, stem)
+        except BaseException:
+            for path in stem.parent.glob(stem.name + "*"):
+                path.unlink(missing_ok=True)
+            raise
+
+    async def make(self, suffix: str, work: Callable[[Order, Path], Result], order: Order) -> tuple[Path, Result]:
+        """Do a vendor's own piece of work: the file it made, and what it says of it. To be called in a `place`."""
         path = self.spool.new_path(suffix)
         try:
             return path, await self._run(work, order, path)

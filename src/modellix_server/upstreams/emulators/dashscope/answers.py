@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from modellix_server.upstreams.emulators.dashscope.work import Outcome, Task
+from modellix_server.upstreams.emulators.dashscope.make import Outcome
+from modellix_server.upstreams.emulators.dashscope.work import Task
 
 REGION = timezone(timedelta(hours=8))
 """Beijing and Singapore share their time; the texts carry no zone."""
@@ -44,7 +45,7 @@ def task(task: Task, origin: str) -> dict[str, Any]:
         answer["usage"] = usage(task, task.outcome)
     elif task.refusal is not None:
         output["code"], output["message"] = task.refusal.code, task.refusal.message
-    if task.job.rules.makes == "picture":
+    if task.job.rules.makes != "clip":
         output["task_metrics"] = _metrics(task)
     return answer
 
@@ -75,17 +76,49 @@ def _metrics(task: Task) -> dict[str, int]:
 
 def _output(task: Task, outcome: Outcome, origin: str) -> dict[str, Any]:
     urls = [origin + path for path in outcome.files]
+    companions = [path and origin + path for path in outcome.companions]
     match task.job.route.gives:
         case "results":
-            lost = {"code": "InternalError.Algo", "message": "The image could not be generated."}
-            items: list[dict[str, Any]] = [{**_prompts(task), "url": url} for url in urls]
-            return {"results": items + [lost] * (task.job.count - len(urls))}
+            return {**_succeeded(task), "results": _results(task, [{"url": url} for url in urls])}
+        case "wordart":
+            pairs = zip(urls, companions, strict=True)
+            return {"results": _results(task, [{"png_url": png, "svg_url": svg} for png, svg in pairs])}
         case "choices":
-            return {"finished": True, "choices": [_choice([{"image": url, "type": "image"}]) for url in urls]}
+            return {"finished": True, "choices": _choices(task, urls)}
         case "parts":
-            return {"choices": [_choice([{"image": url} for url in urls])]}
+            texts = [{"text": task.job.prompt}] if "input_tokens" in task.job.route.usage else []
+            return {"choices": [_choice([*texts, *({"image": url} for url in urls)])]}
         case "video":
             return {**_prompts(task), "video_url": urls[0]}
+        case "results-video":
+            return {"results": {"video_url": urls[0]}}
+        case "image":
+            return {"image_url": urls[0], **({"message": outcome.message} if outcome.message else {})}
+        case "output-image":
+            return {"output_image_url": urls[0]}
+        case "parsing":
+            return {"parsing_img_url": urls, "crop_img_url": companions, "bbox": outcome.boxes}
+
+
+def _results(task: Task, made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    lost = {"code": "InternalError.Algo", "message": "The image could not be generated."}
+    return [{**_prompts(task), **one} for one in made] + [lost] * (task.job.count - len(made))
+
+
+def _succeeded(task: Task) -> dict[str, Any]:
+    """What style repaint says beside its results, though nothing went wrong."""
+    if task.job.rules.work != "repaint":
+        return {}
+    return {"style_index": task.job.parameters["style_index"], "error_code": 0, "error_message": "Success"}
+
+
+def _choices(task: Task, urls: list[str]) -> list[dict[str, Any]]:
+    if not task.job.parameters.get("enable_interleave"):
+        return [_choice([{"image": url, "type": "image"}]) for url in urls]
+    parts: list[dict[str, str]] = []
+    for number, url in enumerate(urls, 1):
+        parts += [{"type": "text", "text": f"Picture {number}: {task.job.prompt}"}, {"type": "image", "image": url}]
+    return [_choice(parts)]
 
 
 def _choice(content: list[dict[str, str]]) -> dict[str, Any]:
@@ -109,10 +142,10 @@ _USAGE: dict[str, Callable[[Outcome], object]] = {
     "input_tokens": lambda _: 0,
     "output_tokens": lambda _: 0,
     "total_tokens": lambda _: 0,
-    "duration": lambda outcome: outcome.billed_seconds,
-    "video_duration": lambda outcome: outcome.billed_seconds,
-    "output_video_duration": lambda outcome: outcome.billed_seconds,
-    "input_video_duration": lambda _: 0,
+    "duration": lambda outcome: _seconds(outcome.billed_seconds),
+    "video_duration": lambda outcome: _seconds(outcome.billed_seconds),
+    "output_video_duration": lambda outcome: _seconds(outcome.made_s),
+    "input_video_duration": lambda outcome: _seconds(outcome.input_s),
     "video_count": lambda _: 1,
     "SR": lambda outcome: outcome.resolution,
 }
@@ -120,7 +153,25 @@ _USAGE: dict[str, Callable[[Outcome], object]] = {
 
 def usage(task: Task, outcome: Outcome) -> dict[str, object]:
     """The fields this route reports."""
-    return {name: _USAGE[name](outcome) for name in task.job.route.usage}
+    report = {name: _USAGE[name](outcome) for name in task.job.route.usage if name in _USAGE}
+    for name in set(task.job.route.usage) - report.keys():
+        report[name] = _ratio(task, outcome)
+    return report
+
+
+def _ratio(task: Task, outcome: Outcome) -> str:
+    """What `ratio` and `video_ratio` say: as asked, the clip's size, or the word for the usual quality."""
+    asked = task.job.parameters
+    if asked.get("mode") == "wan-pro":
+        return "pro"
+    if "size" in asked:
+        return f"{outcome.size[0]}*{outcome.size[1]}"
+    return str(asked.get("ratio", "standard"))
+
+
+def _seconds(value: float) -> float | int:
+    """Whole seconds as an integer, as the vendor writes them."""
+    return int(value) if value == int(value) else round(value, 2)
 
 
 def page(tasks: list[Task], number: int, size: int) -> dict[str, Any]:

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from modellix_server.upstreams.emulators import directives, media
-from modellix_server.upstreams.emulators.dashscope.table import Media, Model, Param, Route, Text
+from modellix_server.upstreams.emulators.dashscope import fields
+from modellix_server.upstreams.emulators.dashscope.fields import Refusal, invalid, only
+from modellix_server.upstreams.emulators.dashscope.table import Media, Model, Need, Route, Text
 
-_SIZE = re.compile(r"(\d{2,5})\*(\d{2,5})", re.ASCII)
-_TOLERATED: dict[str, dict[str, tuple[object, ...]]] = {
-    "input": {"extend_prompt": (True, False), "function": ("video-synthesis",)},
-    "parameters": {"is_async": (True, False)},
-}
-"""What the vendor's Python client 1.x sends on its own account and the service takes without using it."""
-
-
-class Refusal(Exception):
-    """An answer with an error code: the submission is not accepted."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-
-
-def invalid(message: str) -> Refusal:
-    """The vendor's word for a bad or missing field."""
-    return Refusal(400, "InvalidParameter", message)
+Files = dict[str, tuple[str, ...]]
+"""Field -> links or data URIs, not loaded yet."""
+_NO_TEXT = Text(longest=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +24,18 @@ class Job:
     route: Route
     prompt: str
     negative_prompt: str
-    media: dict[str, tuple[str, ...]]
-    """Field -> links or data URIs, not loaded yet."""
+    media: Files
     parameters: dict[str, Any]
-    """Defaults filled in."""
+    """Of `parameters` and, for a few models, of `input`; defaults filled in."""
+    given: frozenset[str]
+    """The names that were given and not filled in."""
     asked: directives.Directives
 
     @property
     def count(self) -> int:
         """Pictures or clips to make."""
+        if self.parameters.get("enable_interleave"):
+            return int(self.parameters["max_images"])
         return int(self.parameters.get("n", 1))
 
 
@@ -71,25 +57,44 @@ def read(body: object, models: dict[str, Model], path: str) -> tuple[str, Model,
 
 def check(body: dict[str, Any], name: str, model: Model, route: Route) -> Job:
     """The job a body asks for. Raises Refusal."""
-    _only(body, {"model", "input", "parameters"}, "")
+    only(body, {"model", "input", "parameters"}, "")
     given = _object(body, "input", "BadRequest.EmptyInput", required=True)
     parameters = _object(body, "parameters", "BadRequest.EmptyParameters", required=False)
-    if route.body == "flat":
-        prompt, negative_prompt, files = _flat(given, model)
-        values = _fields(parameters, model.parameters, "parameters", taken=set())
-    else:
-        prompt, files = _messages(given, model)
-        negative_prompt = _text(parameters, "negative_prompt", model.negative_prompt, "parameters")
-        values = _fields(parameters, model.parameters, "parameters", taken={"negative_prompt"})
+    texts: dict[str, Any] = given
+    values: dict[str, Any] = {}
+    match route.body:
+        case "flat":
+            given = texts = _flattened(given)
+            inputs = _texts(model) | _file_fields(model, "")
+            values = fields.read(given, model.input, "input", taken=inputs)
+            files = _flat_files(given, parameters, model)
+            taken = _file_fields(model, "parameters.")
+        case "media":
+            values = fields.read(given, model.input, "input", taken=_texts(model) | {"media"})
+            files = _media_list(given.get("media"), model)
+            taken = set()
+        case "messages":
+            content, files = _messages(given, model)
+            texts = {**parameters, "prompt": content}
+            taken = _texts(model) - {"prompt"}
+    values |= fields.read(parameters, model.parameters, "parameters", taken=taken)
+    prompt = _text(texts, "prompt", model.prompt or _NO_TEXT)
+    negative_prompt = _text(texts, "negative_prompt", model.negative_prompt or _NO_TEXT)
+    present = frozenset(given) | frozenset(parameters) | frozenset(files)
+    for need in model.needs:
+        _meet(need, values, present, files)
+    if model.sets and not any(files.keys() == set(allowed) for allowed in model.sets):
+        raise invalid(f"input.media: this combination is not supported: {', '.join(files) or 'nothing'}")
     return Job(
         model=name,
         rules=model,
         route=route,
-        prompt=prompt[: model.prompt.longest],
-        negative_prompt=negative_prompt[: model.negative_prompt.longest],
+        prompt=prompt[: (model.prompt or _NO_TEXT).longest],
+        negative_prompt=negative_prompt[: (model.negative_prompt or _NO_TEXT).longest],
         media=files,
         parameters=values,
-        asked=_directives(prompt, negative_prompt),
+        given=present,
+        asked=_directives(prompt, negative_prompt, *(text for text in values.values() if isinstance(text, str))),
     )
 
 
@@ -111,34 +116,84 @@ def _object(body: dict[str, Any], key: str, empty: str, *, required: bool) -> di
     return {name: field for name, field in value.items() if field is not None}
 
 
-def _only(given: dict[str, Any], known: set[str], where: str) -> None:
-    unknown = sorted(given.keys() - known)
-    if unknown:
-        raise invalid(f"Unknown field: {where}{unknown[0]}")
+def _flattened(given: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Fields of objects under dotted names, as the table has them."""
+    flat: dict[str, Any] = {}
+    for name, value in given.items():
+        if isinstance(value, dict) and value and before.count(".") < 3:
+            flat |= _flattened(value, f"{before}{name}.")
+        elif value is not None and value != {}:
+            flat[before + name] = value
+    return flat
 
 
-def _flat(given: dict[str, Any], model: Model) -> tuple[str, str, dict[str, tuple[str, ...]]]:
-    texts = {"prompt", "negative_prompt"}
-    _fields(given, model.input, "input", taken=texts | model.media.keys())
-    files: dict[str, tuple[str, ...]] = {}
+def _texts(model: Model) -> set[str]:
+    texts = {"prompt": model.prompt, "negative_prompt": model.negative_prompt}
+    return {rule.name or name for name, rule in texts.items() if rule is not None}
+
+
+def _text(given: dict[str, Any], name: str, rule: Text) -> str:
+    name = rule.name or name
+    value = given.get(name) if rule is not _NO_TEXT else None
+    if value is None or value == "":
+        if rule.required:
+            raise invalid(f"Field required: {name}")
+        return ""
+    if not isinstance(value, str):
+        raise invalid(f"{name} must be a string")
+    return value
+
+
+def _file_fields(model: Model, before: str) -> set[str]:
+    """The names of input files in `parameters` or, without `before`, in `input`."""
+    inside = {name for name in model.media if name.startswith("parameters.")}
+    return {name.removeprefix(before) for name in inside} if before else model.media.keys() - inside
+
+
+def _flat_files(given: dict[str, Any], parameters: dict[str, Any], model: Model) -> Files:
+    files: Files = {}
     for field, limits in model.media.items():
-        if field in given:
-            value = given[field]
-            many = value if limits.most > 1 and isinstance(value, list) else [value]
-            files[field] = _links(many, limits, f"input.{field}")
+        place = parameters if field.startswith("parameters.") else given
+        value = place.get(field.removeprefix("parameters."))
+        if value is not None and value != []:
+            many = value if limits.many and isinstance(value, list) else [value]
+            if limits.many and not isinstance(value, list):
+                raise invalid(f"{field} must be a list")
+            files[field] = _links(many, limits, field)
         elif limits.required:
             raise invalid(f"Field required: input.{field}")
-    prompt = _text(given, "prompt", model.prompt, "input")
-    return prompt, _text(given, "negative_prompt", model.negative_prompt, "input"), files
+    return files
 
 
-def _messages(given: dict[str, Any], model: Model) -> tuple[str, dict[str, tuple[str, ...]]]:
-    _only(given, {"messages"}, "input.")
+def _media_list(items: Any, model: Model) -> Files:
+    if items is None:
+        items = []
+    if not isinstance(items, list):
+        raise invalid("input.media must be a list")
+    found: dict[str, list[Any]] = {}
+    for item in items:
+        if not isinstance(item, dict) or not isinstance(item.get("type"), str):
+            raise invalid("input.media: an item must be {type, url}")
+        kind = item["type"]
+        if kind not in model.media:
+            raise invalid(f"input.media: type {kind} is not supported")
+        only(
+            item, {"type", "url"} | ({"reference_voice"} if kind.startswith("reference_") else set()), "input.media[]."
+        )
+        found.setdefault(kind, []).append(item.get("url"))
+    for kind, limits in model.media.items():
+        if limits.required and kind not in found:
+            raise invalid(f"input.media: an item of type {kind} is required")
+    return {kind: _links(links, model.media[kind], f"input.media {kind}") for kind, links in found.items()}
+
+
+def _messages(given: dict[str, Any], model: Model) -> tuple[Any, Files]:
+    only(given, {"messages"}, "input.")
     messages = given.get("messages")
     if not isinstance(messages, list) or len(messages) != 1 or not isinstance(messages[0], dict):
         raise invalid("messages length only support 1")
     message = messages[0]
-    _only(message, {"role", "content"}, "input.messages[0].")
+    only(message, {"role", "content"}, "input.messages[0].")
     if message.get("role") != "user" or not isinstance(message.get("content"), list):
         raise invalid("input.messages[0] must have role user and a list of content")
     texts: list[Any] = []
@@ -149,26 +204,16 @@ def _messages(given: dict[str, Any], model: Model) -> tuple[str, dict[str, tuple
         (texts if "text" in part else images).extend(part.values())
     if len(texts) != 1:
         raise invalid("content must have exactly one text part")
-    prompt = _text({"prompt": texts[0]}, "prompt", model.prompt, "text")
     limits = model.media.get("images")
     if limits is None:
         if images:
             raise invalid("this model takes no images")
-        return prompt, {}
+        return texts[0], {}
     if not images:
-        raise invalid("content must have at least one image")
-    return prompt, {"images": _links(images, limits, "image")}
-
-
-def _text(given: dict[str, Any], key: str, rule: Text, where: str) -> str:
-    value = given.get(key)
-    if value is None or value == "":
-        if rule.required:
-            raise invalid(f"Field required: {where}.{key}")
-        return ""
-    if not isinstance(value, str):
-        raise invalid(f"{where}.{key} must be a string")
-    return value
+        if limits.required:
+            raise invalid("content must have at least one image")
+        return texts[0], {}
+    return texts[0], {"images": _links(images, limits, "image")}
 
 
 def _links(values: list[Any], limits: Media, where: str) -> tuple[str, ...]:
@@ -189,52 +234,23 @@ def _link(value: Any, limits: Media, where: str) -> str:
     return value
 
 
-def _fields(given: dict[str, Any], rules: dict[str, Param], where: str, *, taken: set[str]) -> dict[str, Any]:
-    tolerated = _TOLERATED[where]
-    for name in given.keys() & tolerated.keys():
-        if given[name] not in tolerated[name]:
-            raise invalid(f"{where}.{name} is not supported")
-    _only(given, rules.keys() | taken | tolerated.keys(), f"{where}.")
-    values: dict[str, Any] = {}
-    for name, rule in rules.items():
-        if name in given:
-            _check(given[name], rule, f"{where}.{name}")
-            values[name] = given[name]
-        elif rule.default is not None:
-            values[name] = rule.default
-    return values
+def _meet(need: Need, values: dict[str, Any], present: frozenset[str], files: Files) -> None:
+    """Raises Refusal where a rule across fields is broken."""
+    if need.field and values.get(need.field) not in need.values:
+        return
+    when = f" with {need.field} {values[need.field]}" if need.field else ""
+    if need.one_of and not present.intersection(need.one_of):
+        raise invalid(f"one of {', '.join(need.one_of)} is required{when}")
+    unwanted = sorted(present.intersection(need.none_of))
+    if unwanted:
+        raise invalid(f"{unwanted[0]} is not supported{when}")
+    for names, most in need.at_most.items():
+        if sum(_amount(name, values, files) for name in names.split("+")) > most:
+            raise invalid(f"{names} must be at most {most}{when}")
 
 
-def _check(value: Any, rule: Param, where: str) -> None:
-    match rule.type:
-        case "integer":
-            right = isinstance(value, int) and not isinstance(value, bool)
-        case "boolean":
-            right = isinstance(value, bool)
-        case "text":
-            right = isinstance(value, str)
-        case "size":
-            right = isinstance(value, str) and _SIZE.fullmatch(value) is not None
-    if not right:
-        raise invalid(f"{where} must be {'W*H' if rule.type == 'size' else rule.type}")
-    if rule.any_of and value not in rule.any_of:
-        raise invalid(f"{where} must be one of {', '.join(map(str, rule.any_of))}")
-    if (rule.min is not None and value < rule.min) or (rule.max is not None and value > rule.max):
-        raise invalid(f"{where} must be between {rule.min} and {rule.max}")
-    if rule.type == "size":
-        _check_size(*sides(value), rule, where)
-
-
-def sides(size: str) -> tuple[int, int]:
-    """Width and height of "W*H"."""
-    width, _, height = size.partition("*")
-    return int(width), int(height)
-
-
-def _check_size(width: int, height: int, rule: Param, where: str) -> None:
-    if rule.sides and not (rule.sides[0] <= min(width, height) and max(width, height) <= rule.sides[1]):
-        raise invalid(f"{where}: each side must be between {rule.sides[0]} and {rule.sides[1]}")
-    if rule.area and not rule.area[0] <= width * height <= rule.area[1]:
-        raise invalid(f"{where}: total pixels must be between {rule.area[0]} and {rule.area[1]}")
-    if rule.ratio and max(width, height) > rule.ratio * min(width, height):
-        raise invalid(f"{where}: the aspect ratio must be between 1:{rule.ratio:g} and {rule.ratio:g}:1")
+def _amount(name: str, values: dict[str, Any], files: Files) -> int:
+    if name in files:
+        return len(files[name])
+    value = values.get(name, 0)
+    return value if isinstance(value, int) else 0

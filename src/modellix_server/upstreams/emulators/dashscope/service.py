@@ -11,7 +11,8 @@ import msgspec
 from modellix_server.upstreams.emulators import media, paint, wire
 from modellix_server.upstreams.emulators.bill import Bill, Line
 from modellix_server.upstreams.emulators.dashscope import answers, rules, table
-from modellix_server.upstreams.emulators.dashscope.rules import Job, Refusal
+from modellix_server.upstreams.emulators.dashscope.fields import Refusal, invalid
+from modellix_server.upstreams.emulators.dashscope.rules import Job
 from modellix_server.upstreams.emulators.dashscope.work import Task, Workshop
 from modellix_server.upstreams.emulators.front import Front
 from modellix_server.upstreams.emulators.paint import Picture
@@ -85,7 +86,7 @@ class Service:
         end = _time(asked, "end_time") or now
         start = _time(asked, "start_time") or end - timedelta(days=1)
         if end - start > timedelta(days=1):
-            raise rules.invalid("The time span must not exceed 24 hours.")
+            raise invalid("The time span must not exceed 24 hours.")
         tasks = [
             task
             for task in self._store.newest()
@@ -127,7 +128,7 @@ class Service:
     def _refuse_on_request(self, job: Job, line: Line) -> None:
         asked = job.asked
         if "refuse" in asked:
-            raise rules.invalid("The request was refused, as its prompt asked for.")
+            raise invalid("The request was refused, as its prompt asked for.")
         if "moderate" in asked:
             raise Refusal(400, "DataInspectionFailed", "Input data may contain inappropriate content.")
         if "arrears" in asked:
@@ -188,7 +189,7 @@ def _authenticate(scope: wire.Scope) -> None:
 def _parse(scope: wire.Scope, body: bytes) -> object:
     kind = (wire.header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise rules.invalid("Content-Type must be application/json.")
+        raise invalid("Content-Type must be application/json.")
     try:
         return _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -203,7 +204,7 @@ def _check_mode(scope: wire.Scope, mode: str) -> None:
     if mode == "sync" and wants_task:
         raise Refusal(403, "AccessDenied", "current user api does not support asynchronous calls.")
     if wire.header(scope, b"x-dashscope-sse") == "enable":
-        raise rules.invalid("This model does not support streaming output.")
+        raise invalid("This model does not support streaming output.")
 
 
 def _throttled() -> Refusal:
@@ -221,13 +222,13 @@ def _time(asked: dict[str, str], name: str) -> datetime | None:
     try:
         return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=answers.REGION)
     except ValueError as error:
-        raise rules.invalid(f"{name} must be YYYYMMDDhhmmss.") from error
+        raise invalid(f"{name} must be YYYYMMDDhhmmss.") from error
 
 
 def _number(asked: dict[str, str], name: str, otherwise: int, most: int) -> int:
     text = asked.get(name, str(otherwise))
     if not (text.isascii() and text.isdigit() and len(text) < 8 and 1 <= int(text) <= most):
-        raise rules.invalid(f"{name} must be between 1 and {most}.")
+        raise invalid(f"{name} must be between 1 and {most}.")
     return int(text)
 
 

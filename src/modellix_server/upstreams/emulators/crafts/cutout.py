@@ -1,0 +1,57 @@
+"""Telling a figure from what is behind it: everything unlike the colour of the picture's edge, tidied up."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from modellix_server.upstreams.emulators.crafts.brief import Box
+
+_WORK_PX = 320
+"""Masks are found at this length of the longer side."""
+_APART = 34
+"""Difference of a channel that makes a colour another one."""
+
+
+def figure(image: Image.Image) -> Image.Image:
+    """A mask (L) of the figure, soft at its edge; an oval in the middle where there is no plain ground behind it."""
+    small = image.convert("RGB")
+    small.thumbnail((_WORK_PX, _WORK_PX), Image.Resampling.BICUBIC)
+    ground = Image.new("RGB", small.size, _edge_colour(small))
+    red, green, blue = ImageChops.difference(small, ground).split()
+    apart = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    mask = apart.point([255 if value > _APART else 0 for value in range(256)])
+    mask = mask.filter(ImageFilter.MedianFilter(5)).filter(ImageFilter.MaxFilter(5)).filter(ImageFilter.MinFilter(5))
+    covered = mask.histogram()[255] / (small.width * small.height)
+    if not 0.03 < covered < 0.9:
+        mask = Image.new("L", small.size)
+        x, y = small.size
+        ImageDraw.Draw(mask).ellipse((x * 0.22, y * 0.04, x * 0.78, y * 0.98), fill=255)
+    else:
+        mask = _filled(mask)
+    return mask.filter(ImageFilter.GaussianBlur(0.8)).resize(image.size, Image.Resampling.BICUBIC)
+
+
+def box(mask: Image.Image) -> Box:
+    """Where the figure is."""
+    found = mask.point([0] * 128 + [255] * 128).getbbox()
+    return found or (0, 0, *mask.size)
+
+
+def _edge_colour(image: Image.Image) -> tuple[int, int, int]:
+    """The middle colour of the picture's rim."""
+    width, height = image.size
+    rim = [image.getpixel((x, y)) for x in range(width) for y in (0, height - 1)]
+    rim += [image.getpixel((x, y)) for y in range(height) for x in (0, width - 1)]
+    colours = [pixel for pixel in rim if isinstance(pixel, tuple)]
+    red, green, blue = (sorted(pixel[channel] for pixel in colours)[len(colours) // 2] for channel in range(3))
+    return red, green, blue
+
+
+def _filled(mask: Image.Image) -> Image.Image:
+    """Without holes: what the ground cannot flow into belongs to the figure."""
+    wide = Image.new("L", (mask.width + 2, mask.height + 2))
+    wide.paste(mask, (1, 1))
+    ImageDraw.floodfill(wide, (0, 0), 128)
+    return wide.point([255 if value != 128 else 0 for value in range(256)]).crop(
+        (1, 1, mask.width + 1, mask.height + 1)
+    )
