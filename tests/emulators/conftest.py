@@ -211,6 +211,11 @@ class Material:
     photo = staticmethod(photo)
     tone = staticmethod(tone)
 
+    @staticmethod
+    def serve(path: str, body: bytes) -> None:
+        """Put one more file where `files` are."""
+        _Files.files[path] = body
+
 
 @pytest.fixture(scope="session")
 def material() -> Material:

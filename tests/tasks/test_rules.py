@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from modellix_server.catalogue import Measurement, Quote
 from modellix_server.tasks import rules
+from modellix_server.tasks.media import StoredFile, StoredResult
 from modellix_server.upstreams.contract import Traits
 
 TRAITS = Traits(idempotency="none", polls_per_s=20, first_poll_s=1, slowest_poll_s=15, origins={})
@@ -28,6 +29,10 @@ FIVE_SECONDS = price("second", 100_000, 5000)
     [
         (FOUR_IMAGES, Measurement(images=4), Measurement(images=4), 120_000, False),
         (FOUR_IMAGES, Measurement(images=3), Measurement(images=3), 90_000, False),
+        # Seconds of input are the vendor's word alone, and no difference to what we count.
+        (price("second", 100_000, 10_000), Measurement(None, 5000, 4500), Measurement(None, 5000), 950_000, False),
+        (price("second", 100_000, 10_000), Measurement(None, 5000, 9000), Measurement(None, 5000), 1_000_000, False),
+        (price("second", 100_000, 10_000), Measurement(None, 5000, 4500), Measurement(None, 2000), 650_000, True),
         (FOUR_IMAGES, Measurement(images=4), Measurement(images=3), 90_000, True),
         (FOUR_IMAGES, Measurement(images=1), Measurement(images=4), 30_000, True),
         (FOUR_IMAGES, Measurement(images=8), Measurement(images=4), 120_000, True),
@@ -67,3 +72,10 @@ def test_retries_slow_down_and_end() -> None:
 
 def test_only_what_cannot_have_left_is_sent_again() -> None:
     assert [state for state in rules.PUBLIC_WORDS if rules.may_be_sent_again(state)] == ["queued", "preparing"]
+
+
+def test_only_primary_files_are_counted() -> None:
+    files = [StoredFile("image", "png", role, 1, "") for role in ("primary", "alternative", "alternative")]
+    result = StoredResult(tuple(files), "r", {"bbox": [[1, 2, 3, 4]]})
+    assert result.counted == Measurement(images=1)
+    assert result.metadata() == {"bbox": [[1, 2, 3, 4]], "request_id": "r", "image_count": 1}

@@ -12,7 +12,7 @@ from modellix_server.upstreams.emulators import ffmpeg
 from modellix_server.upstreams.emulators.paint import BadMedia
 
 _CONTAINERS = {"MPEG-4": "mov", "QuickTime": "mov", "AVI": "avi"}
-_SHORTEST_S = 0.04
+_SHORTEST_S = 0.045
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,9 @@ def frame(footage: Footage, at_s: float) -> Image.Image:
     still = footage.path.with_name(footage.path.name + ".png")
     moment = max(0.0, min(at_s, footage.seconds - _SHORTEST_S))
     shape = ["-frames:v", "1", "-update", "1", "-threads", "1", "-y", str(still)]
-    for start_s in (moment, 0.0):  # the last frame may be earlier than the file's end
+    for start_s in (moment, moment - 0.1, moment - 0.5, 0.0):  # the last frame may be well before the end
         try:
-            ffmpeg.run(["-ss", f"{start_s:.3f}", *footage.source, *shape])
+            ffmpeg.run(["-ss", f"{max(0.0, start_s):.3f}", *footage.source, *shape])
         except ffmpeg.FfmpegFailed as error:
             raise undecodable() from error
         if still.exists():

@@ -9,7 +9,7 @@ from typing import Any
 
 from modellix_server.upstreams.emulators.ark.content import FRAMES_PER_S, ClipJob
 from modellix_server.upstreams.emulators.ark.rules import PictureJob, Refusal
-from modellix_server.upstreams.emulators.ark.work import File, Outcome, Task, lost
+from modellix_server.upstreams.emulators.ark.work import File, Outcome, Task, lost, seed_of
 
 TOKEN_PX = 256
 """Pixels of a picture that count as one token."""
@@ -88,7 +88,7 @@ def _made(job: ClipJob, outcome: Outcome, origin: str) -> dict[str, Any]:
     if outcome.last is not None:
         made["content"]["last_frame_url"] = origin + outcome.last.link
     if job.rules.seed:
-        made["seed"] = max(job.seed, 0)
+        made["seed"] = seed_of(job)
     if job.rules.sound:
         made["generate_audio"] = job.sound
     if job.rules.draft:

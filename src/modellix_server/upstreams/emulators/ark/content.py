@@ -63,9 +63,10 @@ def clip(body: dict[str, Any], name: str, rules: ClipModel, draft: Callable[[str
     mode = _mode(content, rules)
     prompt, links = content.texts[0] if content.texts else "", content.media
     finished = content.drafts[0] if content.drafts else ""
+    shape = "16:9" if mode == "text" else "adaptive"
     if finished:
         earlier = draft(finished)
-        prompt, links = earlier.prompt, earlier.media
+        prompt, links, shape = earlier.prompt, earlier.media, earlier.ratio
     is_draft = rules.draft and fields.yes("draft")
     resolution = fields.text("resolution", words=tuple(rules.shapes), default="480p" if is_draft else rules.resolution)
     ratio = fields.text("ratio", words=RATIOS)
@@ -94,7 +95,7 @@ def clip(body: dict[str, Any], name: str, rules: ClipModel, draft: Callable[[str
     if mode == "text" and rules.frames and ratio == "adaptive":
         raise invalid("ratio", "adaptive needs an image")
     return ClipJob(
-        name, rules, prompt, links, finished, resolution, ratio or ("16:9" if mode == "text" else "adaptive"),
+        name, rules, prompt, links, finished, resolution, ratio or shape,
         frames, by_frames, seed, sound, is_draft, last_frame, tier, wait_s, asked(prompt),
     )  # fmt: skip
 

@@ -193,7 +193,7 @@ class Workshop:
     async def _pictures(self, task: Task, job: PictureJob) -> Outcome:
         sources = tuple([Source(await self._load(link), 10 * MIB, PICTURE_SIDES) for link in job.images])
         failing = int("partial" in job.asked)
-        seed = _seed(job.seed, job.prompt)
+        seed = seed_of(job)
         orders = [
             Picture(job.prompt, seed, job.model, job.size, index, sources=sources)
             for index in range(job.count - failing)
@@ -218,7 +218,7 @@ class Workshop:
         sounds = [Sound(data, 15 * MIB, REFERENCE_S) for data in frames.get("reference_audio", ())]
         clip = Clip(
             prompt=job.prompt,
-            seed=_seed(job.seed, job.prompt),
+            seed=seed_of(job),
             model=job.model,
             seconds=job.frames / FRAMES_PER_S,
             size=_size(job, shaped=bool(pictures or frames.get("reference_video"))),
@@ -271,11 +271,11 @@ def _size(job: ClipJob, *, shaped: bool) -> tuple[int, int] | None:
     return shape_like((int(width), int(height)), _area(job))
 
 
-def _seed(given: int, prompt: str) -> int:
+def seed_of(job: PictureJob | ClipJob) -> int:
     """The given seed, or one that follows from the prompt, so that everything can be made again."""
-    if given >= 0:
-        return given
-    return int.from_bytes(hashlib.sha256(prompt.encode(errors="replace")).digest()[:4]) >> 1
+    if job.seed >= 0:
+        return job.seed
+    return int.from_bytes(hashlib.sha256(job.prompt.encode(errors="replace")).digest()[:4]) >> 1
 
 
 def _fault(asked: Directives) -> Fault:

@@ -14,6 +14,16 @@ _APART = 34
 
 def figure(image: Image.Image) -> Image.Image:
     """A mask (L) of the figure, soft at its edge; an oval in the middle where there is no plain ground behind it."""
+    mask = found(image)
+    if mask is None:
+        mask = Image.new("L", image.size)
+        x, y = image.size
+        ImageDraw.Draw(mask).ellipse((x * 0.22, y * 0.04, x * 0.78, y * 0.98), fill=255)
+    return mask
+
+
+def found(image: Image.Image) -> Image.Image | None:
+    """A mask (L) of the figure before a plain ground, soft at its edge; None where the ground is not plain."""
     small = image.convert("RGB")
     small.thumbnail((_WORK_PX, _WORK_PX), Image.Resampling.BICUBIC)
     ground = Image.new("RGB", small.size, _edge_colour(small))
@@ -22,13 +32,10 @@ def figure(image: Image.Image) -> Image.Image:
     mask = apart.point([255 if value > _APART else 0 for value in range(256)])
     mask = mask.filter(ImageFilter.MedianFilter(5)).filter(ImageFilter.MaxFilter(5)).filter(ImageFilter.MinFilter(5))
     covered = mask.histogram()[255] / (small.width * small.height)
-    if not 0.03 < covered < 0.9:
-        mask = Image.new("L", small.size)
-        x, y = small.size
-        ImageDraw.Draw(mask).ellipse((x * 0.22, y * 0.04, x * 0.78, y * 0.98), fill=255)
-    else:
-        mask = _filled(mask)
-    return mask.filter(ImageFilter.GaussianBlur(0.8)).resize(image.size, Image.Resampling.BICUBIC)
+    across = mask.getbbox()
+    if not 0.03 < covered < 0.9 or across is None or across[2] - across[0] == small.width:
+        return None
+    return _filled(mask).filter(ImageFilter.GaussianBlur(0.8)).resize(image.size, Image.Resampling.BICUBIC)
 
 
 def box(mask: Image.Image) -> Box:

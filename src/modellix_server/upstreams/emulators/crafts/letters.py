@@ -87,7 +87,7 @@ def _face(order: Craft, unit: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFo
 def _bent(letters: Image.Image, chance: random.Random, steps: int) -> Image.Image:
     """Waves run through the letters."""
     width, height = letters.size
-    swing = height * 0.0011 * steps
+    swing = height * 0.0006 * steps
     phase, turns = chance.random() * math.tau, chance.uniform(1.2, 2.4)
     columns, rows = 24, 14
 
@@ -125,9 +125,9 @@ def _sprouting(letters: Image.Image, chance: random.Random, steps: int) -> Image
     grown = solid.copy()
     draw = ImageDraw.Draw(grown)
     scale = letters.width / small.width
-    for at in chance.sample(spots, min(len(spots), 12 + steps)):
+    for at in chance.sample(spots, min(len(spots), 12 + steps // 4)):
         x, y = at % small.width * scale, at // small.width * scale
-        length, angle = letters.height * chance.uniform(0.02, 0.05) * (0.6 + steps / 60), chance.random() * math.tau
+        length, angle = letters.height * chance.uniform(0.02, 0.05) * (0.6 + steps / 200), chance.random() * math.tau
         points = []
         for step in range(17):
             turn = step / 16 * math.tau

@@ -9,7 +9,7 @@ from modellix_server.upstreams.emulators.paint import BadMedia
 
 MOST_GROWTH = 3
 LIMIT_BYTES = 5 * 1024 * 1024
-_DRAFT_PX = 256
+_DRAFT_PX = 640
 """The surroundings are drafted at this length of the longer side: they are soft anyway."""
 
 
@@ -69,11 +69,12 @@ def _surroundings(picture: Image.Image, place: tuple[int, int], size: tuple[int,
             one = mirrored if column % 2 else tile
             one = ImageOps.flip(one) if row % 2 else one
             draft.paste(one, (corner[0] + column * inner[0], corner[1] + row * inner[1]))
-    near = draft.filter(ImageFilter.GaussianBlur(2))
+    near = draft.filter(ImageFilter.GaussianBlur(1))
     far = draft.filter(ImageFilter.GaussianBlur(max(small) / 14))
     distance = Image.new("L", small, 255)
     distance.paste(0, (*corner, corner[0] + inner[0], corner[1] + inner[1]))
-    distance = distance.filter(ImageFilter.GaussianBlur(max(small) / 20))
+    distance = distance.filter(ImageFilter.GaussianBlur(max(small) / 10))
+    distance = distance.point([max(0, min(255, (v - 140) * 3)) for v in range(256)])  # nothing at the picture's edge
     soft = Image.composite(far, near, distance)
     return soft.resize(size, Image.Resampling.BICUBIC)
 

@@ -12,6 +12,12 @@ from modellix_server.upstreams.emulators.crafts.brief import Box, Craft, Made
 from modellix_server.upstreams.emulators.paint import BadMedia
 from modellix_server.upstreams.emulators.scene import Scene
 
+_WORK_PX = 1024
+"""Lettering is looked for at this length of the longer side."""
+_REACH = 9
+"""Strokes up to about this width are lettering."""
+_STANDS_OUT = 22
+_FILL_PX = 128
 _REMOVING = ("remove", "erase", "delete", "without", "clear", "去除", "去掉", "删除", "移除", "擦除")
 
 
@@ -63,15 +69,16 @@ def _unmark(_: Craft, image: Image.Image) -> Image.Image:
     strip = caption.found(image)
     if strip is not None:
         image = _without_strip(image, strip.top)
-    reach = max(5, min(image.size) // 110 * 2 + 1)
-    grey = image.convert("L")
-    opened = grey.filter(ImageFilter.MinFilter(reach)).filter(ImageFilter.MaxFilter(reach))
-    closed = grey.filter(ImageFilter.MaxFilter(reach)).filter(ImageFilter.MinFilter(reach))
+    small = image.copy()
+    small.thumbnail((_WORK_PX, _WORK_PX), Image.Resampling.BICUBIC)
+    grey = small.convert("L")
+    opened = grey.filter(ImageFilter.MinFilter(_REACH)).filter(ImageFilter.MaxFilter(_REACH))
+    closed = grey.filter(ImageFilter.MaxFilter(_REACH)).filter(ImageFilter.MinFilter(_REACH))
     thin = ImageChops.lighter(ImageChops.subtract(grey, opened), ImageChops.subtract(closed, grey))
-    mask = thin.point([255 if value > 22 else 0 for value in range(256)]).filter(ImageFilter.MaxFilter(5))
-    clean = image.filter(ImageFilter.MedianFilter(min(reach * 2 + 1, 31)))
+    mask = thin.point([255 if value > _STANDS_OUT else 0 for value in range(256)]).filter(ImageFilter.MaxFilter(5))
+    clean = small.filter(ImageFilter.MedianFilter(_REACH * 2 - 1)).resize(image.size, Image.Resampling.BICUBIC)
     made = image.copy()
-    made.paste(clean, mask=mask.filter(ImageFilter.GaussianBlur(1)))
+    made.paste(clean, mask=mask.filter(ImageFilter.GaussianBlur(1)).resize(image.size, Image.Resampling.BICUBIC))
     return made
 
 
@@ -102,7 +109,9 @@ def _colour(_: Craft, image: Image.Image) -> Image.Image:
     slope = Image.linear_gradient("L").resize(image.size)
     low = Image.composite(green, warm, slope.point([max(0, min(255, (v - 150) * 3)) for v in range(256)]))
     made = Image.composite(low, blue, slope.point([max(0, min(255, (v - 40) * 3)) for v in range(256)]))
-    made.paste(warm, mask=cutout.figure(image).point([int(v * 0.85) for v in range(256)]))
+    figure = cutout.found(image)
+    if figure is not None:
+        made.paste(warm, mask=figure.point([int(v * 0.85) for v in range(256)]))
     return made
 
 
@@ -113,9 +122,7 @@ def _doodle(order: Craft, image: Image.Image) -> Image.Image:
 
 
 def _cartoon(order: Craft, image: Image.Image) -> Image.Image:
-    flat = image
-    for _ in range(2):
-        flat = flat.filter(ImageFilter.ModeFilter(5))
+    flat = strokes.flattened(image)
     flat = ImageOps.posterize(ImageOps.autocontrast(flat, cutoff=1), 3)
     flat = Image.blend(flat, paint.tone(flat, order.text, None, 0.6), 0.35)
     made = flat.copy()
@@ -139,10 +146,7 @@ _FUNCTIONS: dict[str, Callable[[Craft, Image.Image], Image.Image]] = {
 
 def _painterly(order: Craft, image: Image.Image) -> Image.Image:
     """Flat strokes in the colours of a palette that follows from the prompt."""
-    small = image.resize((max(1, image.width // 2), max(1, image.height // 2)), Image.Resampling.BICUBIC)
-    small = small.filter(ImageFilter.ModeFilter(7))
-    strokes_of = small.resize(image.size, Image.Resampling.BICUBIC).filter(ImageFilter.UnsharpMask(3, 180, 2))
-    return paint.tone(strokes_of, order.text, None, 0.5)
+    return paint.tone(strokes.flattened(image).filter(ImageFilter.UnsharpMask(3, 180, 2)), order.text, None, 0.5)
 
 
 def _wants_removal(order: Craft) -> bool:
@@ -151,16 +155,21 @@ def _wants_removal(order: Craft) -> bool:
 
 def _without(image: Image.Image, place: Box) -> Image.Image:
     """The place filled from what is around it."""
-    hole = Image.new("L", image.size)
-    ImageDraw.Draw(hole).rectangle(place, fill=255)
-    ring = ImageChops.subtract(hole.filter(ImageFilter.MaxFilter(31)), hole)
-    colours = ImageStat.Stat(image, ring).median if ring.getbbox() else ImageStat.Stat(image).median
+    reach = max(4, max(place[2] - place[0], place[3] - place[1]) // 4)
+    left, top = max(0, place[0] - reach), max(0, place[1] - reach)
+    area = (left, top, min(image.width, place[2] + reach), min(image.height, place[3] + reach))
+    size = (area[2] - area[0], area[3] - area[1])
+    small = image.crop(area).resize((_FILL_PX, _FILL_PX), Image.Resampling.BOX)
+    across, down = _FILL_PX / size[0], _FILL_PX / size[1]
+    hole = Image.new("L", small.size)
+    inner = ((place[0] - left) * across, (place[1] - top) * down, (place[2] - left) * across, (place[3] - top) * down)
+    ImageDraw.Draw(hole).rectangle(inner, fill=255)
+    colours = ImageStat.Stat(small, ImageChops.invert(hole)).mean if hole.getextrema()[0] == 0 else [128.0] * 3
+    small.paste(tuple(round(colour) for colour in colours), mask=hole)
+    for radius in (*[16] * 8, *[8] * 16, *[3] * 30, *[1] * 30):  # what is around flows in
+        small.paste(small.filter(ImageFilter.BoxBlur(radius)), mask=hole)
     filled = image.copy()
-    filled.paste(Image.new("RGB", image.size, tuple(int(colour) for colour in colours)), mask=hole)
-    reach = max(place[2] - place[0], place[3] - place[1])
-    for share in (0.5, 0.25, 0.1, 0.04):
-        soft = filled.filter(ImageFilter.GaussianBlur(reach * share))
-        filled.paste(soft, mask=hole)
+    filled.paste(small.resize(size, Image.Resampling.BICUBIC), area[:2], hole.resize(size, Image.Resampling.BICUBIC))
     return filled
 
 

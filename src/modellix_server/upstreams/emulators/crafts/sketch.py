@@ -60,8 +60,8 @@ def _styled(picture: Image.Image, lines: Image.Image, style: str) -> Image.Image
         case "<chinese painting>":
             return ImageOps.colorize(ImageOps.autocontrast(picture.convert("L")), "#1c1a18", "#f3ead6", "#8d8676")
         case "<flat illustration>" | "<anime>":
-            return ImageOps.posterize(
-                ImageOps.autocontrast(picture, cutoff=1), 2 if style == "<flat illustration>" else 4
+            return picture.quantize(9 if style == "<flat illustration>" else 28, dither=Image.Dither.NONE).convert(
+                "RGB"
             )
         case "<3d cartoon>":
             return ImageChops.soft_light(picture, picture.filter(ImageFilter.EMBOSS))
@@ -75,7 +75,7 @@ def repaint(order: Craft) -> Made:
         raise BadMedia("resolution", "The image's longer side must be at most twice the shorter one.")
     factor = _SHORT_PX / min(image.size)
     width, height = (max(_SHORT_PX, round(side * factor / 2) * 2) for side in image.size)
-    soft = image.resize((width // 2, height // 2), Image.Resampling.LANCZOS).filter(ImageFilter.ModeFilter(9))
+    soft = strokes.flattened(image.resize((width // 2, height // 2), Image.Resampling.LANCZOS))
     index = order.options["style_index"]
     guide = order.picture("style_ref_url")
     if index == -1 and guide is not None:

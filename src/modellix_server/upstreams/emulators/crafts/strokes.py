@@ -8,6 +8,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from modellix_server.upstreams.emulators.scene import PALETTES, Scene
 
+_WORK_PX = 560
+
 
 def traced(image: Image.Image) -> Image.Image:
     """Dark lines on white where the picture's brightness changes."""
@@ -16,6 +18,13 @@ def traced(image: Image.Image) -> Image.Image:
     narrow = grey.filter(ImageFilter.MinFilter(5))
     change = ImageChops.subtract(wide, narrow)
     return change.point([max(0, min(255, 255 - (value - 26) * 6)) for value in range(256)])
+
+
+def flattened(image: Image.Image) -> Image.Image:
+    """The picture in flat patches, as laid on with a broad brush."""
+    small = image.copy()
+    small.thumbnail((_WORK_PX, _WORK_PX), Image.Resampling.BICUBIC)
+    return small.filter(ImageFilter.ModeFilter(7)).resize(image.size, Image.Resampling.BICUBIC)
 
 
 def drawn(image: Image.Image, pens: list[tuple[int, int, int]] | None = None) -> Image.Image:

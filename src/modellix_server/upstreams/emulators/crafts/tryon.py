@@ -10,6 +10,8 @@ from modellix_server.upstreams.emulators.paint import BadMedia
 
 _PARTS = {"upper": (0.15, 0.53), "lower": (0.47, 0.93), "dress": (0.15, 0.8)}
 """From where to where a garment goes on a standing person, as shares of the height."""
+_MEASURED = {"upper": 0.0, "lower": 0.3, "dress": 0.0}
+"""Below which share of a garment's height the body's width is taken."""
 _HEAD = 0.15
 _STANDS = 1.25
 """A figure that is this much higher than wide is a person."""
@@ -90,8 +92,9 @@ def _wear(person: Image.Image, mask: Image.Image, garment: Image.Image, kind: st
     cloth = cutout.figure(garment)
     piece = cutout.box(cloth)
     left, top, right, bottom = _part(cutout.box(mask), _PARTS[kind])
-    body = cutout.box(mask.crop((left, top, right, bottom)))
-    wide, middle = (body[2] - body[0]) * 1.06, left + (body[0] + body[2]) / 2
+    measured = round(top + (bottom - top) * _MEASURED[kind])  # hands hang beside the hips
+    body = cutout.box(mask.crop((left, measured, right, bottom)))
+    wide, middle = (body[2] - body[0]) * 1.12, left + (body[0] + body[2]) / 2
     size = (max(8, round(wide)), max(8, bottom - top))
     worn, shape = (part.crop(piece).resize(size, Image.Resampling.LANCZOS) for part in (garment, cloth))
     place = (round(middle - size[0] / 2), top)
@@ -109,7 +112,7 @@ def _new_face(person: Image.Image, mask: Image.Image) -> Image.Image:
     """Someone else: the head mirrored and of another complexion."""
     head = _part(cutout.box(mask), (0.0, _HEAD))
     face = ImageOps.mirror(person.crop(head))
-    face = Image.blend(face, ImageOps.colorize(face.convert("L"), "#3a2018", "#ffe3c4", "#b07a52"), 0.55)
+    face = Image.blend(face, ImageOps.colorize(face.convert("L"), "#3a2018", "#ffdcb0", "#8a5630"), 0.8)
     changed = person.copy()
     changed.paste(face, head[:2], ImageOps.mirror(mask.crop(head)))
     return changed
