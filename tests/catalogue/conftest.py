@@ -331,11 +331,12 @@ class Emulator:
 
     async def line(self, attempt: str) -> dict[str, Any]:
         """The bill's line of an attempt."""
-        answer = await self._ask("GET", "/_bill", None, {}, f"attempt={attempt}")
+        answer = await self._ask("GET", f"/_bill?attempt={attempt}", None, {})
         (line,) = msgspec.json.decode(answer.body)["lines"]
         return line
 
-    async def _ask(self, method, path, body, headers, query="") -> Answer:
+    async def _ask(self, method, target, body, headers) -> Answer:
+        path, _, query = target.partition("?")
         sent: list[dict[str, Any]] = []
         scope = {
             "type": "http", "method": method, "scheme": "http", "server": ("sandbox", 80), "extensions": {},
@@ -365,7 +366,7 @@ def allowed():
     return Allowed
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def emulators() -> dict[str, Emulator]:
     """Every emulator by its vendor's name; they accept or refuse, and make nothing."""
     return {name: emulator(name, NoStudio(), no_fetch) for name in EMULATORS}
