@@ -63,7 +63,13 @@ class Submitting(Delivery):
 
     async def _post(self, upstream: Upstream, account: Account, params: Mapping[str, Any]) -> None:
         order = self._order(account, params, self._attempt + 1)
-        http = VendorHttp(account, self._tools.outbound, self._model().submit_deadline_s)
+        http = VendorHttp(
+            account,
+            self._tools.outbound,
+            self._model().submit_deadline_s,
+            most_bytes=upstream.traits.most_answer_bytes,
+            room=self._tools.long_answers,
+        )
         self._tools.submitting.add(self._job.id)
         try:
             await self._require_time()  # the turn to post may have been long in coming
@@ -77,6 +83,7 @@ class Submitting(Delivery):
             faults.point("answer_understood")
             await self._take(answer, http)
         finally:
+            http.close()
             self._tools.submitting.discard(self._job.id)
 
     async def _send(self, upstream: Upstream, order: Order, http: VendorHttp) -> Submitted:
