@@ -80,7 +80,7 @@ async def stage(pool: Pool, settings, new_customer: Callable) -> Stage:
         return Account("dashscope", "https://vendor.test", "cn", PUBLIC_ONLY, "sk-1", None, sandbox=True)
 
     vendor = Vendor()
-    media = Media.of(settings, None, None, None)
+    media = Media.of(settings, None, None, None, {"dashscope": vendor})
     tools = Tools(pool, CATALOGUE, {"dashscope": vendor}, find_account, None, media, 3600)
     worker = await store.register(pool, "test", 30)
     tools.open_journal(worker)

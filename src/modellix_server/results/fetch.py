@@ -22,6 +22,7 @@ from modellix_server.results.storage import TROUBLE, Storage
 
 _MOST_BYTES: dict[Kind, int] = {"image": 64_000_000, "video": 2_000_000_000, "audio": 64_000_000}
 _TIMEOUT_S: dict[Kind, float] = {"image": 120, "video": 900, "audio": 120}
+_INPUT_TIMEOUT_S = 30
 _IN_MEMORY_BYTES = 1_000_000  # up to here a file is kept in memory and written once
 _WRITE_BYTES = 1_000_000
 _GONE = (403, 404, 410)
@@ -100,6 +101,19 @@ class Fetcher:
             raise FetchLater(f"the {kind} could not be fetched: {error}") from error
         except TROUBLE as error:  # our disk or storage
             raise FetchLater(f"the {kind} could not be stored: {type(error).__name__}") from error
+
+    async def read(self, url: str, most_bytes: int) -> bytes:
+        """Load somebody's input file from a public address into memory. Raises FetchLater or FetchNever."""
+        try:
+            async with self._outbound.stream(url, timeout_s=_INPUT_TIMEOUT_S, max_bytes=most_bytes) as download:
+                if download.status != 200:
+                    passing = download.status >= 500 or download.status in _PASSING
+                    raise (FetchLater if passing else FetchNever)(f"the answer was {download.status}")
+                return b"".join([chunk async for chunk in download.chunks()])
+        except (Blocked, TooLarge) as error:
+            raise FetchNever(str(error)) from error
+        except (NotSent, AnswerLost) as error:
+            raise FetchLater(str(error)) from error
 
     async def keep(self, inline: InlineResult) -> Resource:
         """Examine and store one file that is in memory; doing it again overwrites it.

@@ -21,6 +21,7 @@ from modellix_server.results import (
     STORED,
     TROUBLE,
     Fetcher,
+    FetchError,
     FetchGone,
     FetchLater,
     FetchNever,
@@ -39,9 +40,11 @@ from modellix_server.results import (
 from modellix_server.tasks import rules
 from modellix_server.tasks.accounts import Account
 from modellix_server.tasks.delivered import StoredFile, StoredResult, Verdict, VerdictFile
-from modellix_server.upstreams.contract import Done, InlineFile, RemoteFile
+from modellix_server.upstreams.contract import Done, InlineFile, RemoteFile, Upstream
 
 _MOST_COPIES_AT_ONCE = 64
+_MOST_INPUT_CHARACTERS = 64 << 20  # of one order's media, as data URIs
+_INPUT_TRIES = 2
 
 
 class BadMedia(Exception):
@@ -56,16 +59,29 @@ class Media:
     storage: Storage
     helper: Helper
     fetcher: Fetcher
+    upstreams: Mapping[str, Upstream]
     copying: asyncio.Semaphore
 
     @classmethod
-    def of(cls, settings: Settings, storage: Storage, helper: Helper, fetcher: Fetcher) -> Media:
+    def of(
+        cls,
+        settings: Settings,
+        storage: Storage,
+        helper: Helper,
+        fetcher: Fetcher,
+        upstreams: Mapping[str, Upstream],
+    ) -> Media:
         """Media handling that copies a bounded number of results at once."""
-        return cls(settings, storage, helper, fetcher, asyncio.Semaphore(_MOST_COPIES_AT_ONCE))
+        return cls(settings, storage, helper, fetcher, upstreams, asyncio.Semaphore(_MOST_COPIES_AT_ONCE))
 
     def needed(self, model: Model, params: Mapping[str, Any]) -> bool:
-        """Whether an input is ours to provide: bytes from a body, or a link to a result of ours."""
-        return any(self._ours(value) for medium in model.media for value in _values(params.get(medium.name)))
+        """Whether an input is ours to provide: bytes, a link to a result of ours, any link if the vendor loads none."""
+        links = self._links_pass(model)
+        values = (value for medium in model.media for value in _values(params.get(medium.name)))
+        return any(not links or self._ours(value) for value in values)
+
+    def _links_pass(self, model: Model) -> bool:
+        return self.upstreams[model.routes[0].upstream].traits.fetches_links
 
     def _ours(self, value: str) -> bool:
         return value.startswith((STORED, f"{self.settings.public_origin}/results/"))
@@ -73,37 +89,66 @@ class Media:
     async def resolve(self, model: Model, params: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters with our own inputs as data URIs; every other link goes to the vendor as it is.
 
-        Raises BadMedia.
+        A vendor that loads no links gets what they lead to. Raises BadMedia.
         """
         resolved = dict(params)
+        links = self._links_pass(model)
+        left = _MOST_INPUT_CHARACTERS
+
+        async def one(medium: MediaInput, value: str) -> str:
+            nonlocal left
+            if links and not self._ours(value):
+                return value
+            uri = await self._data_uri(medium, value)
+            left -= len(uri)
+            if left < 0:
+                raise BadMedia(f"the inputs have more than {_MOST_INPUT_CHARACTERS * 3 // 4:,} bytes together")
+            return uri
+
         for medium in model.media:
             value = params.get(medium.name)
             if isinstance(value, list):
-                resolved[medium.name] = [await self._data_uri(medium, item) for item in value]
+                resolved[medium.name] = [await one(medium, item) for item in value]
             elif isinstance(value, str):
-                resolved[medium.name] = await self._data_uri(medium, value)
+                resolved[medium.name] = await one(medium, value)
         return resolved
 
     async def _data_uri(self, medium: MediaInput, value: str) -> str:
-        if not self._ours(value):
-            return value
+        if self._ours(value):
+            mime, data = await self._own(medium, value)
+        else:
+            data = await self._fetched(medium, value)
+            mime = _mime(data)
+        await self._check(medium, data)
+        return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+
+    async def _own(self, medium: MediaInput, value: str) -> tuple[str, bytes]:
+        """MIME type and bytes of an input from our storage."""
         if "data" not in medium.accepts:
             raise BadMedia(f"parameter '{medium.name}' needs a public link for this model")
         try:
             if value.startswith(STORED):
-                mime, data = await read_input(self.storage, value.removeprefix(STORED))
-            else:
-                path = own_link(self.settings, value)
-                assert path is not None
-                data = await self.storage.read(path, medium.max_bytes or MOST_READ_BYTES)
-                found = sniff(data)
-                mime = found.mime if found else "application/octet-stream"
+                return await read_input(self.storage, value.removeprefix(STORED))
+            path = own_link(self.settings, value)
+            assert path is not None
+            data = await self.storage.read(path, medium.max_bytes or MOST_READ_BYTES)
         except (FileNotFoundError, InvalidFormat):
             raise BadMedia(f"parameter '{medium.name}' names a file that has expired") from None
         except TooBig as error:
             raise BadMedia(f"parameter '{medium.name}' names a file that is too big: {error.size:,} bytes") from None
-        await self._check(medium, data)
-        return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+        return _mime(data), data
+
+    async def _fetched(self, medium: MediaInput, url: str) -> bytes:
+        """What a link of the client's leads to; a passing trouble there is waited out for a moment."""
+        for tried in range(1, _INPUT_TRIES + 1):
+            try:
+                async with self.copying:
+                    return await self.fetcher.read(url, medium.max_bytes or MOST_READ_BYTES)
+            except FetchError as error:
+                if isinstance(error, FetchNever) or tried == _INPUT_TRIES:
+                    raise BadMedia(f"parameter '{medium.name}' could not be loaded: {error}") from None
+            await asyncio.sleep(rules.retry_in_s(tried))
+        raise AssertionError
 
     async def _check(self, medium: MediaInput, data: bytes) -> None:
         """The model's limits on bytes, format and sides, before the vendor is asked."""
@@ -201,6 +246,11 @@ def _public(resource: Resource) -> StoredFile:
         height=resource.height,
         duration_ms=resource.duration_ms,
     )
+
+
+def _mime(data: bytes) -> str:
+    found = sniff(data)
+    return found.mime if found else "application/octet-stream"
 
 
 def _values(value: object) -> list[str]:

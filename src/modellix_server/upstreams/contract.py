@@ -161,6 +161,8 @@ class Traits:
     """Region -> default base URL of the vendor."""
     most_answer_bytes: int = QUICK_ANSWER_BYTES
     """The longest answer to a submission; more than the default only where answers carry files."""
+    fetches_links: bool = True
+    """Whether the vendor loads media by link itself. If not, all media of an order are data URIs."""
 
 
 class Upstream(Protocol):
