@@ -2,7 +2,7 @@
 
 from modellix_server.results.errors import FetchError, FetchGone, FetchLater, FetchNever
 from modellix_server.results.expiry import delete_expired, delete_orphans, discard
-from modellix_server.results.fetch import Fetcher, RemoteResult, Resource
+from modellix_server.results.fetch import Fetcher, InlineResult, RemoteResult, Resource
 from modellix_server.results.formats import FORMATS, Format, Kind, sniff
 from modellix_server.results.helper_process import Helper
 from modellix_server.results.inputs import STORED, InputFile, read_input, save_inputs, take_inputs
@@ -19,6 +19,7 @@ __all__ = [
     "MOST_READ_BYTES",
     "TooBig",
     "Fetcher",
+    "InlineResult",
     "RemoteResult",
     "Resource",
     "FetchError",

@@ -1,9 +1,10 @@
 """The engine: tasks from accept to settlement. The only room that knows money, results and upstreams together."""
 
 from modellix_server.tasks.accounts import Account, FindAccount, api_path
+from modellix_server.tasks.delivered import StoredResult
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable
-from modellix_server.tasks.media import Media, StoredResult
+from modellix_server.tasks.media import Media
 from modellix_server.tasks.read import Question, Reader, TaskView, cancel
 from modellix_server.tasks.store import forget_idempotency_keys
 from modellix_server.tasks.story import Review, Story, reviews, story
