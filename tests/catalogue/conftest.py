@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import math
 import tomllib
@@ -16,15 +18,16 @@ import msgspec
 import pytest
 
 from modellix_server.base.errors import InvalidParameters
+from modellix_server.base.multipart import encode_form
 from modellix_server.catalogue import Model
 from modellix_server.catalogue.inherit import inherit
 from modellix_server.catalogue.inputs import Array, Boolean, Integer, Media, Number, Object, Size, Text, pixels
 from modellix_server.catalogue.modelfile import ModelFile
 from modellix_server.catalogue.registry import BUILT_IN
 from modellix_server.catalogue.rule import Rule
-from modellix_server.main.sandbox import EMULATORS
 from modellix_server.upstreams import load_all
-from modellix_server.upstreams.contract import Answer
+from modellix_server.upstreams.contract import Answer, Part
+from modellix_server.upstreams.emulators import load_all as load_emulators
 from modellix_server.upstreams.emulators.paint import BadMedia
 
 TYPE, MISSING, FORMAT, RANGE = (
@@ -320,18 +323,19 @@ class Emulator:
     base: str
     sent: Any = None
     answer: Answer | None = None
-    calls: int = 0
 
-    async def call(self, method, path, *, json=None, headers=None) -> Answer:
-        """For the adapter."""
-        self.calls += 1
-        self.sent = json
-        self.answer = await self._ask(method, self.base + path, json, headers or {})
+    async def call(self, method, path, *, json=None, form=None, headers=None) -> Answer:
+        """For the adapter. A form is kept as an object whose values are lists."""
+        self.sent = json if form is None else shown_form(form)
+        kind, body = "application/json", b"" if json is None else msgspec.json.encode(json)
+        if form is not None:
+            kind, body = await encode_form(form)
+        self.answer = await self._ask(method, self.base + path, body, {"Content-Type": kind, **(headers or {})})
         return self.answer
 
     async def line(self, attempt: str) -> dict[str, Any]:
         """The bill's line of an attempt."""
-        answer = await self._ask("GET", f"/_bill?attempt={attempt}", None, {})
+        answer = await self._ask("GET", f"/_bill?attempt={attempt}", b"", {})
         (line,) = msgspec.json.decode(answer.body)["lines"]
         return line
 
@@ -341,12 +345,12 @@ class Emulator:
         scope = {
             "type": "http", "method": method, "scheme": "http", "server": ("sandbox", 80), "extensions": {},
             "path": f"/{self.name}{path}", "root_path": f"/{self.name}", "query_string": query.encode(),
-            "headers": [(b"content-type", b"application/json"), (b"host", b"sandbox")]
+            "headers": [(b"host", b"sandbox")]
             + [(key.lower().encode(), value.encode()) for key, value in headers.items()],
         }  # fmt: skip
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"" if body is None else msgspec.json.encode(body)}
+            return {"type": "http.request", "body": body}
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
@@ -356,9 +360,23 @@ class Emulator:
         return Answer(sent[0]["status"], b"".join(part.get("body", b"") for part in sent[1:]), found)
 
 
+def shown_form(parts: list[Part]) -> dict[str, list[Any]]:
+    """Fields as the values they stand for, files as data URIs."""
+    shown: dict[str, list[Any]] = {}
+    for part in parts:
+        value: Any = part.data
+        if isinstance(value, bytes):
+            value = f"data:{part.content_type};base64,{base64.b64encode(value).decode()}"
+        else:
+            with contextlib.suppress(ValueError):
+                value = json.loads(value)
+        shown.setdefault(part.name, []).append(value)
+    return shown
+
+
 def emulator(name: str, studio: Any, fetch: Any) -> Emulator:
     base = urlsplit(next(iter(load_all()[name].traits.origins.values()))).path
-    return Emulator(name, EMULATORS[name](studio, fetch, instant=False), base)
+    return Emulator(name, load_emulators()[name](studio, fetch), base)
 
 
 @pytest.fixture
@@ -369,7 +387,7 @@ def allowed():
 @pytest.fixture(scope="session")
 def emulators() -> dict[str, Emulator]:
     """Every emulator by its vendor's name; they accept or refuse, and make nothing."""
-    return {name: emulator(name, NoStudio(), no_fetch) for name in EMULATORS}
+    return {name: emulator(name, NoStudio(), no_fetch) for name in load_emulators()}
 
 
 @pytest.fixture

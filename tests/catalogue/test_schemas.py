@@ -17,13 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modellix_server.base.errors import PlatformError
-from modellix_server.catalogue import Catalogue, Model, Route
+from modellix_server.catalogue import Catalogue, Model
 from modellix_server.catalogue.inputs import Integer, Number, Text
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Order, UnmappedAnswer
 
 CATALOGUE = Catalogue.load()
 ADAPTERS = load_all()
+DATA = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA"
 V2V = [f"bytedance/seedance-2.0{kind}-v2v" for kind in ("", "-fast", "-mini")]
 THE_VENDOR_REFUSES = {(slug, f"{end}_frame_image") for slug in V2V for end in ("first", "last")}
 """What the public contract has and the vendor documents as impossible: the parameter's description says so."""
@@ -122,11 +123,11 @@ async def test_what_is_accepted_reaches_the_vendor_whole_and_suits_it(model: Mod
     for name, values in bodies.values.items():
         for value in values:
             body = bodies.settle(dict(model.example) | {name: value}, {name})
-            sent, route = await sell(model, body, emulators)
-            carried(route, name, value, sent)
+            sent, order = await sell(model, body, emulators)
+            carried(order, name, sent)
 
 
-async def sell(model: Model, body: dict[str, Any], emulators: dict[str, Any]) -> tuple[dict[str, Any], Route]:
+async def sell(model: Model, body: dict[str, Any], emulators: dict[str, Any]) -> tuple[dict[str, Any], Order]:
     """Accept, quote and translate a body; the emulator must accept what comes of it."""
     params = model.check(body)
     quote = model.quote(params, None, live=False)
@@ -135,6 +136,8 @@ async def sell(model: Model, body: dict[str, Any], emulators: dict[str, Any]) ->
     for route in model.routes:
         vendor = emulators[route.upstream]
         attempt = f"task-{secrets.token_hex(8)}-1"
+        if not ADAPTERS[route.upstream].traits.fetches_links:
+            params = {name: inline(value) for name, value in params.items()}
         order = Order(attempt, route, params, "sk-test", next(iter(route.models)))
         with contextlib.suppress(UnmappedAnswer):  # an answer at once: that nothing was made
             await ADAPTERS[route.upstream].submit(order, vendor)
@@ -143,11 +146,19 @@ async def sell(model: Model, body: dict[str, Any], emulators: dict[str, Any]) ->
             assert not line["accepted"], f"{refused}: accepted after all"
             continue
         assert line["accepted"], f"{shown(body)} became {shown(vendor.sent)}: {vendor.answer.body.decode()}"
-    return vendor.sent, route
+    return vendor.sent, order
 
 
-def carried(route: Route, name: str, value: Any, sent: dict[str, Any]) -> None:
+def inline(value: Any) -> Any:
+    """What the engine makes of links for a vendor that loads none itself."""
+    if isinstance(value, list):
+        return [inline(one) for one in value]
+    return DATA if isinstance(value, str) and value.startswith("https://") else value
+
+
+def carried(order: Order, name: str, sent: dict[str, Any]) -> None:
     """The value is in the vendor's body where the model file says, as the vendor calls it."""
+    route, value = order.route, order.params[name]
     path = route.to[name]
     if path == "-" or (path.startswith("sequential_image_generation_options") and "auto" not in sent.values()):
         return  # the vendor does not have it, or has it for sets alone
@@ -160,6 +171,8 @@ def carried(route: Route, name: str, value: Any, sent: dict[str, Any]) -> None:
 
 def reach(sent: Any, path: str) -> list[Any]:
     """Every value at a path such as `input.media[type=video].url`, or `content.<role>` in Ark's list of parts."""
+    if path in sent:
+        return [sent[path]]
     if path.startswith("content."):
         parts = [item for item in sent["content"] if item.get("role", item["type"]) == path.partition(".")[2]]
         return [item[item["type"]] for item in parts if item["type"] == "text"] + [

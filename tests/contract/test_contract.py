@@ -22,6 +22,7 @@ from modellix_server.upstreams.contract import (
     Done,
     Failed,
     FailureCode,
+    InlineFile,
     NotSent,
     Order,
     Pending,
@@ -94,8 +95,9 @@ class Wire:
         self.answers = list(answers)
         self.calls: list[tuple[str, str, Any, dict[str, str]]] = []
 
-    async def call(self, method, path, *, json=None, headers=None) -> Answer:
-        self.calls.append((method, path, copy.deepcopy(json), dict(headers or {})))
+    async def call(self, method, path, *, json=None, form=None, headers=None) -> Answer:
+        sent = json if form is None else {part.name: str(part.data) for part in form}
+        self.calls.append((method, path, copy.deepcopy(sent), dict(headers or {})))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -210,7 +212,7 @@ async def test_partial(way: Way, name: str) -> None:
 def check_done(done: Done) -> None:
     assert done.files
     for file in done.files:
-        assert file.url.startswith(("https://", "http://"))
+        assert file.data if isinstance(file, InlineFile) else file.url.startswith(("https://", "http://"))
     assert done.files[0].role == "primary"
     json.dumps(dict(done.data))
 
