@@ -82,12 +82,23 @@ class ModelFile(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
     example: dict[str, Any]
 
 
-def read(path: Path, provider: str, model_id: str, find: Callable[[object], Path]) -> Model:
-    """The model of one file; `find` gives the file of the slug it is `like`. Raises BadModel."""
+Parse = Callable[[Path], dict[str, Any]]
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """The tables of one file, which nobody has checked yet. Raises ValueError or OSError."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def read(path: Path, provider: str, model_id: str, find: Callable[[object], Path], parsed: Parse = parse) -> Model:
+    """The model of one file; `find` gives the file of the slug it is `like`. Raises BadModel.
+
+    `parsed` may be a `parse` that remembers: many files are like one, and parsing is most of the work of a start.
+    """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = parsed(path)
         if "like" in raw:
-            raw = inherit(raw, tomllib.loads(find(raw["like"]).read_text(encoding="utf-8")))
+            raw = inherit(raw, parsed(find(raw["like"])))
         return build(msgspec.convert(raw, ModelFile), provider, model_id)
     except (ValueError, msgspec.ValidationError, OSError) as error:
         raise BadModel(f"{path}: {error}") from error

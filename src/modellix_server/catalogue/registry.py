@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
 from modellix_server.catalogue.model import Model
-from modellix_server.catalogue.modelfile import BadModel, read
+from modellix_server.catalogue.modelfile import BadModel, Parse, parse, read
 
 BUILT_IN = Path(__file__).parent / "models"
 
@@ -36,9 +36,10 @@ class Catalogue:
 
         A file of the operator with the name of a built-in one replaces it whole. Raises BadModel.
         """
-        models = {model.slug: model for model in _read_folder(BUILT_IN)}
+        parsed = cache(parse)
+        models = {model.slug: model for model in _read_folder(BUILT_IN, parsed)}
         if extra_dir is not None:
-            models |= {model.slug: model for model in _read_folder(extra_dir)}
+            models |= {model.slug: model for model in _read_folder(extra_dir, parsed)}
         return cls(models)
 
     def find(self, provider: str, model_id: str) -> Model | None:
@@ -52,7 +53,7 @@ class Catalogue:
         return len(self.models)
 
 
-def _read_folder(folder: Path) -> Iterator[Model]:
+def _read_folder(folder: Path, parsed: Parse) -> Iterator[Model]:
     if not folder.is_dir():
         raise BadModel(f"{folder}: not a folder")
     for path in sorted(folder.rglob("*.toml")):
@@ -62,7 +63,7 @@ def _read_folder(folder: Path) -> Iterator[Model]:
         provider, model_id = place.parts[0], path.name.removesuffix(".toml")
         if not _PROVIDER.fullmatch(provider) or not _MODEL.fullmatch(model_id):
             raise BadModel(f"{path}: provider and id are lower case letters, digits, hyphens and (id only) dots")
-        yield read(path, provider, model_id, partial(_find, folder, path))
+        yield read(path, provider, model_id, partial(_find, folder, path), parsed)
 
 
 def _find(folder: Path, path: Path, slug: object) -> Path:
