@@ -17,7 +17,7 @@ from modellix_server.base import faults
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import Measurement, MediaInput, Model
+from modellix_server.catalogue import Measurement, MediaInput, Model, samples
 from modellix_server.results import (
     MOST_READ_BYTES,
     STORED,
@@ -34,6 +34,7 @@ from modellix_server.results import (
     TooBig,
     discard,
     own_link,
+    own_sample,
     read_input,
     sniff,
 )
@@ -123,16 +124,17 @@ class Media:
         return cls(settings, storage, helper, fetcher, asyncio.Semaphore(_MOST_COPIES_AT_ONCE))
 
     def needed(self, model: Model, params: Mapping[str, Any]) -> bool:
-        """Whether an input is ours to provide: bytes from a body, or a link to a result of ours."""
+        """Whether an input is ours to provide: bytes from a body, or a link to a result or sample of ours."""
         return any(self._ours(value) for medium in model.media for value in _values(params.get(medium.name)))
 
     def _ours(self, value: str) -> bool:
-        return value.startswith((STORED, f"{self.settings.public_origin}/results/"))
+        origin = self.settings.public_origin
+        return value.startswith((STORED, f"{origin}/results/", samples.link(origin, "")))
 
     async def resolve(self, model: Model, params: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters with our own inputs as data URIs; every other link goes to the vendor as it is.
 
-        Raises BadMedia.
+        So does a link to a sample where the model takes links only: it is public. Raises BadMedia.
         """
         resolved = dict(params)
         for medium in model.media:
@@ -146,23 +148,29 @@ class Media:
     async def _data_uri(self, medium: MediaInput, value: str) -> str:
         if not self._ours(value):
             return value
-        if "data" not in medium.accepts:
+        inline = "data" in medium.accepts
+        try:
+            sample = own_sample(self.settings, value)
+        except InvalidFormat:
+            raise BadMedia(f"parameter '{medium.name}' names a sample that does not exist") from None
+        if sample is None and not inline:
             raise BadMedia(f"parameter '{medium.name}' needs a public link for this model")
+        mime, data = await self._read(medium, value) if sample is None else _known(sample.read_bytes())
+        await self._check(medium, data)
+        return f"data:{mime};base64,{base64.b64encode(data).decode()}" if inline else value
+
+    async def _read(self, medium: MediaInput, value: str) -> tuple[str, bytes]:
+        """MIME type and bytes of an input in our storage."""
         try:
             if value.startswith(STORED):
-                mime, data = await read_input(self.storage, value.removeprefix(STORED))
-            else:
-                path = own_link(self.settings, value)
-                assert path is not None
-                data = await self.storage.read(path, medium.max_bytes or MOST_READ_BYTES)
-                found = sniff(data)
-                mime = found.mime if found else "application/octet-stream"
+                return await read_input(self.storage, value.removeprefix(STORED))
+            path = own_link(self.settings, value)
+            assert path is not None
+            return _known(await self.storage.read(path, medium.max_bytes or MOST_READ_BYTES))
         except (FileNotFoundError, InvalidFormat):
             raise BadMedia(f"parameter '{medium.name}' names a file that has expired") from None
         except TooBig as error:
             raise BadMedia(f"parameter '{medium.name}' names a file that is too big: {error.size:,} bytes") from None
-        await self._check(medium, data)
-        return f"data:{mime};base64,{base64.b64encode(data).decode()}"
 
     async def _check(self, medium: MediaInput, data: bytes) -> None:
         """The model's limits on bytes, format and sides, before the vendor is asked."""
@@ -236,6 +244,11 @@ def _public(resource: Resource) -> StoredFile:
         height=resource.height,
         duration_ms=resource.duration_ms,
     )
+
+
+def _known(data: bytes) -> tuple[str, bytes]:
+    found = sniff(data)
+    return found.mime if found else "application/octet-stream", data
 
 
 def _values(value: object) -> list[str]:
