@@ -12,7 +12,7 @@ from starlette.routing import Match, Route
 
 from modellix_server.api import account, models
 from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
-from modellix_server.api.files import ResultFile
+from modellix_server.api.files import ResultFile, sample_file
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, refusal, success_of
 from modellix_server.api.request import Receive, Request, Scope, Send
@@ -67,6 +67,7 @@ def build(platform: Platform) -> Starlette:
             route("/healthz", healthy),
             route("/readyz", ready),
             Route("/results/{task_id}/{name}", ResultFile(platform), methods=["GET"]),
+            Route("/samples/{name}", sample_file, methods=["GET"]),
         ],
         exception_handlers={HTTPException: _refuse},
     )

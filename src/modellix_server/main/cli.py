@@ -104,6 +104,7 @@ def sandbox(
         instant=False,
         spool=home.sandbox,
         allow_networks=settings.allow_networks,
+        origin=settings.public_origin,
     )
 
 
@@ -113,6 +114,10 @@ def emulate(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8100,
     instant: Annotated[bool, typer.Option("--instant", help="Finish every task at once.")] = False,  # noqa: FBT002
+    public_url: Annotated[
+        str | None,
+        typer.Option(envvar="MODELLIX_PUBLIC_URL", help="Platform whose sample links are read from this package."),
+    ] = None,
 ) -> None:
     """Imitate vendors by themselves, for trying their own SDKs or for a sandbox on another machine."""
     from modellix_server.main.sandbox import run
@@ -120,7 +125,14 @@ def emulate(
     with told_plainly():
         log.set_up("emulate")
         try:
-            run(host=host, port=port, upstreams=upstreams, instant=instant, spool=Path(tempfile.gettempdir()))
+            run(
+                host=host,
+                port=port,
+                upstreams=upstreams,
+                instant=instant,
+                spool=Path(tempfile.gettempdir()),
+                origin=public_url.rstrip("/") if public_url else None,
+            )
         except ValueError as error:
             raise BadSettings(str(error)) from error
 

@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from modellix_server.base import faults
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import MediaInput, Model
+from modellix_server.catalogue import MediaInput, Model, samples
 from modellix_server.results import (
     MOST_READ_BYTES,
     STORED,
@@ -34,6 +35,7 @@ from modellix_server.results import (
     TooBig,
     discard,
     own_link,
+    own_sample,
     read_input,
     sniff,
 )
@@ -75,7 +77,7 @@ class Media:
         return cls(settings, storage, helper, fetcher, upstreams, asyncio.Semaphore(_MOST_COPIES_AT_ONCE))
 
     def needed(self, model: Model, params: Mapping[str, Any]) -> bool:
-        """Whether an input is ours to provide: bytes, a link to a result of ours, any link if the vendor loads none."""
+        """Whether an input is ours to provide: bytes, a link to a file of ours, any link if the vendor loads none."""
         links = self._links_pass(model)
         values = (value for medium in model.media for value in _values(params.get(medium.name)))
         return any(not links or self._ours(value) for value in values)
@@ -84,12 +86,14 @@ class Media:
         return self.upstreams[model.routes[0].upstream].traits.fetches_links
 
     def _ours(self, value: str) -> bool:
-        return value.startswith((STORED, f"{self.settings.public_origin}/results/"))
+        origin = self.settings.public_origin
+        return value.startswith((STORED, f"{origin}/results/", samples.link(origin, "")))
 
     async def resolve(self, model: Model, params: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters with our own inputs as data URIs; every other link goes to the vendor as it is.
 
-        A vendor that loads no links gets what they lead to. Raises BadMedia.
+        So does a link to a sample where the model takes links only: it is public. A vendor that loads no links gets
+        what they lead to. Raises BadMedia.
         """
         resolved = dict(params)
         links = self._links_pass(model)
@@ -114,29 +118,36 @@ class Media:
         return resolved
 
     async def _data_uri(self, medium: MediaInput, value: str) -> str:
-        if self._ours(value):
-            mime, data = await self._own(medium, value)
+        inline = "data" in medium.accepts
+        if not self._ours(value):
+            mime, data = _known(await self._fetched(medium, value))
+        elif sample := self._sample(medium, value):
+            mime, data = _known(sample.read_bytes())
+        elif inline:
+            mime, data = await self._read(medium, value)
         else:
-            data = await self._fetched(medium, value)
-            mime = _mime(data)
-        await self._check(medium, data)
-        return f"data:{mime};base64,{base64.b64encode(data).decode()}"
-
-    async def _own(self, medium: MediaInput, value: str) -> tuple[str, bytes]:
-        """MIME type and bytes of an input from our storage."""
-        if "data" not in medium.accepts:
             raise BadMedia(f"parameter '{medium.name}' needs a public link for this model")
+        await self._check(medium, data)
+        return f"data:{mime};base64,{base64.b64encode(data).decode()}" if inline else value
+
+    async def _read(self, medium: MediaInput, value: str) -> tuple[str, bytes]:
+        """MIME type and bytes of an input in our storage."""
         try:
             if value.startswith(STORED):
                 return await read_input(self.storage, value.removeprefix(STORED))
             path = own_link(self.settings, value)
             assert path is not None
-            data = await self.storage.read(path, medium.max_bytes or MOST_READ_BYTES)
+            return _known(await self.storage.read(path, medium.max_bytes or MOST_READ_BYTES))
         except (FileNotFoundError, InvalidFormat):
             raise BadMedia(f"parameter '{medium.name}' names a file that has expired") from None
         except TooBig as error:
             raise BadMedia(f"parameter '{medium.name}' names a file that is too big: {error.size:,} bytes") from None
-        return _mime(data), data
+
+    def _sample(self, medium: MediaInput, value: str) -> Path | None:
+        try:
+            return own_sample(self.settings, value)
+        except InvalidFormat:
+            raise BadMedia(f"parameter '{medium.name}' names a sample that does not exist") from None
 
     async def _fetched(self, medium: MediaInput, url: str) -> bytes:
         """What a link of the client's leads to; a passing trouble there is waited out for a moment."""
@@ -248,9 +259,9 @@ def _public(resource: Resource) -> StoredFile:
     )
 
 
-def _mime(data: bytes) -> str:
+def _known(data: bytes) -> tuple[str, bytes]:
     found = sniff(data)
-    return found.mime if found else "application/octet-stream"
+    return found.mime if found else "application/octet-stream", data
 
 
 def _values(value: object) -> list[str]:
