@@ -209,6 +209,16 @@ class Platform:
         rows = await self.pool.fetch("select reason from tasks.review where task_id = $1", parse_task_name(task))
         return [row["reason"] for row in rows]
 
+    async def log_is_written(self, team: Team, within_s: float = 10) -> None:
+        """Wait until the request log has what the team did so far."""
+        await team.get("/api/v1/team/balance")
+        give_up = time.monotonic() + within_s
+        while not await self.pool.fetchval(
+            "select count(*) from requestlog.entry where team_id = $1 and path = '/api/v1/team/balance'", team.id
+        ):
+            assert time.monotonic() < give_up, "the request log is not written"
+            await asyncio.sleep(0.1)
+
     async def bill(self, task: str) -> list[dict[str, Any]]:
         """Every POST the vendor got for one task."""
         async with self.http.get(f"{self.sandbox}/dashscope/_bill", params={"task": task}) as answer:

@@ -4,6 +4,7 @@ from modellix_server.tasks.accounts import Account, FindAccount, api_path
 from modellix_server.tasks.delivered import StoredResult
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable
+from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
 from modellix_server.tasks.media import Media
 from modellix_server.tasks.read import Question, Reader, TaskView, cancel
 from modellix_server.tasks.store import forget_idempotency_keys
@@ -14,10 +15,12 @@ from modellix_server.tasks.verify import verify
 
 __all__ = [
     "HINT_CHANNEL",
+    "USAGE_GROUPS",
     "Accepted",
     "Account",
     "ConcurrencyExceeded",
     "FindAccount",
+    "ListedTask",
     "IdempotencyMismatch",
     "Media",
     "NotCancelable",
@@ -28,13 +31,17 @@ __all__ = [
     "Story",
     "Submission",
     "Submissions",
+    "TaskFilter",
     "TaskView",
     "Tools",
+    "Usage",
     "Worker",
     "api_path",
     "cancel",
     "forget_idempotency_keys",
+    "list_tasks",
     "reviews",
     "story",
+    "usage",
     "verify",
 ]
