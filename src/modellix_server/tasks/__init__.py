@@ -7,6 +7,7 @@ from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatc
 from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
 from modellix_server.tasks.media import Media
 from modellix_server.tasks.read import Question, Reader, TaskView, cancel
+from modellix_server.tasks.restored import end_doubtful
 from modellix_server.tasks.store import forget_idempotency_keys
 from modellix_server.tasks.story import Review, Story, reviews, story
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
@@ -38,6 +39,7 @@ __all__ = [
     "Worker",
     "api_path",
     "cancel",
+    "end_doubtful",
     "forget_idempotency_keys",
     "list_tasks",
     "reviews",
