@@ -184,7 +184,8 @@ async def test_a_result_that_cannot_be_had_yet_holds_up_no_other(settings, stage
     stuck = asyncio.create_task(media.keep(stage.job.id, later, None, until))
     await asyncio.sleep(0.05)
     now = await media.put_down(stage.job.id, DONE, until)
-    stored = await asyncio.wait_for(media.keep(stage.job.id, now, None, until), 1)
+    stored, lost = await asyncio.wait_for(media.keep(stage.job.id, now, None, until), 1)
+    assert lost == []
     assert stored.counted.images == 1
     stuck.cancel()
 

@@ -47,6 +47,7 @@ from modellix_server.upstreams.contract import Done, InlineFile, RemoteFile, Ups
 _MOST_COPIES_AT_ONCE = 64
 _MOST_INPUT_CHARACTERS = 64 << 20  # of one order's media, as data URIs
 _INPUT_TRIES = 2
+_OPTIONAL_WAIT_S = 60.0
 
 
 class BadMedia(Exception):
@@ -190,23 +191,32 @@ class Media:
     async def _put_down(self, task_id: UUID, index: int, file: RemoteFile | InlineFile, until: float) -> VerdictFile:
         if isinstance(file, RemoteFile):
             return VerdictFile(file.kind, file.url, file.role)
-        if file.kind == "document":
-            raise BadMedia("the vendor delivered a document, which cannot be stored yet")
         inline = InlineResult(task_id, index, file.data, file.kind, file.role)
         return VerdictFile(
             file.kind, role=file.role, stored=await self._patiently(lambda: self.fetcher.keep(inline), until)
         )
 
-    async def keep(self, task_id: UUID, verdict: Verdict, account: Account | None, until: float) -> StoredResult:
+    async def keep(
+        self, task_id: UUID, verdict: Verdict, account: Account | None, until: float
+    ) -> tuple[StoredResult, list[str]]:
         """Copy every file of a result into our storage that is not there yet; doing it again overwrites it.
 
-        Trouble on the way or with our own storage is waited out until `until` (monotonic seconds). Raises BadMedia.
+        Trouble on the way or with our own storage is waited out until `until` (monotonic seconds). A file beside
+        those that are paid for is left out, and why is told, when it cannot be had. Raises BadMedia for the others.
         """
-        files = [
-            file.stored or await self._copy(task_id, index, file, account, until)
-            for index, file in enumerate(verdict.files)
-        ]
-        return StoredResult(tuple(files), verdict.request_id, dict(verdict.data))
+        files: list[StoredFile] = []
+        lost: list[str] = []
+        in_place = any(file.stored for file in verdict.files)  # under the numbers that they have in the verdict
+        for file in verdict.files:
+            optional = file.role == "alternative" and not in_place
+            wait = min(until, time.monotonic() + _OPTIONAL_WAIT_S) if optional else until
+            try:
+                files.append(file.stored or await self._copy(task_id, len(files), file, account, wait))
+            except BadMedia as error:
+                if not optional:
+                    raise
+                lost.append(f"{file.kind}: {error}")
+        return StoredResult(tuple(files), verdict.request_id, dict(verdict.data)), lost
 
     async def forget(self, task_id: UUID) -> None:
         """Delete what was already copied of a result that will not be had; what cannot be deleted now goes later."""
@@ -216,8 +226,6 @@ class Media:
     async def _copy(
         self, task_id: UUID, index: int, file: VerdictFile, account: Account | None, until: float
     ) -> StoredFile:
-        if file.kind == "document":
-            raise BadMedia("the vendor delivered a document, which cannot be stored yet")
         remote = RemoteResult(task_id, index, file.url, file.kind, file.role)
         origins = account.origins if account else PUBLIC_ONLY
         stored = await self._patiently(lambda: self.fetcher.fetch(remote, origins), until)
