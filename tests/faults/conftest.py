@@ -171,6 +171,7 @@ def picture() -> str:
 INLINE = """
 like = "minimax/minimax-image-01-t2i"
 name = "Inline"
+summary = "Pictures inside the answer."
 docs_slug = "inline"
 
 [confidence]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from PIL import Image
 
 from modellix_server.base.database import Pool
 from modellix_server.base.outbound import PUBLIC_ONLY
-from modellix_server.catalogue import Catalogue, Measurement
+from modellix_server.catalogue import Catalogue, Measurement, samples
 from modellix_server.results import Fetcher, FetchLater, FetchNever, Helper, Resource, Spool, Storage, link
 from modellix_server.tasks import Account, Media, Submissions, Tools, Worker, engine, store
 from modellix_server.tasks.delivered import Verdict
@@ -183,7 +184,8 @@ async def test_a_result_that_cannot_be_had_yet_holds_up_no_other(settings, stage
     stuck = asyncio.create_task(media.keep(stage.job.id, later, None, until))
     await asyncio.sleep(0.05)
     now = await media.put_down(stage.job.id, DONE, until)
-    stored = await asyncio.wait_for(media.keep(stage.job.id, now, None, until), 1)
+    stored, lost = await asyncio.wait_for(media.keep(stage.job.id, now, None, until), 1)
+    assert lost == []
     assert stored.counted.images == 1
     stuck.cancel()
 
@@ -239,6 +241,25 @@ async def test_a_huge_file_of_ours_is_no_input_and_is_not_read(settings, stage: 
     model = CATALOGUE.models["alibaba/qwen-image-edit-plus"]
     with pytest.raises(BadMedia, match="too big: 20,000,000 bytes"):
         await media.resolve(model, {"images": [url]})
+
+
+async def test_samples_are_read_from_the_package(settings, stage: Stage) -> None:
+    """Inlined where the model takes bytes, linked where it does not, and never anything else."""
+    spool, origin = Spool(settings.spool_dir), settings.public_origin
+    media, cat = replace(stage.tools.media, helper=Helper(spool)), f"{origin}/samples/cat.jpg"
+    edit, dress = (CATALOGUE.models[f"alibaba/{name}"] for name in ("qwen-image-edit-plus", "aitryon"))
+    try:
+        assert media.needed(edit, {"images": [cat]})
+        resolved = (await media.resolve(edit, {"images": [cat, "https://example.com/samples/cat.jpg"]}))["images"]
+        content = base64.b64encode((samples.FOLDER / "cat.jpg").read_bytes()).decode()
+        assert resolved == [f"data:image/jpeg;base64,{content}", "https://example.com/samples/cat.jpg"]
+        assert await media.resolve(dress, {"person_image_url": cat}) == {"person_image_url": cat}
+        for name, why in (("dog.jpg", "names a sample that does not exist"), ("walk.mp4", "'images': ")):
+            with pytest.raises(BadMedia, match=why):
+                await media.resolve(edit, {"images": [f"{origin}/samples/{name}"]})
+    finally:
+        await media.helper.close()
+        spool.close()
 
 
 async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage: Stage) -> None:

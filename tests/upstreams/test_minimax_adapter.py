@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from modellix_server.catalogue import Catalogue, Measurement, Route
@@ -17,7 +15,6 @@ from modellix_server.upstreams.contract import (
     Busy,
     Done,
     Failed,
-    InlineFile,
     NotSent,
     Order,
     Pending,
@@ -269,39 +266,6 @@ async def test_whatever_proves_nothing_leaves_the_outcome_unknown(name: str) -> 
 async def test_pictures_that_cannot_be_had_leave_the_outcome_unknown(name: str) -> None:
     with pytest.raises(UnmappedAnswer):
         await submit(name, "minimax-image-01-t2i")
-
-
-def inline() -> Order:
-    """An order whose pictures come inside the answer."""
-    asked = order("minimax-image-01-t2i", prompt="x")
-    constants = {**asked.route.constants, "response_format": "base64"}
-    return replace(asked, route=msgspec.structs.replace(asked.route, constants=constants))
-
-
-async def test_pictures_inside_the_answer() -> None:
-    upstream.check(inline().route)
-    done = await upstream.submit(inline(), Wire("pictures_base64"))
-    assert done == Done(
-        (InlineFile(b"\xff\xd8\xff\xe0\x00\x10JFIF", "image"),), Measurement(images=1), request_id="03ff"
-    )
-
-
-@pytest.mark.parametrize("name", ["pictures", "pictures_none_and_no_reason", "pictures_base64_broken"])
-async def test_no_pictures_inside_the_answer_leave_the_outcome_unknown(name: str) -> None:
-    with pytest.raises(UnmappedAnswer):
-        await upstream.submit(inline(), Wire(name))
-
-
-async def test_every_picture_refused_where_they_come_inside_the_answer() -> None:
-    assert await upstream.submit(inline(), Wire("pictures_all_blocked")) == Failed(
-        "content_rejected", "the vendor's content check refused every picture"
-    )
-
-
-def test_another_form_of_answer_is_refused_at_start() -> None:
-    route = msgspec.structs.replace(inline().route, constants={"response_format": "hex"})
-    with pytest.raises(ValueError, match="response_format"):
-        upstream.check(route)
 
 
 @pytest.mark.parametrize("error", [AnswerLost("cut"), NotSent("no such host")])

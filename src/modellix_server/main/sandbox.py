@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modellix_server.base.addresses import Network
 from modellix_server.base.outbound import AnswerLost, NotSent, Outbound
+from modellix_server.catalogue import samples
 from modellix_server.upstreams.emulators import load_all, media, wire
 from modellix_server.upstreams.emulators.spool import Spool
 from modellix_server.upstreams.emulators.studio import Studio
@@ -28,7 +29,8 @@ EXPIRE_EVERY_S = 600.0
 class Sandbox:
     """The root ASGI app: hands each request to the emulator its path names, and owns what they share.
 
-    `front` names the emulator that also answers at the root.
+    `front` names the emulator that also answers at the root; `origin` is the public one of the platform whose sample
+    links are read from the package.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class Sandbox:
         allow_networks: Iterable[Network] = (),
         instant: bool = False,
         front: str | None = None,
+        origin: str | None = None,
     ) -> None:
         self._upstreams = tuple(upstreams)
         self._spool = spool
         self._allow_networks = tuple(allow_networks)
         self._instant = instant
         self._front = front
+        self._origin = origin
         self._apps: dict[str, wire.App] = {}
         self._held = AsyncExitStack()
 
@@ -59,7 +63,8 @@ class Sandbox:
         await self._held.enter_async_context(_every(EXPIRE_EVERY_S, spool.expire))
         emulators = load_all()
         self._apps = {
-            name: emulators[name](studio, _fetcher(outbound), instant=self._instant) for name in self._upstreams
+            name: emulators[name](studio, _fetcher(outbound, self._origin), instant=self._instant)
+            for name in self._upstreams
         }
         if not self._instant:
             await studio.warm_up()
@@ -116,10 +121,19 @@ async def _every(pause_s: float, work: Callable[[], None]) -> AsyncIterator[None
         task.cancel()
 
 
-def _fetcher(outbound: Outbound) -> media.Fetch:
-    """Load input files the way the whole platform reaches out: public addresses only, within limits."""
+def _fetcher(outbound: Outbound, origin: str | None) -> media.Fetch:
+    """Load input files the way the whole platform reaches out: public addresses only, within limits.
+
+    Samples of the platform at `origin` are the ones in the package: a test on one machine has no public address.
+    """
+    start = None if origin is None else samples.link(origin, "")
 
     async def fetch(url: str) -> bytes:
+        if start is not None and url.startswith(start):
+            path = samples.find(url.removeprefix(start))
+            if path is None:
+                raise media.Unreachable(url)
+            return path.read_bytes()
         try:
             async with outbound.stream(url, timeout_s=INPUT_TIMEOUT_S, max_bytes=INPUT_LIMIT_BYTES) as download:
                 if download.status != 200:
@@ -173,12 +187,13 @@ def run(
     instant: bool,
     spool: Path,
     allow_networks: Iterable[Network] = (),
+    origin: str | None = None,
 ) -> None:
     """Serve emulators until SIGTERM or Ctrl-C.
 
     Each is at `/<vendor>`, below which the paths are the vendor's own. Without `upstreams` all are served; a
     single one also answers at the root. `spool` is where result files go: a directory of our own is made in it
-    and removed at the end. Raises ValueError for an unknown vendor.
+    and removed at the end. `origin` as in `Sandbox`. Raises ValueError for an unknown vendor.
     """
     emulators = load_all()
     names = list(emulators) if upstreams is None else upstreams
@@ -189,5 +204,5 @@ def run(
     # The server raises the signal again once it has shut down; being asked to stop is no failure.
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: sys.exit(0))
-    sandbox = Sandbox(names, spool=spool, allow_networks=allow_networks, instant=instant, front=front)
+    sandbox = Sandbox(names, spool=spool, allow_networks=allow_networks, instant=instant, front=front, origin=origin)
     server(sandbox, host=host, port=port).run()

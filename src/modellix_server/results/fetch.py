@@ -13,15 +13,20 @@ from uuid import UUID
 from modellix_server.base import faults
 from modellix_server.base.outbound import AnswerLost, Blocked, Download, NotSent, Origins, Outbound, TooLarge
 from modellix_server.results.errors import FetchGone, FetchLater, FetchNever
-from modellix_server.results.formats import Kind
+from modellix_server.results.formats import Kind, Wanted
 from modellix_server.results.helper_process import Helper
 from modellix_server.results.links import stored_path
 from modellix_server.results.messages import Refused
 from modellix_server.results.spool import Spool
 from modellix_server.results.storage import TROUBLE, Storage
 
-_MOST_BYTES: dict[Kind, int] = {"image": 64_000_000, "video": 2_000_000_000, "audio": 64_000_000}
-_TIMEOUT_S: dict[Kind, float] = {"image": 120, "video": 900, "audio": 120}
+_MOST_BYTES: dict[Wanted, int] = {
+    "image": 64_000_000,
+    "video": 2_000_000_000,
+    "audio": 64_000_000,
+    "vector": 8_000_000,
+}
+_TIMEOUT_S: dict[Wanted, float] = {"image": 120, "video": 900, "audio": 120, "vector": 120}
 _INPUT_TIMEOUT_S = 30
 _IN_MEMORY_BYTES = 1_000_000  # up to here a file is kept in memory and written once
 _WRITE_BYTES = 1_000_000
@@ -55,7 +60,7 @@ class RemoteResult:
     task_id: UUID
     index: int
     url: str
-    kind: Kind
+    kind: Wanted
     role: str = "primary"
 
 
@@ -66,7 +71,7 @@ class InlineResult:
     task_id: UUID
     index: int
     data: bytes = field(repr=False)
-    kind: Kind
+    kind: Wanted
     role: str = "primary"
 
 
@@ -151,7 +156,7 @@ class Fetcher:
         path = stored_path(file.task_id, file.index, found.format)
         await self._storage.put(path, content)
         return Resource(
-            type=file.kind,
+            type="image" if file.kind == "vector" else file.kind,
             format=found.format,
             width=found.width,
             height=found.height,

@@ -39,11 +39,13 @@ class Delivery(Claimed):
         _, account = await self._upstream()
         try:
             until = max(self._dies, time.monotonic() + STORE_AT_LEAST_S)
-            stored = await self._tools.media.keep(self._job.id, verdict, account, until)
+            stored, lost = await self._tools.media.keep(self._job.id, verdict, account, until)
         except BadMedia as error:
             await self._unavailable(error)
         else:
             faults.point("result_stored")
+            for what in lost:
+                await self._review("file left out", what)
             charge = rules.charge(self._job.price, verdict.measured, stored.counted)
             await self._end(
                 capture=charge.micros,

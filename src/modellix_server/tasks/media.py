@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from modellix_server.base import faults
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import MediaInput, Model
+from modellix_server.catalogue import MediaInput, Model, samples
 from modellix_server.results import (
     MOST_READ_BYTES,
     STORED,
@@ -34,6 +35,7 @@ from modellix_server.results import (
     TooBig,
     discard,
     own_link,
+    own_sample,
     read_input,
     sniff,
 )
@@ -45,6 +47,7 @@ from modellix_server.upstreams.contract import Done, InlineFile, RemoteFile, Ups
 _MOST_COPIES_AT_ONCE = 64
 _MOST_INPUT_CHARACTERS = 64 << 20  # of one order's media, as data URIs
 _INPUT_TRIES = 2
+_OPTIONAL_WAIT_S = 60.0
 
 
 class BadMedia(Exception):
@@ -75,7 +78,7 @@ class Media:
         return cls(settings, storage, helper, fetcher, upstreams, asyncio.Semaphore(_MOST_COPIES_AT_ONCE))
 
     def needed(self, model: Model, params: Mapping[str, Any]) -> bool:
-        """Whether an input is ours to provide: bytes, a link to a result of ours, any link if the vendor loads none."""
+        """Whether an input is ours to provide: bytes, a link to a file of ours, any link if the vendor loads none."""
         links = self._links_pass(model)
         values = (value for medium in model.media for value in _values(params.get(medium.name)))
         return any(not links or self._ours(value) for value in values)
@@ -84,12 +87,14 @@ class Media:
         return self.upstreams[model.routes[0].upstream].traits.fetches_links
 
     def _ours(self, value: str) -> bool:
-        return value.startswith((STORED, f"{self.settings.public_origin}/results/"))
+        origin = self.settings.public_origin
+        return value.startswith((STORED, f"{origin}/results/", samples.link(origin, "")))
 
     async def resolve(self, model: Model, params: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters with our own inputs as data URIs; every other link goes to the vendor as it is.
 
-        A vendor that loads no links gets what they lead to. Raises BadMedia.
+        So does a link to a sample where the model takes links only: it is public. A vendor that loads no links gets
+        what they lead to. Raises BadMedia.
         """
         resolved = dict(params)
         links = self._links_pass(model)
@@ -114,29 +119,36 @@ class Media:
         return resolved
 
     async def _data_uri(self, medium: MediaInput, value: str) -> str:
-        if self._ours(value):
-            mime, data = await self._own(medium, value)
+        inline = "data" in medium.accepts
+        if not self._ours(value):
+            mime, data = _known(await self._fetched(medium, value))
+        elif sample := self._sample(medium, value):
+            mime, data = _known(sample.read_bytes())
+        elif inline:
+            mime, data = await self._read(medium, value)
         else:
-            data = await self._fetched(medium, value)
-            mime = _mime(data)
-        await self._check(medium, data)
-        return f"data:{mime};base64,{base64.b64encode(data).decode()}"
-
-    async def _own(self, medium: MediaInput, value: str) -> tuple[str, bytes]:
-        """MIME type and bytes of an input from our storage."""
-        if "data" not in medium.accepts:
             raise BadMedia(f"parameter '{medium.name}' needs a public link for this model")
+        await self._check(medium, data)
+        return f"data:{mime};base64,{base64.b64encode(data).decode()}" if inline else value
+
+    async def _read(self, medium: MediaInput, value: str) -> tuple[str, bytes]:
+        """MIME type and bytes of an input in our storage."""
         try:
             if value.startswith(STORED):
                 return await read_input(self.storage, value.removeprefix(STORED))
             path = own_link(self.settings, value)
             assert path is not None
-            data = await self.storage.read(path, medium.max_bytes or MOST_READ_BYTES)
+            return _known(await self.storage.read(path, medium.max_bytes or MOST_READ_BYTES))
         except (FileNotFoundError, InvalidFormat):
             raise BadMedia(f"parameter '{medium.name}' names a file that has expired") from None
         except TooBig as error:
             raise BadMedia(f"parameter '{medium.name}' names a file that is too big: {error.size:,} bytes") from None
-        return _mime(data), data
+
+    def _sample(self, medium: MediaInput, value: str) -> Path | None:
+        try:
+            return own_sample(self.settings, value)
+        except InvalidFormat:
+            raise BadMedia(f"parameter '{medium.name}' names a sample that does not exist") from None
 
     async def _fetched(self, medium: MediaInput, url: str) -> bytes:
         """What a link of the client's leads to; a passing trouble there is waited out for a moment."""
@@ -179,23 +191,32 @@ class Media:
     async def _put_down(self, task_id: UUID, index: int, file: RemoteFile | InlineFile, until: float) -> VerdictFile:
         if isinstance(file, RemoteFile):
             return VerdictFile(file.kind, file.url, file.role)
-        if file.kind == "document":
-            raise BadMedia("the vendor delivered a document, which cannot be stored yet")
         inline = InlineResult(task_id, index, file.data, file.kind, file.role)
         return VerdictFile(
             file.kind, role=file.role, stored=await self._patiently(lambda: self.fetcher.keep(inline), until)
         )
 
-    async def keep(self, task_id: UUID, verdict: Verdict, account: Account | None, until: float) -> StoredResult:
+    async def keep(
+        self, task_id: UUID, verdict: Verdict, account: Account | None, until: float
+    ) -> tuple[StoredResult, list[str]]:
         """Copy every file of a result into our storage that is not there yet; doing it again overwrites it.
 
-        Trouble on the way or with our own storage is waited out until `until` (monotonic seconds). Raises BadMedia.
+        Trouble on the way or with our own storage is waited out until `until` (monotonic seconds). A file beside
+        those that are paid for is left out, and why is told, when it cannot be had. Raises BadMedia for the others.
         """
-        files = [
-            file.stored or await self._copy(task_id, index, file, account, until)
-            for index, file in enumerate(verdict.files)
-        ]
-        return StoredResult(tuple(files), verdict.request_id, dict(verdict.data))
+        files: list[StoredFile] = []
+        lost: list[str] = []
+        in_place = any(file.stored for file in verdict.files)  # under the numbers that they have in the verdict
+        for file in verdict.files:
+            optional = file.role == "alternative" and not in_place
+            wait = min(until, time.monotonic() + _OPTIONAL_WAIT_S) if optional else until
+            try:
+                files.append(file.stored or await self._copy(task_id, len(files), file, account, wait))
+            except BadMedia as error:
+                if not optional:
+                    raise
+                lost.append(f"{file.kind}: {error}")
+        return StoredResult(tuple(files), verdict.request_id, dict(verdict.data)), lost
 
     async def forget(self, task_id: UUID) -> None:
         """Delete what was already copied of a result that will not be had; what cannot be deleted now goes later."""
@@ -205,8 +226,6 @@ class Media:
     async def _copy(
         self, task_id: UUID, index: int, file: VerdictFile, account: Account | None, until: float
     ) -> StoredFile:
-        if file.kind == "document":
-            raise BadMedia("the vendor delivered a document, which cannot be stored yet")
         remote = RemoteResult(task_id, index, file.url, file.kind, file.role)
         origins = account.origins if account else PUBLIC_ONLY
         stored = await self._patiently(lambda: self.fetcher.fetch(remote, origins), until)
@@ -248,9 +267,9 @@ def _public(resource: Resource) -> StoredFile:
     )
 
 
-def _mime(data: bytes) -> str:
+def _known(data: bytes) -> tuple[str, bytes]:
     found = sniff(data)
-    return found.mime if found else "application/octet-stream"
+    return found.mime if found else "application/octet-stream", data
 
 
 def _values(value: object) -> list[str]:

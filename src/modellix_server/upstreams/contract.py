@@ -17,7 +17,8 @@ from modellix_server.base.outbound import AnswerLost as AnswerLost  # noqa: PLC0
 from modellix_server.base.outbound import NotSent as NotSent  # noqa: PLC0414 - re-exported
 from modellix_server.catalogue import Measurement, Route
 
-FileKind = Literal["image", "video", "audio", "document"]
+FileKind = Literal["image", "video", "audio", "vector"]
+"""`vector` is an SVG."""
 
 QUICK_ANSWER_BYTES = 4_000_000
 """Up to here any number of answers may be in memory; a longer one waits for its turn."""

@@ -71,7 +71,7 @@ class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["image", "video"]
     otherwise: str | None = None
     """Where the links are if they are not there: two of the vendor's pages differ."""
-    extras: dict[str, Literal["image", "video"]] = {}
+    extras: dict[str, Literal["image", "video", "vector"]] = {}
     """Path of further links -> their kind: other forms of the same result, not charged."""
     data: tuple[str, ...] = ()
     """Paths of what belongs to the result and is no link; told under the last name of the path."""
