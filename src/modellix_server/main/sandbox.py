@@ -7,7 +7,7 @@ import contextlib
 import errno
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -16,30 +16,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modellix_server.base.addresses import Network
 from modellix_server.base.outbound import AnswerLost, NotSent, Outbound
-from modellix_server.upstreams.emulators import ark, dashscope, media, minimax, wire
+from modellix_server.upstreams.emulators import load_all, media, wire
 from modellix_server.upstreams.emulators.spool import Spool
-from modellix_server.upstreams.emulators.store import MemoryStore
 from modellix_server.upstreams.emulators.studio import Studio
 
 INPUT_LIMIT_BYTES = 100 * 1024 * 1024
 INPUT_TIMEOUT_S = 60.0
 EXPIRE_EVERY_S = 600.0
-
-
-def _dashscope(studio: Studio, fetch: media.Fetch, *, instant: bool) -> wire.App:
-    return dashscope.app(studio, MemoryStore(), fetch, instant=instant)
-
-
-def _ark(studio: Studio, fetch: media.Fetch, *, instant: bool) -> wire.App:
-    return ark.app(studio, MemoryStore(keep_s=ark.KEEP_S), fetch, instant=instant)
-
-
-def _minimax(studio: Studio, fetch: media.Fetch, *, instant: bool) -> wire.App:
-    return minimax.app(studio, MemoryStore(), fetch, instant=instant)
-
-
-EMULATORS: Mapping[str, Callable[..., wire.App]] = {"ark": _ark, "dashscope": _dashscope, "minimax": _minimax}
-"""Vendor -> its emulator, served under `/<vendor>`."""
 
 
 class Sandbox:
@@ -74,8 +57,9 @@ class Sandbox:
         studio = Studio(spool)
         self._held.callback(studio.close)
         await self._held.enter_async_context(_every(EXPIRE_EVERY_S, spool.expire))
+        emulators = load_all()
         self._apps = {
-            name: EMULATORS[name](studio, _fetcher(outbound), instant=self._instant) for name in self._upstreams
+            name: emulators[name](studio, _fetcher(outbound), instant=self._instant) for name in self._upstreams
         }
         if not self._instant:
             await studio.warm_up()
@@ -192,14 +176,15 @@ def run(
 ) -> None:
     """Serve emulators until SIGTERM or Ctrl-C.
 
-    Each is at `/<vendor>`, so the base URL of a DashScope account is `http://HOST:PORT/dashscope/api/v1`. Without
-    `upstreams` all are served; a single one also answers at the root. `spool` is where result files go: a
-    directory of our own is made in it and removed at the end. Raises ValueError for an unknown vendor.
+    Each is at `/<vendor>`, below which the paths are the vendor's own. Without `upstreams` all are served; a
+    single one also answers at the root. `spool` is where result files go: a directory of our own is made in it
+    and removed at the end. Raises ValueError for an unknown vendor.
     """
-    names = list(EMULATORS) if upstreams is None else upstreams
-    unknown = [name for name in names if name not in EMULATORS]
+    emulators = load_all()
+    names = list(emulators) if upstreams is None else upstreams
+    unknown = [name for name in names if name not in emulators]
     if unknown or not names:
-        raise ValueError(f"no emulator for {', '.join(unknown) or 'nothing'}; there are {', '.join(EMULATORS)}")
+        raise ValueError(f"no emulator for {', '.join(unknown) or 'nothing'}; there are {', '.join(emulators)}")
     front = names[0] if upstreams is not None and len(names) == 1 else None
     # The server raises the signal again once it has shut down; being asked to stop is no failure.
     for signum in (signal.SIGTERM, signal.SIGINT):

@@ -14,7 +14,7 @@ from modellix_server.upstreams.emulators import media, paint, wire
 from modellix_server.upstreams.emulators.ark import answers, content, rules, table
 from modellix_server.upstreams.emulators.ark.content import ClipJob
 from modellix_server.upstreams.emulators.ark.rules import PictureJob, Refusal
-from modellix_server.upstreams.emulators.ark.work import File, Task, Workshop
+from modellix_server.upstreams.emulators.ark.work import KEEP_S, File, Task, Workshop
 from modellix_server.upstreams.emulators.bill import Bill, Line
 from modellix_server.upstreams.emulators.front import Front
 from modellix_server.upstreams.emulators.paint import Picture
@@ -30,9 +30,10 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def app(studio: Studio, store: MemoryStore[Task], fetch: media.Fetch, *, instant: bool = False) -> wire.App:
+def app(studio: Studio, fetch: media.Fetch, *, instant: bool = False) -> wire.App:
     """The emulator. With `instant` every picture is one small ready-made file, answered at once."""
     bill = Bill()
+    store: MemoryStore[Task] = MemoryStore(keep_s=KEEP_S)
     ready = None
     if instant:
         path = studio.spool.new_path(".jpg")

@@ -25,9 +25,10 @@ BASE = "/api/v1/"
 _decode = msgspec.json.Decoder().decode
 
 
-def app(studio: Studio, store: MemoryStore[Task], fetch: media.Fetch, *, instant: bool = False) -> wire.App:
+def app(studio: Studio, fetch: media.Fetch, *, instant: bool = False) -> wire.App:
     """The emulator. With `instant` every picture is one small ready-made PNG and tasks end when submitted."""
     bill = Bill()
+    store: MemoryStore[Task] = MemoryStore()
     ready = None
     if instant:
         path = studio.spool.new_path(".png")

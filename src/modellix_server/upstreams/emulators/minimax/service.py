@@ -30,9 +30,10 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def app(studio: Studio, store: MemoryStore[Task], fetch: media.Fetch, *, instant: bool = False) -> wire.App:
+def app(studio: Studio, fetch: media.Fetch, *, instant: bool = False) -> wire.App:
     """The emulator. With `instant` every picture is one small ready-made PNG and is answered at once."""
     bill = Bill()
+    store: MemoryStore[Task] = MemoryStore()
     ready = None
     if instant:
         path = studio.spool.new_path(".png")
