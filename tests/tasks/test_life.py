@@ -4,93 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 
 import msgspec
 import pytest
 
-from modellix_server.base.database import Pool
-from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.catalogue import Catalogue, Measurement
 from modellix_server.results import FetchLater, FetchNever, Resource, Storage, link
-from modellix_server.tasks import Account, Media, Submissions, Tools, Worker, engine, store
-from modellix_server.tasks.life import Life
+from modellix_server.tasks import Account, Worker, engine, store
 from modellix_server.tasks.media import BadMedia
-from modellix_server.tasks.store import Ending, Job, Move
-from modellix_server.tasks.verify import verify
-from modellix_server.upstreams.contract import Done, Failed, Pending, RemoteFile, Ticket, Traits
+from modellix_server.tasks.store import Ending
+from modellix_server.upstreams.contract import Done, Failed, RemoteFile
 
 CATALOGUE = Catalogue.load()
-FRESH = SimpleNamespace(fresh=lambda: True)
 DONE = Done((RemoteFile("https://vendor.test/1.png", "image"),), Measurement(images=1))
-
-
-class Vendor:
-    """An adapter that does what the test says."""
-
-    name = "dashscope"
-    traits = Traits("none", 20, 0.01, 0.01, {"cn": "https://vendor.test"})
-
-    def __init__(self) -> None:
-        self.posts = 0
-        self.polled: Callable[[], object] = Pending
-
-    async def submit(self, *_: object) -> object:
-        self.posts += 1
-        return Ticket("t-1")
-
-    async def poll(self, *_: object) -> object:
-        return self.polled()
-
-
-class Stage:
-    """A worker's number, its tools and one claimed task."""
-
-    def __init__(self, pool: Pool, vendor: Vendor, tools: Tools, worker: int, job: Job) -> None:
-        self.pool, self.vendor, self.tools, self.worker, self.job = pool, vendor, tools, worker, job
-
-    async def bring_to(self, *states: str, **about: str) -> None:
-        was = "queued"
-        for state in states:
-            move = Move(self.job.id, self.job.epoch, was, state, upstream="dashscope")
-            if state == states[-1]:
-                move = replace(move, **about)
-            assert await self.tools.journal.advance(move)
-            was = state
-        self.job = replace(self.job, state=was, ticket=about.get("ticket"), verdict=about.get("verdict"))
-
-    async def live(self, **about: object) -> dict:
-        await asyncio.wait_for(Life(replace(self.job, **about), self.tools, FRESH).run(), 10)
-        return dict(await self.pool.fetchrow("select * from tasks.task where id = $1", self.job.id))
-
-    async def clean(self) -> None:
-        async with self.pool.acquire() as db:
-            assert await verify(db) == []
-
-
-@pytest.fixture
-async def stage(pool: Pool, settings, new_customer: Callable) -> Stage:
-    async def find_account(*_: object) -> Account:
-        return Account("dashscope", "https://vendor.test", "cn", PUBLIC_ONLY, "sk-1", None, sandbox=True)
-
-    vendor = Vendor()
-    media = Media.of(settings, None, None, None)
-    tools = Tools(pool, CATALOGUE, {"dashscope": vendor}, find_account, None, media, 3600)
-    worker = await store.register(pool, "test", 30)
-    tools.open_journal(worker)
-    customer = await new_customer()
-    await Submissions(pool, asyncio.Event()).accept(customer.wants())
-    (job,) = await store.claim(pool, worker, 1)
-    return Stage(pool, vendor, tools, worker, job)
 
 
 def bug() -> object:
     raise KeyError("a bug in the adapter")
 
 
-async def test_an_adapter_that_breaks_is_asked_again_and_ends_at_the_deadline(stage: Stage) -> None:
+async def test_an_adapter_that_breaks_is_asked_again_and_ends_at_the_deadline(stage) -> None:
     await stage.bring_to("submitting", "running", ticket="t-1")
     stage.vendor.polled = bug
     row = await stage.live()
@@ -107,7 +41,7 @@ async def test_an_adapter_that_breaks_is_asked_again_and_ends_at_the_deadline(st
 @pytest.mark.parametrize(
     "states", [("preparing",), ("submitting", "running"), ("submitting", "running", "storing")], ids=lambda way: way[-1]
 )
-async def test_a_task_of_a_model_that_is_gone_ends(stage: Stage, states) -> None:
+async def test_a_task_of_a_model_that_is_gone_ends(stage, states) -> None:
     verdict = msgspec.json.encode(DONE).decode()
     await stage.bring_to(*states, **({"verdict": verdict} if "storing" in states else {}))
     row = await stage.live(model="alibaba/gone")
@@ -118,7 +52,7 @@ async def test_a_task_of_a_model_that_is_gone_ends(stage: Stage, states) -> None
     await stage.clean()
 
 
-async def test_a_database_that_is_away_breaks_no_life(stage: Stage) -> None:
+async def test_a_database_that_is_away_breaks_no_life(stage) -> None:
     await stage.bring_to("submitting", "running", ticket="t-1")
     stage.vendor.polled = lambda: Failed("content_rejected", "no\0 such \udc80 words")
     find, left = stage.tools.find_account, [True]
@@ -135,7 +69,7 @@ async def test_a_database_that_is_away_breaks_no_life(stage: Stage) -> None:
     await stage.clean()
 
 
-async def test_nothing_is_posted_after_the_deadline(stage: Stage) -> None:
+async def test_nothing_is_posted_after_the_deadline(stage) -> None:
     turns = stage.tools.posting[stage.job.model] = asyncio.Semaphore(1)
     await turns.acquire()
     life = asyncio.create_task(stage.live(left_s=0.2))
@@ -145,7 +79,7 @@ async def test_nothing_is_posted_after_the_deadline(stage: Stage) -> None:
     await stage.clean()
 
 
-async def test_files_of_a_task_that_another_worker_finished_stay(stage: Stage) -> None:
+async def test_files_of_a_task_that_another_worker_finished_stay(stage) -> None:
     await stage.bring_to("submitting", "running", "storing", verdict=msgspec.json.encode(DONE).decode())
     forgotten = []
 
@@ -164,7 +98,7 @@ async def test_files_of_a_task_that_another_worker_finished_stay(stage: Stage) -
     await stage.clean()
 
 
-async def test_a_result_that_cannot_be_had_yet_holds_up_no_other(settings, stage: Stage) -> None:
+async def test_a_result_that_cannot_be_had_yet_holds_up_no_other(settings, stage) -> None:
     class Slow:
         async def fetch(self, remote, _origins: object) -> Resource:
             if remote.url.endswith("later"):
@@ -181,7 +115,7 @@ async def test_a_result_that_cannot_be_had_yet_holds_up_no_other(settings, stage
     stuck.cancel()
 
 
-async def test_a_worker_whose_keeper_breaks_ends(stage: Stage, database, monkeypatch) -> None:
+async def test_a_worker_whose_keeper_breaks_ends(stage, database, monkeypatch) -> None:
     async def broken(*_: object) -> bool:
         raise RuntimeError("not foreseen")
 
@@ -191,7 +125,7 @@ async def test_a_worker_whose_keeper_breaks_ends(stage: Stage, database, monkeyp
         await asyncio.wait_for(worker.run(asyncio.Event()), 5)
 
 
-async def test_a_lock_that_cannot_be_had_leaves_no_connection_behind(stage: Stage, database, monkeypatch) -> None:
+async def test_a_lock_that_cannot_be_had_leaves_no_connection_behind(stage, database, monkeypatch) -> None:
     open_line = engine.connect
 
     async def impatient(dsn: str, *, name: str, statement_timeout_ms: int):
@@ -212,7 +146,7 @@ async def test_a_lock_that_cannot_be_had_leaves_no_connection_behind(stage: Stag
                 await asyncio.sleep(0.05)
 
 
-async def test_a_submission_on_its_way_outlives_being_claimed_again(stage: Stage, database) -> None:
+async def test_a_submission_on_its_way_outlives_being_claimed_again(stage, database) -> None:
     worker = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=30)
     first = asyncio.create_task(asyncio.sleep(30))
     worker._jobs[stage.job.id] = (stage.job, first)
@@ -224,7 +158,7 @@ async def test_a_submission_on_its_way_outlives_being_claimed_again(stage: Stage
     first.cancel()
 
 
-async def test_a_huge_file_of_ours_is_no_input_and_is_not_read(settings, stage: Stage) -> None:
+async def test_a_huge_file_of_ours_is_no_input_and_is_not_read(settings, stage) -> None:
     storage = Storage(settings.storage_url)
     await storage.put(f"results/{stage.job.id.hex}/0.mp4", bytes(20_000_000))
     url = link(settings, stage.job.id, 0, "mp4", int(time.time()) + 60)
@@ -234,7 +168,7 @@ async def test_a_huge_file_of_ours_is_no_input_and_is_not_read(settings, stage: 
         await media.resolve(model, {"images": [url]})
 
 
-async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage: Stage) -> None:
+async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage) -> None:
     await stage.bring_to("preparing")
     resolved = []
 

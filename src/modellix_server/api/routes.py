@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 
 from modellix_server.api import account, models
+from modellix_server.api.callbacks import CallbackDoor
 from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
 from modellix_server.api.files import ResultFile
 from modellix_server.api.platform import Platform
@@ -64,6 +65,7 @@ def build(platform: Platform) -> Starlette:
             route("/api/v1/tasks/{task_id}", read_task),
             route("/api/v1/tasks/{task_id}/cancel", cancel_task, "POST"),
             *(_SubmitRoute(path, _Exchange(platform, submit_task), methods=["POST"]) for path in _SUBMIT_PATHS),
+            Route("/callbacks/{upstream}/{token}", CallbackDoor(platform), methods=["POST"]),
             route("/healthz", healthy),
             route("/readyz", ready),
             Route("/results/{task_id}/{name}", ResultFile(platform), methods=["GET"]),

@@ -104,6 +104,7 @@ def sandbox(
         instant=False,
         spool=home.sandbox,
         allow_networks=settings.allow_networks,
+        call_back=settings.public_origin,
     )
 
 

@@ -15,20 +15,23 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modellix_server.base.addresses import Network
-from modellix_server.base.outbound import AnswerLost, NotSent, Outbound
+from modellix_server.base.outbound import PUBLIC_ONLY, AnswerLost, NotSent, Origins, Outbound
 from modellix_server.upstreams.emulators import load_all, media, wire
+from modellix_server.upstreams.emulators.callbacks import Post
 from modellix_server.upstreams.emulators.spool import Spool
 from modellix_server.upstreams.emulators.studio import Studio
 
 INPUT_LIMIT_BYTES = 100 * 1024 * 1024
 INPUT_TIMEOUT_S = 60.0
 EXPIRE_EVERY_S = 600.0
+CALLBACK_ANSWER_BYTES = 64 * 1024
 
 
 class Sandbox:
     """The root ASGI app: hands each request to the emulator its path names, and owns what they share.
 
-    `front` names the emulator that also answers at the root.
+    `front` names the emulator that also answers at the root, `call_back` an origin that may be called back although it
+    is not on the public internet: the platform's own.
     """
 
     def __init__(
@@ -39,12 +42,14 @@ class Sandbox:
         allow_networks: Iterable[Network] = (),
         instant: bool = False,
         front: str | None = None,
+        call_back: str | None = None,
     ) -> None:
         self._upstreams = tuple(upstreams)
         self._spool = spool
         self._allow_networks = tuple(allow_networks)
         self._instant = instant
         self._front = front
+        self._call_back = Origins.of(call_back) if call_back else PUBLIC_ONLY
         self._apps: dict[str, wire.App] = {}
         self._held = AsyncExitStack()
 
@@ -57,9 +62,10 @@ class Sandbox:
         studio = Studio(spool)
         self._held.callback(studio.close)
         await self._held.enter_async_context(_every(EXPIRE_EVERY_S, spool.expire))
+        post = _poster(outbound, self._call_back)
         emulators = load_all()
         self._apps = {
-            name: emulators[name](studio, _fetcher(outbound), instant=self._instant) for name in self._upstreams
+            name: emulators[name](studio, _fetcher(outbound), post, instant=self._instant) for name in self._upstreams
         }
         if not self._instant:
             await studio.warm_up()
@@ -133,6 +139,27 @@ def _fetcher(outbound: Outbound) -> media.Fetch:
     return fetch
 
 
+def _poster(outbound: Outbound, origins: Origins) -> Post:
+    """Call clients back at public addresses, and at the platform's own."""
+
+    async def post(url: str, body: bytes, limit_s: float) -> bytes | None:
+        try:
+            answer = await outbound.call(
+                "POST",
+                url,
+                headers={"Content-Type": "application/json"},
+                body=body,
+                origins=origins,
+                timeout_s=limit_s,
+                max_bytes=CALLBACK_ANSWER_BYTES,
+            )
+        except (NotSent, AnswerLost):
+            return None
+        return answer.body if 200 <= answer.status < 300 else None
+
+    return post
+
+
 class Protocol(HttpToolsProtocol):
     """uvicorn's HTTP with one extension: an emulator may drop the connection without an answer."""
 
@@ -173,6 +200,7 @@ def run(
     instant: bool,
     spool: Path,
     allow_networks: Iterable[Network] = (),
+    call_back: str | None = None,
 ) -> None:
     """Serve emulators until SIGTERM or Ctrl-C.
 
@@ -189,5 +217,7 @@ def run(
     # The server raises the signal again once it has shut down; being asked to stop is no failure.
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: sys.exit(0))
-    sandbox = Sandbox(names, spool=spool, allow_networks=allow_networks, instant=instant, front=front)
+    sandbox = Sandbox(
+        names, spool=spool, allow_networks=allow_networks, instant=instant, front=front, call_back=call_back
+    )
     server(sandbox, host=host, port=port).run()

@@ -20,7 +20,7 @@ from modellix_server.main.accounts import AccountFinder
 from modellix_server.main.models import load_models
 from modellix_server.requestlog import drop_old, ensure_partitions
 from modellix_server.results import Fetcher, Helper, Spool, Storage, delete_expired, delete_orphans
-from modellix_server.tasks import Media, Tools, Worker, forget_idempotency_keys
+from modellix_server.tasks import Callbacks, Media, Tools, Worker, forget_idempotency_keys
 
 _CONNECTIONS = 6
 _IDEMPOTENCY_S = 72 * 3600
@@ -55,6 +55,7 @@ async def _work(settings: Settings) -> None:
         outbound=outbound,
         media=Media.of(settings, storage, helper, Fetcher(outbound, storage, helper, spool)),
         result_ttl_s=settings.result_ttl_s,
+        callbacks=Callbacks(settings),
     )
     gc.collect()
     gc.freeze()

@@ -1,6 +1,7 @@
 """The engine: tasks from accept to settlement. The only room that knows money, results and upstreams together."""
 
 from modellix_server.tasks.accounts import Account, FindAccount, api_path
+from modellix_server.tasks.callbacks import Callbacks, Doorbell
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable
 from modellix_server.tasks.media import Media, StoredResult
@@ -15,7 +16,9 @@ __all__ = [
     "HINT_CHANNEL",
     "Accepted",
     "Account",
+    "Callbacks",
     "ConcurrencyExceeded",
+    "Doorbell",
     "FindAccount",
     "IdempotencyMismatch",
     "Media",

@@ -15,6 +15,7 @@ from modellix_server.base.ids import task_name
 from modellix_server.catalogue import Model
 from modellix_server.tasks import store
 from modellix_server.tasks.accounts import Account
+from modellix_server.tasks.nudges import Nudge
 from modellix_server.tasks.store import Ending, Job, Move
 from modellix_server.tasks.tools import Tools
 from modellix_server.upstreams.contract import Order, Upstream
@@ -50,6 +51,30 @@ class Claimed:
         self._attempt = job.attempt
         self._born = time.monotonic() - job.age_s
         self._dies = time.monotonic() + job.left_s
+        self._nudged = False
+        self._waiting: asyncio.Future[None] | None = None
+
+    def nudge(self, nudge: Nudge) -> None:
+        """Somebody outside knows of news: cut the present wait short, or the next one."""
+        if nudge.attempt == self._attempt:
+            self._nudged = True
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def _wait(self, seconds: float) -> None:
+        """Sleep, unless there is news."""
+        loop = asyncio.get_running_loop()
+        self._waiting = waiting = loop.create_future()
+        timer = loop.call_later(seconds, self._wake)
+        try:
+            if not self._nudged:
+                await waiting
+        finally:
+            timer.cancel()
+            self._waiting = None
 
     def _age(self) -> float:
         return time.monotonic() - self._born

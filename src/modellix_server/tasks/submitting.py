@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, assert_never
 
 from modellix_server.base import faults, log
@@ -62,7 +63,7 @@ class Submitting(Delivery):
         return params
 
     async def _post(self, upstream: Upstream, account: Account, params: Mapping[str, Any]) -> None:
-        order = self._order(account, params, self._attempt + 1)
+        order = replace(self._order(account, params, self._attempt + 1), callback_url=self._callback_url(account))
         http = VendorHttp(account, self._tools.outbound, self._model().submit_deadline_s)
         self._tools.submitting.add(self._job.id)
         try:
@@ -78,6 +79,10 @@ class Submitting(Delivery):
             await self._take(answer, http)
         finally:
             self._tools.submitting.discard(self._job.id)
+
+    def _callback_url(self, account: Account) -> str | None:
+        callbacks = self._tools.callbacks
+        return callbacks.url(account, self._job.id, self._attempt + 1) if callbacks else None
 
     async def _send(self, upstream: Upstream, order: Order, http: VendorHttp) -> Submitted:
         """One POST. What it leaves unclear ends the task here, as an unknown outcome."""

@@ -12,6 +12,7 @@ from modellix_server.base.database import Pool
 from modellix_server.base.outbound import Outbound
 from modellix_server.catalogue import Catalogue
 from modellix_server.tasks.accounts import FindAccount, Pace
+from modellix_server.tasks.callbacks import Callbacks
 from modellix_server.tasks.media import Media
 from modellix_server.tasks.store import Journal
 from modellix_server.upstreams.contract import Upstream
@@ -31,6 +32,8 @@ class Tools:
     outbound: Outbound
     media: Media
     result_ttl_s: int
+    callbacks: Callbacks | None = None
+    """Addresses for vendors that call back; None when nobody would answer there."""
     paces: dict[tuple[str, bool], Pace] = field(default_factory=dict)
     posting: dict[str, asyncio.Semaphore] = field(
         default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(_MOST_POSTS_OF_A_MODEL))

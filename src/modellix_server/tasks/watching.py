@@ -25,6 +25,7 @@ from modellix_server.upstreams.contract import (
 )
 
 _POLL_TIMEOUT_S = 20.0
+_NUDGED_GAP_S = 1.0
 _LOG = log.get("tasks")
 
 
@@ -32,6 +33,7 @@ class Watching(Delivery):
     """The step between the vendor's ticket and its verdict."""
 
     _alerted = False
+    _looked = 0.0
 
     async def _watch(self) -> None:
         upstream, _ = await self._upstream()
@@ -40,7 +42,7 @@ class Watching(Delivery):
         if self._state == self._job.state:  # found running: thousands may be, so spread their first look
             wait *= random.random()  # noqa: S311 - not a secret
         while True:
-            await asyncio.sleep(max(0.0, min(wait, self._dies - time.monotonic())))
+            await self._until_due(max(0.0, min(wait, self._dies - time.monotonic())))
             last_look = time.monotonic() >= self._dies
             answer = await self._look(upstream)
             faults.point("poll_understood")
@@ -56,6 +58,15 @@ class Watching(Delivery):
                 case _:
                     assert_never(answer)
             wait = rules.poll_in_s(self._age(), traits)
+
+    async def _until_due(self, seconds: float) -> None:
+        """Wait until it is time to look, or until there is news: at most once a second because of that."""
+        due = time.monotonic() + seconds
+        await self._wait(seconds)
+        if self._nudged:
+            await asyncio.sleep(min(due, self._looked + _NUDGED_GAP_S) - time.monotonic())
+            self._nudged = False
+        self._looked = time.monotonic()
 
     async def _look(self, upstream: Upstream) -> Polled | None:
         """One poll, when it is our turn."""

@@ -122,7 +122,10 @@ class Ark:
         # The vendor keeps no id of ours; this one only lets its support, and our emulator, find the request.
         headers = {"Authorization": f"Bearer {order.key}", "X-Client-Request-Id": order.attempt}
         path = PICTURES if wire.kind == "image" else TASKS
-        answer = await http.call("POST", path, json=body(model, order), headers=headers)
+        asked = body(model, order)
+        if wire.kind == "video" and order.callback_url is not None:
+            asked["callback_url"] = order.callback_url
+        answer = await http.call("POST", path, json=asked, headers=headers)
         said = _read(answer)
         if answer.status != 200:
             return _refused(answer, said)

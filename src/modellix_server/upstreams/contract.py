@@ -29,6 +29,8 @@ class Order:
     """The vendor account's API key."""
     region: str = "intl"
     """Which of the route's model names applies."""
+    callback_url: str | None = None
+    """Where a vendor that calls back may do so; None where it could not reach us."""
 
 
 class Http(Protocol):
