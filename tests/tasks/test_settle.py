@@ -269,3 +269,13 @@ async def test_verify_finds(pool: Pool, accept, customer, what: str) -> None:
     await pool.execute(BROKEN[what])
     async with pool.acquire() as db:
         assert await verify(db) != []
+
+
+async def test_a_renewal_counts_the_workers_that_live(pool: Pool) -> None:
+    first, _ = await hire(pool)
+    second, _ = await hire(pool)
+    assert await store.renew(pool, first, LEASE_S) == 2
+    await store.renew(pool, second, -1)
+    assert await store.renew(pool, first, LEASE_S) == 1
+    await pool.execute("delete from tasks.worker where id = $1", first)
+    assert await store.renew(pool, first, LEASE_S) == 0

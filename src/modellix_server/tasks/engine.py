@@ -63,6 +63,7 @@ class Worker:
         self._number = await store.register(self._db, self._name, self._lease.lease_s)
         self._tools.open_journal(self._number)
         self._line = await self._open_line()
+        self._tools.workers = await store.renew(self._line, self._number, self._lease.lease_s)
         _LOG.info("worker started", worker=self._number)
         keepers = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._bury_the_dead())]
         stopped = asyncio.create_task(stop.wait())
@@ -159,8 +160,10 @@ class Worker:
                 if self._line.is_closed():
                     self._line = await self._open_line()
                 asked_at = time.monotonic()
-                if not await store.renew(self._line, self._number, self._lease.lease_s):
+                workers = await store.renew(self._line, self._number, self._lease.lease_s)
+                if not workers:
                     raise SystemExit(f"worker {self._number} was declared dead; a new one must start")
+                self._tools.workers = workers
                 self._lease.renewed(asked_at)
                 await self._reconcile()
             except DATABASE_ERRORS as error:

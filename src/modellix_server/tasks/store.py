@@ -164,15 +164,15 @@ async def register(db: Pool | Connection, name: str, lease_s: float) -> int:
     return number
 
 
-async def renew(db: Pool | Connection, worker: int, lease_s: float) -> bool:
-    """Extend the lease; False when the worker has been buried."""
-    return bool(
-        await db.fetchval(
-            "update tasks.worker set lease_until = now() + make_interval(secs => $2) where id = $1 returning true",
-            worker,
-            lease_s,
-        )
+async def renew(db: Pool | Connection, worker: int, lease_s: float) -> int:
+    """Extend the lease; how many workers have one now, or 0 when this worker has been buried."""
+    workers: int | None = await db.fetchval(
+        """update tasks.worker w set lease_until = now() + make_interval(secs => $2) where id = $1
+           returning (select count(*) from tasks.worker o where o.id = w.id or o.lease_until > now())""",
+        worker,
+        lease_s,
     )
+    return workers or 0
 
 
 async def claim(db: Pool, worker: int, limit: int) -> list[Job]:

@@ -43,6 +43,8 @@ class Tools:
     submitting: set[UUID] = field(default_factory=set)
     """Tasks whose submission is on its way or about to leave."""
     draining: bool = False
+    workers: int = 1
+    """How many live workers share the vendors' limits, as of the last renewal of the lease."""
     journal: Journal = field(init=False)
 
     def open_journal(self, worker: int) -> None:

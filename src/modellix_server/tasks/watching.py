@@ -71,7 +71,7 @@ class Watching(Delivery):
     async def _look(self, upstream: Upstream) -> Polled | None:
         """One poll, when it is our turn."""
         if pace := await self._pace(upstream):
-            await pace.turn()
+            await pace.turn(self._tools.workers)
         async with self._tools.polling:
             return await self._poll(upstream)
 
