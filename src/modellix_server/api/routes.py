@@ -92,11 +92,12 @@ async def _refuse(request: StarletteRequest, error: Exception) -> Response:
 
 
 async def cancel_task(platform: Platform, request: Request, trail: Trail) -> Reply:
-    """`POST /tasks/{task_id}/cancel`: end a task that has not been started."""
+    """`POST /tasks/{task_id}/cancel`: end a task if nothing has to be paid for it."""
     caller, verdict = await admit(platform, request, trail)
     name = request.params["task_id"]
-    await cancel(platform.db, question(caller, name))
-    return success_of({"status": "failed", "task_id": name}, verdict)
+    if await cancel(platform.db, question(caller, name)):
+        return success_of({"status": "failed", "task_id": name}, verdict)
+    return success_of({"status": "pending", "task_id": name, "cancel": "requested"}, verdict)
 
 
 async def healthy(_platform: Platform, _request: Request, _trail: Trail) -> Reply:

@@ -2,10 +2,11 @@
 
 from modellix_server.tasks.accounts import Account, FindAccount, api_path
 from modellix_server.tasks.callbacks import Callbacks, Doorbell
+from modellix_server.tasks.canceling import cancel
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable
 from modellix_server.tasks.media import Media, StoredResult
-from modellix_server.tasks.read import Question, Reader, TaskView, cancel
+from modellix_server.tasks.read import Question, Reader, TaskView
 from modellix_server.tasks.store import forget_idempotency_keys
 from modellix_server.tasks.story import Review, Story, reviews, story
 from modellix_server.tasks.submit import Accepted, Submission, Submissions

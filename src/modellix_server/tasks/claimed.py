@@ -51,14 +51,19 @@ class Claimed:
         self._attempt = job.attempt
         self._born = time.monotonic() - job.age_s
         self._dies = time.monotonic() + job.left_s
+        self._unwanted = job.cancel == "asked"
         self._nudged = False
         self._waiting: asyncio.Future[None] | None = None
 
     def nudge(self, nudge: Nudge) -> None:
-        """Somebody outside knows of news: cut the present wait short, or the next one."""
-        if nudge.attempt == self._attempt:
+        """Somebody outside knows of news, or wants an end: cut the present wait short, or the next one."""
+        if nudge.attempt is None:
+            self._unwanted = True
+        elif nudge.attempt == self._attempt:
             self._nudged = True
-            self._wake()
+        else:
+            return
+        self._wake()
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():
@@ -70,7 +75,7 @@ class Claimed:
         self._waiting = waiting = loop.create_future()
         timer = loop.call_later(seconds, self._wake)
         try:
-            if not self._nudged:
+            if not (self._nudged or self._unwanted):
                 await waiting
         finally:
             timer.cancel()

@@ -176,8 +176,11 @@ class Worker:
         async with self._claiming:
             owned = await store.reconcile(self._db, self._number, list(self._jobs))
             for job, task in list(self._jobs.values()):
-                if (job.id, job.epoch) not in owned and job.id not in self._tools.submitting:
+                unwanted = owned.get((job.id, job.epoch))
+                if unwanted is None and job.id not in self._tools.submitting:
                     task.cancel()
+                elif unwanted:  # the word of it may have got lost
+                    self._lives[job.id].nudge(Nudge(job.id, None))
 
     async def _drain(self) -> None:
         """Cancel what only waits; let submissions that are on their way come back.

@@ -12,8 +12,6 @@ from modellix_server.base.database import UNREACHABLE, Pool
 from modellix_server.base.errors import NotFound, PlatformError, Unauthorized, Unavailable
 from modellix_server.base.ids import task_name
 from modellix_server.tasks import rules
-from modellix_server.tasks.errors import NotCancelable
-from modellix_server.tasks.store import Ending, Journal
 
 _READ = """
     select t.id, t.model, t.state, t.created_at, t.finished_at, t.captured, t.error_code, t.error_message,
@@ -106,37 +104,3 @@ def _view(
         return NotFound(f"task '{task_name(question.task_id)}' not found")
     word = rules.PUBLIC_WORDS[state]
     return TaskView(task_id, model, word, created_at, finished_at, captured, error_code, error_message, resources)
-
-
-async def cancel(db: Pool, question: Question) -> None:
-    """End a task that no worker has taken yet; its hold is released. Again is as good as once.
-
-    Raises NotFound, or NotCancelable when it is under way or over.
-    """
-    if await _cancel_queued(db, question) or await _cancel_queued(db, question):  # the second sees who was faster
-        return
-    raise NotCancelable(f"task '{task_name(question.task_id)}' is under way or over and can no longer be canceled")
-
-
-async def _cancel_queued(db: Pool, question: Question) -> bool:
-    """Whether the task is canceled now."""
-    row = await db.fetchrow(
-        "select state, epoch, owner, error_code from tasks.task where id = $1 and team_id = $2 and live = $3",
-        question.task_id,
-        question.team_id,
-        question.live,
-    )
-    if row is None:
-        raise NotFound(f"task '{task_name(question.task_id)}' not found")
-    if row["state"] != "queued" or row["owner"] is not None:
-        return bool(row["error_code"] == "canceled")
-    ending = Ending(
-        question.task_id,
-        row["epoch"],
-        "queued",
-        question.team_id,
-        question.live,
-        error_code="canceled",
-        error_message="canceled before it was started",
-    )
-    return await Journal(db, worker=None, result_ttl_s=0).settle(ending)

@@ -31,6 +31,7 @@ class Job:
     verdict: str | None
     age_s: float
     left_s: float
+    cancel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,7 @@ async def claim(db: Pool, worker: int, limit: int) -> list[Job]:
     rows = await db.fetch(
         """select id, team_id, live, model, params, price, state, epoch, attempt, ticket, verdict,
                extract(epoch from now() - created_at)::float8 as age_s,
-               extract(epoch from deadline_at - now())::float8 as left_s
+               extract(epoch from deadline_at - now())::float8 as left_s, cancel
            from tasks.claim($1, $2)""",
         worker,
         limit,
@@ -194,8 +195,8 @@ async def bury_the_dead(db: Pool) -> int:
     return freed
 
 
-async def reconcile(db: Pool, worker: int, held: Sequence[UUID]) -> set[tuple[UUID, int]]:
-    """Give back what the worker owns but does not hold; returns (task, epoch) of what it really owns.
+async def reconcile(db: Pool, worker: int, held: Sequence[UUID]) -> dict[tuple[UUID, int], bool]:
+    """Give back what the worker owns but does not hold; what it really owns: (task, epoch) -> to be canceled.
 
     A write whose answer was lost can leave either side with a task the other does not know of. Rows that
     are being written are left for the next time, as waiting for several of them could end in a deadlock.
@@ -210,8 +211,12 @@ async def reconcile(db: Pool, worker: int, held: Sequence[UUID]) -> set[tuple[UU
         worker,
         held,
     )
-    rows = await db.fetch("select id, epoch from tasks.task where owner = $1 and finished_at is null", worker)
-    return {(row["id"], row["epoch"]) for row in rows}
+    rows = await db.fetch(
+        """select id, epoch, cancel is not distinct from 'asked' as unwanted from tasks.task
+           where owner = $1 and finished_at is null""",
+        worker,
+    )
+    return {(row["id"], row["epoch"]): row["unwanted"] for row in rows}
 
 
 async def give_back(db: Pool, worker: int, *, leave: bool) -> int:
@@ -230,6 +235,13 @@ async def give_back(db: Pool, worker: int, *, leave: bool) -> int:
             worker,
         )
     return returned
+
+
+async def refuse_cancel(db: Pool, task_id: UUID, epoch: int) -> None:
+    """Note that the vendor does not stop a task, if it is still that owner's."""
+    await db.execute(
+        "update tasks.task set cancel = 'refused' where id = $1 and epoch = $2 and finished_at is null", task_id, epoch
+    )
 
 
 async def review(db: Pool, task_id: UUID, reason: str, detail: str) -> None:

@@ -37,7 +37,7 @@ class Submitting(Delivery):
     """The first steps of a life: from the queue to the vendor's answer."""
 
     async def _begin(self) -> None:
-        await self._require_time()
+        await self._require_start()
         if self._tools.media.needed(self._model(), self._params()):
             await self._move("preparing")
         else:
@@ -67,7 +67,7 @@ class Submitting(Delivery):
         http = VendorHttp(account, self._tools.outbound, self._model().submit_deadline_s)
         self._tools.submitting.add(self._job.id)
         try:
-            await self._require_time()  # the turn to post may have been long in coming
+            await self._require_start()  # the turn to post may have been long in coming
             faults.point("before_intent")
             await self._move("submitting", upstream=upstream.name)
             self._attempt += 1
@@ -141,6 +141,8 @@ class Submitting(Delivery):
             review=f"submission outcome unknown: {why}",
         )
 
-    async def _require_time(self) -> None:
+    async def _require_start(self) -> None:
+        if self._unwanted:
+            await self._fail("canceled", "canceled before it was sent to the vendor")
         if time.monotonic() >= self._dies:
             await self._fail("deadline", "the task could not be started in time")

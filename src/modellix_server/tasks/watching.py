@@ -9,12 +9,13 @@ from typing import assert_never
 
 from modellix_server.base import faults, log
 from modellix_server.requestlog import redact_text
-from modellix_server.tasks import rules
+from modellix_server.tasks import rules, store
 from modellix_server.tasks.accounts import Pace
 from modellix_server.tasks.delivery import Delivery
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import (
     AnswerLost,
+    Cancels,
     Done,
     Failed,
     NotSent,
@@ -43,6 +44,8 @@ class Watching(Delivery):
             wait *= random.random()  # noqa: S311 - not a secret
         while True:
             await self._until_due(max(0.0, min(wait, self._dies - time.monotonic())))
+            if self._unwanted:
+                await self._cancel(upstream)
             last_look = time.monotonic() >= self._dies
             answer = await self._look(upstream)
             faults.point("poll_understood")
@@ -67,6 +70,25 @@ class Watching(Delivery):
             await asyncio.sleep(min(due, self._looked + _NUDGED_GAP_S) - time.monotonic())
             self._nudged = False
         self._looked = time.monotonic()
+
+    async def _cancel(self, upstream: Upstream) -> None:
+        """End the task if the vendor stops it; otherwise it goes on, and who asked is told so."""
+        if await self._stopped(upstream):
+            await self._fail("canceled", "the vendor stopped the task and charges nothing for it")
+        await self._asked(store.refuse_cancel, self._tools.db, self._job.id, self._job.epoch)
+        self._unwanted = False
+
+    async def _stopped(self, upstream: Upstream) -> bool:
+        """Ask once. Without the vendor's clear word the task may run on and cost money."""
+        account = await self._account(upstream)
+        if account is None or self._ticket is None or not isinstance(upstream, Cancels):
+            return False
+        http = VendorHttp(account, self._tools.outbound, _POLL_TIMEOUT_S)
+        try:
+            return await upstream.cancel(self._ticket, self._order(account, self._params(), self._attempt), http)
+        except (NotSent, AnswerLost, UnmappedAnswer) as error:
+            _LOG.warning("cancel failed", task=str(self._job.id), error=redact_text(str(error)), words=http.words)
+            return False
 
     async def _look(self, upstream: Upstream) -> Polled | None:
         """One poll, when it is our turn."""
