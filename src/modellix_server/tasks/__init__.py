@@ -3,8 +3,9 @@
 from modellix_server.tasks.accounts import Account, FindAccount, api_path
 from modellix_server.tasks.callbacks import Callbacks, Doorbell
 from modellix_server.tasks.canceling import cancel
+from modellix_server.tasks.deletion import delete_result
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
-from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable
+from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable, Unfinished
 from modellix_server.tasks.media import Media, StoredResult
 from modellix_server.tasks.read import Question, Reader, TaskView
 from modellix_server.tasks.store import forget_idempotency_keys
@@ -33,9 +34,11 @@ __all__ = [
     "Submissions",
     "TaskView",
     "Tools",
+    "Unfinished",
     "Worker",
     "api_path",
     "cancel",
+    "delete_result",
     "forget_idempotency_keys",
     "reviews",
     "story",

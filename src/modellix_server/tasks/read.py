@@ -16,7 +16,8 @@ from modellix_server.tasks import rules
 _READ = """
     select t.id, t.model, t.state, t.created_at, t.finished_at, t.captured, t.error_code, t.error_message,
         r.resources, k.active is not null as key_active,
-        t.team_id = a.team_id and t.live = a.live and coalesce(t.finished_at > now() - $5::interval, true) as visible
+        t.team_id = a.team_id and t.live = a.live and coalesce(t.finished_at > now() - $5::interval, true)
+            and (t.state <> 'succeeded' or r.task_id is not null) as visible
     from unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::bigint[]) with ordinality
         as a (id, team_id, live, key_id, ord)
     left join (select active_keys as key_id, true as active from identity.active_keys($4)) k using (key_id)
