@@ -31,7 +31,9 @@ class Customer:
     team_id: int
     key_id: int
 
-    def wants(self, quote: int = 100, *, slots: int = 1000, key: str | None = None, body: str = "{}") -> Submission:
+    def wants(
+        self, quote: int = 100, *, slots: int = 1000, key: str | None = None, body: str = "{}", wait: bool = False
+    ) -> Submission:
         return Submission(
             task_id=uuid7(),
             team_id=self.team_id,
@@ -45,6 +47,7 @@ class Customer:
             slots=slots,
             idempotency_key=key,
             fingerprint=hashlib.sha256(body.encode()).digest() if key else None,
+            wait=wait,
         )
 
     def with_key(self, key_id: int) -> Customer:

@@ -13,7 +13,7 @@ from modellix_server.api.exchange import Trail, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success
 from modellix_server.api.request import Request, check_idempotency_key, read_body
-from modellix_server.api.terms import read_max_cost, too_dear
+from modellix_server.api.terms import read_max_cost, read_queue, too_dear
 from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.catalogue import Model, show
@@ -54,7 +54,7 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
     model = find_model(platform, request.path)
     trail.model = model.slug
     check_idempotency_key(request.idempotency_key)
-    most = read_max_cost(request.max_cost)
+    most, wait = read_max_cost(request.max_cost), read_queue(request.queue)
     given, files = await _parse_input(platform, request, trail, model)
     params = model.check(given)
     quote = model.quote(params, platform.prices(), live=caller.live)
@@ -73,6 +73,7 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
         slots=caller.concurrency,
         idempotency_key=key,
         fingerprint=hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None,
+        wait=wait,
     )
     if most is not None and quote.amount_micros > most:
         accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, most))
@@ -99,9 +100,10 @@ def _receipt(platform: Platform, trail: Trail, model: Model, accepted: Accepted)
     name = task_name(accepted.task_id)
     spent_ms = int((time.perf_counter() - trail.started) * 1000)
     url = f"{platform.settings.public_origin}/api/v1/tasks/{name}"
+    place = f'"queue_position":{accepted.queue_position},' if accepted.queue_position else ""
     return (
         f'{{"status":"pending","task_id":"{name}","model_id":"{model.id}","duration":{spent_ms},'
-        f'"get_result":{{"method":"GET","url":"{url}"}}}}'
+        f'{place}"get_result":{{"method":"GET","url":"{url}"}}}}'
     ).encode()
 
 

@@ -23,3 +23,10 @@ def too_dear(quote_micros: int, most_micros: int) -> OutOfRange:
     """The refusal of a task that may cost more than its client will pay."""
     cost, most = usd(quote_micros), usd(most_micros)
     return OutOfRange(f"this task costs up to {cost} USD, which is more than the {most} USD of header 'X-Max-Cost'")
+
+
+def read_queue(header: str | None) -> bool:
+    """Whether the client wants to wait for a free slot; raises InvalidFormat for words that mean nothing."""
+    if header not in (None, "wait"):
+        raise InvalidFormat("header 'X-Queue' can only be 'wait'")
+    return header is not None

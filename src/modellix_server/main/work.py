@@ -20,7 +20,7 @@ from modellix_server.main.accounts import AccountFinder
 from modellix_server.main.models import load_models
 from modellix_server.requestlog import drop_old, ensure_partitions
 from modellix_server.results import Fetcher, Helper, Spool, Storage, delete_expired, delete_orphans
-from modellix_server.tasks import Callbacks, Media, Tools, Worker, forget_idempotency_keys
+from modellix_server.tasks import Callbacks, Media, Tools, Worker, forget_idempotency_keys, start_waiting
 
 _CONNECTIONS = 6
 _IDEMPOTENCY_S = 72 * 3600
@@ -97,6 +97,7 @@ async def _chores(db: Pool, storage: Storage) -> None:
     """What must be done now and then, by whichever worker comes to it; each is safe to run twice."""
     chores = (
         _Chore("expired results", 30, lambda: delete_expired(db, storage, 500)),
+        _Chore("waiting tasks", 5, lambda: start_waiting(db)),
         _Chore("old idempotency keys", 300, lambda: forget_idempotency_keys(db, _IDEMPOTENCY_S)),
         _Chore("request log partitions", 3600, lambda: ensure_partitions(db)),
         _Chore("old request log", 3600, lambda: drop_old(db, _LOG_DAYS)),

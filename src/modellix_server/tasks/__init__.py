@@ -8,7 +8,7 @@ from modellix_server.tasks.engine import HINT_CHANNEL, Worker
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable, Unfinished
 from modellix_server.tasks.media import Media, StoredResult
 from modellix_server.tasks.read import Question, Reader, TaskView
-from modellix_server.tasks.store import forget_idempotency_keys
+from modellix_server.tasks.store import forget_idempotency_keys, start_waiting
 from modellix_server.tasks.story import Review, Story, reviews, story
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
 from modellix_server.tasks.tools import Tools
@@ -41,6 +41,7 @@ __all__ = [
     "delete_result",
     "forget_idempotency_keys",
     "reviews",
+    "start_waiting",
     "story",
     "verify",
 ]

@@ -15,7 +15,8 @@ from modellix_server.tasks import rules
 
 _READ = """
     select t.id, t.model, t.state, t.created_at, t.finished_at, t.captured, t.error_code, t.error_message,
-        r.resources, k.active is not null as key_active,
+        r.resources, case when t.queue_no is not null then tasks.queue_position(t.team_id, t.live, t.queue_no) end,
+        k.active is not null as key_active,
         t.team_id = a.team_id and t.live = a.live and coalesce(t.finished_at > now() - $5::interval, true)
             and (t.state <> 'succeeded' or r.task_id is not null) as visible
     from unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::bigint[]) with ordinality
@@ -53,6 +54,8 @@ class TaskView:
     error_message: str | None
     resources: str | None
     """JSON written when the result was stored."""
+    queue_position: int | None = None
+    """Of a task that waits for a slot: 1 is the next to start."""
 
 
 class Reader:
@@ -96,6 +99,7 @@ def _view(
     error_code: str | None,
     error_message: str | None,
     resources: str | None,
+    queue_position: int | None,
     key_active: bool,  # noqa: FBT001 - a column
     visible: bool | None,  # noqa: FBT001 - a column
 ) -> TaskView | PlatformError:
@@ -104,4 +108,15 @@ def _view(
     if task_id is None or not visible:
         return NotFound(f"task '{task_name(question.task_id)}' not found")
     word = rules.PUBLIC_WORDS[state]
-    return TaskView(task_id, model, word, created_at, finished_at, captured, error_code, error_message, resources)
+    return TaskView(
+        task_id,
+        model,
+        word,
+        created_at,
+        finished_at,
+        captured,
+        error_code,
+        error_message,
+        resources,
+        queue_position,
+    )

@@ -237,6 +237,12 @@ async def give_back(db: Pool, worker: int, *, leave: bool) -> int:
     return returned
 
 
+async def start_waiting(db: Pool) -> int:
+    """Start tasks that wait for a slot where a raised limit has left some free; returns how many."""
+    started: int = await db.fetchval("select tasks.start_waiting_of_all()")
+    return started
+
+
 async def refuse_cancel(db: Pool, task_id: UUID, epoch: int) -> None:
     """Note that the vendor does not stop a task, if it is still that owner's."""
     await db.execute(
