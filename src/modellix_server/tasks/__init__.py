@@ -8,11 +8,12 @@ from modellix_server.tasks.engine import HINT_CHANNEL, Worker
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable, Unfinished
 from modellix_server.tasks.media import Media, StoredResult
 from modellix_server.tasks.read import Question, Reader, TaskView
-from modellix_server.tasks.store import forget_idempotency_keys, start_waiting
+from modellix_server.tasks.store import forget_idempotency_keys, note_death, start_waiting
 from modellix_server.tasks.story import Review, Story, reviews, story
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
 from modellix_server.tasks.tools import Tools
 from modellix_server.tasks.verify import verify
+from modellix_server.tasks.witness import Witness, take_words
 
 __all__ = [
     "HINT_CHANNEL",
@@ -35,13 +36,16 @@ __all__ = [
     "TaskView",
     "Tools",
     "Unfinished",
+    "Witness",
     "Worker",
     "api_path",
     "cancel",
     "delete_result",
     "forget_idempotency_keys",
+    "note_death",
     "reviews",
     "start_waiting",
     "story",
+    "take_words",
     "verify",
 ]

@@ -122,7 +122,8 @@ class Worker:
                 return  # its answer goes on record first; what we then own and do not hold is given back
             known[1].cancel()
         self._lives[job.id] = life = Life(job, self._tools, self._lease)
-        task = asyncio.create_task(life.run())
+        run, witness = life.run(), self._tools.witness
+        task = asyncio.create_task(witness.watch(job.id, run) if witness else run)
         self._jobs[job.id] = (job, task)
         task.add_done_callback(lambda done: self._ended(job, done))
 

@@ -32,6 +32,8 @@ class Job:
     age_s: float
     left_s: float
     cancel: str | None = None
+    deaths: int = 0
+    """How many workers died of handling it since its last move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,8 @@ async def claim(db: Pool, worker: int, limit: int) -> list[Job]:
     rows = await db.fetch(
         """select id, team_id, live, model, params, price, state, epoch, attempt, ticket, verdict,
                extract(epoch from now() - created_at)::float8 as age_s,
-               extract(epoch from deadline_at - now())::float8 as left_s, cancel
+               extract(epoch from deadline_at - now())::float8 as left_s, cancel,
+               case when deaths_at = moves then deaths else 0 end as deaths
            from tasks.claim($1, $2)""",
         worker,
         limit,
@@ -241,6 +244,12 @@ async def start_waiting(db: Pool) -> int:
     """Start tasks that wait for a slot where a raised limit has left some free; returns how many."""
     started: int = await db.fetchval("select tasks.start_waiting_of_all()")
     return started
+
+
+async def note_death(db: Pool, task_id: UUID) -> int | None:
+    """A worker died of this task; how many have in its present state, or None when it has ended."""
+    deaths: int | None = await db.fetchval("select tasks.note_death($1)", task_id)
+    return deaths
 
 
 async def refuse_cancel(db: Pool, task_id: UUID, epoch: int) -> None:

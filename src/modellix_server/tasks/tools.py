@@ -15,6 +15,7 @@ from modellix_server.tasks.accounts import FindAccount, Pace
 from modellix_server.tasks.callbacks import Callbacks
 from modellix_server.tasks.media import Media
 from modellix_server.tasks.store import Journal
+from modellix_server.tasks.witness import Witness
 from modellix_server.upstreams.contract import Upstream
 
 _MOST_POSTS_OF_A_MODEL = 128
@@ -34,6 +35,8 @@ class Tools:
     result_ttl_s: int
     callbacks: Callbacks | None = None
     """Addresses for vendors that call back; None when nobody would answer there."""
+    witness: Witness | None = None
+    """Keeps word of which task a process dies of; None when nobody would read it."""
     paces: dict[tuple[str, bool], Pace] = field(default_factory=dict)
     posting: dict[str, asyncio.Semaphore] = field(
         default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(_MOST_POSTS_OF_A_MODEL))

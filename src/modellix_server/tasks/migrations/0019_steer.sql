@@ -2,6 +2,15 @@
 -- 'refused': it was asked for and the vendor would not stop, so that the task runs on and is charged as delivered.
 alter table tasks.task add column cancel text check (cancel in ('asked', 'refused'));
 
+-- How often a worker died of handling this task, and in which of its moves that was: a move starts a new count.
+alter table tasks.task add column deaths int not null default 0, add column deaths_at int;
+
+-- Counts one more; tells the count, or null when the task has ended meanwhile.
+create function tasks.note_death(p_task uuid) returns int language sql as $$
+    update tasks.task set deaths = case when deaths_at = moves then deaths + 1 else 1 end, deaths_at = moves
+    where id = p_task and finished_at is null returning deaths
+$$;
+
 -- Tasks that were accepted although their team had no free slot. They wait in the order of their numbers, hold
 -- their money but no slot, and are due only at their deadline. Whatever frees a slot starts the next of them in the
 -- same transaction, whichever version of the program ends a task.
