@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -41,10 +40,10 @@ asyncio.run(main())
 def test_only_the_task_at_hand_is_blamed(tmp_path: Path, how: str, blamed: list[UUID]) -> None:
     program = [sys.executable, "-c", _PROGRAM, str(tmp_path), how, str(TASK), str(OTHER)]
     assert subprocess.run(program).returncode == -signal.SIGKILL
-    assert len(os.listdir(tmp_path)) == 1
+    assert len(list(tmp_path.iterdir())) == 1
     assert take_words(str(tmp_path)) == blamed
     assert take_words(str(tmp_path)) == []
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_the_living_are_not_asked_and_leave_nothing(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from modellix_server.tasks import (
     Witness,
     Worker,
     forget_idempotency_keys,
+    look_again,
     note_death,
     start_waiting,
     take_words,
@@ -76,7 +77,7 @@ async def _work(settings: Settings) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     name = f"{socket.gethostname()}-{os.getpid()}"
-    background = [asyncio.create_task(_chores(db, storage)), asyncio.create_task(_stay_awake(settings.lease_s))]
+    background = [asyncio.create_task(_chores(db, storage, tools)), asyncio.create_task(_stay_awake(settings.lease_s))]
     try:
         await Worker(db, settings.database_url, tools, name=name, lease_s=settings.lease_s).run(stop)
     finally:
@@ -132,11 +133,12 @@ class _Chore:
                 await asyncio.sleep(self.every_s)
 
 
-async def _chores(db: Pool, storage: Storage) -> None:
+async def _chores(db: Pool, storage: Storage, tools: Tools) -> None:
     """What must be done now and then, by whichever worker comes to it; each is safe to run twice."""
     chores = (
         _Chore("expired results", 30, lambda: delete_expired(db, storage, 500)),
         _Chore("waiting tasks", 5, lambda: start_waiting(db)),
+        _Chore("late verdicts", 30, lambda: look_again(tools)),
         _Chore("old idempotency keys", 300, lambda: forget_idempotency_keys(db, _IDEMPOTENCY_S)),
         _Chore("request log partitions", 3600, lambda: ensure_partitions(db)),
         _Chore("old request log", 3600, lambda: drop_old(db, _LOG_DAYS)),

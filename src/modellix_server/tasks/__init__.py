@@ -1,6 +1,7 @@
 """The engine: tasks from accept to settlement. The only room that knows money, results and upstreams together."""
 
 from modellix_server.tasks.accounts import Account, FindAccount, api_path
+from modellix_server.tasks.afterlook import look_again
 from modellix_server.tasks.callbacks import Callbacks, Doorbell
 from modellix_server.tasks.canceling import cancel
 from modellix_server.tasks.deletion import delete_result
@@ -42,6 +43,7 @@ __all__ = [
     "cancel",
     "delete_result",
     "forget_idempotency_keys",
+    "look_again",
     "note_death",
     "reviews",
     "start_waiting",

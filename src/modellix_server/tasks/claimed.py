@@ -15,6 +15,7 @@ from modellix_server.base.ids import task_name
 from modellix_server.catalogue import Model
 from modellix_server.tasks import store
 from modellix_server.tasks.accounts import Account
+from modellix_server.tasks.afterlook import look_later
 from modellix_server.tasks.nudges import Nudge
 from modellix_server.tasks.store import Ending, Job, Move
 from modellix_server.tasks.tools import Tools
@@ -102,10 +103,16 @@ class Claimed:
         name = f"{task_name(self._job.id)}-{attempt}"
         return Order(name, self._model().routes[0], params, key=account.key, region=account.region)
 
-    async def _too_late(self, what: str) -> None:
+    async def _too_late(self, what: str, ticket: str | None = None) -> None:
         """The task was judged without this answer, which the operator's books with the vendor will show."""
         await self._review("late answer", what)
+        await self._look_later(ticket)
         raise Over
+
+    async def _look_later(self, ticket: str | None) -> None:
+        """The vendor may still deliver, and charge, what ends here without it."""
+        if ticket is not None:
+            await self._asked(look_later, self._tools.db, self._job.id, self._attempt, ticket)
 
     async def _review(self, reason: str, detail: str) -> None:
         await self._asked(store.review, self._tools.db, self._job.id, reason, detail)

@@ -43,6 +43,7 @@ class Life(Submitting, Watching):
     async def _quarantine(self) -> None:
         """Each worker that handles this task dies: let it be the last, whatever became of it at the vendor."""
         deaths = self._job.deaths
+        await self._look_later(self._ticket)
         _LOG.error("a task is set aside", task=str(self._job.id), state=self._state, deaths=deaths)
         await self._fail(
             "quarantined",
@@ -60,4 +61,5 @@ class Life(Submitting, Watching):
         elif time.monotonic() < self._dies + more_s:
             await self._move(self._state, due_in_s=_BROKEN_RETRY_S, note=f"broke off: {why}")
         else:
+            await self._look_later(self._ticket)
             await self._fail("deadline", "the task could not be finished in time", review=f"broke off: {why}")

@@ -106,7 +106,7 @@ class Submitting(Delivery):
             case Ticket(id=ticket):
                 faults.point("before_ticket")
                 if not await self._moved("running", ticket=ticket, outcome="accepted", **said):
-                    await self._too_late(f"the vendor's id is {ticket}")
+                    await self._too_late(f"the vendor's id is {ticket}", ticket)
                 self._ticket = ticket
                 faults.point("ticket_committed")
             case Done():

@@ -52,6 +52,7 @@ class Watching(Delivery):
             match answer:
                 case Pending() | None:
                     if last_look:
+                        await self._look_later(self._ticket)
                         await self._fail("deadline", "the vendor did not finish in time")
                 case Done():
                     await self._delivered(answer)

@@ -2,6 +2,17 @@
 -- 'refused': it was asked for and the vendor would not stop, so that the task runs on and is charged as delivered.
 alter table tasks.task add column cancel text check (cancel in ('asked', 'refused'));
 
+-- Tasks that ended here without their vendor's verdict, to be looked at twice more, the last time at or after last_at.
+create table tasks.afterlook (
+    task_id uuid primary key,
+    attempt int not null,
+    ticket text not null,
+    due_at timestamptz not null,
+    last_at timestamptz not null
+);
+create index afterlook_due on tasks.afterlook (due_at);
+grant select, insert, update, delete on tasks.afterlook to modellix_app;
+
 -- How often a worker died of handling this task, and in which of its moves that was: a move starts a new count.
 alter table tasks.task add column deaths int not null default 0, add column deaths_at int;
 
