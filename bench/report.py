@@ -28,6 +28,7 @@ _HEADINGS = {
     "whole_tasks": "whole tasks, full queue, one worker",
     "memory_in_flight": "worker memory, a task in flight",
     "recovery_cold": "kill -9 of the worker, new one started",
+    "list_page": "the slowest page of a list of a million rows",
     "recovery_warm": "kill -9 of the worker, another one running",
 }
 
@@ -81,6 +82,7 @@ TARGETS = (
     Target("whole tasks a second", ("whole_tasks",), _value("whole_tasks"), 500, "/s"),
     Target("whole tasks a second, stretch", ("whole_tasks",), _value("whole_tasks"), 1500, "/s"),
     _under("memory of a task in flight", "memory_in_flight", 10, "KB"),
+    _under("the slowest page of tasks, calls or transfers", "list_page", 50, "ms"),
     _under("recovery, a new worker started", "recovery_cold", 2, "s"),
     _under("recovery, another worker running", "recovery_warm", 2, "s"),
 )

@@ -82,11 +82,12 @@ class Vendor:
 
     def __init__(self) -> None:
         self.posts = 0
+        self.submitted: Callable[[], object] = lambda: Ticket("t-1")
         self.polled: Callable[[], object] = Pending
 
     async def submit(self, *_: object) -> object:
         self.posts += 1
-        return Ticket("t-1")
+        return self.submitted()
 
     async def poll(self, *_: object) -> object:
         return self.polled()
@@ -129,7 +130,7 @@ async def stage(pool: Pool, settings, new_customer: Callable) -> Stage:
         return Account("dashscope", "https://vendor.test", "cn", PUBLIC_ONLY, "sk-1", None, sandbox=True)
 
     vendor = Vendor()
-    media = Media.of(settings, None, None, None)
+    media = Media.of(settings, None, None, None, {"dashscope": vendor})
     tools = Tools(pool, CATALOGUE, {"dashscope": vendor}, find_account, None, media, 3600)
     worker = await store.register(pool, "test", 30)
     tools.open_journal(worker)

@@ -128,15 +128,15 @@ async def test_a_call_that_overtakes_the_answer_to_the_submission_is_remembered(
     stage.vendor.polled = lambda: Failed("content_rejected", "no")
 
     async def answer_late(*_: object):
-        stage.vendor.submitted.set()
+        stage.vendor.posting.set()
         await asyncio.sleep(0.3)
         return await type(stage.vendor).submit(stage.vendor)
 
-    stage.vendor.submitted = asyncio.Event()
+    stage.vendor.posting = asyncio.Event()
     stage.vendor.submit = answer_late
     life = stage.life()
     running = asyncio.create_task(life.run())
-    await stage.vendor.submitted.wait()
+    await stage.vendor.posting.wait()
     life.nudge(Nudge(stage.job.id, 1))
     await asyncio.wait_for(running, 5)
     assert (await stage.row())["error_code"] == "content_rejected"

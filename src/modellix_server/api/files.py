@@ -1,14 +1,15 @@
-"""Result files: public by their signature, inert in a browser, in ranges where a player asks for them."""
+"""Result files, public by their signature, and samples: inert in a browser, in ranges where a player asks for them."""
 
 from __future__ import annotations
 
 from starlette.requests import Request as StarletteRequest
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from modellix_server.api.platform import Platform
 from modellix_server.api.request import Receive, Scope, Send
 from modellix_server.base.errors import NotFound
-from modellix_server.results import FORMATS, TROUBLE, RangeNotSatisfiable, check_link
+from modellix_server.catalogue import samples
+from modellix_server.results import FORMATS, TROUBLE, RangeNotSatisfiable, check_link, sniff
 
 # Whatever a vendor delivered, a browser only ever shows it: no script, no sniffing, no embedding of other things.
 _INERT = {
@@ -49,3 +50,13 @@ class ResultFile:
         if request.method == "HEAD":
             return Response(None, 206 if opened.partial else 200, headers, mime)
         return StreamingResponse(opened.chunks, 206 if opened.partial else 200, headers, mime)
+
+
+async def sample_file(request: StarletteRequest) -> Response:
+    """`GET /samples/{name}`: a file of the package, the same for everybody."""
+    path = samples.find(request.path_params["name"])
+    if path is None:
+        return PlainTextResponse("no such sample", 404)
+    known = sniff(path.read_bytes())
+    assert known is not None
+    return FileResponse(path, headers={**_INERT, "Cache-Control": "public, max-age=86400"}, media_type=known.mime)

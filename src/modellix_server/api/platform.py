@@ -38,5 +38,7 @@ class Platform:
     """(upstream, live) -> whether there is an account to send the task to."""
     finished: dict[UUID, bytes] = field(default_factory=dict)
     """Answers about finished tasks as they were rendered once: nothing in them ever changes. Bounded by its user."""
+    browsing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    """Lists are read by few at a time: the connections are there for submissions and status reads."""
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Large bodies are read in turn."""

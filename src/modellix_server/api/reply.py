@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -29,6 +30,13 @@ class Reply(NamedTuple):
     headers: Headers
     code: str | None = None
     """The error's stable code, for the request log."""
+
+
+class Streamed(NamedTuple):
+    """An answer with HTTP 200 that is sent while it is made."""
+
+    headers: Headers
+    pieces: AsyncIterator[bytes]
 
 
 def success(data: bytes, verdict: Verdict | None, extra: Headers | None = None) -> Reply:

@@ -10,10 +10,10 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 
-from modellix_server.api import account, models
+from modellix_server.api import account, lists, logs, models
 from modellix_server.api.callbacks import CallbackDoor
 from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
-from modellix_server.api.files import ResultFile
+from modellix_server.api.files import ResultFile, sample_file
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, refusal, success_of
 from modellix_server.api.request import Receive, Request, Scope, Send
@@ -62,6 +62,10 @@ def build(platform: Platform) -> Starlette:
             route("/api/v1/quote", models.quote, "POST"),
             route("/api/v1/apikey/validate", account.validate_key),
             route("/api/v1/team/balance", account.balance),
+            route("/api/v1/team/ledger", lists.statement),
+            route("/api/v1/team/usage", lists.usage),
+            route("/api/v1/logs", logs.list_calls),
+            route("/api/v1/tasks", lists.list_of_tasks),
             route("/api/v1/tasks/{task_id}", read_task),
             route("/api/v1/tasks/{task_id}/cancel", cancel_task, "POST"),
             route("/api/v1/tasks/{task_id}/result", delete_task_result, "DELETE"),
@@ -70,6 +74,7 @@ def build(platform: Platform) -> Starlette:
             route("/healthz", healthy),
             route("/readyz", ready),
             Route("/results/{task_id}/{name}", ResultFile(platform), methods=["GET"]),
+            Route("/samples/{name}", sample_file, methods=["GET"]),
         ],
         exception_handlers={HTTPException: _refuse},
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -54,6 +56,17 @@ async def open_pool(dsn: str, *, size: int, name: str, statement_timeout_ms: int
 
 async def _leave_as_it_is(_connection: object) -> None:
     return None
+
+
+@asynccontextmanager
+async def browsing(db: Pool) -> AsyncIterator[Connection]:
+    """A connection for reading lists, in one snapshot, with plans made for the very values that are looked for.
+
+    What is rare needs another index than what most rows have, which a plan for any value cannot know.
+    """
+    async with db.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute("set local plan_cache_mode = force_custom_plan")
+        yield connection
 
 
 async def connect(dsn: str, *, name: str, statement_timeout_ms: int = 60_000) -> asyncpg.Connection[asyncpg.Record]:

@@ -62,6 +62,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A long answer's wait for room in memory: `wait` is called once, before more than `after_bytes` are read."""
+
+    after_bytes: int
+    wait: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Origins:
     """Origins that an operator named, so that neither address nor port is questioned there."""
 
@@ -197,6 +205,16 @@ class Download:
         self._body.end()
 
 
+async def _whole(download: Download, turn: Turn | None) -> bytes:
+    whole = bytearray()
+    async for chunk in download.chunks():
+        whole += chunk
+        if turn is not None and len(whole) > turn.after_bytes:
+            await turn.wait()  # meanwhile nothing is read, so the sender waits too
+            turn = None
+    return bytes(whole)
+
+
 def _describe(error: BaseException, url: URL) -> str:
     """What happened and at which host: never the URL, whose query may be a signature."""
     return f"{type(error).__name__} at {url.raw_host}"
@@ -242,6 +260,7 @@ class Outbound:
         origins: Origins = PUBLIC_ONLY,
         timeout_s: float,
         max_bytes: int,
+        turn: Turn | None = None,
     ) -> Answer:
         """One exchange with an API; redirects are not followed and nothing but GET is ever repeated.
 
@@ -250,6 +269,7 @@ class Outbound:
         if any(char in value for value in headers.values() for char in "\r\n\0"):
             raise Blocked("a header value spans lines")
         target, session = self._check(url, origins, paid=method != "GET")
+        deadline = asyncio.get_running_loop().time() + timeout_s
         progress = _Progress()
         _progress.set(progress)
         try:
@@ -263,7 +283,8 @@ class Outbound:
                 middlewares=() if method == "GET" else (_never_again,),
             ) as response:
                 download = Download(response, max_bytes)
-                whole = b"".join([chunk async for chunk in download.chunks()])
+                async with asyncio.timeout_at(deadline):  # the library's own deadline does not cover the wait
+                    whole = await _whole(download, turn)
                 return Answer(download.status, whole, _lower(download.headers))
         except _FAILURES as error:
             raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modellix_server.base.addresses import Network
 from modellix_server.base.outbound import PUBLIC_ONLY, AnswerLost, NotSent, Origins, Outbound
+from modellix_server.catalogue import samples
 from modellix_server.upstreams.emulators import load_all, media, wire
 from modellix_server.upstreams.emulators.callbacks import Post
 from modellix_server.upstreams.emulators.spool import Spool
@@ -30,8 +31,8 @@ CALLBACK_ANSWER_BYTES = 64 * 1024
 class Sandbox:
     """The root ASGI app: hands each request to the emulator its path names, and owns what they share.
 
-    `front` names the emulator that also answers at the root, `call_back` an origin that may be called back although it
-    is not on the public internet: the platform's own.
+    `front` names the emulator that also answers at the root; `origin` is the public one of the platform, whose sample
+    links are read from the package and which may be called back wherever it is.
     """
 
     def __init__(
@@ -42,14 +43,14 @@ class Sandbox:
         allow_networks: Iterable[Network] = (),
         instant: bool = False,
         front: str | None = None,
-        call_back: str | None = None,
+        origin: str | None = None,
     ) -> None:
         self._upstreams = tuple(upstreams)
         self._spool = spool
         self._allow_networks = tuple(allow_networks)
         self._instant = instant
         self._front = front
-        self._call_back = Origins.of(call_back) if call_back else PUBLIC_ONLY
+        self._origin = origin
         self._apps: dict[str, wire.App] = {}
         self._held = AsyncExitStack()
 
@@ -62,11 +63,10 @@ class Sandbox:
         studio = Studio(spool)
         self._held.callback(studio.close)
         await self._held.enter_async_context(_every(EXPIRE_EVERY_S, spool.expire))
-        post = _poster(outbound, self._call_back)
+        origins = Origins.of(self._origin) if self._origin else PUBLIC_ONLY
+        fetch, post = _fetcher(outbound, self._origin), _poster(outbound, origins)
         emulators = load_all()
-        self._apps = {
-            name: emulators[name](studio, _fetcher(outbound), post, instant=self._instant) for name in self._upstreams
-        }
+        self._apps = {name: emulators[name](studio, fetch, post, instant=self._instant) for name in self._upstreams}
         if not self._instant:
             await studio.warm_up()
 
@@ -122,10 +122,19 @@ async def _every(pause_s: float, work: Callable[[], None]) -> AsyncIterator[None
         task.cancel()
 
 
-def _fetcher(outbound: Outbound) -> media.Fetch:
-    """Load input files the way the whole platform reaches out: public addresses only, within limits."""
+def _fetcher(outbound: Outbound, origin: str | None) -> media.Fetch:
+    """Load input files the way the whole platform reaches out: public addresses only, within limits.
+
+    Samples of the platform at `origin` are the ones in the package: a test on one machine has no public address.
+    """
+    start = None if origin is None else samples.link(origin, "")
 
     async def fetch(url: str) -> bytes:
+        if start is not None and url.startswith(start):
+            path = samples.find(url.removeprefix(start))
+            if path is None:
+                raise media.Unreachable(url)
+            return path.read_bytes()
         try:
             async with outbound.stream(url, timeout_s=INPUT_TIMEOUT_S, max_bytes=INPUT_LIMIT_BYTES) as download:
                 if download.status != 200:
@@ -200,13 +209,13 @@ def run(
     instant: bool,
     spool: Path,
     allow_networks: Iterable[Network] = (),
-    call_back: str | None = None,
+    origin: str | None = None,
 ) -> None:
     """Serve emulators until SIGTERM or Ctrl-C.
 
     Each is at `/<vendor>`, below which the paths are the vendor's own. Without `upstreams` all are served; a
     single one also answers at the root. `spool` is where result files go: a directory of our own is made in it
-    and removed at the end. Raises ValueError for an unknown vendor.
+    and removed at the end. `origin` as in `Sandbox`. Raises ValueError for an unknown vendor.
     """
     emulators = load_all()
     names = list(emulators) if upstreams is None else upstreams
@@ -217,7 +226,5 @@ def run(
     # The server raises the signal again once it has shut down; being asked to stop is no failure.
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: sys.exit(0))
-    sandbox = Sandbox(
-        names, spool=spool, allow_networks=allow_networks, instant=instant, front=front, call_back=call_back
-    )
+    sandbox = Sandbox(names, spool=spool, allow_networks=allow_networks, instant=instant, front=front, origin=origin)
     server(sandbox, host=host, port=port).run()

@@ -68,7 +68,7 @@ async def _work(settings: Settings) -> None:
         upstreams=upstreams,
         find_account=AccountFinder(db, settings).find,
         outbound=outbound,
-        media=Media.of(settings, storage, helper, Fetcher(outbound, storage, helper, spool)),
+        media=Media.of(settings, storage, helper, Fetcher(outbound, storage, helper, spool), upstreams),
         result_ttl_s=settings.result_ttl_s,
         callbacks=Callbacks(settings),
         witness=witness,

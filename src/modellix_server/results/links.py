@@ -6,11 +6,13 @@ import hashlib
 import hmac
 import re
 import time
+from pathlib import Path
 from uuid import UUID
 
 from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import parse_task_name, task_name
 from modellix_server.base.settings import Settings
+from modellix_server.catalogue import samples
 
 _PATH = re.compile(r"/results/(task-[0-9a-f]{32})/([0-9]{1,4}\.[a-z0-9]{2,5})", re.ASCII)
 _QUERY = re.compile(r"expires=([0-9]{1,12})&signature=([0-9a-f]{64})", re.ASCII)
@@ -55,6 +57,20 @@ def own_link(settings: Settings, url: str) -> str | None:
         return check_link(settings, path, query)
     except NotFound:
         raise InvalidFormat("the result link is not valid or has expired") from None
+
+
+def own_sample(settings: Settings, url: str) -> Path | None:
+    """The file of one of our own sample links, None for any other URL.
+
+    Raises InvalidFormat for a link of that form without a sample behind it: it is never fetched instead.
+    """
+    start = samples.link(settings.public_origin, "")
+    if not url.startswith(start):
+        return None
+    path = samples.find(url.removeprefix(start))
+    if path is None:
+        raise InvalidFormat("there is no such sample")
+    return path
 
 
 def _sign(settings: Settings, path: str, expires: str) -> str:

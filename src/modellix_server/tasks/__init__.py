@@ -5,10 +5,13 @@ from modellix_server.tasks.afterlook import look_again
 from modellix_server.tasks.callbacks import Callbacks, Doorbell
 from modellix_server.tasks.canceling import cancel
 from modellix_server.tasks.deletion import delete_result
+from modellix_server.tasks.delivered import StoredResult
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable, Unfinished
-from modellix_server.tasks.media import Media, StoredResult
+from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
+from modellix_server.tasks.media import Media
 from modellix_server.tasks.read import Question, Reader, TaskView
+from modellix_server.tasks.restored import end_doubtful
 from modellix_server.tasks.store import forget_idempotency_keys, note_death, start_waiting
 from modellix_server.tasks.story import Review, Story, reviews, story
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
@@ -18,12 +21,14 @@ from modellix_server.tasks.witness import Witness, take_words
 
 __all__ = [
     "HINT_CHANNEL",
+    "USAGE_GROUPS",
     "Accepted",
     "Account",
     "Callbacks",
     "ConcurrencyExceeded",
     "Doorbell",
     "FindAccount",
+    "ListedTask",
     "IdempotencyMismatch",
     "Media",
     "NotCancelable",
@@ -34,20 +39,25 @@ __all__ = [
     "Story",
     "Submission",
     "Submissions",
+    "TaskFilter",
     "TaskView",
     "Tools",
     "Unfinished",
+    "Usage",
     "Witness",
     "Worker",
     "api_path",
     "cancel",
     "delete_result",
+    "end_doubtful",
     "forget_idempotency_keys",
+    "list_tasks",
     "look_again",
     "note_death",
     "reviews",
     "start_waiting",
     "story",
     "take_words",
+    "usage",
     "verify",
 ]

@@ -64,7 +64,13 @@ class Submitting(Delivery):
 
     async def _post(self, upstream: Upstream, account: Account, params: Mapping[str, Any]) -> None:
         order = replace(self._order(account, params, self._attempt + 1), callback_url=self._callback_url(account))
-        http = VendorHttp(account, self._tools.outbound, self._model().submit_deadline_s)
+        http = VendorHttp(
+            account,
+            self._tools.outbound,
+            self._model().submit_deadline_s,
+            most_bytes=upstream.traits.most_answer_bytes,
+            room=self._tools.long_answers,
+        )
         self._tools.submitting.add(self._job.id)
         try:
             await self._require_start()  # the turn to post may have been long in coming
@@ -78,6 +84,7 @@ class Submitting(Delivery):
             faults.point("answer_understood")
             await self._take(answer, http)
         finally:
+            http.close()
             self._tools.submitting.discard(self._job.id)
 
     def _callback_url(self, account: Account) -> str | None:

@@ -20,6 +20,7 @@ from modellix_server.upstreams.contract import Upstream
 
 _MOST_POSTS_OF_A_MODEL = 128
 _MOST_POLLS = 128
+_MOST_LONG_ANSWERS = 4  # in memory, each up to four times: as text, as JSON, as files
 
 
 @dataclass
@@ -43,6 +44,7 @@ class Tools:
     )
     """By model: one whose answers take minutes must not hold up the others."""
     polling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_POLLS))
+    long_answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_LONG_ANSWERS))
     submitting: set[UUID] = field(default_factory=set)
     """Tasks whose submission is on its way or about to leave."""
     draining: bool = False

@@ -7,14 +7,21 @@ storage and settlement.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from modellix_server.base.multipart import Part as Part  # noqa: PLC0414 - re-exported
 from modellix_server.base.outbound import Answer as Answer  # noqa: PLC0414 - re-exported
 from modellix_server.base.outbound import AnswerLost as AnswerLost  # noqa: PLC0414 - re-exported
 from modellix_server.base.outbound import NotSent as NotSent  # noqa: PLC0414 - re-exported
 from modellix_server.catalogue import Measurement, Route
+
+FileKind = Literal["image", "video", "audio", "document"]
+
+QUICK_ANSWER_BYTES = 4_000_000
+"""Up to here any number of answers may be in memory; a longer one waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +45,18 @@ class Http(Protocol):
     """HTTP bound to one account's base URL: the vendor's key cannot be sent anywhere else."""
 
     async def call(
-        self, method: str, path: str, *, json: object = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        form: Sequence[Part] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send one request, never retried. Raises NotSent or AnswerLost."""
+        """Send one request, never retried: with a JSON body, a multipart form, or neither.
+
+        Raises NotSent or AnswerLost.
+        """
         ...
 
 
@@ -73,15 +89,32 @@ class RemoteFile:
     """A file of the result, still at the vendor."""
 
     url: str
-    kind: Literal["image", "video", "audio", "document"]
+    kind: FileKind
     role: str = "primary"
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A definite success: where the files are and what the vendor says it delivered."""
+class InlineFile:
+    """A file of the result that came inside the answer: nowhere else, and not a second time."""
 
-    files: tuple[RemoteFile, ...]
+    data: bytes = field(repr=False)
+    kind: FileKind
+    role: str = "primary"
+
+    @classmethod
+    def of_base64(cls, text: object, kind: FileKind, role: str = "primary") -> InlineFile:
+        """The file of a base64 text. Raises ValueError for anything else, and for nothing."""
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+        if not data:
+            raise ValueError("not a file in base64")
+        return cls(data, kind, role)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A definite success: the files, or where they are, and what the vendor says it delivered."""
+
+    files: tuple[RemoteFile | InlineFile, ...]
     measured: Measurement
     request_id: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -129,6 +162,10 @@ class Traits:
     slowest_poll_s: float
     origins: Mapping[str, str]
     """Region -> default base URL of the vendor."""
+    most_answer_bytes: int = QUICK_ANSWER_BYTES
+    """The longest answer to a submission; more than the default only where answers carry files."""
+    fetches_links: bool = True
+    """Whether the vendor loads media by link itself. If not, all media of an order are data URIs."""
 
 
 class Upstream(Protocol):

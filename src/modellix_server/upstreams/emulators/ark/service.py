@@ -18,6 +18,7 @@ from modellix_server.upstreams.emulators.ark.rules import PictureJob, Refusal
 from modellix_server.upstreams.emulators.ark.work import KEEP_S, File, Task, Workshop
 from modellix_server.upstreams.emulators.bill import Bill, Line
 from modellix_server.upstreams.emulators.callbacks import Caller, Post
+from modellix_server.upstreams.emulators.directives import FirstTimes
 from modellix_server.upstreams.emulators.front import Front
 from modellix_server.upstreams.emulators.paint import Picture
 from modellix_server.upstreams.emulators.store import MemoryStore
@@ -61,7 +62,7 @@ class Service:
         self._bill = bill
         self._caller = caller
         self._table = table.load()
-        self._seen: MemoryStore[list[int]] = MemoryStore(most=10_000)
+        self._first_times = FirstTimes()
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         """Answer one request."""
@@ -169,21 +170,11 @@ class Service:
         if "arrears" in asked:
             message = "The request failed because your account has an overdue balance."
             raise Refusal(403, "AccountOverdueError", message)
-        if asked.throttle or asked.error:
-            times = self._times_seen(line)
-            if times <= asked.throttle:
-                raise _throttled()
-            if times - asked.throttle <= asked.error:
-                raise _internal_error()
-
-    def _times_seen(self, line: Line) -> int:
-        key = line.model + line.prompt_sha256
-        count = self._seen.get(key)
-        if count is None:
-            count = [0]
-            self._seen.put(key, count)
-        count[0] += 1
-        return count[0]
+        fault = self._first_times.fault(asked, line.model + line.prompt_sha256)
+        if fault == "throttle":
+            raise _throttled()
+        if fault == "error":
+            raise _internal_error()
 
     async def _accept(self, task: Task, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         asked = task.job.asked

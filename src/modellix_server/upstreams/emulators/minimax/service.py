@@ -13,6 +13,7 @@ import msgspec
 from modellix_server.upstreams.emulators import media, paint, wire
 from modellix_server.upstreams.emulators.bill import Bill, Line
 from modellix_server.upstreams.emulators.callbacks import Caller, Post
+from modellix_server.upstreams.emulators.directives import FirstTimes
 from modellix_server.upstreams.emulators.front import Front
 from modellix_server.upstreams.emulators.minimax import rules, table
 from modellix_server.upstreams.emulators.minimax.rules import Job, Refusal
@@ -61,7 +62,7 @@ class Service:
         self._bill = bill
         self._caller = caller
         self._models = table.load()
-        self._seen: MemoryStore[list[int]] = MemoryStore(most=10_000)
+        self._first_times = FirstTimes()
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         """Answer one request."""
@@ -120,24 +121,14 @@ class Service:
             raise Refusal(1026, "input new_sensitive")
         if "arrears" in asked:
             raise Refusal(1008, "insufficient balance")
-        if asked.throttle or asked.error:
-            times = self._times_seen(line)
-            if times <= asked.throttle:
-                raise Refusal(1002, "rate limit exceeded(RPM)")
-            if times - asked.throttle <= asked.error:
-                raise _internal_error()
+        fault = self._first_times.fault(asked, line.model + line.prompt_sha256)
+        if fault == "throttle":
+            raise Refusal(1002, "rate limit exceeded(RPM)")
+        if fault == "error":
+            raise _internal_error()
         if self._studio.waiting > QUEUE_LIMIT:
             raise Refusal(1002, "rate limit exceeded(RPM)")
         return job
-
-    def _times_seen(self, line: Line) -> int:
-        key = line.model + line.prompt_sha256
-        count = self._seen.get(key)
-        if count is None:
-            count = [0]
-            self._seen.put(key, count)
-        count[0] += 1
-        return count[0]
 
     async def _accept(self, task: Task, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         asked = task.job.asked
