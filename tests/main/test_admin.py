@@ -88,7 +88,7 @@ async def test_a_team_its_money_and_its_limits(cli, pool, acme):
     assert actor.startswith("admin:")
     assert note == "first"
 
-    now = {"team": "acme", "concurrency": 3, "rpm": 1000, "key_rpm": 100}
+    now = {"team": "acme", "concurrency": 3, "rpm": 1000, "key_rpm": 100, "most_waiting": 100}
     assert await cli.json("team", "limits", "acme") == now
     now |= {"concurrency": 9, "rpm": 50}
     assert await cli.json("team", "limits", "acme", "--concurrency", "9", "--rpm", "50") == now

@@ -61,16 +61,22 @@ class Request:
     """Named parts of the path, where a router found them."""
     query: Mapping[str, str]
     bytes_in: int = 0
+    max_cost: str | None = None
+    queue: str | None = None
 
 
 def read_head(scope: Scope, receive: Receive) -> Request:
     """The request's head; header values are latin-1 as HTTP has it."""
-    authorization = idempotency_key = content_length = None
+    authorization = idempotency_key = content_length = max_cost = queue = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = _joined(authorization, value)
         elif name == b"idempotency-key":
             idempotency_key = _joined(idempotency_key, value)
+        elif name == b"x-max-cost":
+            max_cost = _joined(max_cost, value)
+        elif name == b"x-queue":
+            queue = _joined(queue, value)
         elif name == b"content-length" and value.isdigit():
             content_length = int(value)
     return Request(
@@ -82,6 +88,8 @@ def read_head(scope: Scope, receive: Receive) -> Request:
         content_length,
         scope.get("path_params", {}),
         dict(parse_qsl(scope["query_string"].decode("latin-1"))) if scope["query_string"] else {},
+        max_cost=max_cost,
+        queue=queue,
     )
 
 

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 
 from modellix_server.api import account, lists, logs, models
+from modellix_server.api.callbacks import CallbackDoor
 from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
 from modellix_server.api.files import ResultFile, sample_file
 from modellix_server.api.platform import Platform
@@ -20,7 +21,7 @@ from modellix_server.api.status import question, read_task
 from modellix_server.api.submit import may_name_model, submit_task
 from modellix_server.base.database import UNREACHABLE
 from modellix_server.base.errors import Unavailable
-from modellix_server.tasks import cancel
+from modellix_server.tasks import cancel, delete_result
 
 _READY_TIMEOUT_S = 2.0
 _SUBMIT_PATHS = (
@@ -67,7 +68,9 @@ def build(platform: Platform) -> Starlette:
             route("/api/v1/tasks", lists.list_of_tasks),
             route("/api/v1/tasks/{task_id}", read_task),
             route("/api/v1/tasks/{task_id}/cancel", cancel_task, "POST"),
+            route("/api/v1/tasks/{task_id}/result", delete_task_result, "DELETE"),
             *(_SubmitRoute(path, _Exchange(platform, submit_task), methods=["POST"]) for path in _SUBMIT_PATHS),
+            Route("/callbacks/{upstream}/{token}", CallbackDoor(platform), methods=["POST"]),
             route("/healthz", healthy),
             route("/readyz", ready),
             Route("/results/{task_id}/{name}", ResultFile(platform), methods=["GET"]),
@@ -95,11 +98,22 @@ async def _refuse(request: StarletteRequest, error: Exception) -> Response:
 
 
 async def cancel_task(platform: Platform, request: Request, trail: Trail) -> Reply:
-    """`POST /tasks/{task_id}/cancel`: end a task that has not been started."""
+    """`POST /tasks/{task_id}/cancel`: end a task if nothing has to be paid for it."""
     caller, verdict = await admit(platform, request, trail)
     name = request.params["task_id"]
-    await cancel(platform.db, question(caller, name))
-    return success_of({"status": "failed", "task_id": name}, verdict)
+    if await cancel(platform.db, question(caller, name)):
+        return success_of({"status": "failed", "task_id": name}, verdict)
+    return success_of({"status": "pending", "task_id": name, "cancel": "requested"}, verdict)
+
+
+async def delete_task_result(platform: Platform, request: Request, trail: Trail) -> Reply:
+    """`DELETE /tasks/{task_id}/result`: files, links and the public answer go now, not when they expire."""
+    caller, verdict = await admit(platform, request, trail)
+    name = request.params["task_id"]
+    asked = question(caller, name)
+    await delete_result(platform.db, platform.storage, asked)
+    platform.finished.pop(asked.task_id, None)
+    return success_of({"task_id": name, "deleted": True}, verdict)
 
 
 async def healthy(_platform: Platform, _request: Request, _trail: Trail) -> Reply:

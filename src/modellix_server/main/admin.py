@@ -60,13 +60,16 @@ def set_limits(
     concurrency: Annotated[int | None, typer.Option(help="Unfinished tasks at a time; 0 stops new ones.")] = None,
     rpm: Annotated[int | None, typer.Option(help="Requests per minute over all keys.")] = None,
     key_rpm: Annotated[int | None, typer.Option(help="Requests per minute of each key.")] = None,
+    waiting: Annotated[int | None, typer.Option(help="Accepted tasks that may wait for a free slot.")] = None,
     data: Data = _HERE,
     as_json: Json = False,
 ) -> None:
     """Change the limits of a team; without options, show them. In force at once."""
     from modellix_server.main import admin_desk, admin_teams
 
-    job = partial(admin_teams.set_limits, name=name, concurrency=concurrency, rpm=rpm, key_rpm=key_rpm)
+    job = partial(
+        admin_teams.set_limits, name=name, concurrency=concurrency, rpm=rpm, key_rpm=key_rpm, most_waiting=waiting
+    )
     admin_desk.run(data, job, as_json=as_json)
 
 

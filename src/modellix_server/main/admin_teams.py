@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import typer
@@ -33,23 +34,21 @@ async def list_all(desk: Desk) -> None:
                 "name": team.name,
                 "live_usd": usd(live.available),
                 "test_usd": usd(test.available),
-                "concurrency": allowed.concurrency,
-                "rpm": allowed.rpm,
-                "key_rpm": allowed.key_rpm,
+                **asdict(allowed),
                 "created_at": team.created_at,
             }
         )
     desk.show_all(rows, none="No teams yet: modellix-server admin team create NAME")
 
 
-async def set_limits(desk: Desk, name: str, concurrency: int | None, rpm: int | None, key_rpm: int | None) -> None:
-    """Change the limits that are given, and show those in force."""
+async def set_limits(desk: Desk, name: str, **wanted: int | None) -> None:
+    """Change the limits that are given, by the names of `limits.set_for_team`, and show those in force."""
     team = await identity.find_team(desk.db, name)
-    if (concurrency, rpm, key_rpm) == (None, None, None):
-        now = await limits.of_team(desk.db, team.id)
+    if any(limit is not None for limit in wanted.values()):
+        now = await limits.set_for_team(desk.db, team.id, **wanted)
     else:
-        now = await limits.set_for_team(desk.db, team.id, concurrency=concurrency, rpm=rpm, key_rpm=key_rpm)
-    desk.show({"team": team.name, "concurrency": now.concurrency, "rpm": now.rpm, "key_rpm": now.key_rpm})
+        now = await limits.of_team(desk.db, team.id)
+    desk.show({"team": team.name, **asdict(now)})
 
 
 async def credit(

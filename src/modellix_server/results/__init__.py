@@ -1,7 +1,7 @@
 """Result files and uploads: fetched, examined, stored, linked, expired."""
 
 from modellix_server.results.errors import FetchError, FetchGone, FetchLater, FetchNever
-from modellix_server.results.expiry import delete_expired, delete_orphans, discard
+from modellix_server.results.expiry import delete_expired, delete_orphans, delete_result, discard
 from modellix_server.results.fetch import Fetcher, InlineResult, RemoteResult, Resource
 from modellix_server.results.formats import FORMATS, Format, Kind, sniff
 from modellix_server.results.helper_process import Helper
@@ -42,6 +42,7 @@ __all__ = [
     "discard",
     "delete_expired",
     "delete_orphans",
+    "delete_result",
     "FORMATS",
     "Format",
     "Kind",

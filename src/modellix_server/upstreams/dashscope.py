@@ -163,6 +163,11 @@ class DashScope:
             case word:  # UNKNOWN too: a task the vendor cannot find is no verdict on it
                 raise UnmappedAnswer(NAME, "task status", word)
 
+    async def cancel(self, ticket: str, order: Order, http: Http) -> bool:
+        """Stop a task that is still PENDING: the vendor stops no other."""
+        answer = await http.call("POST", f"/tasks/{ticket}/cancel", headers={"Authorization": f"Bearer {order.key}"})
+        return answer.status == 200 and not _read(answer).get("code")
+
 
 def body(model: str, order: Order) -> dict[str, Any]:
     """Build the vendor's JSON for an order: constants, then every parameter at its path, text parts last."""
