@@ -75,7 +75,8 @@ def serve(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
     settings = _begin(data, parent)
     from modellix_server.main.serve import run
 
-    run(settings)
+    with told_plainly():
+        run(settings)
 
 
 @app.command()
@@ -84,7 +85,8 @@ def work(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
     settings = _begin(data, parent, yields=5)
     from modellix_server.main.work import run
 
-    run(settings)
+    with told_plainly():
+        run(settings)
 
 
 @app.command()
