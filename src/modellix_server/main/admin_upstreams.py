@@ -39,16 +39,21 @@ async def set_account(
         region = "intl" if "intl" in origins_by_region else next(iter(origins_by_region))
     if region not in origins_by_region:
         raise RefusedError(f"{name} has no region '{region}', but {', '.join(origins_by_region)}")
-    await vault.set_account(
-        desk.db,
-        desk.settings.keyring,
-        name,
-        _read_key(name),
-        base_url=_whole(base_url, upstream) if base_url else origins_by_region[region],
-        region=region,
-        origins=origins,
-        polls_per_s=polls_per_s,
-    )
+    key = _read_key(name)
+    base_url = _whole(base_url, upstream) if base_url else origins_by_region[region]
+    async with desk.db.transaction():
+        await vault.set_account(
+            desk.db,
+            desk.settings.keyring,
+            name,
+            key,
+            base_url=base_url,
+            region=region,
+            origins=origins,
+            polls_per_s=polls_per_s,
+        )
+        about: dict[str, Any] = {"base_url": base_url, "region": region, "origins": origins, "polls_per_s": polls_per_s}
+        await desk.record("upstream.set", f"upstream:{name}", **about)
     listed = {one.upstream: one for one in await vault.list_accounts(desk.db, desk.settings.keyring)}
     desk.show(_account(listed[name]))
 

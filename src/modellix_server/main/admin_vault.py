@@ -40,6 +40,12 @@ async def rotate(desk: Desk, data: Path, *, dry_run: bool) -> int:
             keys.refresh()
             faults.point("master_key_added")
         tallies = [await rewrap(desk.db, column, keys, dry_run=dry_run) for column in SEALED_COLUMNS]
+        if not dry_run:
+            async with desk.db.transaction():
+                moved = {
+                    tally_of.name: tally.rewrapped for tally_of, tally in zip(SEALED_COLUMNS, tallies, strict=True)
+                }
+                await desk.record("vault.rotate", f"master_key:{keys.current_id.hex()}", new_key=new_key, moved=moved)
     unopened = [line for tally in (old_form, *tallies) for line in tally.unopened]
     desk.show(
         {

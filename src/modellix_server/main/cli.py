@@ -16,7 +16,7 @@ import typer
 from modellix_server.base import log
 from modellix_server.base.process import die_with_parent
 from modellix_server.base.settings import BadSettings, Settings
-from modellix_server.main import admin, ledger, upkeep
+from modellix_server.main import admin, audit, ledger, upkeep
 from modellix_server.main.home import DEFAULT, CannotStartError, Home
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.add_typer(ledger.app, name="ledger")
 app.command()(upkeep.backup)
 app.command()(upkeep.restore)
 app.command()(upkeep.doctor)
+app.add_typer(audit.app, name="audit")
 
 Data = Annotated[
     Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.", file_okay=False, show_default=True)
