@@ -54,6 +54,7 @@ MATRIX = {
     "POST /api/v1/{type}/{provider}/{model}/async": Row(
         Access.KEY, "/api/v1/text-to-image/alibaba/qwen-image-plus/async", body={}, good=400
     ),
+    "POST /api/v1/keys/leaked": Row(Access.PUBLIC, body={"key": "not a key"}),
     "GET /healthz": Row(Access.PUBLIC),
     "GET /readyz": Row(Access.PUBLIC),
     "GET /results/{task_id}/{name}": Row(Access.LINK, "{link}"),

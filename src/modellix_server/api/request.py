@@ -60,6 +60,8 @@ class Request:
     params: Mapping[str, str]
     """Named parts of the path, where a router found them."""
     query: Mapping[str, str]
+    address: str | None
+    """Where the connection comes from; behind a proxy, the proxy's."""
     bytes_in: int = 0
 
 
@@ -82,6 +84,7 @@ def read_head(scope: Scope, receive: Receive) -> Request:
         content_length,
         scope.get("path_params", {}),
         dict(parse_qsl(scope["query_string"].decode("latin-1"))) if scope["query_string"] else {},
+        client[0] if (client := scope.get("client")) else None,
     )
 
 

@@ -10,13 +10,14 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match
 
-from modellix_server.api import account, lists, logs, models
+from modellix_server.api import account, leaks, lists, logs, models
 from modellix_server.api.access import Access, Declared
 from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
 from modellix_server.api.files import ResultFile, sample_file
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, refusal, success_of
 from modellix_server.api.request import Receive, Request, Scope, Send
+from modellix_server.api.security import CLOSED
 from modellix_server.api.status import question, read_task
 from modellix_server.api.submit import may_name_model, submit_task
 from modellix_server.base.database import UNREACHABLE
@@ -53,8 +54,8 @@ class _SubmitRoute(Declared):
 def build(platform: Platform) -> Starlette:
     """The router behind the hot path; it knows the hot routes too, for their other methods."""
 
-    def route(path: str, endpoint: Endpoint, access: Access, method: str = "GET") -> Declared:
-        return Declared(path, _Exchange(platform, endpoint, access), access, [method])
+    def route(path: str, endpoint: Endpoint, access: Access, *methods: str) -> Declared:
+        return Declared(path, _Exchange(platform, endpoint, access), access, methods or ("GET",))
 
     submit = _Exchange(platform, submit_task, Access.KEY)
     app = Starlette(
@@ -63,6 +64,7 @@ def build(platform: Platform) -> Starlette:
             route("/api/v1/models/{provider}/{model}", models.describe_model, Access.KEY),
             route("/api/v1/quote", models.quote, Access.KEY, "POST"),
             route("/api/v1/apikey/validate", account.validate_key, Access.PUBLIC),
+            route("/api/v1/keys/leaked", leaks.report_leak, Access.PUBLIC, "POST"),
             route("/api/v1/team/balance", account.balance, Access.KEY),
             route("/api/v1/team/ledger", lists.statement, Access.KEY),
             route("/api/v1/team/usage", lists.usage, Access.KEY),
@@ -85,7 +87,8 @@ def build(platform: Platform) -> Starlette:
 async def _refuse(request: StarletteRequest, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if not request.url.path.startswith("/api"):
-        return PlainTextResponse(error.detail, error.status_code, error.headers)
+        headers = {**(error.headers or {}), "Content-Security-Policy": CLOSED}
+        return PlainTextResponse(error.detail, error.status_code, headers)
     if error.status_code == 405:
         message = f"Invalid parameters: method {request.method} is not allowed here"
     else:

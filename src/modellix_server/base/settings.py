@@ -40,6 +40,8 @@ class Settings:
     """Origin of the emulators that test keys are sent to."""
     public_url: str = "http://127.0.0.1:8000"
     """Origin that result links are built from; never the Host header."""
+    results_url: str = ""
+    """Another origin for result links, so that files of vendors never share one with pages; empty: `public_url`."""
     host: str = "127.0.0.1"
     port: int = 8000
     spool_dir: str = field(default_factory=tempfile.gettempdir)
@@ -67,6 +69,11 @@ class Settings:
     def public_origin(self) -> str:
         """`public_url` without a trailing slash."""
         return self.public_url.rstrip("/")
+
+    @cached_property
+    def results_origin(self) -> str:
+        """Where result links lead, without a trailing slash."""
+        return (self.results_url or self.public_url).rstrip("/")
 
 
 def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Settings:
@@ -100,6 +107,7 @@ def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Sett
         master_key=master_key,
         sandbox_url=need("sandbox_url"),
         public_url=values.get("public_url") or f"http://{host}:{port}",
+        results_url=values.get("results_url", ""),
         host=host,
         port=port,
         spool_dir=values.get("spool_dir") or tempfile.gettempdir(),

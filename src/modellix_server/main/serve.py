@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from modellix_server.api import Platform, Protocol, build_app
+from modellix_server.api import Platform, Protocol, build_app, on_every_answer
 from modellix_server.base import log
 from modellix_server.base.database import UNREACHABLE, open_pool, require_durability, require_limited_role
 from modellix_server.base.notify import follow
@@ -68,7 +68,8 @@ class _Server(uvicorn.Server):
 
 async def _serve(settings: Settings) -> None:
     async with open_platform(settings) as platform:
-        server = _Server(uvicorn.Config(build_app(platform), **_SERVER, host=settings.host, port=settings.port))
+        where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
+        server = _Server(uvicorn.Config(build_app(platform), **_SERVER, **where))
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)
