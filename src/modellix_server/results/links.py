@@ -75,9 +75,8 @@ def own_sample(settings: Settings, url: str) -> Path | None:
 
 def looks_own(settings: Settings, url: str) -> bool:
     """Whether this is a link to a result or a sample of ours, valid or not."""
-    return url.startswith(samples.link(settings.public_origin, "")) or any(
-        url.startswith(f"{origin}/results/") for origin in _origins(settings)
-    )
+    starts = (f"{origin}/results/" for origin in _origins(settings))
+    return url.startswith((samples.link(settings.public_origin, ""), *starts))
 
 
 def _origins(settings: Settings) -> tuple[str, str]:
