@@ -139,7 +139,9 @@ async def world(postgres_server, stage, tmp_path_factory):
 
 async def journey(platform, made) -> Iterator[bytes]:
     """Tasks of both modes that end in every way, and requests that carry a key where none belongs."""
-    await command(platform, "admin", "team", "limits", "canary", "--concurrency", "50")
+    await command(
+        platform, "admin", "team", "limits", "canary", "--concurrency", "50", "--rpm", "100000", "--key-rpm", "100000"
+    )
     for mode in ("test", "live"):
         text = made[mode]
         client = platform.anyone(f"Bearer {text}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import Any, ClassVar
@@ -54,7 +54,7 @@ class Request:
     method: str
     path: str
     receive: Receive
-    authorization: str | None
+    authorization: str | None = field(repr=False)
     idempotency_key: str | None
     content_length: int | None
     params: Mapping[str, str]

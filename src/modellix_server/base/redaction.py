@@ -15,6 +15,7 @@ _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\\-])[A-Za-z0-9+/_\\-]{200,}={0,2}", re.
 _URL = re.compile(r"(?<!\w)(\w+:(?:\\?/){2})([^\s\"'<>]*)", re.ASCII)
 _OWN_KEY = re.compile(r"mdlx-(?:test-)?[0-9A-Za-z]+", re.ASCII)
 _FOREIGN_KEY = re.compile(r"(?<![A-Za-z0-9])((?:sk|rk|whsec)[-_])[A-Za-z0-9+/_=-]{8,}", re.ASCII)
+_JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)  # MiniMax' keys
 _BEARER = re.compile(r"(?i:\b(bearer|basic) +)[A-Za-z0-9+/_.=~-]{20,}", re.ASCII)
 
 
@@ -30,6 +31,7 @@ def redact_keys(text: str) -> str:
     """One string without API keys of ours, keys and signing secrets of the usual forms, and credentials."""
     text = _OWN_KEY.sub("mdlx-<key>", text)
     text = _FOREIGN_KEY.sub(lambda found: f"{found[1]}<key>", text)
+    text = _JWT.sub("<key>", text)
     return _BEARER.sub(lambda found: f"{found[1]} <key>", text)
 
 

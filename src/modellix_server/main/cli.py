@@ -32,6 +32,11 @@ app.command()(upkeep.restore)
 app.command()(upkeep.doctor)
 app.add_typer(audit.app, name="audit")
 
+_SECRET_VARIABLES = (
+    *("MODELLIX_SECRET", "MODELLIX_MASTER_KEY", "MODELLIX_OLD_MASTER_KEYS"),
+    *("MODELLIX_DATABASE_URL", "MODELLIX_OWNER_DATABASE_URL"),
+)
+
 Data = Annotated[
     Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.", file_okay=False, show_default=True)
 ]
@@ -161,7 +166,10 @@ def _begin(data: Path, parent: int | None, *, yields: int = 0) -> Settings:
         die_with_parent(parent)
         os.nice(yields)
     with told_plainly():
-        return Home(data).settings(os.environ)
+        settings = Home(data).settings(os.environ)
+    for name in _SECRET_VARIABLES:  # they were read once; no program that is started from here inherits them
+        os.environ.pop(name, None)
+    return settings
 
 
 if __name__ == "__main__":
