@@ -44,6 +44,10 @@ MATRIX = {
     "POST /api/v1/quote": Row(Access.KEY, body=PICTURE),
     "GET /api/v1/apikey/validate": Row(Access.PUBLIC),
     "GET /api/v1/team/balance": Row(Access.KEY),
+    "GET /api/v1/team/ledger": Row(Access.KEY),
+    "GET /api/v1/team/usage": Row(Access.KEY),
+    "GET /api/v1/logs": Row(Access.KEY),
+    "GET /api/v1/tasks": Row(Access.KEY),
     "GET /api/v1/tasks/{task_id}": Row(Access.KEY, "/api/v1/tasks/{task}", foreign=404),
     "POST /api/v1/tasks/{task_id}/cancel": Row(Access.KEY, "/api/v1/tasks/{task}/cancel", good=409, foreign=404),
     # Refused after the key was taken, so that no row makes tasks.
@@ -58,6 +62,7 @@ MATRIX = {
     "GET /healthz": Row(Access.PUBLIC),
     "GET /readyz": Row(Access.PUBLIC),
     "GET /results/{task_id}/{name}": Row(Access.LINK, "{link}"),
+    "GET /samples/{name}": Row(Access.PUBLIC, "/samples/nothing.png", good=404),
 }
 
 

@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from modellix_server.base.database import connect
 from modellix_server.identity import keys
 
+pytestmark = pytest.mark.timeout(400)  # many programs are started one after the other
+
 MODEL = "alibaba/qwen-image-plus"
 DIRECTIVES = (
     "", "[sandbox:refuse]", "[sandbox:moderate]", "[sandbox:error]", "[sandbox:garbage]", "[sandbox:lost]",
@@ -145,12 +147,11 @@ async def journey(platform, made) -> Iterator[bytes]:
     for mode in ("test", "live"):
         text = made[mode]
         client = platform.anyone(f"Bearer {text}")
-        for directive in DIRECTIVES:
-            answer = await client.submit(MODEL, prompt=f"a lake {directive}")
-            yield answer.body
-            task = answer.data["task_id"]
-            await client.finish(task)
-            yield (await client.get(f"/api/v1/tasks/{task}")).body
+        receipts = [await client.submit(MODEL, prompt=f"a lake {directive}") for directive in DIRECTIVES]
+        for receipt in receipts:
+            yield receipt.body
+            await client.finish(receipt.data["task_id"], within_s=120)
+            yield (await client.get(f"/api/v1/tasks/{receipt.data['task_id']}")).body
         for other in (f"Basic {text}", text, f"Bearer {text}x", f"Bearer {text}, {text}", f"Token {text}"):
             yield (await platform.anyone(other).get("/api/v1/models")).body
         yield (await client.get(f"/api/v1/models?key={text}")).body
