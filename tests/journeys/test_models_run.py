@@ -1,4 +1,4 @@
-"""The first six models in detail: edges of their inputs, in test mode and in live mode; test_models_all has every model."""
+"""The first six models in detail, in test mode and in live mode; test_models_all has every model."""
 
 from __future__ import annotations
 
