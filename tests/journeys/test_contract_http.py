@@ -10,7 +10,7 @@ import pytest
 
 PICTURE_MODEL = "alibaba/qwen-image-plus"
 NO_ROUTE = "Resource not found: no such route"
-# Every route below /api and its methods.
+# Every route below /api that is for callers with a key, and its methods.
 ROUTES = {
     "/api/v1/models": {"GET", "HEAD"},
     "/api/v1/models/alibaba/qwen-image-plus": {"GET", "HEAD"},

@@ -21,7 +21,7 @@ from modellix_server.results import InputFile, save_inputs, take_inputs
 from modellix_server.tasks import Accepted, Submission
 
 # First segments that are routes of their own and can never be a model's type or provider.
-_RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote", "logs"})
+_RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote", "logs", "keys"})
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 

@@ -15,11 +15,13 @@ app = typer.Typer(help="Teams, keys, vendor accounts and prices.", no_args_is_he
 _teams = typer.Typer(help="Teams, their money and their limits.", no_args_is_help=True)
 _keys = typer.Typer(help="API keys.", no_args_is_help=True)
 _upstreams = typer.Typer(help="Your accounts at the vendors.", no_args_is_help=True)
+_vault = typer.Typer(help="The master key that your keys at vendors are encrypted under.", no_args_is_help=True)
 _tasks = typer.Typer(help="What became of tasks.", no_args_is_help=True)
 _prices = typer.Typer(help="Your prices over the catalogue's list prices.", no_args_is_help=True)
 app.add_typer(_teams, name="team")
 app.add_typer(_keys, name="key")
 app.add_typer(_upstreams, name="upstream")
+app.add_typer(_vault, name="vault")
 app.add_typer(_prices, name="price")
 app.add_typer(_tasks, name="task")
 
@@ -169,6 +171,29 @@ def try_upstream(name: UpstreamName, data: Data = _HERE, as_json: Json = False) 
     from modellix_server.main import admin_desk, admin_upstreams
 
     raise typer.Exit(admin_desk.run(data, partial(admin_upstreams.test, name=name), as_json=as_json))
+
+
+@_vault.callback()
+def vault_commands() -> None:
+    """The master key that your keys at vendors are encrypted under."""
+
+
+@_vault.command("rotate")
+def rotate_master_key(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only try to open everything, and count.")] = False,
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Bring all that is encrypted under the current master key, while the platform runs.
+
+    With a data directory, a new key is made first. With settings from the environment, MODELLIX_MASTER_KEY is
+    the new key and MODELLIX_OLD_MASTER_KEYS the former one. May be interrupted and run again. Exit code 1 when
+    something cannot be opened.
+    """
+    from modellix_server.main import admin_desk, admin_vault
+
+    job = partial(admin_vault.rotate, data=data, dry_run=dry_run)
+    raise typer.Exit(admin_desk.run(data, job, as_json=as_json))
 
 
 @_prices.command("set")

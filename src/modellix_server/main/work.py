@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import uvloop
 
 from modellix_server.base import log
-from modellix_server.base.database import Pool, open_pool, require_durability
+from modellix_server.base.database import Pool, open_pool, require_durability, require_limited_role
 from modellix_server.base.outbound import Outbound
 from modellix_server.base.settings import Settings
 from modellix_server.main.accounts import AccountFinder
 from modellix_server.main.models import load_models
+from modellix_server.main.sealed import self_test
 from modellix_server.requestlog import drop_old, ensure_partitions
 from modellix_server.results import Fetcher, Helper, Spool, Storage, delete_expired, delete_orphans
 from modellix_server.tasks import (
@@ -57,6 +58,8 @@ async def _work(settings: Settings) -> None:
     catalogue, upstreams = load_models(settings)
     db = await open_pool(settings.database_url, size=_CONNECTIONS, name="work")
     await require_durability(db)
+    await require_limited_role(db)
+    await self_test(db, settings)
     outbound = Outbound(settings.allow_networks)
     storage = Storage(settings.storage_url)
     spool = Spool(settings.spool_dir)

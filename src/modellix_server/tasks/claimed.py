@@ -13,6 +13,7 @@ from modellix_server.base import faults, log
 from modellix_server.base.database import DATABASE_ERRORS, refused
 from modellix_server.base.ids import task_name
 from modellix_server.catalogue import Model
+from modellix_server.requestlog import redact_text
 from modellix_server.tasks import store
 from modellix_server.tasks.accounts import Account
 from modellix_server.tasks.afterlook import look_later
@@ -134,7 +135,7 @@ class Claimed:
         return moved
 
     async def _fail(self, code: str, message: str, **about: Any) -> NoReturn:
-        await self._end(error_code=code, error_message=message, **about)
+        await self._end(error_code=code, error_message=redact_text(message), **about)
 
     async def _end(self, **about: Any) -> NoReturn:
         await self._ended(**about)
