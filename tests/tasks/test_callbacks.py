@@ -146,3 +146,30 @@ async def until(there) -> None:
     async with asyncio.timeout(10):
         while not there():  # noqa: ASYNC110 - nothing tells us
             await asyncio.sleep(0.02)
+
+
+async def test_progress_is_told_when_it_changes_and_written_nowhere(stage, pool: Pool, database) -> None:
+    line = await connect(database.app_dsn, name="test")
+    heard: list[str] = []
+    await line.add_listener(nudges.PROGRESS_CHANNEL, lambda *said: heard.append(said[3]))
+    await stage.bring_to("submitting", "running", ticket="t-1")
+    told = iter([None, 0.25, 0.25, 0.5, None, 0.5, 1.0])
+    before = await stage.row()
+    seen = []
+
+    def polled() -> object:
+        share = next(told, "over")
+        if share == "over":
+            return Failed("content_rejected", "no")
+        return Pending(share)
+
+    async def noted(*_: object) -> object:
+        seen.append(await stage.row())
+        return polled()
+
+    stage.vendor.poll = noted
+    await stage.live()
+    await asyncio.sleep(0.2)
+    assert heard == [f"{stage.job.id.hex}:{percent}" for percent in (25, 50, 100)]
+    assert all(row == before for row in seen)
+    await line.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import msgspec
@@ -15,6 +16,7 @@ from modellix_server.tasks import Callbacks, Doorbell
 
 _MOST_BYTES = 64 * 1024
 _LONGEST_CHALLENGE = 512
+_TIMEOUT_S = 5.0  # vendors wait for 3 to 5 seconds
 _ACKNOWLEDGED = b"{}"
 
 
@@ -33,8 +35,9 @@ class CallbackDoor:
         """Answer one request."""
         request = Request(scope, receive)
         answer = _ACKNOWLEDGED
-        with contextlib.suppress(ClientDisconnect):
-            answer = await self._answer(request)
+        with contextlib.suppress(ClientDisconnect, TimeoutError):
+            async with asyncio.timeout(_TIMEOUT_S):
+                answer = await self._answer(request)
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         await Response(answer, 200, headers, "application/json")(scope, receive, send)
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 CHANNEL = "modellix_nudges"
+PROGRESS_CHANNEL = "modellix_progress"
+"""What vendors tell of unfinished tasks, for those who follow them: `<task in hex>:<percent>`, several apart by spaces.
+
+It is written nowhere: a row for each poll would say next to nothing (docs/adr/0002)."""
 
 _PAYLOAD = re.compile(r"([0-9a-f]{32}) ([0-9]{1,9}|cancel)", re.ASCII)
 

@@ -9,8 +9,10 @@ from uuid import UUID
 
 from modellix_server.base.batcher import Batcher
 from modellix_server.base.database import DATABASE_ERRORS, Connection, Pool, refused
+from modellix_server.tasks.nudges import PROGRESS_CHANNEL
 
 _SUSPECT_GRACE_S = 5.0  # after a database start, which frees every lock
+_MOST_IN_A_NOTICE = 200  # of at most 37 characters each; a notice takes 7,999
 WORKER_LOCK = 0x6D6C7877  # class of the advisory locks that say "this worker lives"
 
 
@@ -85,6 +87,7 @@ class Journal:
         self._worker = worker
         self._ttl_s = result_ttl_s
         self.advance = Batcher(_each_alone_if_refused(self._advance), flushers=2, most=500)
+        self.progress = Batcher(self._tell_progress, flushers=1, most=_MOST_IN_A_NOTICE)
         self.settle = Batcher(_each_alone_if_refused(self._settle), flushers=2, most=200)
 
     async def _advance(self, moves: list[Move]) -> Sequence[bool]:
@@ -105,6 +108,12 @@ class Journal:
             [_storable(m.note) for m in moves],
         )
         return _answers(moved, len(moves))
+
+    async def _tell_progress(self, news: list[tuple[UUID, float]]) -> Sequence[None]:
+        """Tell those who listen; `news` are tasks and shares from 0 to 1."""
+        payload = " ".join(f"{task.hex}:{100 * share:.0f}" for task, share in news)
+        await self._db.execute("select pg_notify($1, $2)", PROGRESS_CHANNEL, payload)
+        return [None] * len(news)
 
     async def _settle(self, endings: list[Ending]) -> Sequence[bool]:
         ended = await self._db.fetchval(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from typing import assert_never
 
 from modellix_server.base import faults, log
+from modellix_server.base.database import DATABASE_ERRORS
 from modellix_server.requestlog import redact_text
 from modellix_server.tasks import rules, store
 from modellix_server.tasks.accounts import Pace
@@ -35,6 +37,7 @@ class Watching(Delivery):
 
     _alerted = False
     _looked = 0.0
+    _progress: float | None = None
 
     async def _watch(self) -> None:
         upstream, _ = await self._upstream()
@@ -51,6 +54,7 @@ class Watching(Delivery):
             faults.point("poll_understood")
             match answer:
                 case Pending() | None:
+                    await self._tell_progress(answer)
                     if last_look:
                         await self._look_later(self._ticket)
                         await self._fail("deadline", "the vendor did not finish in time")
@@ -62,6 +66,14 @@ class Watching(Delivery):
                 case _:
                     assert_never(answer)
             wait = rules.poll_in_s(self._age(), traits)
+
+    async def _tell_progress(self, answer: Pending | None) -> None:
+        """News for who follows the task; not worth a second try."""
+        progress = answer.progress if answer else None
+        if progress is not None and progress != self._progress:
+            self._progress = progress
+            with contextlib.suppress(*DATABASE_ERRORS):
+                await self._tools.journal.progress((self._job.id, progress))
 
     async def _until_due(self, seconds: float) -> None:
         """Wait until it is time to look, or until there is news: at most once a second because of that."""

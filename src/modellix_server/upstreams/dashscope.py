@@ -153,7 +153,7 @@ class DashScope:
             raise UnmappedAnswer(NAME, "poll", f"asked for task {ticket}, got {output.get('task_id')}")
         match output.get("task_status"):
             case word if word in _UNFINISHED:
-                return Pending()
+                return Pending(_progress(output.get("task_metrics")))
             case "SUCCEEDED":
                 return _done(said, output, msgspec.convert(order.route.wire, Wire))
             case "FAILED":
@@ -232,15 +232,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _ticket(said: Mapping[str, Any], output: Mapping[str, Any]) -> str:
-    told = [place["task_id"] for place in (output, said) if place.get("task_id")]
-    if (
-        not told
-        or any(one != told[0] for one in told)
-        or not isinstance(told[0], str)
-        or not _TICKET.fullmatch(told[0])
-    ):
-        raise UnmappedAnswer(NAME, "task id", told)
-    return told[0]
+    ids = [place["task_id"] for place in (output, said) if place.get("task_id")]
+    if not ids or any(one != ids[0] for one in ids) or not isinstance(ids[0], str) or not _TICKET.fullmatch(ids[0]):
+        raise UnmappedAnswer(NAME, "task id", ids)
+    return ids[0]
 
 
 def _kind(code: object) -> str | None:
@@ -380,6 +375,13 @@ def _measured(usage: object, kind: Literal["image", "video"], delivered: int) ->
     if put_in and min(delivered_s, put_in) < 0:
         return Measurement()
     return Measurement(milliseconds=round(delivered_s * 1000), input_milliseconds=round(put_in * 1000) or None)
+
+
+def _progress(told: object) -> float | None:
+    """Read the share of several pictures that are ready; of a single one the vendor tells none."""
+    counts = told if isinstance(told, dict) else {}
+    total, ready = _number(counts.get("TOTAL")), _number(counts.get("SUCCEEDED"))
+    return float(ready / total) if total and ready is not None and total > 1 and 0 <= ready <= total else None
 
 
 def _number(value: object) -> Decimal | None:
