@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from modellix_server.upstreams.emulators import caption, clips, ffmpeg, footage, sound, staging
-from modellix_server.upstreams.emulators.clips import FRAMES_PER_S, Clip
+from modellix_server.upstreams.emulators.clips import DRAWN_PER_S, FRAMES_PER_S, Clip
 from modellix_server.upstreams.emulators.footage import Footage, Take
 from modellix_server.upstreams.emulators.paint import Source, open_picture, shape_like
 from modellix_server.upstreams.emulators.sound import Sound
@@ -146,7 +146,7 @@ def _joined(
     drawn = clips.drawn_size(size)
     lead_s = min(before.seconds, seconds / 2 if after else seconds) if before else 0.0
     tail_s = min(after.seconds, seconds - lead_s) if after else 0.0
-    count = round((seconds - lead_s - tail_s) * FRAMES_PER_S)
+    count = clips.drawn_count(seconds - lead_s - tail_s)
     start = footage.frame(before, lead_s) if before else first
     end = footage.frame(after, 0) if after else last
     frames = staging.drift(start, end, drawn, count) if count > 1 else iter(())
@@ -177,7 +177,7 @@ def _scene_with(desk: Desk, subjects: list[Image.Image], ground: Image.Image | N
     if ground is not None and "size" not in order.options:
         size = shape_like(ground.size, order.area)  # a first picture decides the shape
     drawn = clips.drawn_size(size)
-    count = round(seconds * FRAMES_PER_S)
+    count = clips.drawn_count(seconds)
     text = f"{order.model}\n{order.seed}\n{order.prompt}"
     frames = staging.stage(subjects, ground, text, drawn, count)
     counted = min(order.counted_s, sum(take.seconds for take in desk.takes))
@@ -205,7 +205,7 @@ def _act(desk: Desk) -> Plan:
     take, picture = desk.takes[0], desk.pictures("image_url")[0]
     size = shape_like(picture.size, desk.order.area)
     drawn = clips.drawn_size(size)
-    frames = staging.sway(picture, drawn, round(take.seconds * FRAMES_PER_S))
+    frames = staging.sway(picture, drawn, clips.drawn_count(take.seconds))
     width = round(size[0] * _ASIDE / 2) * 2
     pad = max(4, size[0] // 60)
     filters = (
@@ -310,15 +310,15 @@ def _at_most_720p(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _pipe(drawn: tuple[int, int]) -> list[str]:
-    form = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{drawn[0]}x{drawn[1]}", "-r", str(FRAMES_PER_S)]
+    form = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{drawn[0]}x{drawn[1]}", "-r", str(DRAWN_PER_S)]
     return [*form, "-i", "pipe:0"]
 
 
 def _fit(size: tuple[int, int]) -> str:
     width, height = size
     return (
-        f"fps={FRAMES_PER_S},scale={width}:{height}:force_original_aspect_ratio=increase:flags=bicubic"
-        f":out_color_matrix=bt709:out_range=tv,crop={width}:{height},setsar=1,format=yuv420p"
+        f"scale={width}:{height}:force_original_aspect_ratio=increase:flags=bicubic"
+        f":out_color_matrix=bt709:out_range=tv,crop={width}:{height},setsar=1,format=yuv420p,fps={FRAMES_PER_S}"
     )
 
 

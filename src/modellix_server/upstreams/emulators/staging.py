@@ -48,8 +48,8 @@ def sway(picture: Image.Image, size: tuple[int, int], count: int) -> Iterator[Im
     """The picture leaning left and right as if it danced."""
     ground = ImageOps.fit(picture, (round(size[0] * 1.16), round(size[1] * 1.16)), Image.Resampling.BICUBIC)
     for index in range(count):
-        turn = math.sin(index / clips.FRAMES_PER_S * 2.4)
-        lean, rise = 0.08 * turn, size[1] * 0.04 * abs(math.cos(index / clips.FRAMES_PER_S * 2.4))
+        turn = math.sin(index / clips.DRAWN_PER_S * 2.4)
+        lean, rise = 0.08 * turn, size[1] * 0.04 * abs(math.cos(index / clips.DRAWN_PER_S * 2.4))
         shift = (ground.width - size[0]) / 2 - lean * size[1] / 2
         data = (1.0, lean, shift, 0.0, 1.0, (ground.height - size[1]) / 2 - rise)
         yield ground.transform(size, Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
