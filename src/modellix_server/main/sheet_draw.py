@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from modellix_server.main.sheet_run import Media, Shot
 
 FRAMES = 4
-HIGH = 150
+HIGH = 170
 """Height of thumbnails."""
-_COLUMNS, _CELL, _PAD, _LINE = 4, 560, 14, 18
+_COLUMNS, _CELL, _PAD, _LINE, _GAP = 4, 560, 14, 18, 6
 _GROUND, _CARD, _INK, _PALE, _BAD = "#eceff3", "#ffffff", "#1d2733", "#6b7785", "#b3261e"
 _FFMPEG_TIMEOUT_S = 60.0
 
@@ -143,40 +143,31 @@ def _draw(one: Cell) -> Image.Image:
     """A cell's content: name, price and words above the thumbnails."""
     shot, wide = one.shot, _CELL - 20
     lines = [(shot.slug, 17, _INK), (facts(shot), 13, _PALE)]
-    lines += [(line, 13, _INK) for line in _wrapped(shot.words, _face(13), wide, 2)]
+    if shot.words:
+        lines += [(line, 13, _INK) for line in _wrapped(shot.words, _face(13), wide, 2)]
     if shot.error:
         lines += [(line, 14, _BAD) for line in _wrapped(f"Failed: {shot.error}", _face(14), wide, 4)]
-    shelves = _shelves(one, wide)
-    height = len(lines) * _LINE + 8 + sum(max(part.height for part in shelf) + 6 for shelf in shelves)
-    image = Image.new("RGB", (wide, height), _CARD)
+    shelf = _shelf(one, wide)
+    tall = max((part.height for part in shelf), default=0)
+    image = Image.new("RGB", (wide, len(lines) * _LINE + 8 + tall), _CARD)
     draw = ImageDraw.Draw(image)
     for index, (text, size, colour) in enumerate(lines):
         draw.text((0, index * _LINE), text, font=_face(size), fill=colour)
-    y = len(lines) * _LINE + 8
-    for shelf in shelves:
-        x = 0
-        for part in shelf:
-            image.paste(part, (x, y))
-            x += part.width + 6
-        y += max(part.height for part in shelf) + 6
+    x = 0
+    for part in shelf:
+        image.paste(part, (x, len(lines) * _LINE + 8))
+        x += part.width + _GAP
     return image
 
 
-def _shelves(one: Cell, wide: int) -> list[list[Image.Image]]:
-    """Thumbnails in lines that fit, an arrow between inputs and results."""
+def _shelf(one: Cell, wide: int) -> list[Image.Image]:
+    """Thumbnails in one line that fits, an arrow between inputs and results."""
     parts = [*one.inputs, *([_arrow()] if one.inputs and one.results else []), *one.results]
-    shelves: list[list[Image.Image]] = []
-    room = 0
-    for part in parts:
-        narrow = part
-        if part.width > wide:
-            narrow = part.resize((wide, round(part.height * wide / part.width)), Image.Resampling.LANCZOS)
-        if narrow.width > room:
-            shelves.append([])
-            room = wide
-        shelves[-1].append(narrow)
-        room -= narrow.width + 6
-    return shelves
+    factor = min(1.0, (wide - _GAP * len(parts)) / max(1, sum(part.width for part in parts)))
+    return [
+        part.resize((max(1, round(part.width * factor)), max(1, round(part.height * factor))), Image.Resampling.LANCZOS)
+        for part in parts
+    ]
 
 
 def _arrow() -> Image.Image:
