@@ -18,6 +18,9 @@ FRAMES = 4
 HIGH = 170
 """Height of thumbnails."""
 _COLUMNS, _CELL, _PAD, _LINE, _GAP = 4, 560, 14, 18, 6
+_NARROW = "text-to-image"
+"""The type whose cells need only half the width."""
+_TINY = 0.6
 _GROUND, _CARD, _INK, _PALE, _BAD = "#eceff3", "#ffffff", "#1d2733", "#6b7785", "#b3261e"
 _FFMPEG_TIMEOUT_S = 60.0
 
@@ -122,8 +125,8 @@ def sheet(cells: Sequence[Cell], title: str) -> Image.Image:
         y += 56
         for row, tall in rows:
             for column, drawn in enumerate(row):
-                x = _PAD + column * (_CELL + _PAD)
-                draw.rounded_rectangle((x, y, x + _CELL, y + tall), 8, fill=_CARD)
+                x = _PAD + column * (_width(kind) + _PAD)
+                draw.rounded_rectangle((x, y, x + _width(kind), y + tall), 8, fill=_CARD)
                 image.paste(drawn, (x + 10, y + 8))
             y += tall + _PAD
     return image
@@ -134,36 +137,56 @@ def _kinds(cells: Sequence[Cell]) -> list[str]:
 
 
 def _rows(cells: Sequence[Cell]) -> list[tuple[list[Image.Image], int]]:
-    drawn = [_draw(one) for one in cells]
-    rows = [drawn[start : start + _COLUMNS] for start in range(0, len(drawn), _COLUMNS)]
+    drawn = [_draw(one, _width(one.shot.type) - 20) for one in cells]
+    across = _COLUMNS * 2 if cells[0].shot.type == _NARROW else _COLUMNS
+    rows = [drawn[start : start + across] for start in range(0, len(drawn), across)]
     return [(row, max(one.height for one in row) + 16) for row in rows]
 
 
-def _draw(one: Cell) -> Image.Image:
+def _width(kind: str) -> int:
+    return (_CELL - _PAD) // 2 if kind == _NARROW else _CELL
+
+
+def _draw(one: Cell, wide: int) -> Image.Image:
     """A cell's content: name, price and words above the thumbnails."""
-    shot, wide = one.shot, _CELL - 20
-    lines = [(shot.slug, 17, _INK), (facts(shot), 13, _PALE)]
+    shot = one.shot
+    lines = [(shot.slug, 17, _INK)]
+    lines += [(line, 13, _PALE) for line in _wrapped(facts(shot), _face(13), wide, 2)]
     if shot.words:
         lines += [(line, 13, _INK) for line in _wrapped(shot.words, _face(13), wide, 2)]
     if shot.error:
         lines += [(line, 14, _BAD) for line in _wrapped(f"Failed: {shot.error}", _face(14), wide, 4)]
-    shelf = _shelf(one, wide)
-    tall = max((part.height for part in shelf), default=0)
+    shelves = _shelves(one, wide)
+    tall = sum(max((part.height for part in shelf), default=0) + _GAP for shelf in shelves)
     image = Image.new("RGB", (wide, len(lines) * _LINE + 8 + tall), _CARD)
     draw = ImageDraw.Draw(image)
     for index, (text, size, colour) in enumerate(lines):
         draw.text((0, index * _LINE), text, font=_face(size), fill=colour)
-    x = 0
-    for part in shelf:
-        image.paste(part, (x, len(lines) * _LINE + 8))
-        x += part.width + _GAP
+    y = len(lines) * _LINE + 8
+    for shelf in shelves:
+        x = 0
+        for part in shelf:
+            image.paste(part, (x, y))
+            x += part.width + _GAP
+        y += max((part.height for part in shelf), default=0) + _GAP
     return image
 
 
-def _shelf(one: Cell, wide: int) -> list[Image.Image]:
-    """Thumbnails in one line that fits, an arrow between inputs and results."""
-    parts = [*one.inputs, *([_arrow()] if one.inputs and one.results else []), *one.results]
-    factor = min(1.0, (wide - _GAP * len(parts)) / max(1, sum(part.width for part in parts)))
+def _shelves(one: Cell, wide: int) -> list[list[Image.Image]]:
+    """Thumbnails in one line, an arrow between inputs and results; in two where one would make them tiny."""
+    arrow = [_arrow()] if one.inputs and one.results else []
+    parts = [*one.inputs, *arrow, *one.results]
+    if one.inputs and _factor(parts, wide) < _TINY:
+        return [_fitted(one.inputs, wide), _fitted([*arrow, *one.results], wide)]
+    return [_fitted(parts, wide)]
+
+
+def _factor(parts: Sequence[Image.Image], wide: int) -> float:
+    return min(1.0, (wide - _GAP * len(parts)) / max(1, sum(part.width for part in parts)))
+
+
+def _fitted(parts: Sequence[Image.Image], wide: int) -> list[Image.Image]:
+    factor = _factor(parts, wide)
     return [
         part.resize((max(1, round(part.width * factor)), max(1, round(part.height * factor))), Image.Resampling.LANCZOS)
         for part in parts

@@ -52,7 +52,7 @@ class Shot:
     def words(self) -> str:
         """What tells this example from others: its text, or else its parameters."""
         given = {key: value for key, value in self.example.items() if not any(_links(value))}
-        said = [str(given.pop(key)) for key in ("function", "text", "prompt", "ref_prompt") if key in given]
+        said = [_plain(given.pop(key)) for key in ("function", "text", "prompt", "ref_prompt") if key in given]
         return " - ".join(said) or ", ".join(f"{key} {value}" for key, value in given.items())
 
 
@@ -132,6 +132,10 @@ async def _run(client: Client, shot: Shot) -> None:
     for resource in task["result"]["resources"]:
         url = resource["url"]
         shot.results.append(Media(_name(url), resource["type"], await client.load(url)))
+
+
+def _plain(value: object) -> str:
+    return ", ".join(map(str, value.values())) if isinstance(value, dict) else str(value)
 
 
 def _price(price: dict[str, Any] | None) -> str:

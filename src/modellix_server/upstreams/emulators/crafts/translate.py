@@ -9,7 +9,8 @@ from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from modellix_server.upstreams.emulators import caption
 from modellix_server.upstreams.emulators.crafts import scripts
-from modellix_server.upstreams.emulators.crafts.brief import Box, Craft, Made
+from modellix_server.upstreams.emulators.crafts.brief import Craft, Made
+from modellix_server.upstreams.emulators.cutout import Box
 from modellix_server.upstreams.emulators.paint import BadMedia
 
 NO_TEXT = "No text detected for translation"

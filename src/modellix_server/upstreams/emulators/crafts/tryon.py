@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from modellix_server.upstreams.emulators.crafts import cutout
-from modellix_server.upstreams.emulators.crafts.brief import Box, Craft, Made
+from modellix_server.upstreams.emulators import cutout
+from modellix_server.upstreams.emulators.crafts.brief import Craft, Made
+from modellix_server.upstreams.emulators.cutout import Box
 from modellix_server.upstreams.emulators.paint import BadMedia
 
 _PARTS = {"upper": (0.175, 0.53), "lower": (0.47, 0.965), "dress": (0.175, 0.8)}
