@@ -42,6 +42,8 @@ async def report_leak(platform: Platform, request: Request, _trail: Trail) -> Re
             actor = audit.Actor("leak report", request.address or "unknown")
             about = {"name": key.name, "mode": "live" if key.live else "test", "found_at": found[text]}
             await audit.record(db, actor, "key.leaked", f"key:{key.id}", team_id=key.team_id, **about)
+    if ended:
+        platform.callers.heard("")  # here at once; the other processes hear of it from the database
     return success_of({"received": len(found)}, None)
 
 
