@@ -1,7 +1,12 @@
-"""uvicorn's HTTP with two changes: a whole answer leaves in one piece, and bad HTTP is answered in our shape too."""
+"""uvicorn's HTTP with three changes.
+
+A whole answer leaves in one piece, bad HTTP is answered in our shape too, and a process that is about to end
+takes leave of its connections with their next answer.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -21,7 +26,11 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Protocol(HttpToolsProtocol):
-    """For `uvicorn.Config(http=…)`."""
+    """For `uvicorn.Config(http=…)`, once it knows when this process drains."""
+
+    def __init__(self, *given: Any, draining: asyncio.Event, **about: Any) -> None:
+        super().__init__(*given, **about)
+        self._draining = draining
 
     def on_headers_complete(self) -> None:
         """Offer the extension to the request whose head has just been read, before anything runs for it."""
@@ -29,6 +38,8 @@ class Protocol(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.scope is self.scope:
             extensions: dict[str, Any] = {EXTENSION: partial(self._send_whole, self.cycle)}
             self.scope["extensions"] = extensions
+        if self.cycle is not None and self._draining.is_set():
+            self.cycle.keep_alive = False  # the answer will say so, and the client's next request goes elsewhere
 
     def _send_whole(self, cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> None:
         if cycle.disconnected:

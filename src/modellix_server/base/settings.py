@@ -52,6 +52,8 @@ class Settings:
     """Operator's own model files, over the built-in ones."""
     lease_s: float = 30.0
     """A worker silent for this long has lost its tasks."""
+    drain_s: float = 5.0
+    """How long an API process that is asked to end still takes connections, so that load balancers notice."""
     result_ttl_s: int = 86_400
     """Results are deleted this long after completion."""
     log_level: str = "info"
@@ -114,6 +116,7 @@ def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Sett
         allow_networks=_networks(values.get("allow_networks", "")),
         catalogue_dir=values.get("catalogue_dir") or None,
         lease_s=_at_least(1, "lease_s", number("lease_s", 30)),
+        drain_s=_at_least(0, "drain_s", number("drain_s", 5)),
         result_ttl_s=int(number("result_ttl_s", 86_400)),
         log_level=values.get("log_level") or "info",
         old_master_keys=old_master_keys,

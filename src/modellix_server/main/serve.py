@@ -7,6 +7,7 @@ import contextlib
 import gc
 import signal
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -30,7 +31,6 @@ from modellix_server.tasks import HINT_CHANNEL, Reader, Submissions
 _CONNECTIONS = 8
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
 _SERVER: dict[str, Any] = {
-    "http": Protocol,
     "lifespan": "off",
     "ws": "none",
     "access_log": False,
@@ -38,6 +38,9 @@ _SERVER: dict[str, Any] = {
     "server_header": False,
     "proxy_headers": False,
     "timeout_graceful_shutdown": 20,
+    # Longer than a load balancer keeps an idle connection (60 s is usual): it must be the one who closes it, or a
+    # request may meet our end of it closing.
+    "timeout_keep_alive": 75,
     "backlog": 4096,
 }
 _LOG = log.get("main")
@@ -57,19 +60,36 @@ class _Server(uvicorn.Server):
     behind it are closed and the last rows of the request log are written.
     """
 
+    def __init__(self, config: uvicorn.Config, draining: asyncio.Event, notice_s: float) -> None:
+        """Set `draining` when asked to end; take connections for another `notice_s`."""
+        super().__init__(config)
+        self._draining = draining
+        self._notice_s = notice_s
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Drain on SIGTERM and SIGINT; a second SIGINT no longer waits for open requests."""
+        """Drain on SIGTERM and SIGINT; a second one hurries, and a SIGINT then no longer waits for open requests."""
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self.handle_exit, signum, None)
+            loop.add_signal_handler(signum, self._on_signal, signum)
         yield
+
+    def _on_signal(self, signum: int) -> None:
+        if self._draining.is_set() or not self._notice_s:
+            self._draining.set()
+            self.handle_exit(signum, None)
+        else:
+            _LOG.info("not ready any more, ending soon", in_s=self._notice_s)
+            self._draining.set()
+            asyncio.get_running_loop().call_later(self._notice_s, self.handle_exit, signal.SIGTERM, None)
 
 
 async def _serve(settings: Settings) -> None:
     async with open_platform(settings) as platform:
         where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
-        server = _Server(uvicorn.Config(build_app(platform), **_SERVER, **where))
+        protocol: Any = partial(Protocol, draining=platform.draining)
+        config = uvicorn.Config(build_app(platform), http=protocol, **_SERVER, **where)
+        server = _Server(config, platform.draining, settings.drain_s)
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)

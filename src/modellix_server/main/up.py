@@ -170,7 +170,8 @@ class Supervisor:
     def _environment(self) -> dict[str, str]:
         """Make the children's environment: what was chosen here wins over what the variables said."""
         ours = {"MODELLIX_HOST": self._host, "MODELLIX_PORT": str(self._port)}
-        return {"MODELLIX_PUBLIC_URL": self._origin, **os.environ, **ours}
+        # Nobody else serves this port, so nobody is to be given notice before it closes.
+        return {"MODELLIX_PUBLIC_URL": self._origin, "MODELLIX_DRAIN_S": "0", **os.environ, **ours}
 
     async def _keep(self, child: Child) -> None:
         """Run a child, again and again."""
