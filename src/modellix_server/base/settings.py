@@ -7,35 +7,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 import ipaddress
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from modellix_server.base.addresses import Network
+from modellix_server.base.envelope import Keyring, MasterKeys
+from modellix_server.base.secret import Secret
+
+__all__ = ["BadSettings", "Secret", "Settings", "load"]
 
 
 class BadSettings(ValueError):
     """A variable is missing, malformed or too weak; the message names it."""
-
-
-@dataclass(frozen=True)
-class Secret:
-    """At least 32 random bytes; never printed."""
-
-    value: bytes = field(repr=False)
-
-    def derive(self, purpose: str) -> bytes:
-        """A 32-byte key of its own for each purpose, so that no two uses share one (HMAC-SHA-256 as KDF)."""
-        return _derived(self.value, purpose)
-
-
-@lru_cache(maxsize=16)
-def _derived(value: bytes, purpose: str) -> bytes:
-    return hmac.digest(value, purpose.encode(), hashlib.sha256)
 
 
 @dataclass(frozen=True)
@@ -51,7 +37,7 @@ class Settings:
     secret: Secret
     """Pepper of API keys and signature of result links."""
     master_key: Secret
-    """Encrypts upstream keys."""
+    """Encrypts stored secrets of others: keys at vendors, signing secrets. Used through `keyring`."""
     sandbox_url: str
     """Origin of the emulators that test keys are sent to."""
     public_url: str = "http://127.0.0.1:8000"
@@ -69,6 +55,15 @@ class Settings:
     result_ttl_s: int = 86_400
     """Results are deleted this long after completion."""
     log_level: str = "info"
+    old_master_keys: tuple[Secret, ...] = ()
+    """Former master keys, which still open what they sealed until a rotation has seen to it."""
+    reread_master_keys: Callable[[], MasterKeys] | None = None
+    """Asks again for the master keys, where they can change under a running process (embedded mode)."""
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """Seals and opens what is stored encrypted."""
+        return Keyring(self.master_key, self.old_master_keys, reread=self.reread_master_keys)
 
     @cached_property
     def public_origin(self) -> str:
@@ -112,6 +107,11 @@ def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Sett
         lease_s=_at_least(1, "lease_s", number("lease_s", 30)),
         result_ttl_s=int(number("result_ttl_s", 86_400)),
         log_level=values.get("log_level") or "info",
+        old_master_keys=tuple(
+            _secret("old_master_keys", part.strip())
+            for part in values.get("old_master_keys", "").split(",")
+            if part.strip()
+        ),
     )
 
 
