@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from modellix_server.api.platform import Platform
 from modellix_server.api.protocol import EXTENSION
@@ -34,7 +35,19 @@ class Trail:
     started: float = field(default_factory=time.perf_counter)
 
 
-Endpoint = Callable[[Platform, Request, Trail], Awaitable[Reply]]
+class Stream(Protocol):
+    """An answer that takes its time and sends itself, after a head with status 200."""
+
+    status: int
+    code: str | None
+    body: bytes
+
+    async def send(self, send: Send) -> None:
+        """Send it to its end, or until the client has gone; gives up what it holds in either case."""
+        ...
+
+
+Endpoint = Callable[[Platform, Request, Trail], Awaitable[Reply | Stream]]
 
 
 async def admit(platform: Platform, request: Request, trail: Trail) -> tuple[Caller, Verdict]:
@@ -68,7 +81,14 @@ async def exchange(platform: Platform, endpoint: Endpoint, scope: Scope, receive
     except Exception:  # noqa: BLE001 - nothing may reach the client but an answer in the contract's shape
         _LOG.exception("request failed", method=request.method, path=redact_path(request.path))
         reply = failure(PlatformError("please retry later"), trail.verdict)
-    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+    if not isinstance(reply, Reply):
+        if not trail.logged_elsewhere:
+            platform.requests.record(_entry(request, trail, reply))
+        await reply.send(send)
+        return
+    headers = reply.headers
+    if reply.status != 204:  # which has no body, not even an empty one (RFC 9110, 8.6)
+        headers = [*headers, (b"content-length", b"%d" % len(reply.body))]
     if send_whole := scope.get("extensions", {}).get(EXTENSION):
         send_whole(reply.status, headers, reply.body)
     else:
@@ -78,7 +98,7 @@ async def exchange(platform: Platform, endpoint: Endpoint, scope: Scope, receive
         platform.requests.record(_entry(request, trail, reply))
 
 
-def _entry(request: Request, trail: Trail, reply: Reply) -> Entry:
+def _entry(request: Request, trail: Trail, reply: Reply | Stream) -> Entry:
     caller = trail.caller
     refused = reply.status >= 400
     return Entry(

@@ -14,7 +14,7 @@ from modellix_server.identity import Callers
 from modellix_server.limits import Windows
 from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, Spool, Storage
-from modellix_server.tasks import Reader, Submissions
+from modellix_server.tasks import Hub, Reader, Submissions
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Platform:
     windows: Windows
     submissions: Submissions
     reader: Reader
+    hub: Hub
     requests: Writer
     storage: Storage
     helper: Helper

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 from urllib.parse import parse_qsl
 
+from modellix_server.api.protocol import LINE
 from modellix_server.base.errors import InvalidFormat, PlatformError
 from modellix_server.results import Spool
 
@@ -47,6 +48,18 @@ class ClientGone(Exception):
     """The client closed the connection before its request was complete; there is nobody to answer."""
 
 
+class Line(Protocol):
+    """The client's connection."""
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once, as soon as the connection is gone."""
+        ...
+
+    def cut(self) -> None:
+        """End it at once, whatever was still to be sent."""
+        ...
+
+
 @dataclass(slots=True)
 class Request:
     """One HTTP request, its headers found once."""
@@ -60,17 +73,31 @@ class Request:
     params: Mapping[str, str]
     """Named parts of the path, where a router found them."""
     query: Mapping[str, str]
+    line: Line | None = None
+    last_event_id: str | None = None
     bytes_in: int = 0
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call `tell` as soon as the client's connection is gone."""
+        if self.line is not None:
+            self.line.when_lost(tell)
+
+    def cut_line(self) -> None:
+        """End the client's connection at once."""
+        if self.line is not None:
+            self.line.cut()
 
 
 def read_head(scope: Scope, receive: Receive) -> Request:
     """The request's head; header values are latin-1 as HTTP has it."""
-    authorization = idempotency_key = content_length = None
+    authorization = idempotency_key = content_length = last_event_id = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = _joined(authorization, value)
         elif name == b"idempotency-key":
             idempotency_key = _joined(idempotency_key, value)
+        elif name == b"last-event-id":
+            last_event_id = value.decode("latin-1")
         elif name == b"content-length" and value.isdigit():
             content_length = int(value)
     return Request(
@@ -82,6 +109,8 @@ def read_head(scope: Scope, receive: Receive) -> Request:
         content_length,
         scope.get("path_params", {}),
         dict(parse_qsl(scope["query_string"].decode("latin-1"))) if scope["query_string"] else {},
+        scope.get("extensions", {}).get(LINE),
+        last_event_id,
     )
 
 

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 
 from modellix_server.api import account, models
+from modellix_server.api.events import stream_task, submit_and_stream
 from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
 from modellix_server.api.files import ResultFile
 from modellix_server.api.platform import Platform
@@ -28,6 +29,7 @@ _SUBMIT_PATHS = (
     "/api/v1/{provider}/{model}/async",
     "/api/v1/{type}/{provider}/{model}/async",
 )
+_STREAM_PATHS = ("/api/v1/{provider}/{model}/stream", "/api/v1/{type}/{provider}/{model}/stream")
 
 
 class _Exchange:
@@ -62,8 +64,10 @@ def build(platform: Platform) -> Starlette:
             route("/api/v1/apikey/validate", account.validate_key),
             route("/api/v1/team/balance", account.balance),
             route("/api/v1/tasks/{task_id}", read_task),
+            route("/api/v1/tasks/{task_id}/stream", stream_task),
             route("/api/v1/tasks/{task_id}/cancel", cancel_task, "POST"),
             *(_SubmitRoute(path, _Exchange(platform, submit_task), methods=["POST"]) for path in _SUBMIT_PATHS),
+            *(_SubmitRoute(path, _Exchange(platform, submit_and_stream), methods=["POST"]) for path in _STREAM_PATHS),
             route("/healthz", healthy),
             route("/readyz", ready),
             Route("/results/{task_id}/{name}", ResultFile(platform), methods=["GET"]),

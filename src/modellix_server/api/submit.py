@@ -1,4 +1,4 @@
-"""`POST …/async`: the hot path of the platform."""
+"""`POST …/async` and its like: the hot path of the platform."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import hashlib
 import time
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from modellix_server.api.exchange import Trail, admit
 from modellix_server.api.platform import Platform
-from modellix_server.api.reply import Reply, success
+from modellix_server.api.reply import Headers, Reply, success
 from modellix_server.api.request import Request, check_idempotency_key, read_body
 from modellix_server.base.errors import InvalidFormat, NotFound, Unavailable
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.catalogue import Model, show
+from modellix_server.identity import Caller
 from modellix_server.results import InputFile, save_inputs, take_inputs
 from modellix_server.tasks import Accepted, Submission
 
 # First segments that are routes of their own and can never be a model's type or provider.
 _RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote"})
+_WAYS = frozenset({"async", "stream"})
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -30,13 +33,13 @@ def may_name_model(path: str) -> bool:
 
 
 def find_model(platform: Platform, path: str) -> Model:
-    """The model that a submit path names: `[type/]provider/model/async`, or `provider/model`.
+    """The model that a submit path names: `[type/]provider/model/async` (or `stream`), or `provider/model`.
 
     Raises NotFound for an unknown model, and for a type that is not the model's.
     """
     segments = path.removeprefix("/api/v1/").split("/")
-    names = segments[:-1] if segments[-1] == "async" else segments
-    if not 2 <= len(names) <= 3 or (len(names) == 3 and segments[-1] != "async"):
+    names = segments[:-1] if segments[-1] in _WAYS else segments
+    if not 2 <= len(names) <= 3 or (len(names) == 3 and segments[-1] not in _WAYS):
         raise NotFound("no such route")
     model = platform.catalogue.find(names[-2], names[-1])
     if model is None or (len(names) == 3 and names[0] != model.type):
@@ -50,6 +53,14 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
     Raises the refusals in the contract's order: 401, rate 429, 404, 400, 503, 402, concurrency 429.
     """
     caller, verdict = await admit(platform, request, trail)
+    receipt, _, headers = await accept_task(platform, request, trail, caller)
+    return success(receipt, verdict, headers)
+
+
+async def accept_task(
+    platform: Platform, request: Request, trail: Trail, caller: Caller
+) -> tuple[bytes, UUID, Headers]:
+    """Accept one task of an admitted caller: what is answered, its id, further headers. Raises the refusals."""
     model = find_model(platform, request.path)
     trail.model = model.slug
     check_idempotency_key(request.idempotency_key)
@@ -81,8 +92,8 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
     else:
         raise Unavailable("provider temporarily unavailable", retry_after_s=60)
     trail.logged_elsewhere = True
-    headers = [(b"idempotency-replayed", b"true")] if accepted.replayed else None
-    return success(_receipt(platform, trail, model, accepted), verdict, headers)
+    headers = [(b"idempotency-replayed", b"true")] if accepted.replayed else []
+    return _receipt(platform, trail, model, accepted), accepted.task_id, headers
 
 
 def _receipt(platform: Platform, trail: Trail, model: Model, accepted: Accepted) -> bytes:

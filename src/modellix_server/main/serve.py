@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -24,7 +25,7 @@ from modellix_server.main.models import load_models
 from modellix_server.pricing import PriceBook
 from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, Spool, Storage
-from modellix_server.tasks import HINT_CHANNEL, Reader, Submissions
+from modellix_server.tasks import HINT_CHANNEL, Hub, Reader, Submissions
 
 _CONNECTIONS = 8
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
@@ -56,6 +57,10 @@ class _Server(uvicorn.Server):
     behind it are closed and the last rows of the request log are written.
     """
 
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Drain on SIGTERM and SIGINT; a second SIGINT no longer waits for open requests."""
@@ -64,10 +69,17 @@ class _Server(uvicorn.Server):
             loop.add_signal_handler(signum, self.handle_exit, signum, None)
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Send followers of tasks away first: they would keep their connections open for ever."""
+        self._hub.close()
+        await super().shutdown(sockets)
+
 
 async def _serve(settings: Settings) -> None:
     async with open_platform(settings) as platform:
-        server = _Server(uvicorn.Config(build_app(platform), **_SERVER, host=settings.host, port=settings.port))
+        server = _Server(
+            uvicorn.Config(build_app(platform), **_SERVER, host=settings.host, port=settings.port), platform.hub
+        )
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)
@@ -96,6 +108,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         windows=Windows(),
         submissions=Submissions(db, hint),
         reader=Reader(db, settings.result_ttl_s),
+        hub=(hub := Hub(db)),
         requests=writer,
         storage=Storage(settings.storage_url),
         helper=helper,
@@ -105,7 +118,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     )
     writer.start()
     background = [
-        asyncio.create_task(follow(settings.database_url, [callers, accounts])),
+        asyncio.create_task(follow(settings.database_url, [callers, accounts, hub, hub.keys])),
+        asyncio.create_task(hub.keep_looking()),
         asyncio.create_task(_wake_workers(platform, hint)),
         asyncio.create_task(book.keep_fresh()),
     ]

@@ -2,8 +2,10 @@
 
 from modellix_server.tasks.accounts import Account, FindAccount, api_path
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
-from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable
+from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable, TooManyFollowers
+from modellix_server.tasks.follow import Hub, Watch
 from modellix_server.tasks.media import Media, StoredResult
+from modellix_server.tasks.public import public_form
 from modellix_server.tasks.read import Question, Reader, TaskView, cancel
 from modellix_server.tasks.store import forget_idempotency_keys
 from modellix_server.tasks.story import Review, Story, reviews, story
@@ -17,6 +19,7 @@ __all__ = [
     "Account",
     "ConcurrencyExceeded",
     "FindAccount",
+    "Hub",
     "IdempotencyMismatch",
     "Media",
     "NotCancelable",
@@ -28,11 +31,14 @@ __all__ = [
     "Submission",
     "Submissions",
     "TaskView",
+    "TooManyFollowers",
     "Tools",
+    "Watch",
     "Worker",
     "api_path",
     "cancel",
     "forget_idempotency_keys",
+    "public_form",
     "reviews",
     "story",
     "verify",

@@ -16,7 +16,7 @@ from modellix_server.tasks.errors import NotCancelable
 from modellix_server.tasks.store import Ending, Journal
 
 _READ = """
-    select t.id, t.model, t.state, t.created_at, t.finished_at, t.captured, t.error_code, t.error_message,
+    select t.id, t.model, t.state, t.moves, t.created_at, t.finished_at, t.captured, t.error_code, t.error_message,
         r.resources, k.active is not null as key_active,
         t.team_id = a.team_id and t.live = a.live and coalesce(t.finished_at > now() - $5::interval, true) as visible
     from unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::bigint[]) with ordinality
@@ -46,6 +46,10 @@ class TaskView:
     model: str
     status: str
     """pending, success or failed."""
+    stage: str | None
+    """Of a pending task: queued, running or storing."""
+    moves: int
+    """State moves so far: the id of the newest event."""
     created_at: datetime
     finished_at: datetime | None
     captured: int | None
@@ -91,6 +95,7 @@ def _view(
     task_id: UUID | None,
     model: str,
     state: str,
+    moves: int,
     created_at: datetime,
     finished_at: datetime | None,
     captured: int | None,
@@ -104,8 +109,19 @@ def _view(
         return Unauthorized("invalid or missing API key")
     if task_id is None or not visible:
         return NotFound(f"task '{task_name(question.task_id)}' not found")
-    word = rules.PUBLIC_WORDS[state]
-    return TaskView(task_id, model, word, created_at, finished_at, captured, error_code, error_message, resources)
+    return TaskView(
+        task_id,
+        model,
+        rules.PUBLIC_WORDS[state],
+        rules.STAGES.get(state),
+        moves,
+        created_at,
+        finished_at,
+        captured,
+        error_code,
+        error_message,
+        resources,
+    )
 
 
 async def cancel(db: Pool, question: Question) -> None:

@@ -21,6 +21,15 @@ PUBLIC_WORDS = {
     "failed": "failed",
 }
 
+# State of an unfinished task -> its stage, in words of their own, so that states can change (docs/adr/0004).
+STAGES = {
+    "queued": "queued",
+    "preparing": "queued",
+    "submitting": "running",
+    "running": "running",
+    "storing": "storing",
+}
+
 _POLL_SHARE_OF_AGE = 0.2
 _FIRST_RETRY_S = 1.0
 _SLOWEST_RETRY_S = 60.0
