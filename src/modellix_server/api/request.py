@@ -75,6 +75,7 @@ class Request:
     query: Mapping[str, str]
     line: Line | None = None
     last_event_id: str | None = None
+    webhook_url: str | None = None
     bytes_in: int = 0
 
     def when_lost(self, tell: Callable[[], None]) -> None:
@@ -90,7 +91,7 @@ class Request:
 
 def read_head(scope: Scope, receive: Receive) -> Request:
     """The request's head; header values are latin-1 as HTTP has it."""
-    authorization = idempotency_key = content_length = last_event_id = None
+    authorization = idempotency_key = content_length = last_event_id = webhook_url = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = _joined(authorization, value)
@@ -98,6 +99,8 @@ def read_head(scope: Scope, receive: Receive) -> Request:
             idempotency_key = _joined(idempotency_key, value)
         elif name == b"last-event-id":
             last_event_id = value.decode("latin-1")
+        elif name == b"x-webhook-url":
+            webhook_url = _joined(webhook_url, value)
         elif name == b"content-length" and value.isdigit():
             content_length = int(value)
     return Request(
@@ -111,6 +114,7 @@ def read_head(scope: Scope, receive: Receive) -> Request:
         dict(parse_qsl(scope["query_string"].decode("latin-1"))) if scope["query_string"] else {},
         scope.get("extensions", {}).get(LINE),
         last_event_id,
+        webhook_url,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -10,7 +11,7 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match, Route
 
-from modellix_server.api import account, models
+from modellix_server.api import account, models, webhooks
 from modellix_server.api.events import stream_task, submit_and_stream
 from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
 from modellix_server.api.files import ResultFile
@@ -30,6 +31,18 @@ _SUBMIT_PATHS = (
     "/api/v1/{type}/{provider}/{model}/async",
 )
 _STREAM_PATHS = ("/api/v1/{provider}/{model}/stream", "/api/v1/{type}/{provider}/{model}/stream")
+
+_WEBHOOKS: tuple[tuple[Any, ...], ...] = (
+    ("", webhooks.endpoints, "GET", "POST"),
+    ("/secret", webhooks.team_secret),
+    ("/secret/rotate", webhooks.rotate_team_secret, "POST"),
+    ("/deliveries", webhooks.deliveries),
+    ("/deliveries/{message_id}/replay", webhooks.replay, "POST"),
+    ("/{endpoint_id}", webhooks.endpoint, "GET", "PATCH", "DELETE"),
+    ("/{endpoint_id}/rotate", webhooks.rotate, "POST"),
+    ("/{endpoint_id}/deliveries", webhooks.deliveries),
+    ("/{endpoint_id}/replay", webhooks.replay_failed, "POST"),
+)
 
 
 class _Exchange:
@@ -53,8 +66,8 @@ class _SubmitRoute(Route):
 def build(platform: Platform) -> Starlette:
     """The router behind the hot path; it knows the hot routes too, for their other methods."""
 
-    def route(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
-        return Route(path, _Exchange(platform, endpoint), methods=[method])
+    def route(path: str, endpoint: Endpoint, *methods: str) -> Route:
+        return Route(path, _Exchange(platform, endpoint), methods=methods or ("GET",))
 
     app = Starlette(
         routes=[
@@ -68,6 +81,7 @@ def build(platform: Platform) -> Starlette:
             route("/api/v1/tasks/{task_id}/cancel", cancel_task, "POST"),
             *(_SubmitRoute(path, _Exchange(platform, submit_task), methods=["POST"]) for path in _SUBMIT_PATHS),
             *(_SubmitRoute(path, _Exchange(platform, submit_and_stream), methods=["POST"]) for path in _STREAM_PATHS),
+            *(route(f"/api/v1/webhooks{path}", endpoint, *methods) for path, endpoint, *methods in _WEBHOOKS),
             route("/healthz", healthy),
             route("/readyz", ready),
             Route("/results/{task_id}/{name}", ResultFile(platform), methods=["GET"]),

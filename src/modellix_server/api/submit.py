@@ -10,11 +10,12 @@ from uuid import UUID
 
 import msgspec
 
+from modellix_server import webhooks
 from modellix_server.api.exchange import Trail, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Headers, Reply, success
 from modellix_server.api.request import Request, check_idempotency_key, read_body
-from modellix_server.base.errors import InvalidFormat, NotFound, Unavailable
+from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.catalogue import Model, show
 from modellix_server.identity import Caller
@@ -22,7 +23,7 @@ from modellix_server.results import InputFile, save_inputs, take_inputs
 from modellix_server.tasks import Accepted, Submission
 
 # First segments that are routes of their own and can never be a model's type or provider.
-_RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote"})
+_RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote", "webhooks"})
 _WAYS = frozenset({"async", "stream"})
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -64,6 +65,9 @@ async def accept_task(
     model = find_model(platform, request.path)
     trail.model = model.slug
     check_idempotency_key(request.idempotency_key)
+    url = request.webhook_url
+    if url is not None:
+        url = webhooks.check_url(url, platform.settings.allow_networks, "header 'X-Webhook-URL'")
     given, files = await _parse_input(platform, request, trail, model)
     params = model.check(given)
     quote = model.quote(params, platform.prices(), live=caller.live)
@@ -86,7 +90,7 @@ async def accept_task(
     if await platform.reachable(model.routes[0].upstream, caller.live):
         if files:
             await save_inputs(platform.db, platform.storage, files)
-        accepted = await platform.submissions.accept(submission)
+        accepted = await _accept(platform, submission, url)
     elif earlier := await platform.submissions.replayed(submission):
         accepted = earlier
     else:
@@ -94,6 +98,24 @@ async def accept_task(
     trail.logged_elsewhere = True
     headers = [(b"idempotency-replayed", b"true")] if accepted.replayed else []
     return _receipt(platform, trail, model, accepted), accepted.task_id, headers
+
+
+async def _accept(platform: Platform, submission: Submission, url: str | None) -> Accepted:
+    """Accept it, and have its end told to a link, if there is one; a replay is told where the first one wished."""
+    if url is None:
+        return await platform.submissions.accept(submission)
+    purse = webhooks.Purse(submission.team_id, submission.live)
+    await webhooks.subscribe(platform.db, platform.settings.keyring, purse, submission.task_id, url)
+    try:
+        accepted = await platform.submissions.accept(submission)
+    except Unavailable:
+        raise  # it may have been accepted all the same
+    except PlatformError:
+        await webhooks.unsubscribe(platform.db, submission.task_id)
+        raise
+    if accepted.replayed:
+        await webhooks.unsubscribe(platform.db, submission.task_id)
+    return accepted
 
 
 def _receipt(platform: Platform, trail: Trail, model: Model, accepted: Accepted) -> bytes:

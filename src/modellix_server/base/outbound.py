@@ -268,6 +268,29 @@ class Outbound:
         except _FAILURES as error:
             raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error
 
+    async def notify(
+        self, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float
+    ) -> tuple[int, Mapping[str, str]]:
+        """POST something that needs no answer but its status; headers come along, the body is never read.
+
+        Raises NotSent (Blocked when we refuse the address) or AnswerLost.
+        """
+        target, session = self._check(url, PUBLIC_ONLY, paid=True)
+        progress = _Progress()
+        _progress.set(progress)
+        try:
+            async with session.post(
+                target,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                timeout=_timeout(timeout_s),
+                middlewares=(_never_again,),
+            ) as response:
+                return response.status, _lower(response.headers)
+        except _FAILURES as error:
+            raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error
+
     @asynccontextmanager
     async def stream(
         self, url: str, *, origins: Origins = PUBLIC_ONLY, timeout_s: float, max_bytes: int

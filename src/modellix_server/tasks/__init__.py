@@ -6,8 +6,8 @@ from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatc
 from modellix_server.tasks.follow import Hub, Watch
 from modellix_server.tasks.media import Media, StoredResult
 from modellix_server.tasks.public import public_form
-from modellix_server.tasks.read import Question, Reader, TaskView, cancel
-from modellix_server.tasks.store import forget_idempotency_keys
+from modellix_server.tasks.read import Question, Reader, TaskView, cancel, views
+from modellix_server.tasks.store import forget_idempotency_keys, review
 from modellix_server.tasks.story import Review, Story, reviews, story
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
 from modellix_server.tasks.tools import Tools
@@ -39,7 +39,9 @@ __all__ = [
     "cancel",
     "forget_idempotency_keys",
     "public_form",
+    "review",
     "reviews",
     "story",
     "verify",
+    "views",
 ]

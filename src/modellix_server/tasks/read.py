@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from modellix_server.base.batcher import Batcher
@@ -109,19 +110,22 @@ def _view(
         return Unauthorized("invalid or missing API key")
     if task_id is None or not visible:
         return NotFound(f"task '{task_name(question.task_id)}' not found")
-    return TaskView(
-        task_id,
-        model,
-        rules.PUBLIC_WORDS[state],
-        rules.STAGES.get(state),
-        moves,
-        created_at,
-        finished_at,
-        captured,
-        error_code,
-        error_message,
-        resources,
+    return _seen(task_id, model, state, moves, created_at, finished_at, captured, error_code, error_message, resources)
+
+
+def _seen(task_id: UUID, model: str, state: str, *about: Any) -> TaskView:
+    return TaskView(task_id, model, rules.PUBLIC_WORDS[state], rules.STAGES.get(state), *about)
+
+
+async def views(db: Pool, ids: Sequence[UUID]) -> dict[UUID, TaskView]:
+    """Tasks for the platform itself, whoever they belong to; unknown ones are left out."""
+    rows = await db.fetch(
+        """select t.id, t.model, t.state, t.moves, t.created_at, t.finished_at, t.captured, t.error_code,
+               t.error_message, r.resources
+           from tasks.task t left join results.of_tasks($1) r on r.task_id = t.id where t.id = any ($1)""",
+        ids,
     )
+    return {row["id"]: _seen(*row) for row in rows}
 
 
 async def cancel(db: Pool, question: Question) -> None:

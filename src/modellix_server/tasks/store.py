@@ -232,7 +232,7 @@ async def give_back(db: Pool, worker: int, *, leave: bool) -> int:
     return returned
 
 
-async def review(db: Pool, task_id: UUID, reason: str, detail: str) -> None:
+async def review(db: Pool, task_id: UUID | None, reason: str, detail: str) -> None:
     """Leave something for a person to look at."""
     await db.execute(
         "insert into tasks.review (task_id, reason, detail) values ($1, $2, $3)", task_id, reason, _storable(detail)

@@ -18,3 +18,20 @@ $$;
 create trigger announce after insert on tasks.move
     referencing new table as moved for each statement execute function tasks.announce();
 revoke execute on function tasks.announce() from public;
+
+-- Ended tasks are handed to the webhooks in the transaction that ends them, whatever ends them.
+create function tasks.tell_webhooks() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+begin
+    perform webhooks.enqueue(array_agg(t.id), array_agg(t.team_id), array_agg(t.live), array_agg(
+        case when t.error_code is null then 'prediction.task.succeeded'
+            when t.error_code = 'canceled' then 'prediction.task.canceled'
+            else 'prediction.task.failed' end))
+    from moved m join tasks.task t on t.id = m.task_id
+    where m.state in ('succeeded', 'failed') having count(*) > 0;
+    return null;
+end
+$$;
+create trigger tell_webhooks after insert on tasks.move
+    referencing new table as moved for each statement execute function tasks.tell_webhooks();
+revoke execute on function tasks.tell_webhooks() from public;
