@@ -41,7 +41,7 @@ def test_every_point_in_the_source_is_tried() -> None:
         for file in (SOURCE / "modellix_server").rglob("*.py")
         for point in re.findall(r'faults\.point\("(\w+)"\)', file.read_text())
     }
-    assert named == set(EXPECTED)
+    assert named == set(EXPECTED) | {"webhook_sent"}  # which test_webhook_faults.py kills at
     assert len(named) >= 12
 
 

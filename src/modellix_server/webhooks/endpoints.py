@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -52,10 +53,12 @@ class Endpoint:
     disabled_why: str | None
 
 
-async def create(db: Pool, keys: Keyring, purse: Purse, url: str, opened: Sequence[Network]) -> tuple[Endpoint, str]:
+async def create(
+    db: Pool | Connection, keys: Keyring, purse: Purse, url: str, opened: Sequence[Network]
+) -> tuple[Endpoint, str]:
     """A new endpoint and its signing secret, which is not shown again. Raises InvalidParameters."""
     url = check_url(url, opened, "parameter 'url'")
-    async with db.acquire() as connection, connection.transaction():
+    async with _transaction(db) as connection:
         # Two at once would each see room for one more.
         await connection.execute(
             "select pg_advisory_xact_lock(hashtextextended('webhooks.endpoint', $1))", purse.team_id
@@ -156,12 +159,12 @@ async def delete(db: Pool | Connection, purse: Purse, endpoint_id: UUID) -> None
         raise NotFound("no such endpoint")
 
 
-async def rotate(db: Pool, keys: Keyring, purse: Purse, endpoint_id: UUID | None) -> str:
+async def rotate(db: Pool | Connection, keys: Keyring, purse: Purse, endpoint_id: UUID | None) -> str:
     """A new signing secret for an endpoint, or for the team's own links; the former signs too for a day.
 
     Raises NotFound.
     """
-    async with db.acquire() as connection, connection.transaction():
+    async with _transaction(db) as connection:
         if endpoint_id is not None:
             await find(connection, purse, endpoint_id)
         await connection.execute(
@@ -246,6 +249,16 @@ async def _new_secret(db: Pool | Connection, keys: Keyring, purse: Purse, endpoi
         keys.seal(secret, *_context(secret_id, purse.team_id, live=purse.live)),
     )
     return secret
+
+
+@asynccontextmanager
+async def _transaction(db: Pool | Connection) -> AsyncIterator[Connection]:
+    if isinstance(db, asyncpg.Pool):
+        async with db.acquire() as connection, connection.transaction():
+            yield connection
+    else:
+        async with db.transaction():
+            yield db
 
 
 def _context(secret_id: UUID, team_id: int, *, live: bool) -> tuple[str, ...]:
