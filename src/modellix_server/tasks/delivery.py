@@ -1,0 +1,51 @@
+"""From the vendor's success to ours: the verdict on record, the files in our storage, the charge."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+
+from modellix_server.base import faults
+from modellix_server.tasks import rules
+from modellix_server.tasks.claimed import Claimed, Over
+from modellix_server.tasks.media import BadMedia
+from modellix_server.upstreams.contract import Done
+
+STORE_AT_LEAST_S = 300.0
+"""For a result that came just before the deadline."""
+
+
+class Delivery(Claimed):
+    """The last steps of a task that went well."""
+
+    async def _delivered(self, done: Done, **said: Any) -> None:
+        faults.point("before_verdict")
+        self._verdict = msgspec.json.encode(done).decode()
+        if not await self._moved("storing", verdict=self._verdict, **said):
+            await self._too_late(f"the vendor delivered {done.measured}, request {done.request_id}")
+        faults.point("verdict_committed")
+
+    async def _store(self) -> None:
+        assert self._verdict is not None
+        done = msgspec.json.decode(self._verdict, type=Done)
+        _, account = await self._upstream()
+        try:
+            until = max(self._dies, time.monotonic() + STORE_AT_LEAST_S)
+            stored = await self._tools.media.keep(self._job.id, done, account, until)
+        except BadMedia as error:
+            why = f"result unavailable: {error}"
+            # The files go only once the task has ended here: another worker may have stored them for good.
+            if await self._ended(error_code="result_unavailable", error_message=str(error), review=why):
+                await self._tools.media.forget(self._job.id)
+            raise Over from None
+        else:
+            faults.point("result_stored")
+            charge = rules.charge(self._job.price, done.measured, stored.counted)
+            await self._end(
+                capture=charge.micros,
+                resources=msgspec.json.encode(stored).decode(),
+                bytes=stored.bytes,
+                review=charge.review,
+            )

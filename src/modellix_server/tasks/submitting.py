@@ -1,0 +1,141 @@
+"""Handing a task to its vendor: one paid POST, and what its answer, or the lack of one, means."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from modellix_server.base import faults, log
+from modellix_server.requestlog import redact_text
+from modellix_server.tasks import rules
+from modellix_server.tasks.accounts import Account
+from modellix_server.tasks.claimed import Over
+from modellix_server.tasks.delivery import Delivery
+from modellix_server.tasks.media import BadMedia
+from modellix_server.tasks.vendor_http import VendorHttp
+from modellix_server.upstreams.contract import (
+    AnswerLost,
+    Busy,
+    Done,
+    Failed,
+    NotSent,
+    Order,
+    Submitted,
+    Ticket,
+    UnmappedAnswer,
+    Upstream,
+)
+
+_ACCOUNT_RETRY_S = 30.0
+_LOG = log.get("tasks")
+
+
+class Submitting(Delivery):
+    """The first steps of a life: from the queue to the vendor's answer."""
+
+    async def _begin(self) -> None:
+        await self._require_time()
+        if self._tools.media.needed(self._model(), self._params()):
+            await self._move("preparing")
+        else:
+            await self._submit()
+
+    async def _submit(self) -> None:
+        upstream, account = await self._upstream()
+        if account is None:
+            await self._requeue(_ACCOUNT_RETRY_S, note="the operator has no account for this vendor")
+            raise Over
+        async with self._tools.posting[self._job.model]:  # inputs too: nobody waits with megabytes in hand
+            await self._post(upstream, account, await self._inputs())
+        if self._tools.draining:
+            raise Over
+
+    async def _inputs(self) -> Mapping[str, Any]:
+        """The parameters as the vendor gets them."""
+        try:
+            params = await self._tools.media.resolve(self._model(), self._params())
+        except BadMedia as error:
+            await self._fail("invalid_input", str(error))
+        faults.point("prepared")
+        return params
+
+    async def _post(self, upstream: Upstream, account: Account, params: Mapping[str, Any]) -> None:
+        order = self._order(account, params, self._attempt + 1)
+        http = VendorHttp(account, self._tools.outbound, self._model().submit_deadline_s)
+        self._tools.submitting.add(self._job.id)
+        try:
+            await self._require_time()  # the turn to post may have been long in coming
+            faults.point("before_intent")
+            await self._move("submitting", upstream=upstream.name)
+            self._attempt += 1
+            faults.point("intent_committed")
+            if not self._lease.fresh():
+                raise Over  # whoever took over has judged this submission already
+            answer = await self._send(upstream, order, http)
+            faults.point("answer_understood")
+            await self._take(answer, http)
+        finally:
+            self._tools.submitting.discard(self._job.id)
+
+    async def _send(self, upstream: Upstream, order: Order, http: VendorHttp) -> Submitted:
+        """One POST. What it leaves unclear ends the task here, as an unknown outcome."""
+        try:
+            async with asyncio.timeout(self._model().submit_deadline_s):
+                return await upstream.submit(order, http)
+        except NotSent as error:
+            return Busy(f"not sent: {error}")
+        except (AnswerLost, UnmappedAnswer, TimeoutError) as error:
+            why = redact_text(str(error)) or type(error).__name__
+        except Exception as error:  # noqa: BLE001 - a bug of ours after the POST proves nothing either
+            _LOG.exception("adapter failed", upstream=upstream.name)
+            why = f"{type(error).__name__} in the adapter"
+        await self._unknown_outcome(why, http)
+        raise Over
+
+    async def _take(self, answer: Submitted, http: VendorHttp) -> None:
+        """Write down what the vendor said to a submission."""
+        said = {"status": http.status, "answer": http.words}
+        match answer:
+            case Ticket(id=ticket):
+                faults.point("before_ticket")
+                if not await self._moved("running", ticket=ticket, outcome="accepted", **said):
+                    await self._too_late(f"the vendor's id is {ticket}")
+                self._ticket = ticket
+                faults.point("ticket_committed")
+            case Done():
+                await self._delivered(answer, outcome="done", **said)
+            case Failed(code=code, message=message):
+                await self._fail(code, message, outcome="refused", **said)
+            case Busy(reason=reason, retry_in_s=retry_in_s, operator=operator):
+                if operator:
+                    _LOG.error("the vendor refuses our account", model=self._job.model, reason=reason)
+                outcome = "not_sent" if http.status is None else "busy"
+                delay = retry_in_s if retry_in_s is not None else rules.retry_in_s(self._attempt)
+                await self._requeue(delay, note=reason, outcome=outcome, **said)
+                raise Over
+            case _:
+                assert_never(answer)
+
+    async def _found_submitting(self) -> None:
+        """Left behind by a worker that died after its intent: the POST may have left."""
+        if rules.may_be_sent_again(self._state):
+            await self._submit()
+        else:
+            await self._unknown_outcome("the worker was lost before it recorded the vendor's answer", None)
+
+    async def _unknown_outcome(self, why: str, http: VendorHttp | None) -> None:
+        _LOG.error("submission outcome unknown", task=str(self._job.id), model=self._job.model, why=why)
+        await self._fail(
+            "submission_outcome_unknown",
+            "the connection to the vendor was lost; the task was not charged and was not sent again",
+            outcome="unknown",
+            status=http.status if http else None,
+            answer=http.words if http else None,
+            review=f"submission outcome unknown: {why}",
+        )
+
+    async def _require_time(self) -> None:
+        if time.monotonic() >= self._dies:
+            await self._fail("deadline", "the task could not be started in time")

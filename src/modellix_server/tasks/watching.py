@@ -1,0 +1,93 @@
+"""Watching a task that the vendor works on, until its verdict or the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import assert_never
+
+from modellix_server.base import faults, log
+from modellix_server.requestlog import redact_text
+from modellix_server.tasks import rules
+from modellix_server.tasks.accounts import Pace
+from modellix_server.tasks.delivery import Delivery
+from modellix_server.tasks.vendor_http import VendorHttp
+from modellix_server.upstreams.contract import (
+    AnswerLost,
+    Done,
+    Failed,
+    NotSent,
+    Pending,
+    Polled,
+    UnmappedAnswer,
+    Upstream,
+)
+
+_POLL_TIMEOUT_S = 20.0
+_LOG = log.get("tasks")
+
+
+class Watching(Delivery):
+    """The step between the vendor's ticket and its verdict."""
+
+    _alerted = False
+
+    async def _watch(self) -> None:
+        upstream, _ = await self._upstream()
+        traits = upstream.traits if self._job.live else rules.hurried(upstream.traits)
+        wait = rules.poll_in_s(self._age(), traits)
+        if self._state == self._job.state:  # found running: thousands may be, so spread their first look
+            wait *= random.random()  # noqa: S311 - not a secret
+        while True:
+            await asyncio.sleep(max(0.0, min(wait, self._dies - time.monotonic())))
+            last_look = time.monotonic() >= self._dies
+            answer = await self._look(upstream)
+            faults.point("poll_understood")
+            match answer:
+                case Pending() | None:
+                    if last_look:
+                        await self._fail("deadline", "the vendor did not finish in time")
+                case Done():
+                    await self._delivered(answer)
+                    return
+                case Failed(code=code, message=message):
+                    await self._fail(code, message)
+                case _:
+                    assert_never(answer)
+            wait = rules.poll_in_s(self._age(), traits)
+
+    async def _look(self, upstream: Upstream) -> Polled | None:
+        """One poll, when it is our turn."""
+        if pace := await self._pace(upstream):
+            await pace.turn()
+        async with self._tools.polling:
+            return await self._poll(upstream)
+
+    async def _poll(self, upstream: Upstream) -> Polled | None:
+        """One look; None when it gave no verdict, for whatever reason."""
+        account = await self._account(upstream)
+        if account is None or self._ticket is None:
+            return None
+        http = VendorHttp(account, self._tools.outbound, _POLL_TIMEOUT_S)
+        order = self._order(account, self._params(), self._attempt)
+        try:
+            return await upstream.poll(self._ticket, order, http)
+        except (NotSent, AnswerLost) as error:
+            _LOG.info("poll failed", task=str(self._job.id), error=str(error) or type(error).__name__)
+        except UnmappedAnswer as error:
+            if not self._alerted:
+                self._alerted = True
+                what = redact_text(str(error))
+                _LOG.error("unmapped answer", task=str(self._job.id), model=self._job.model, error=what)
+                await self._review("unmapped answer", f"{what} / {http.words}")
+        return None
+
+    async def _pace(self, upstream: Upstream) -> Pace | None:
+        account = await self._account(upstream)
+        if account is None or account.sandbox:
+            return None
+        slot = (upstream.name, self._job.live)
+        if slot not in self._tools.paces:
+            self._tools.paces[slot] = Pace(account.polls_per_s or upstream.traits.polls_per_s)
+        return self._tools.paces[slot]
