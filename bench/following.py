@@ -177,7 +177,7 @@ async def measure_webhooks(stage: Stage, extent: Extent, say: Say) -> dict[str, 
         say(f"delivering {2 * tasks:,} messages")
         await world.pool.execute(
             """select webhooks.enqueue(array_agg(id), array_agg(team_id), array_agg(live),
-                   array_agg('prediction.task.succeeded')) from tasks.task""",
+                   array_agg('prediction.task.succeeded'::text)) from tasks.task""",
             timeout=60,
         )
         worker = world.work()

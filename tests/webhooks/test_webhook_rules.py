@@ -81,7 +81,7 @@ def test_a_lane_grows_while_it_delivers_and_shrinks_to_one_in_trouble() -> None:
         assert fly(lanes, "a")
         lanes.ended("a", 1, OK)
         rooms.append(lanes.rooms()["a"])
-    assert rooms == [8, 16, 32, 32, 32, 32]
+    assert rooms == [8, 16, 32, 64, 64, 64]
     assert fly(lanes, "a")
     lanes.ended("a", 1, SILENT)
     assert lanes.rooms() == {"a": 1}

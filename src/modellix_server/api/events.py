@@ -20,6 +20,7 @@ from modellix_server.api.request import Request, Send
 from modellix_server.api.status import question, rendered
 from modellix_server.api.submit import accept_task
 from modellix_server.base.errors import PlatformError, Unavailable
+from modellix_server.base.ids import task_name
 from modellix_server.tasks import Question, TaskView, Watch
 
 _KEEP_ALIVE_S = 15.0  # proxies commonly cut a connection that is silent for 60 s
@@ -52,6 +53,7 @@ class TaskStream:
         self._asked = asked
         self._first = first
         self._told: tuple[str, str | None] | None = None
+        self._progress: float | None = None
 
     def skip_to(self, last_id: int | None, view: TaskView) -> None:
         """The client knows the task as it was at this event already, if nothing has happened since."""
@@ -90,9 +92,16 @@ class TaskStream:
                     spoken = time.monotonic()
                 if view.finished_at is not None:
                     return
+                if self._watch.progress not in (None, self._progress):
+                    self._progress = self._watch.progress
+                    yield event("progress", self._far(view))
+                    spoken = time.monotonic()
             while not await self._watch.news(max(0.0, spoken + _KEEP_ALIVE_S - time.monotonic())):
                 yield _KEEP_ALIVE
                 spoken = time.monotonic()
+
+    def _far(self, view: TaskView) -> bytes:
+        return msgspec.json.encode({"task_id": task_name(view.id), "progress": self._progress})
 
     def _data(self, view: TaskView) -> bytes:
         data = rendered(self._platform, view)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from modellix_server.base import log
 from modellix_server.base.database import DATABASE_ERRORS, Pool
 from modellix_server.base.errors import Unavailable
 from modellix_server.tasks.errors import TooManyFollowers
+from modellix_server.tasks.herald import PROGRESS_CHANNEL
 from modellix_server.tasks.read import Question
 
 _MOST_OF_KEY = 1_000
@@ -35,7 +36,7 @@ Name = TypeVar("Name", bound=Hashable)
 class Watch:
     """One client that follows a task. `close` it at the end, whatever happens."""
 
-    __slots__ = ("_hub", "_woken", "key_id", "left", "purse", "question", "seen")
+    __slots__ = ("_hub", "_woken", "key_id", "left", "progress", "purse", "question", "seen")
 
     def __init__(self, hub: Hub, team_id: int, live: bool, key_id: int) -> None:  # noqa: FBT001 - as a Caller has it
         self._hub = hub
@@ -47,6 +48,8 @@ class Watch:
         """Moves of the task as its follower knows it."""
         self.left = False
         """The client has gone, or this process is about to."""
+        self.progress: float | None = None
+        """How far the vendor said it is, last."""
 
     def follow(self, question: Question) -> None:
         """From now on the moves of this task are news. Read it after this, not before."""
@@ -78,7 +81,7 @@ class Watch:
 
 
 class Hub:
-    """All followers in one API process. A `base.notify.Follower` of moves; `keys` is one of API keys."""
+    """All followers in one API process. A `base.notify.Follower` of moves; `keys` and `progress` are two more."""
 
     channel = "modellix_moves"
 
@@ -92,6 +95,7 @@ class Hub:
         self.closed = False
         """This process is about to end."""
         self.keys = _Doubter("modellix_identity", self._doubt)
+        self.progress = _Progress(self._by_task)
 
     def __len__(self) -> int:
         """Followers at the moment."""
@@ -198,6 +202,27 @@ class _Doubter:
 
     def heard(self, payload: str) -> None:  # noqa: ARG002 - which row changed makes no difference
         self._doubt.set()
+
+    def lost(self) -> None:
+        return
+
+
+class _Progress:
+    """A follower of what the vendors say of tasks they are at."""
+
+    channel = PROGRESS_CHANNEL
+
+    def __init__(self, by_task: Mapping[str, list[Watch]]) -> None:
+        self._by_task = by_task
+
+    def following(self) -> None:
+        return
+
+    def heard(self, payload: str) -> None:
+        for told in payload.split(",") if self._by_task else ():
+            for watch in self._by_task.get(told[:_NAME_CHARS], ()):
+                watch.progress = float(told[_NAME_CHARS:])
+                watch.wake()
 
     def lost(self) -> None:
         return

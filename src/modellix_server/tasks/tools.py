@@ -12,6 +12,7 @@ from modellix_server.base.database import Pool
 from modellix_server.base.outbound import Outbound
 from modellix_server.catalogue import Catalogue
 from modellix_server.tasks.accounts import FindAccount, Pace
+from modellix_server.tasks.herald import Herald
 from modellix_server.tasks.media import Media
 from modellix_server.tasks.store import Journal
 from modellix_server.upstreams.contract import Upstream
@@ -40,7 +41,11 @@ class Tools:
     submitting: set[UUID] = field(default_factory=set)
     """Tasks whose submission is on its way or about to leave."""
     draining: bool = False
+    herald: Herald = field(init=False)
     journal: Journal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.herald = Herald(self.db)
 
     def open_journal(self, worker: int) -> None:
         """Bind the journal to the worker's number, once that is known."""

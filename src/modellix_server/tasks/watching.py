@@ -44,6 +44,8 @@ class Watching(Delivery):
             last_look = time.monotonic() >= self._dies
             answer = await self._look(upstream)
             faults.point("poll_understood")
+            if isinstance(answer, Pending) and answer.progress is not None:
+                self._tools.herald.tell(self._job.id, answer.progress)
             match answer:
                 case Pending() | None:
                     if last_look:

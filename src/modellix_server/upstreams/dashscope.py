@@ -153,7 +153,7 @@ class DashScope:
             raise UnmappedAnswer(NAME, "poll", f"asked for task {ticket}, got {output.get('task_id')}")
         match output.get("task_status"):
             case word if word in _UNFINISHED:
-                return Pending()
+                return Pending(_progress(output.get("task_metrics")))
             case "SUCCEEDED":
                 return _done(said, output, msgspec.convert(order.route.wire, Wire))
             case "FAILED":
@@ -162,6 +162,14 @@ class DashScope:
                 return Failed("upstream_refused", "the vendor canceled the task")
             case word:  # UNKNOWN too: a task the vendor cannot find is no verdict on it
                 raise UnmappedAnswer(NAME, "task status", word)
+
+
+def _progress(metrics: object) -> float | None:
+    """The share of the pictures that are made, where several were ordered: of one the vendor says nothing."""
+    match metrics:
+        case {"TOTAL": int(total), "SUCCEEDED": int(made)} if 0 <= made <= total and total > 1:
+            return made / total
+    return None
 
 
 def body(model: str, order: Order) -> dict[str, Any]:

@@ -16,7 +16,7 @@ DISABLED_AFTER_S = 5 * 86_400
 """An endpoint that has failed for so long, without one success, gets nothing any more."""
 
 _JITTER = 0.1
-_MOST_OF_LANE = 32
+_MOST_OF_LANE = 64
 _FIRST_OF_LANE = 4
 _MOST_OF_TEAM = 128
 _MOST = 256
