@@ -50,9 +50,11 @@ class Follower:
 
     async def until(self, words: bytes) -> None:
         """Read until a line has these words."""
+        said = b""
         while words not in (line := await self._reader.readline()):
             if not line:
-                raise CannotMeasureError("a stream ended early")
+                raise CannotMeasureError(f"a stream ended early, after {said[-300:]!r}")
+            said += line
 
 
 async def measure_streams(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
@@ -135,6 +137,18 @@ async def _news(world: World, in_flight: int, say: Say) -> dict[str, Figure]:
         if line["told_at"] is not None:
             task_id = parse_task_name(line["attempt"].rpartition("-")[0])
             told[task_id] = (_seconds(line["finished_at"]), _seconds(line["told_at"]))
+    moved = {
+        (row["task_id"], row["state"]): row["at"].timestamp()
+        for row in await world.pool.fetch(
+            "select task_id, state, at from tasks.move where state in ('storing', 'succeeded') and task_id = any ($1)",
+            list(heard),
+        )
+    }
+    parts = {
+        "to_verdict": [moved[task, "storing"] - told[task][1] for task in heard],
+        "to_settled": [moved[task, "succeeded"] - moved[task, "storing"] for task in heard],
+        "to_client": [heard[task] - moved[task, "succeeded"] for task in heard],
+    }
     beyond = [(heard[task] - told[task][1]) * 1000 for task in heard]
     whole = [(heard[task] - told[task][0]) * 1000 for task in heard]
     details = {
@@ -142,6 +156,7 @@ async def _news(world: World, in_flight: int, say: Say) -> dict[str, Figure]:
         "most_ms": round(max(beyond), 1),
         "p50_ms_with_poll_interval": round(quantiles(whole, n=100)[49], 1),
         "p99_ms_with_poll_interval": round(quantiles(whole, n=100)[98], 1),
+        **{f"p99_ms_{name}": round(quantiles(part, n=100)[98] * 1000, 1) for name, part in parts.items()},
         "streams": float(len(heard)),
         "in_flight": float(in_flight),
         "stuck": float(stuck),

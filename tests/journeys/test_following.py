@@ -165,6 +165,19 @@ async def test_an_id_we_never_gave_tells_nothing(team, last: str) -> None:
     assert only.data["status"] == "success"
 
 
+async def test_progress_is_told_beside_the_story(platform, team) -> None:
+    task = await submitted(team, "[sandbox:slow=3] in parts")
+    following = asyncio.create_task(story(team, f"/api/v1/tasks/{task}/stream"))
+    await platform.reach(task, lambda row: row["state"] == "running")
+    await asyncio.sleep(0.3)
+    for progress in ("0.25", "0.25", "0.50"):
+        await platform.pool.execute("select pg_notify('modellix_progress', $1)", task.removeprefix("task-") + progress)
+        await asyncio.sleep(0.1)
+    told = [event for event in await following if event.name == "progress"]
+    assert [event.data for event in told] == [{"task_id": task, "progress": far} for far in (0.25, 0.5)]
+    assert {event.id for event in told} == {None}
+
+
 async def test_a_failure_is_told_too(team) -> None:
     *_, last = await story(team, STREAM, {"prompt": "[sandbox:fail] no"})
     assert last.data["status"] == "failed"

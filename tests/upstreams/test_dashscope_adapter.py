@@ -262,6 +262,16 @@ async def test_rarer_words_for_waiting(word: str) -> None:
     assert await poll(Answer(200, body, {})) == Pending()
 
 
+@pytest.mark.parametrize(("metrics", "progress"), [
+    ({"TOTAL": 4, "SUCCEEDED": 1, "FAILED": 0}, 0.25), ({"TOTAL": 4, "SUCCEEDED": 0, "FAILED": 1}, 0.0),
+    ({"TOTAL": 1, "SUCCEEDED": 0, "FAILED": 0}, None), ({"TOTAL": 2, "SUCCEEDED": 3}, None),
+    ({"TOTAL": "4", "SUCCEEDED": 1}, None), ({"TOTAL": 4, "SUCCEEDED": -1}, None), (7, None),
+])  # fmt: skip
+async def test_how_far_it_is(metrics: object, progress: float | None) -> None:
+    output = {"task_id": TASK, "task_status": "RUNNING", "task_metrics": metrics}
+    assert await poll(Answer(200, json.dumps({"output": output}).encode(), {})) == Pending(progress)
+
+
 @pytest.mark.parametrize(
     ("name", "model_id", "links", "kind", "measured"),
     [
