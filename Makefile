@@ -51,9 +51,10 @@ bench: .venv/.test  ## Measure the speed against the limits of this machine
 	@$(PIP) --no-build-isolation --no-deps -e .
 	@touch $@
 
-.venv/.test: requirements/test.txt .venv/.server
+.venv/.test: requirements/test.txt requirements/clients.txt .venv/.server
 	@echo 'Installing the locked packages for tests ...'
 	@$(PIP) --require-hashes -r requirements/test.txt
+	@$(PIP) --require-hashes --no-deps -r requirements/clients.txt
 	@touch $@
 
 .venv/.check: requirements/check.txt .venv/.test

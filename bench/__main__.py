@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
-from bench import following, programs, report, requests, tasks
+from bench import following, lists, programs, report, requests, tasks
 from bench.figures import Figure
 from bench.load import CONNECTIONS, require_wrk
 from bench.programs import CannotMeasureError
@@ -31,6 +31,7 @@ PARTS: dict[str, Part] = {
     "requests": requests.measure,
     "streams": following.measure_streams,
     "webhooks": following.measure_webhooks,
+    "lists": lists.measure,
 }
 FULL = Extent(rounds=3, seconds=4, tasks=10_000, in_flight=10_000)
 QUICK = Extent(rounds=1, seconds=2, tasks=3_000, in_flight=3_000)

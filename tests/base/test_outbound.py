@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from modellix_server.base.outbound import AnswerLost, Blocked, NotSent, Origins, Outbound, TooLarge
+from modellix_server.base.outbound import AnswerLost, Blocked, NotSent, Origins, Outbound, TooLarge, Turn
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -60,7 +60,7 @@ async def http():
     await outbound.close()
 
 
-async def call(http, url, method="POST", *, origins=None, timeout_s=5.0, max_bytes=1000, headers=None):
+async def call(http, url, method="POST", *, origins=None, timeout_s=5.0, max_bytes=1000, headers=None, turn=None):
     return await http.call(
         method,
         url,
@@ -69,6 +69,7 @@ async def call(http, url, method="POST", *, origins=None, timeout_s=5.0, max_byt
         origins=Origins.of(url) if origins is None else origins,
         timeout_s=timeout_s,
         max_bytes=max_bytes,
+        turn=turn,
     )
 
 
@@ -323,3 +324,36 @@ async def test_proxy_variables_are_ignored(http, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     async with serving(always(OK)) as server:
         assert (await call(http, server.url)).status == 200
+
+
+# -- long answers wait for their turn
+
+
+async def test_a_long_answer_is_read_on_only_when_its_turn_has_come(http):
+    body = b"x" * 8_000_000
+    waited = asyncio.Event()
+    go = asyncio.Event()
+
+    async def wait():
+        waited.set()
+        await go.wait()
+
+    async with serving(always(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)) as server:
+        turn = Turn(1000, wait)
+        answer = asyncio.create_task(call(http, server.url, max_bytes=len(body), turn=turn))
+        await asyncio.wait_for(waited.wait(), 5)
+        await asyncio.sleep(0.1)
+        assert not answer.done()
+        go.set()
+        assert (await answer).body == body
+        go.clear()
+        with pytest.raises(AnswerLost):  # the deadline holds while it waits
+            await call(http, server.url, max_bytes=len(body), turn=turn, timeout_s=0.3)
+
+
+async def test_a_short_answer_waits_for_nothing(http):
+    async def wait():
+        raise AssertionError
+
+    async with serving(always(OK)) as server:
+        assert (await call(http, server.url, turn=Turn(2, wait))).body == b"ok"

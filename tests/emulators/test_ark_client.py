@@ -1,7 +1,7 @@
-"""The Ark emulator as the vendor's own client speaks to it (arkruntime 0.17.0), and its rules broken one by one.
+"""The Ark emulator's rules broken one by one, on the wire as the vendor's own client writes it (arkruntime 0.17.0).
 
-The client itself is not installed here: it needs the vendor's whole cloud SDK. What it puts on the wire is copied: each
-field it knows is sent, null where it is unset, and `filter.task_ids` is repeated.
+Each field it knows is sent, null where it is unset, and `filter.task_ids` is repeated. The client itself is at work in
+test_ark_sdk.py; it lets no rule be broken that it checks itself.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ CLIPS = {
     "hailuo-2.3-t2v": (1366, 768),
     "minimax-t2v-01": (1280, 720),
     "minimax-t2v-01-director": (1280, 720),
-    "hailuo-02-i2v": 1366 * 768,
+    "hailuo-02-i2v": 912 * 512,
     "hailuo-2.3-i2v": 1366 * 768,
     "hailuo-2.3-fast-i2v": 1366 * 768,
     "hailuo-02-fl2v": 1366 * 768,

@@ -28,6 +28,7 @@ from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue
 from modellix_server.results import Storage, save_inputs, take_inputs
 from modellix_server.tasks import Submission, Submissions, verify
+from modellix_server.upstreams.emulators import load_all
 
 LEASE_S = 2.0
 FINAL = ("succeeded", "failed")
@@ -53,17 +54,20 @@ class Emulator:
     url: str
 
     async def bill(self, task_id: UUID) -> list[dict]:
-        """Every POST received for one task."""
-        async with aiohttp.ClientSession() as http, http.get(f"{self.url}/dashscope/_bill") as answer:
-            lines = (await answer.json())["lines"]
-        return [line for line in lines if line["attempt"].startswith(task_name(task_id))]
+        """Every POST received for one task, by whichever vendor."""
+        found = []
+        async with aiohttp.ClientSession() as http:
+            for vendor in load_all():
+                async with http.get(f"{self.url}/{vendor}/_bill") as answer:
+                    found += (await answer.json())["lines"]
+        return [line for line in found if line["attempt"].startswith(task_name(task_id))]
 
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory) -> Iterator[Emulator]:
     port = free_port()
     log = tmp_path_factory.mktemp("emulator") / "log"
-    process = start("emulate", "dashscope", "--port", str(port), env=dict(os.environ), log=log)
+    process = start("emulate", "--port", str(port), env=dict(os.environ), log=log)
     for _ in range(200):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -85,6 +89,7 @@ class Stage:
     team_id: int
     key_id: int
     catalogue: Catalogue
+    own_models: Path
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def worker(self, *, kill_at: str = "", source: Path | None = None) -> subprocess.Popen[bytes]:
@@ -99,6 +104,7 @@ class Stage:
             "MODELLIX_LEASE_S": str(self.settings.lease_s),
             "MODELLIX_ALLOW_NETWORKS": "127.0.0.0/8",
             "MODELLIX_KILL_AT": kill_at,
+            "MODELLIX_CATALOGUE_DIR": str(self.own_models),
         }
         if source is not None:
             env["PYTHONPATH"] = str(source)
@@ -163,20 +169,48 @@ def picture() -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+INLINE = """
+like = "minimax/minimax-image-01-t2i"
+name = "Inline"
+summary = "Pictures inside the answer."
+docs_slug = "inline"
+
+[confidence]
+id = "inferred"
+inputs = "those of the other"
+price = "that of the other"
+
+[[route]]
+[route.constants]
+response_format = "base64"
+"""
+
+
 @pytest.fixture(scope="session")
-def catalogue() -> Catalogue:
-    return Catalogue.load()
+def own_models(tmp_path_factory) -> Path:
+    """One model more: `acme/inline`, whose vendor answers at once with the pictures themselves."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "acme").mkdir()
+    (folder / "acme" / "inline.toml").write_text(INLINE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def catalogue(own_models: Path) -> Catalogue:
+    return Catalogue.load(own_models)
 
 
 @pytest.fixture
-async def stage(pool: Pool, settings: Settings, emulator, catalogue, tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(
+    pool: Pool, settings: Settings, emulator, catalogue, own_models, tmp_path: Path
+) -> AsyncIterator[Stage]:
     async with pool.acquire() as db, db.transaction():
         team = await identity.create_team(db, "acme")
         await db.execute("select ledger.open_team($1), tasks.open_team($1)", team.id)
         _, key = await identity.create_key(db, settings.secret, team.id, live=False, name="k", created_by="tests")
         await ledger.credit(db, team.id, 100_000_000, live=False, actor="tests", note=None)
     settings = replace(settings, lease_s=LEASE_S)
-    on_stage = Stage(settings, pool, emulator, tmp_path / "log", team.id, key.id, catalogue)
+    on_stage = Stage(settings, pool, emulator, tmp_path / "log", team.id, key.id, catalogue, own_models)
     yield on_stage
     for worker in on_stage.workers:
         if worker.poll() is None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from modellix_server import main
+from modellix_server.results import Storage
 
 SOURCE = Path(main.__file__).parents[2]
 
@@ -26,6 +29,7 @@ EXPECTED = {
     "ticket_committed": AFTER_TICKET,
     "poll_understood": AFTER_TICKET,
     "before_verdict": AFTER_TICKET,
+    "answer_kept": AFTER_TICKET,
     "verdict_committed": AFTER_TICKET,
     "result_spooled": AFTER_TICKET,
     "result_fetched": AFTER_TICKET,
@@ -33,6 +37,8 @@ EXPECTED = {
     "before_settle": AFTER_TICKET,
     "settled": AFTER_TICKET,
 }
+# tests/vault/test_rotation.py: the rotation of the master key.
+TRIED_ELSEWHERE = {"master_key_added", "sealed_value_moved", "webhook_sent"}
 
 
 def test_every_point_in_the_source_is_tried() -> None:
@@ -41,7 +47,7 @@ def test_every_point_in_the_source_is_tried() -> None:
         for file in (SOURCE / "modellix_server").rglob("*.py")
         for point in re.findall(r'faults\.point\("(\w+)"\)', file.read_text())
     }
-    assert named == set(EXPECTED) | {"webhook_sent"}  # which test_webhook_faults.py kills at
+    assert named == set(EXPECTED) | TRIED_ELSEWHERE
     assert len(named) >= 12
 
 
@@ -75,6 +81,44 @@ async def test_a_synchronous_model_killed_at(stage, picture: str, point: str) ->
     row = await stage.reach(task, "succeeded", "failed")
     assert row["error_code"] == "submission_outcome_unknown"
     assert len(await stage.emulator.bill(task)) == 1
+    await stage.books_are_clean()
+
+
+# The same for a vendor that answers with the files themselves: until the verdict is on record they are lost.
+INLINE = {
+    "answer_received": UNKNOWN,
+    "answer_understood": UNKNOWN,
+    "before_verdict": UNKNOWN,
+    "result_spooled": UNKNOWN,
+    "answer_kept": UNKNOWN,
+    "verdict_committed": AFTER_TICKET,
+    "result_stored": AFTER_TICKET,
+    "before_settle": AFTER_TICKET,
+    "settled": AFTER_TICKET,
+}
+
+
+@pytest.mark.parametrize("point", INLINE)
+async def test_with_the_files_in_the_answer_killed_at(stage, point: str) -> None:
+    state, error, posts = INLINE[point]
+    task = await stage.submit("acme/inline", prompt=f"die at {point}", n=2)
+    await stage.died(stage.worker(kill_at=point))
+    stage.worker()
+    row = await stage.reach(task, "succeeded", "failed")
+    assert (row["state"], row["error_code"]) == (state, error)
+    (line,) = await stage.emulator.bill(task)
+    assert (posts, line["images"]) == (1, 2)
+    stored = await stage.pool.fetchval("select resources from results.result where task_id = $1", task)
+    storage = Storage(stage.settings.storage_url)
+    files = sorted([path async for page in storage.names(f"results/{task.hex}") for path in page])
+    if state == "succeeded":
+        assert row["captured"] == 2 * 4_000
+        told = [file["sha256"] for file in msgspec.json.decode(stored)["resources"]]
+        assert told == [hashlib.sha256(await storage.read(path)).hexdigest() for path in files]
+        assert len(told) == 2
+    else:
+        assert stored is None
+        assert len(files) == (2 if point == "answer_kept" else 0)  # the daily walk deletes them
     await stage.books_are_clean()
 
 

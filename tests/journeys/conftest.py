@@ -103,7 +103,7 @@ class Client:
     async def submit(self, model: str, **given: Any) -> Answer:
         return await self.post(f"/api/v1/{model}/async", given)
 
-    async def finish(self, task: str, within_s: float = 60) -> dict[str, Any]:
+    async def finish(self, task: str, within_s: float = 60, pause_s: float = 0.1) -> dict[str, Any]:
         """Poll as a client does until the task has ended; its `data`."""
         give_up = time.monotonic() + within_s
         while True:
@@ -111,7 +111,7 @@ class Client:
             if data["status"] != "pending":
                 return data
             assert time.monotonic() < give_up, f"{task} has not ended"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(pause_s)
 
     async def run(self, model: str, within_s: float = 60, **given: Any) -> dict[str, Any]:
         return await self.finish((await self.submit(model, **given)).data["task_id"], within_s)
@@ -209,11 +209,27 @@ class Platform:
         rows = await self.pool.fetch("select reason from tasks.review where task_id = $1", parse_task_name(task))
         return [row["reason"] for row in rows]
 
-    async def bill(self, task: str) -> list[dict[str, Any]]:
+    async def log_is_written(self, team: Team, within_s: float = 10) -> None:
+        """Wait until the request log has what the team did so far."""
+        await team.get("/api/v1/team/balance")
+        give_up = time.monotonic() + within_s
+        while not await self.pool.fetchval(
+            "select count(*) from requestlog.entry where team_id = $1 and path = '/api/v1/team/balance'", team.id
+        ):
+            assert time.monotonic() < give_up, "the request log is not written"
+            await asyncio.sleep(0.1)
+
+    async def bill(self, task: str, upstream: str = "dashscope") -> list[dict[str, Any]]:
         """Every POST the vendor got for one task."""
-        async with self.http.get(f"{self.sandbox}/dashscope/_bill", params={"task": task}) as answer:
+        async with self.http.get(f"{self.sandbox}/{upstream}/_bill", params={"task": task}) as answer:
             lines: list[dict[str, Any]] = (await answer.json())["lines"]
         return lines
+
+    async def totals(self, upstream: str) -> dict[str, Any]:
+        """The sums of a vendor's whole bill."""
+        async with self.http.get(f"{self.sandbox}/{upstream}/_bill") as answer:
+            totals: dict[str, Any] = (await answer.json())["totals"]
+        return totals
 
     async def books_are_clean(self) -> None:
         async with self.pool.acquire() as db:
@@ -222,7 +238,7 @@ class Platform:
     async def spool_is_empty(self, within_s: float = 10) -> None:
         """Wait until no scratch file is left; what is still under way may have some for a moment."""
         give_up = time.monotonic() + within_s
-        while left := [path for path in (self.folder / "spool").rglob("*") if path.is_file()]:
+        while left := [path for path in (self.folder / "spool").rglob("modellix-spool-*/**/*") if path.is_file()]:
             assert time.monotonic() < give_up, left
             await asyncio.sleep(0.1)
 

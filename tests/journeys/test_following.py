@@ -170,8 +170,9 @@ async def test_progress_is_told_beside_the_story(platform, team) -> None:
     following = asyncio.create_task(story(team, f"/api/v1/tasks/{task}/stream"))
     await platform.reach(task, lambda row: row["state"] == "running")
     await asyncio.sleep(0.3)
-    for progress in ("0.25", "0.25", "0.50"):
-        await platform.pool.execute("select pg_notify('modellix_progress', $1)", task.removeprefix("task-") + progress)
+    for percent in (25, 25, 50):
+        told = f"{task.removeprefix('task-')}:{percent}"
+        await platform.pool.execute("select pg_notify('modellix_progress', $1)", told)
         await asyncio.sleep(0.1)
     told = [event for event in await following if event.name == "progress"]
     assert [event.data for event in told] == [{"task_id": task, "progress": far} for far in (0.25, 0.5)]

@@ -10,7 +10,16 @@ import pytest
 
 from modellix_server.base.ids import uuid7
 from modellix_server.base.outbound import Origins
-from modellix_server.results import FetchGone, FetchLater, FetchNever, RemoteResult, Resource, Spool, fetch
+from modellix_server.results import (
+    FetchGone,
+    FetchLater,
+    FetchNever,
+    InlineResult,
+    RemoteResult,
+    Resource,
+    Spool,
+    fetch,
+)
 
 
 async def stored(storage):
@@ -153,3 +162,33 @@ async def test_a_disk_that_fills_up_cuts_no_file(tmp_path):
             await fetch._write(tmp_path / "spooled", bytearray(1_000_000), body())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, former)
+
+
+# -- files that came inside an answer
+
+
+@pytest.mark.parametrize("noise", [0, 90])
+async def test_a_file_in_memory_is_stored_like_a_fetched_one(fetcher, vendor, storage, picture, noise):
+    data, task = picture("png", (1300, 1300), noise=noise), uuid7()
+    assert (len(data) > fetch._IN_MEMORY_BYTES) == bool(noise)
+    kept = await fetcher.keep(InlineResult(task, 2, data, "image", "cover"))
+    assert kept == await fetcher.fetch(RemoteResult(task, 2, vendor.put("a", data), "image", "cover"), vendor.origins)
+    assert await storage.read(kept.path) == data
+
+
+async def test_what_in_memory_is_never_stored(fetcher, storage, picture, clip, monkeypatch):
+    monkeypatch.setitem(fetch._MOST_BYTES, "image", 1_500_000)
+    for data in (b"<html>", clip("mp4"), picture(noise=40)[:-30], picture() + bytes(1_500_001), b""):
+        with pytest.raises(FetchNever):
+            await fetcher.keep(InlineResult(uuid7(), 0, data, "image"))
+    assert await stored(storage) == []
+
+
+async def test_a_storage_that_fails_is_tried_later_in_memory_too(fetcher, storage, picture, monkeypatch):
+    async def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage, "put", full)
+    for noise in (0, 90):
+        with pytest.raises(FetchLater):
+            await fetcher.keep(InlineResult(uuid7(), 0, picture("png", (1300, 1300), noise=noise), "image"))

@@ -7,7 +7,7 @@ import pytest
 from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import uuid7
 from modellix_server.base.settings import Secret, Settings
-from modellix_server.results import RangeNotSatisfiable, check_link, link, own_link
+from modellix_server.results import RangeNotSatisfiable, check_link, link, own_link, own_sample
 
 
 def made(secret=b"s" * 32):
@@ -65,6 +65,17 @@ def test_foreign_links_are_not_ours():
         "https://gate.example/base",
     ):
         assert own_link(SETTINGS, url) is None
+
+
+def test_samples_are_known_by_their_exact_link():
+    cat = own_sample(SETTINGS, "https://gate.example/base/samples/cat.jpg")
+    assert cat is not None
+    assert cat.read_bytes()[:3] == b"\xff\xd8\xff"
+    for url in ("https://gate.example/samples/cat.jpg", "https://example.com/base/samples/cat.jpg", "cat.jpg"):
+        assert own_sample(SETTINGS, url) is None
+    for name in ("", "dog.jpg", "cat.jpg?x=1", "../samples.py", "%2e%2e/samples.py", "cat.jpg/"):
+        with pytest.raises(InvalidFormat):
+            own_sample(SETTINGS, f"https://gate.example/base/samples/{name}")
 
 
 async def drained(file):

@@ -16,7 +16,6 @@ from modellix_server.base.notify import follow
 from modellix_server.tasks import Hub, Question, Reader, Submissions, TooManyFollowers, store
 from modellix_server.tasks import follow as module
 from modellix_server.tasks.follow import Watch
-from modellix_server.tasks.herald import Herald
 from modellix_server.tasks.store import Ending, Journal, Move
 
 SOON_S, NEVER_S = 5.0, 0.4
@@ -213,32 +212,15 @@ async def test_a_database_that_is_away_is_asked_again(monkeypatch) -> None:
     looking.cancel()
 
 
-async def test_progress_reaches_the_followers_of_a_task_once_each_time_it_changes(
-    desk: Desk, pool: Pool, database
-) -> None:
+async def test_progress_reaches_the_followers_of_its_task(desk: Desk, database) -> None:
     (job,) = await desk.start()
     watch = await desk.watch(job)
     following = asyncio.create_task(follow(database.app_dsn, [desk.hub.progress]))
     await asyncio.sleep(0.5)
-    herald = Herald(pool)
-    for progress, heard in ((0.25, True), (0.25, False), (0.5, True)):
-        herald.tell(job.id, progress)
-        herald.tell(uuid7(), 0.75)
-        assert await watch.news(SOON_S if heard else NEVER_S) == heard
+    for progress in (0.25, 0.5):
+        await asyncio.gather(*(desk.journal.progress((task, progress)) for task in (uuid7(), job.id, uuid7())))
+        assert await watch.news(SOON_S)
         assert watch.progress == progress
+    await desk.journal.progress((uuid7(), 0.75))
+    assert not await watch.news(NEVER_S)
     following.cancel()
-
-
-async def test_many_a_progress_goes_in_few_notices_of_the_size_allowed(pool: Pool, database) -> None:
-    heard: list[str] = []
-    line = await connect(database.app_dsn, name="test")
-    await line.add_listener("modellix_progress", lambda *about: heard.append(about[3]))
-    herald = Herald(pool)
-    for _ in range(450):
-        herald.tell(uuid7(), 0.5)
-    async with asyncio.timeout(SOON_S):
-        while sum(payload.count(",") + 1 for payload in heard) < 450:  # noqa: ASYNC110 - the line has no event for it
-            await asyncio.sleep(0.05)
-    assert len(heard) == 3
-    assert max(map(len, heard)) < 8000
-    await line.close()

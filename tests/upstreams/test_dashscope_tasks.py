@@ -127,7 +127,6 @@ async def test_what_is_sent_field_by_field(order_: Order, input_: dict, paramete
         ("done_single", "aitryon-plus", ["1.jpg"], Measurement(images=1)),
         ("done_out_painting", "image-out-painting", ["1.png"], Measurement(images=1)),
         ("done_repaint", "wanx-style-repaint-v1", ["1.jpg"], Measurement(images=1)),
-        ("done_wordart", "wordart-semantic", ["1.png"], Measurement(images=1)),
         ("done_interleaved", "wan2.6-image", ["1.png", "2.png"], Measurement(images=2)),
         ("done_animate", "wan2.2-animate-mix", ["a.mp4"], Measurement(milliseconds=5040)),
         ("done_clip", "wan2.2-animate-mix", ["a.mp4?Expires=1770000000"], Measurement(milliseconds=5000)),
@@ -141,6 +140,16 @@ async def test_where_results_are(name: str, model_id: str, files: list[str], mea
     assert [(file.url.removeprefix(FILES), file.role) for file in done.files] == [(file, "primary") for file in files]
     assert done.measured == measured
     assert done.data == {}
+
+
+async def test_letters_come_as_a_picture_and_as_svg() -> None:
+    done = await poll("done_wordart", "wordart-semantic")
+    assert isinstance(done, Done)
+    assert [(file.url.removeprefix(FILES), file.kind, file.role) for file in done.files] == [
+        ("1.png", "image", "primary"),
+        ("1.svg", "vector", "alternative"),
+    ]
+    assert done.measured == Measurement(images=1)
 
 
 async def test_clothes_are_told_with_their_boxes_and_charged_as_one_picture() -> None:

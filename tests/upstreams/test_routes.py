@@ -1,21 +1,15 @@
 """Adapters are found by scanning, and every route of the catalogue leads to one that understands it."""
 
-from pathlib import Path
-
 import pytest
 
 from modellix_server.catalogue import Catalogue, Route
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.dashscope import upstream
 
-ANSWERS = Path(__file__).parents[1] / "contract"
 
-
-def test_every_adapter_is_found_and_has_recorded_answers() -> None:
+def test_every_adapter_is_found() -> None:
     found = load_all()
     assert found["dashscope"] is upstream
-    for name in found:
-        assert list((ANSWERS / name).glob("*.json")), f"no recorded answers of {name}"
 
 
 def test_every_route_of_the_catalogue_is_understood() -> None:

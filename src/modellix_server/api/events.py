@@ -39,10 +39,6 @@ _KEEP_ALIVE = b":\n\n"
 class TaskStream:
     """The answer to a request for events."""
 
-    code: str | None = None
-    status = 200
-    body = b""
-
     def __init__(
         self, platform: Platform, request: Request, watch: Watch, asked: Question, headers: Headers, first: list[bytes]
     ) -> None:

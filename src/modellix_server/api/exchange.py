@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from modellix_server.api.access import Access
 from modellix_server.api.platform import Platform
 from modellix_server.api.protocol import EXTENSION
-from modellix_server.api.reply import Reply, failure
+from modellix_server.api.reply import Reply, Streamed, failure
 from modellix_server.api.request import ClientGone, Receive, Request, Scope, Send, read_head
 from modellix_server.base import log
 from modellix_server.base.database import UNREACHABLE
@@ -38,16 +40,12 @@ class Trail:
 class Stream(Protocol):
     """An answer that takes its time and sends itself, after a head with status 200."""
 
-    status: int
-    code: str | None
-    body: bytes
-
     async def send(self, send: Send) -> None:
         """Send it to its end, or until the client has gone; gives up what it holds in either case."""
         ...
 
 
-Endpoint = Callable[[Platform, Request, Trail], Awaitable[Reply | Stream]]
+Endpoint = Callable[[Platform, Request, Trail], Awaitable[Reply | Streamed | Stream]]
 
 
 async def admit(platform: Platform, request: Request, trail: Trail) -> tuple[Caller, Verdict]:
@@ -65,12 +63,20 @@ async def admit(platform: Platform, request: Request, trail: Trail) -> tuple[Cal
     return caller, verdict
 
 
-async def exchange(platform: Platform, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+class _Unguarded(Exception):
+    """An endpoint for callers with a key answered somebody it had not asked for one."""
+
+
+async def exchange(
+    platform: Platform, endpoint: Endpoint, access: Access, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Run one endpoint; whatever it raises becomes an answer in the contract's shape."""
     request = read_head(scope, receive)
     trail = Trail()
     try:
         reply = await endpoint(platform, request, trail)
+        if access is Access.KEY and trail.caller is None:
+            raise _Unguarded
     except PlatformError as error:
         reply = failure(error, trail.verdict)
     except ClientGone:
@@ -81,9 +87,13 @@ async def exchange(platform: Platform, endpoint: Endpoint, scope: Scope, receive
     except Exception:  # noqa: BLE001 - nothing may reach the client but an answer in the contract's shape
         _LOG.exception("request failed", method=request.method, path=redact_path(request.path))
         reply = failure(PlatformError("please retry later"), trail.verdict)
+    if isinstance(reply, Streamed):
+        size = await _stream(reply, request, receive, send)
+        platform.requests.record(_entry(request, trail, 200, size))
+        return
     if not isinstance(reply, Reply):
         if not trail.logged_elsewhere:
-            platform.requests.record(_entry(request, trail, reply))
+            platform.requests.record(_entry(request, trail, 200, 0))
         await reply.send(send)
         return
     headers = reply.headers
@@ -95,12 +105,46 @@ async def exchange(platform: Platform, endpoint: Endpoint, scope: Scope, receive
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
     if not trail.logged_elsewhere:
-        platform.requests.record(_entry(request, trail, reply))
+        platform.requests.record(_entry(request, trail, reply.status, len(reply.body), reply))
 
 
-def _entry(request: Request, trail: Trail, reply: Reply | Stream) -> Entry:
+async def _stream(reply: Streamed, request: Request, receive: Receive, send: Send) -> int:
+    """Send piece by piece until the end or until the client goes away; returns the bytes sent.
+
+    When a piece cannot be made the answer breaks off without its end, which every client notices.
+    """
+    sent = 0
+
+    async def pieces() -> None:
+        nonlocal sent
+        await send({"type": "http.response.start", "status": 200, "headers": reply.headers})
+        async for piece in reply.pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            sent += len(piece)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def until_gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    sending, watching = asyncio.create_task(pieces()), asyncio.create_task(until_gone())
+    try:
+        await asyncio.wait({sending, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if sending.done():
+            sending.result()
+    except (*UNREACHABLE, *TROUBLE) as error:
+        _LOG.warning("an answer broke off", path=redact_path(request.path), error=type(error).__name__)
+        raise
+    finally:
+        for task in (sending, watching):
+            task.cancel()
+        await asyncio.gather(sending, watching, return_exceptions=True)
+    return sent
+
+
+def _entry(request: Request, trail: Trail, status: int, size: int, refusal: Reply | None = None) -> Entry:
     caller = trail.caller
-    refused = reply.status >= 400
+    refused = refusal is not None and status >= 400
     return Entry(
         at=time.time(),
         team_id=caller.team_id if caller else None,
@@ -108,12 +152,12 @@ def _entry(request: Request, trail: Trail, reply: Reply | Stream) -> Entry:
         key_id=caller.key_id if caller else None,
         method=request.method,
         path=redact_path(request.path),
-        status=reply.status,
-        code=reply.code,
+        status=status,
+        code=refusal.code if refusal else None,
         latency_us=int((time.perf_counter() - trail.started) * 1_000_000),
         bytes_in=request.bytes_in,
-        bytes_out=len(reply.body),
+        bytes_out=size,
         model=trail.model,
         input=redact_body(trail.input) if refused and trail.input else None,
-        answer=redact_body(reply.body) if refused else None,
+        answer=redact_body(refusal.body) if refusal and refused else None,
     )

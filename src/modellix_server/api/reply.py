@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import msgspec
 
+from modellix_server.api.security import CLOSED
 from modellix_server.base.errors import PlatformError, Unauthorized
 from modellix_server.limits import Verdict
 from modellix_server.tasks import ConcurrencyExceeded
@@ -17,7 +19,7 @@ _JSON = (b"content-type", b"application/json")
 _STANDARD: Headers = [
     _JSON,
     (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", CLOSED.encode()),
 ]
 
 
@@ -29,6 +31,13 @@ class Reply(NamedTuple):
     headers: Headers
     code: str | None = None
     """The error's stable code, for the request log."""
+
+
+class Streamed(NamedTuple):
+    """An answer with HTTP 200 that is sent while it is made."""
+
+    headers: Headers
+    pieces: AsyncIterator[bytes]
 
 
 def success(data: bytes, verdict: Verdict | None, extra: Headers | None = None) -> Reply:

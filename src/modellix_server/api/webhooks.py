@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from modellix_server import webhooks
+from yarl import URL
+
+from modellix_server import audit, webhooks
 from modellix_server.api.exchange import Trail, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success_of
 from modellix_server.api.request import BodyTooLarge, Request, read_body
 from modellix_server.api.submit import decode
+from modellix_server.base.database import Connection
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, NotFound, OutOfRange
 from modellix_server.base.ids import task_name
 from modellix_server.catalogue import show
@@ -36,7 +40,9 @@ async def endpoints(platform: Platform, request: Request, trail: Trail) -> Reply
     if "url" not in given:
         raise MissingParameter("parameter 'url' is required")
     settings = platform.settings
-    made, secret = await webhooks.create(platform.db, settings.keyring, purse, given["url"], settings.allow_networks)
+    async with _recorded(platform, request, trail, "webhook.create") as (db, about):
+        made, secret = await webhooks.create(db, settings.keyring, purse, given["url"], settings.allow_networks)
+        about |= {"endpoint": f"we_{made.id.hex}", "host": URL(made.url).host}
     return success_of({**_public(made), "secret": secret}, verdict)
 
 
@@ -45,19 +51,17 @@ async def endpoint(platform: Platform, request: Request, trail: Trail) -> Reply:
     purse, verdict = await _admit(platform, request, trail)
     endpoint_id = _id(_ENDPOINT, request.params["endpoint_id"], "endpoint")
     if request.method == "DELETE":
-        await webhooks.delete(platform.db, purse, endpoint_id)
+        async with _recorded(platform, request, trail, "webhook.delete") as (db, about):
+            await webhooks.delete(db, purse, endpoint_id)
         return success_of({"id": request.params["endpoint_id"], "deleted": True}, verdict)
     if request.method != "PATCH":
         return success_of(_public(await webhooks.find(platform.db, purse, endpoint_id)), verdict)
     given = await _body(platform, request, {"url": str, "enabled": bool})
-    changed = await webhooks.change(
-        platform.db,
-        purse,
-        endpoint_id,
-        platform.settings.allow_networks,
-        url=given.get("url"),
-        enabled=given.get("enabled"),
-    )
+    url, enabled = given.get("url"), given.get("enabled")
+    async with _recorded(platform, request, trail, "webhook.change") as (db, about):
+        opened = platform.settings.allow_networks
+        changed = await webhooks.change(db, purse, endpoint_id, opened, url=url, enabled=enabled)
+        about |= {"enabled": changed.disabled_at is None, "host": URL(changed.url).host}
     return success_of(_public(changed), verdict)
 
 
@@ -65,7 +69,8 @@ async def rotate(platform: Platform, request: Request, trail: Trail) -> Reply:
     """`POST /webhooks/{endpoint_id}/rotate`: a new secret; the former one signs beside it for a day."""
     purse, verdict = await _admit(platform, request, trail)
     endpoint_id = _id(_ENDPOINT, request.params["endpoint_id"], "endpoint")
-    secret = await webhooks.rotate(platform.db, platform.settings.keyring, purse, endpoint_id)
+    async with _recorded(platform, request, trail, "webhook.rotate") as (db, _):
+        secret = await webhooks.rotate(db, platform.settings.keyring, purse, endpoint_id)
     return success_of({"id": request.params["endpoint_id"], "secret": secret}, verdict)
 
 
@@ -78,7 +83,9 @@ async def team_secret(platform: Platform, request: Request, trail: Trail) -> Rep
 async def rotate_team_secret(platform: Platform, request: Request, trail: Trail) -> Reply:
     """`POST /webhooks/secret/rotate`: a new one; the former signs beside it for a day."""
     purse, verdict = await _admit(platform, request, trail)
-    return success_of({"secret": await webhooks.rotate(platform.db, platform.settings.keyring, purse, None)}, verdict)
+    async with _recorded(platform, request, trail, "webhook.rotate") as (db, _):
+        secret = await webhooks.rotate(db, platform.settings.keyring, purse, None)
+    return success_of({"secret": secret}, verdict)
 
 
 async def deliveries(platform: Platform, request: Request, trail: Trail) -> Reply:
@@ -114,6 +121,21 @@ async def replay_failed(platform: Platform, request: Request, trail: Trail) -> R
 async def _admit(platform: Platform, request: Request, trail: Trail) -> tuple[Purse, Verdict]:
     caller, verdict = await admit(platform, request, trail)
     return Purse(caller.team_id, caller.live), verdict
+
+
+@asynccontextmanager
+async def _recorded(
+    platform: Platform, request: Request, trail: Trail, action: str
+) -> AsyncIterator[tuple[Connection, dict[str, Any]]]:
+    """A transaction for a change, which ends with its entry in the audit log; the dictionary takes its details."""
+    caller = trail.caller
+    assert caller is not None
+    about: dict[str, Any] = {"mode": "live" if caller.live else "test"}
+    async with platform.db.acquire() as db, db.transaction():
+        yield db, about
+        actor = audit.Actor(f"key:{caller.key_id}", request.address or "unknown")
+        subject = about.pop("endpoint", request.params.get("endpoint_id", f"team:{caller.team_id}"))
+        await audit.record(db, actor, action, subject, team_id=caller.team_id, **about)
 
 
 async def _body(platform: Platform, request: Request, known: Mapping[str, type]) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import asyncpg
 
 from modellix_server.base.errors import Unavailable
+from modellix_server.base.settings import BadSettings
 
 Row: TypeAlias = "asyncpg.Record"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -56,6 +59,17 @@ async def _leave_as_it_is(_connection: object) -> None:
     return None
 
 
+@asynccontextmanager
+async def browsing(db: Pool) -> AsyncIterator[Connection]:
+    """A connection for reading lists, in one snapshot, with plans made for the very values that are looked for.
+
+    What is rare needs another index than what most rows have, which a plan for any value cannot know.
+    """
+    async with db.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute("set local plan_cache_mode = force_custom_plan")
+        yield connection
+
+
 async def connect(dsn: str, *, name: str, statement_timeout_ms: int = 60_000) -> asyncpg.Connection[asyncpg.Record]:
     """One direct connection: for advisory locks, LISTEN, migrations and commands."""
     return await asyncpg.connect(dsn, timeout=5, **_session(name, statement_timeout_ms))
@@ -82,3 +96,21 @@ async def require_durability(db: Pool) -> None:
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         if await db.fetchval("select current_setting($1)", setting) == "off":
             raise Unavailable(f"the database runs with {setting}=off, which can lose committed money")
+
+
+async def require_limited_role(db: Pool) -> None:
+    """Refuse a role for which the database's own guards do not hold.
+
+    Raises BadSettings for a superuser, and for an owner of tables: it could change what is append-only.
+    """
+    strong = await db.fetchval(
+        """select case when (select rolsuper from pg_roles where rolname = current_user) then 'is a superuser'
+                       when exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                                    where n.nspname !~ '^(pg_|information_schema$)' and c.relkind in ('r', 'p')
+                                      and pg_has_role(c.relowner, 'member')) then 'owns tables' end"""
+    )
+    if strong:
+        raise BadSettings(
+            f"MODELLIX_DATABASE_URL names a role that {strong}: use modellix_app there, which can change no "
+            "transfer, and the owner in MODELLIX_OWNER_DATABASE_URL alone"
+        )

@@ -59,23 +59,23 @@ class Keyring:
 
     def _set(self, current: Secret, old: Sequence[Secret]) -> None:
         self.keys: tuple[Secret, ...] = (current, *old)
-        self._by_id = {key_id(key): key for key in self.keys}
+        self._by_id = {_key_id(key): key for key in self.keys}
 
     @property
     def current_id(self) -> bytes:
         """Names the key that new values are sealed under, without giving it away."""
-        return key_id(self.keys[0])
+        return _key_id(self.keys[0])
 
     def refresh(self) -> None:
         """Ask for the keys again, where they can change."""
         if self._reread is not None:
             self._set(*self._reread())
 
-    def knows(self, sealed: bytes) -> bool:
-        """Whether the master key of a sealed value is in the ring."""
-        if sealed[KEY_ID] not in self._by_id:
+    def knows(self, key_id: bytes) -> bool:
+        """Whether the master key of this id is in the ring."""
+        if key_id not in self._by_id:
             self.refresh()
-        return sealed[KEY_ID] in self._by_id
+        return key_id in self._by_id
 
     def seal(self, secret: str, *context: str) -> bytes:
         """Encrypt a secret for the place that the context names."""
@@ -99,13 +99,13 @@ class Keyring:
     def _unwrap(self, sealed: bytes, context: Sequence[str]) -> bytes:
         if len(sealed) <= _WRAPPED.stop or sealed[0] != _VERSION:
             raise SealBroken("this is not a sealed value")
-        if not self.knows(sealed):
+        if not self.knows(sealed[KEY_ID]):
             raise UnknownMasterKey(f"sealed under the master key {sealed[KEY_ID].hex()}, which is not given here")
         key = _wrapping_key(self._by_id[sealed[KEY_ID]])
         return _decrypt(key, sealed[_WRAPPED], sealed[: KEY_ID.stop] + _bound(context))
 
 
-def key_id(key: Secret) -> bytes:
+def _key_id(key: Secret) -> bytes:
     """Names a master key without giving it away."""
     return key.derive("envelope key id")[: KEY_ID.stop - KEY_ID.start]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from datetime import datetime
 from uuid import UUID
 
 _TASK_ID = re.compile(r"task-([0-9a-f]{32})", re.ASCII)
@@ -40,6 +41,17 @@ def uuid7() -> UUID:
     value |= 0x7 << 76 | (tail >> 68) << 64
     value |= 0b10 << 62 | tail & 0x3FFF_FFFF_FFFF_FFFF
     return UUID(int=value)
+
+
+def first_uuid7(moment: datetime) -> UUID:
+    """The least UUID of those made in the millisecond of `moment`, or after: a bound for ids in order of time."""
+    milliseconds = -(-int(moment.timestamp() * 1_000_000) // 1000)
+    return UUID(int=min(max(milliseconds, 0), 0xFFFF_FFFF_FFFF) << 80)
+
+
+def made_at_ms(uuid: UUID) -> int:
+    """The Unix milliseconds in a UUIDv7."""
+    return uuid.int >> 80
 
 
 def task_name(task_id: UUID) -> str:

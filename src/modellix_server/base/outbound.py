@@ -62,6 +62,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """A long answer's wait for room in memory: `wait` is called once, before more than `after_bytes` are read."""
+
+    after_bytes: int
+    wait: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Origins:
     """Origins that an operator named, so that neither address nor port is questioned there."""
 
@@ -197,9 +205,38 @@ class Download:
         self._body.end()
 
 
+async def _whole(download: Download, turn: Turn | None) -> bytes:
+    whole = bytearray()
+    async for chunk in download.chunks():
+        whole += chunk
+        if turn is not None and len(whole) > turn.after_bytes:
+            await turn.wait()  # meanwhile nothing is read, so the sender waits too
+            turn = None
+    return bytes(whole)
+
+
 def _describe(error: BaseException, url: URL) -> str:
     """What happened and at which host: never the URL, whose query may be a signature."""
     return f"{type(error).__name__} at {url.raw_host}"
+
+
+@asynccontextmanager
+async def _exchange(
+    session: aiohttp.ClientSession,
+    method: str,
+    target: URL,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    timeout_s: float,
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    progress, again = _Progress(), () if method == "GET" else (_never_again,)
+    _progress.set(progress)
+    about: dict[str, Any] = {"allow_redirects": False, "timeout": _timeout(timeout_s)}
+    try:
+        async with session.request(method, target, headers=headers, data=body, middlewares=again, **about) as response:
+            yield response
+    except _FAILURES as error:
+        raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error
 
 
 async def _never_again(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -242,6 +279,7 @@ class Outbound:
         origins: Origins = PUBLIC_ONLY,
         timeout_s: float,
         max_bytes: int,
+        turn: Turn | None = None,
     ) -> Answer:
         """One exchange with an API; redirects are not followed and nothing but GET is ever repeated.
 
@@ -250,23 +288,12 @@ class Outbound:
         if any(char in value for value in headers.values() for char in "\r\n\0"):
             raise Blocked("a header value spans lines")
         target, session = self._check(url, origins, paid=method != "GET")
-        progress = _Progress()
-        _progress.set(progress)
-        try:
-            async with session.request(
-                method,
-                target,
-                headers=headers,
-                data=body,
-                allow_redirects=False,
-                timeout=_timeout(timeout_s),
-                middlewares=() if method == "GET" else (_never_again,),
-            ) as response:
-                download = Download(response, max_bytes)
-                whole = b"".join([chunk async for chunk in download.chunks()])
-                return Answer(download.status, whole, _lower(download.headers))
-        except _FAILURES as error:
-            raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        async with _exchange(session, method, target, headers, body, timeout_s) as response:
+            download = Download(response, max_bytes)
+            async with asyncio.timeout_at(deadline):  # the library's own deadline does not cover the wait
+                whole = await _whole(download, turn)
+            return Answer(download.status, whole, _lower(download.headers))
 
     async def notify(
         self, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float
@@ -276,20 +303,8 @@ class Outbound:
         Raises NotSent (Blocked when we refuse the address) or AnswerLost.
         """
         target, session = self._check(url, PUBLIC_ONLY, paid=True)
-        progress = _Progress()
-        _progress.set(progress)
-        try:
-            async with session.post(
-                target,
-                headers=headers,
-                data=body,
-                allow_redirects=False,
-                timeout=_timeout(timeout_s),
-                middlewares=(_never_again,),
-            ) as response:
-                return response.status, _lower(response.headers)
-        except _FAILURES as error:
-            raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error
+        async with _exchange(session, "POST", target, headers, body, timeout_s) as response:
+            return response.status, _lower(response.headers)
 
     @asynccontextmanager
     async def stream(

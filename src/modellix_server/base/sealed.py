@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from modellix_server.base import faults
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.envelope import KEY_ID, CannotOpen, Keyring
 
@@ -89,6 +90,7 @@ async def rewrap(db: Pool | Connection, column: SealedColumn, keys: Keyring, *, 
                 row["sealed"],
                 *(row[name] for name in column.row),
             )
+            faults.point("sealed_value_moved")
         tally.rewrapped += 1
     return tally
 

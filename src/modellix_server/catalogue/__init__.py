@@ -1,5 +1,6 @@
 """Models as data: find one, check its inputs, quote and charge it. Pure: no database, no network."""
 
+from modellix_server.catalogue import samples
 from modellix_server.catalogue.media import Form, MediaInput, MediaKind, form
 from modellix_server.catalogue.model import Confidence, Model, ModelType, Retirement
 from modellix_server.catalogue.modelfile import BadModel
@@ -42,4 +43,5 @@ __all__ = [
     "ImpossibleMeasurement",
     "capture",
     "show",
+    "samples",
 ]

@@ -16,7 +16,7 @@ from modellix_server.base.errors import (
     PlatformError,
 )
 from modellix_server.catalogue.inputs import Array, Input, Integer, Media, Object, Size, Text
-from modellix_server.catalogue.media import form
+from modellix_server.catalogue.media import form, is_plain_link
 from modellix_server.catalogue.rule import Rule
 from modellix_server.catalogue.wording import bad_text, clip, refusal, show
 
@@ -35,7 +35,7 @@ class Checker:
         self._required: tuple[str, ...] = tuple(schema["required"])
         self._defaults = {name: said["default"] for name, said in self._properties.items() if "default" in said}
         self._beyond = {name: test for name, spec in inputs.items() if (test := _beyond(spec))}
-        self._rules = rules
+        self._rules = [(rule, rule.condition(), rule.violation()) for rule in rules]
 
     def check(self, body: object) -> dict[str, Any]:
         """The parameters with defaults filled in; raises the contract's 400 errors."""
@@ -45,15 +45,15 @@ class Checker:
             valid = False
         if not valid or not isinstance(body, dict):
             raise self._explain(body)
-        for name, test in self._beyond.items():
-            if name in body and (error := test(name, body[name])):
-                raise error
+        for name, value in body.items():
+            if (test := self._beyond.get(name)) and test(name, value):
+                raise self._explain(body)  # which is about the first fault in the order of the schema
         params = self._defaults | body
-        for rule in self._rules:
-            if rule.applies(params, body):
+        for rule, applies, broken in self._rules:
+            if applies(params, body):
                 if rule.defaults:
                     params = params | rule.defaults | body
-                if rule.broken(params, body):
+                if broken(params, body):
                     raise InvalidParameters(rule.message)
         return params
 
@@ -129,7 +129,7 @@ def _beyond(spec: Input) -> Beyond | None:
         case Integer():
             return _whole
         case Size(enum=()):
-            return lambda name, value: _inside(name, spec, value)
+            return _size(spec)
         case Text(format="url"):
             return _link
         case Text(enum=()):
@@ -147,7 +147,10 @@ def _beyond(spec: Input) -> Beyond | None:
 
 def _each(test: Beyond) -> Beyond:
     def all_of(name: str, values: list[Any]) -> PlatformError | None:
-        return next((error for i, value in enumerate(values) if (error := test(f"{name}[{i}]", value))), None)
+        for place, value in enumerate(values):
+            if test(name, value):
+                return test(f"{name}[{place}]", value)
+        return None
 
     return all_of
 
@@ -178,9 +181,13 @@ def _clean(name: str, value: object) -> PlatformError | None:
     return InvalidFormat(f"parameter '{name}' {why}") if why else None
 
 
-def _inside(name: str, spec: Size, value: str) -> PlatformError | None:
-    outside = spec.outside(value)
-    return OutOfRange(f"parameter '{name}' {outside}, got {show(value)}") if outside else None
+def _size(spec: Size) -> Beyond:
+    fits = spec.test()
+
+    def one(name: str, value: str) -> PlatformError | None:
+        return None if fits(value) else OutOfRange(f"parameter '{name}' {spec.outside(value)}, got {show(value)}")
+
+    return one
 
 
 def _media(spec: Media) -> Beyond:
@@ -188,8 +195,10 @@ def _media(spec: Media) -> Beyond:
     data = "data" in spec.accepts
     wanted = f"must be an http(s) URL{', a data URI or base64' if data else ''} without spaces or non-ASCII characters"
 
+    links = "url" in spec.accepts
+
     def one(name: str, text: str) -> PlatformError | None:
-        if described.allows(text):
+        if (links and is_plain_link(text)) or described.allows(text):
             return None
         return InvalidFormat(f"parameter '{name}' {wanted}, got '{clip(text)}'")
 

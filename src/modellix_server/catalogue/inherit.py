@@ -2,7 +2,7 @@
 
 | key | what is inherited |
 | --- | --- |
-| `type`, `deadline_s`, `submit_deadline_s`, `example` | as it is, unless the file has its own |
+| `type`, `deadline_s`, `submit_deadline_s`, `example`, `more` | as it is, unless the file has its own |
 | `input` | every parameter but those named in `without`; the file's own are added, in its order, at the end |
 | `rule` | the whole list, unless the file has its own (`rule = []` for none) |
 | `route` | the first from the first, and so on: as many as the file has, or all if it has none |
@@ -21,7 +21,7 @@ from typing import Any
 
 Table = Mapping[str, Any]
 
-_AS_IT_IS = ("type", "deadline_s", "submit_deadline_s", "example", "rule")
+_AS_IT_IS = ("type", "deadline_s", "submit_deadline_s", "example", "more", "rule")
 _OF_A_ROUTE = ("wire", "to", "values", "omit", "constants")
 _BY_PARAMETER = ("to", "values", "omit")
 

@@ -6,7 +6,8 @@ the class does not have is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -152,6 +153,23 @@ class Size(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag
             if size is not None:
                 pixels(size, self.separator)
 
+    def test(self) -> Callable[[str], bool]:
+        """Whether a text of the right shape fits, prepared so that it is quick to tell."""
+        presets, separator = frozenset((*self.presets, *self.enum)), self.separator
+        least_side, most_side = self.min_side, self.max_side or math.inf
+        low = pixels(self.min_area, separator) if self.min_area else 0
+        high = pixels(self.max_area, separator) if self.max_area else math.inf
+        ratio = self.max_ratio or math.inf
+
+        def fits(text: str) -> bool:
+            if text in presets:
+                return True
+            width, _, height = text.partition(separator)
+            short, long = sorted((int(width), int(height)))
+            return least_side <= short and long <= most_side and low <= short * long <= high and long <= ratio * short
+
+        return fits
+
     def outside(self, text: str) -> str | None:
         """What a text of the right shape must be and is not; None when it fits."""
         if self.enum or text in self.presets:
@@ -269,10 +287,13 @@ Nested = Text | Integer | Number | Boolean | Array | Object
 Input = Text | Integer | Number | Boolean | Size | Image | Video | Audio | Array | Object
 
 
+NOTHING: tuple[Any, ...] = (None, "", [])
+"""Values that say as little as an absent one."""
+
+
 def given(params: Mapping[str, Any], name: str) -> bool:
     """Whether the parameter says anything: an empty text or list does not."""
-    value = params.get(name)
-    return value is not None and value != "" and value != []
+    return params.get(name) not in NOTHING
 
 
 def pixels(size: str, separator: str = "*") -> int:

@@ -16,8 +16,10 @@ _STORED = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+(?:;[a-z0-9-]+=[a-z0-9._-]+)*;base64,([A-Za-z0-9+/]+={0,2})", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}", re.ASCII)
 _URL = re.compile(r"https?://[!-~]+", re.ASCII)
-_PLAIN = re.compile(r"https?://[a-z0-9.-]*[a-z][/?#]", re.ASCII)
-"""How nearly all links begin: a host name and no port. Whatever begins otherwise is taken apart."""
+is_plain_link = re.compile(
+    rf"(?=[!-~]{{1,{MOST_URL_CHARACTERS}}}\Z)https?://[a-z0-9.-]*[a-z][/?#][!-~]*", re.ASCII
+).fullmatch
+"""A quick yes to what nearly all links are, a host name and no port. A no says nothing: `form` takes it apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,10 @@ def form(text: str) -> Form | None:
 
 def _is_link(text: str) -> bool:
     # Vendors refuse links with raw non-ASCII characters, so they must be percent-encoded before they get here.
+    if is_plain_link(text):
+        return True
     if len(text) > MOST_URL_CHARACTERS or not _URL.fullmatch(text):
         return False
-    if _PLAIN.match(text):
-        return True
     try:
         parts = urlsplit(text)
         return bool(parts.hostname) and parts.port != 0

@@ -59,6 +59,9 @@ class Model:
     """How long one submission to the vendor may take before its outcome counts as unknown."""
     retires: Retirement | None
     example: Mapping[str, Any]
+    """A body that the model takes, with links to our samples."""
+    more: tuple[Mapping[str, Any], ...]
+    """Further bodies, where one cannot show what the model does."""
     confidence: Confidence
     checker: Checker = field(repr=False)
 

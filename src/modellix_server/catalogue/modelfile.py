@@ -12,6 +12,7 @@ import msgspec
 
 from modellix_server.base.errors import PlatformError
 from modellix_server.base.money import micros_from_usd
+from modellix_server.catalogue import samples
 from modellix_server.catalogue.check import Checker
 from modellix_server.catalogue.inherit import inherit
 from modellix_server.catalogue.inputs import Input, Integer, Media
@@ -80,14 +81,31 @@ class ModelFile(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
     route: tuple[Route, ...]
     price: PriceFile
     example: dict[str, Any]
+    more: tuple[dict[str, Any], ...] = ()
+    """Further examples: tables called `[[more]]`."""
 
 
-def read(path: Path, provider: str, model_id: str, find: Callable[[object], Path]) -> Model:
-    """The model of one file; `find` gives the file of the slug it is `like`. Raises BadModel."""
+Parse = Callable[[Path], dict[str, Any]]
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """The tables of one file, which nobody has checked yet. Raises ValueError or OSError."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def read(
+    path: Path, provider: str, model_id: str, find: Callable[[object], Path], origin: str, parsed: Parse = parse
+) -> Model:
+    """The model of one file; `find` gives the file of the slug it is `like`, samples are linked under `origin`.
+
+    `parsed` may be a `parse` that remembers: many files are like one, and parsing is most of the work of a start.
+    Raises BadModel.
+    """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = parsed(path)
         if "like" in raw:
-            raw = inherit(raw, tomllib.loads(find(raw["like"]).read_text(encoding="utf-8")))
+            raw = inherit(raw, parsed(find(raw["like"])))
+        raw = raw | {key: samples.linked(raw[key], origin) for key in ("example", "more") if key in raw}
         return build(msgspec.convert(raw, ModelFile), provider, model_id)
     except (ValueError, msgspec.ValidationError, OSError) as error:
         raise BadModel(f"{path}: {error}") from error
@@ -100,7 +118,8 @@ def build(file: ModelFile, provider: str, model_id: str) -> Model:
     slug = f"{provider}/{model_id}"
     _positive("deadline_s", file.deadline_s)
     _positive("submit_deadline_s", file.submit_deadline_s)
-    _known("example", file.example, file.input)
+    for example in (file.example, *file.more):
+        _known("example", example, file.input)
     for rule in file.rule:
         rule.check(file.input)
     if not file.route:
@@ -115,7 +134,7 @@ def build(file: ModelFile, provider: str, model_id: str) -> Model:
         "properties": {name: spec.schema() for name, spec in file.input.items()},
         "required": [name for name, spec in file.input.items() if spec.required],
         "additionalProperties": False,
-        "examples": [file.example],
+        "examples": [file.example, *file.more],
     }
     model = Model(
         slug=slug,
@@ -133,6 +152,7 @@ def build(file: ModelFile, provider: str, model_id: str) -> Model:
         submit_deadline_s=file.submit_deadline_s,
         retires=file.retires,
         example=file.example,
+        more=file.more,
         confidence=file.confidence,
         checker=Checker(schema, file.input, file.rule),
     )
@@ -141,10 +161,11 @@ def build(file: ModelFile, provider: str, model_id: str) -> Model:
 
 
 def _check_defaults(model: Model, inputs: Mapping[str, Input]) -> None:
-    """The example and every default must be accepted by the model itself."""
+    """The examples and every default must be accepted by the model itself."""
     defaults = {name: value for name, spec in inputs.items() if (value := getattr(spec, "default", None)) is not None}
     try:
-        model.quote(model.check(model.example), None, live=False)
+        for example in (model.example, *model.more):
+            model.quote(model.check(example), None, live=False)
         model.check({**model.example, **defaults})
     except PlatformError as error:
         raise ValueError(f"example or default: {error.message}") from error

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
 from modellix_server.catalogue.model import Model
-from modellix_server.catalogue.modelfile import BadModel, read
+from modellix_server.catalogue.modelfile import BadModel, Parse, parse, read
 
 BUILT_IN = Path(__file__).parent / "models"
+_SOME_ORIGIN = "http://127.0.0.1:8000"
 
 _PROVIDER = re.compile(r"[a-z0-9][a-z0-9-]*", re.ASCII)
 _MODEL = re.compile(r"[a-z0-9][a-z0-9.-]*", re.ASCII)
@@ -31,14 +32,16 @@ class Catalogue:
                     raise BadModel(f"{other.slug} and {model.slug} both answer to {model.provider}/{name}")
 
     @classmethod
-    def load(cls, extra_dir: Path | None = None) -> Catalogue:
+    def load(cls, extra_dir: Path | None = None, origin: str = _SOME_ORIGIN) -> Catalogue:
         """The built-in models, and over them the operator's `<provider>/<id>.toml` files.
 
-        A file of the operator with the name of a built-in one replaces it whole. Raises BadModel.
+        A file of the operator with the name of a built-in one replaces it whole. `origin` is the platform's public
+        one, which examples link our samples under. Raises BadModel.
         """
-        models = {model.slug: model for model in _read_folder(BUILT_IN)}
+        parsed = cache(parse)
+        models = {model.slug: model for model in _read_folder(BUILT_IN, origin, parsed)}
         if extra_dir is not None:
-            models |= {model.slug: model for model in _read_folder(extra_dir)}
+            models |= {model.slug: model for model in _read_folder(extra_dir, origin, parsed)}
         return cls(models)
 
     def find(self, provider: str, model_id: str) -> Model | None:
@@ -52,7 +55,7 @@ class Catalogue:
         return len(self.models)
 
 
-def _read_folder(folder: Path) -> Iterator[Model]:
+def _read_folder(folder: Path, origin: str, parsed: Parse) -> Iterator[Model]:
     if not folder.is_dir():
         raise BadModel(f"{folder}: not a folder")
     for path in sorted(folder.rglob("*.toml")):
@@ -62,7 +65,7 @@ def _read_folder(folder: Path) -> Iterator[Model]:
         provider, model_id = place.parts[0], path.name.removesuffix(".toml")
         if not _PROVIDER.fullmatch(provider) or not _MODEL.fullmatch(model_id):
             raise BadModel(f"{path}: provider and id are lower case letters, digits, hyphens and (id only) dots")
-        yield read(path, provider, model_id, partial(_find, folder, path))
+        yield read(path, provider, model_id, partial(_find, folder, path), origin, parsed)
 
 
 def _find(folder: Path, path: Path, slug: object) -> Path:

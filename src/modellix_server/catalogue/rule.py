@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from modellix_server.catalogue.inputs import Array, Input, Integer, given
+from modellix_server.catalogue.inputs import NOTHING, Array, Input, Integer
 
 Params = Mapping[str, Any]
+Test = Callable[[Params, Params], bool]
+"""Asked with the parameters, defaults filled in, and with the caller's body."""
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,27 +41,21 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     defaults: dict[str, Any] = {}
     """Parameter -> its default in this case, in place of its usual one."""
 
-    def applies(self, params: Params, body: Params) -> bool:
-        """Whether the rule has anything to say about these parameters."""
-        for name, wanted in self.when.items():
-            value = params.get(name)
-            if not (value in wanted if isinstance(wanted, list) else value == wanted):
-                return False
-        for name in self.given:  # noqa: SIM110 - this is asked for every request, and any() costs more
-            if not given(body, name):
-                return False
-        return True
+    def condition(self) -> Test:
+        """Whether the rule has anything to say about parameters, prepared: it is asked for every request."""
+        return _all([*[_value(name, wanted) for name, wanted in self.when.items()], *map(_given, self.given)])
 
-    def broken(self, params: Params, body: Params) -> bool:
-        """Whether parameters that the rule applies to go against it."""
-        return (
-            (bool(self.needs) and not all(_is(params.get(name), wanted) for name, wanted in self.needs.items()))
-            or (bool(self.requires) and not all(given(body, name) for name in self.requires))
-            or (bool(self.excludes) and any(given(body, name) for name in self.excludes))
-            or (bool(self.one_of) and not any(given(body, name) for name in self.one_of))
-            or (bool(self.same_length) and len({len(body[name]) for name in self.same_length if name in body}) > 1)
-            or any(_items(body, names) > most for names, most in self.together.items())
-        )
+    def violation(self) -> Test:
+        """Whether parameters that the rule applies to go against it, prepared too."""
+        found = [
+            *[_none([_value(name, wanted)]) for name, wanted in self.needs.items()],
+            *[_none([_given(name)]) for name in self.requires],
+            *map(_given, self.excludes),
+            *([_none([*map(_given, self.one_of)])] if self.one_of else []),
+            *([_unequal(self.same_length)] if self.same_length else []),
+            *[_more(names.split("+"), most) for names, most in self.together.items()],
+        ]
+        return _any(found)
 
     def check(self, inputs: Mapping[str, Input]) -> None:
         """Raise ValueError for names that are no inputs, values that can never be, and a rule that asks nothing."""
@@ -77,12 +73,52 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("rule: it needs something to ask for, and a message that says so")
 
 
-def _is(value: object, wanted: object) -> bool:
-    return value in wanted if isinstance(wanted, list) else value == wanted
+def _value(name: str, wanted: object) -> Test:
+    choices = wanted if isinstance(wanted, list) else [wanted]
+    return lambda params, _: params.get(name) in choices
 
 
-def _items(body: Params, names: str) -> int:
-    return sum(len(body.get(name, ())) for name in names.split("+"))
+def _given(name: str) -> Test:
+    return lambda _, body: name in body and body[name] not in NOTHING
+
+
+def _unequal(names: Sequence[str]) -> Test:
+    return lambda _, body: len({len(body[name]) for name in names if name in body}) > 1
+
+
+def _more(names: Sequence[str], most: int) -> Test:
+    return lambda _, body: sum(len(body[name]) for name in names if name in body) > most
+
+
+def _all(tests: Sequence[Test]) -> Test:
+    if len(tests) == 1:
+        return tests[0]
+
+    def every(params: Params, body: Params) -> bool:
+        for test in tests:  # noqa: SIM110 - this is asked for every request, and all() costs more
+            if not test(params, body):
+                return False
+        return True
+
+    return every
+
+
+def _any(tests: Sequence[Test]) -> Test:
+    if len(tests) == 1:
+        return tests[0]
+
+    def some(params: Params, body: Params) -> bool:
+        for test in tests:  # noqa: SIM110 - as above
+            if test(params, body):
+                return True
+        return False
+
+    return some
+
+
+def _none(tests: Sequence[Test]) -> Test:
+    some = _any(tests)
+    return lambda params, body: not some(params, body)
 
 
 def _known(inputs: Mapping[str, Input], name: str) -> Input:

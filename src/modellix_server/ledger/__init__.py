@@ -1,6 +1,18 @@
 """The ledger: append-only double-entry transfers in integer micro-dollars. Knows teams and amounts, not tasks."""
 
 from modellix_server.ledger.errors import InsufficientBalance
+from modellix_server.ledger.statement import KINDS, TransferFilter, list_transfers
 from modellix_server.ledger.store import Balance, Transfer, audit, balance, credit, transfers_of_task
 
-__all__ = ["Balance", "InsufficientBalance", "Transfer", "audit", "balance", "credit", "transfers_of_task"]
+__all__ = [
+    "KINDS",
+    "Balance",
+    "InsufficientBalance",
+    "Transfer",
+    "TransferFilter",
+    "audit",
+    "balance",
+    "credit",
+    "list_transfers",
+    "transfers_of_task",
+]

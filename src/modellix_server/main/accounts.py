@@ -13,7 +13,7 @@ from modellix_server.upstreams.contract import Upstream
 from modellix_server.vault import Accounts, UnusableAccount
 
 _SANDBOX_KEY = "sk-sandbox"
-_SANDBOX_REGION = "cn"  # the region that offers every model
+_SANDBOX_REGION = "cn"  # of a vendor with several, the one that offers every model
 _LOG = log.get("main")
 
 
@@ -21,7 +21,7 @@ class AccountFinder(Accounts):
     """The vault's accounts as the engine wants them, and the sandbox's."""
 
     def __init__(self, db: Pool, settings: Settings) -> None:
-        super().__init__(db, settings.master_key)
+        super().__init__(db, settings.keyring)
         self._sandbox_url = settings.sandbox_url.rstrip("/")
         self._told: set[str] = set()
         self._sandbox = {name: self._in_sandbox(upstream) for name, upstream in load_all().items()}
@@ -43,7 +43,9 @@ class AccountFinder(Accounts):
 
     def _in_sandbox(self, upstream: Upstream) -> Account:
         url = f"{self._sandbox_url}/{upstream.name}{api_path(upstream)}"
-        return Account(upstream.name, url, _SANDBOX_REGION, Origins.of(url), _SANDBOX_KEY, None, sandbox=True)
+        regions = upstream.traits.origins
+        region = _SANDBOX_REGION if _SANDBOX_REGION in regions else next(iter(regions))
+        return Account(upstream.name, url, region, Origins.of(url), _SANDBOX_KEY, None, sandbox=True)
 
     async def reachable(self, upstream: str, live: bool) -> bool:  # noqa: FBT001 - the API's signature
         """Whether there is an account at all."""

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import typer
+from yarl import URL
 
 from modellix_server import identity, webhooks
 from modellix_server.base.ids import task_name
@@ -19,9 +20,10 @@ _KEPT = timedelta(days=30)
 async def create(desk: Desk, team: str, url: str, *, live: bool) -> None:
     """Create an endpoint and print its signing secret, alone on standard output."""
     settings = desk.settings
-    made, secret = await webhooks.create(
-        desk.db, settings.keyring, await _purse(desk, team, live=live), url, settings.allow_networks
-    )
+    purse = await _purse(desk, team, live=live)
+    async with desk.db.transaction():
+        made, secret = await webhooks.create(desk.db, settings.keyring, purse, url, settings.allow_networks)
+        await _record(desk, "webhook.create", _name(made), purse, host=URL(made.url).host)
     if desk.as_json:
         desk.show({**_endpoint(made), "secret": secret})
         return
@@ -37,14 +39,19 @@ async def list_all(desk: Desk, team: str, *, live: bool) -> None:
 
 async def delete(desk: Desk, team: str, endpoint: str, *, live: bool) -> None:
     """Remove an endpoint."""
-    await webhooks.delete(desk.db, await _purse(desk, team, live=live), _id(endpoint))
+    purse = await _purse(desk, team, live=live)
+    async with desk.db.transaction():
+        await webhooks.delete(desk.db, purse, _id(endpoint))
+        await _record(desk, "webhook.delete", endpoint, purse)
     desk.show({"id": endpoint, "deleted": True})
 
 
 async def enable(desk: Desk, team: str, endpoint: str, *, live: bool) -> None:
     """Put an endpoint back into service."""
     purse = await _purse(desk, team, live=live)
-    changed = await webhooks.change(desk.db, purse, _id(endpoint), (), url=None, enabled=True)
+    async with desk.db.transaction():
+        changed = await webhooks.change(desk.db, purse, _id(endpoint), (), url=None, enabled=True)
+        await _record(desk, "webhook.change", endpoint, purse, enabled=True)
     desk.show(_endpoint(changed))
 
 
@@ -60,6 +67,11 @@ async def replay(desk: Desk, team: str, endpoint: str, *, live: bool) -> None:
     await webhooks.find(desk.db, purse, _id(endpoint))
     since = datetime.now(UTC) - _KEPT
     desk.show({"id": endpoint, "replayed": await webhooks.replay_failed(desk.db, purse, _id(endpoint), since)})
+
+
+async def _record(desk: Desk, action: str, subject: str, purse: Purse, **details: Any) -> None:
+    mode = "live" if purse.live else "test"
+    await desk.record(action, subject, team_id=purse.team_id, mode=mode, **details)
 
 
 async def _purse(desk: Desk, team: str, *, live: bool) -> Purse:

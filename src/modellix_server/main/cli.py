@@ -16,7 +16,7 @@ import typer
 from modellix_server.base import log
 from modellix_server.base.process import die_with_parent
 from modellix_server.base.settings import BadSettings, Settings
-from modellix_server.main import admin, ledger
+from modellix_server.main import admin, audit, ledger, upkeep
 from modellix_server.main.home import DEFAULT, CannotStartError, Home
 
 app = typer.Typer(
@@ -27,6 +27,15 @@ app = typer.Typer(
 )
 app.add_typer(admin.app, name="admin")
 app.add_typer(ledger.app, name="ledger")
+app.command()(upkeep.backup)
+app.command()(upkeep.restore)
+app.command()(upkeep.doctor)
+app.add_typer(audit.app, name="audit")
+
+_SECRET_VARIABLES = (
+    *("MODELLIX_SECRET", "MODELLIX_MASTER_KEY", "MODELLIX_OLD_MASTER_KEYS"),
+    *("MODELLIX_DATABASE_URL", "MODELLIX_OWNER_DATABASE_URL"),
+)
 
 Data = Annotated[
     Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.", file_okay=False, show_default=True)
@@ -72,7 +81,8 @@ def serve(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
     settings = _begin(data, parent)
     from modellix_server.main.serve import run
 
-    run(settings)
+    with told_plainly():
+        run(settings)
 
 
 @app.command()
@@ -81,7 +91,8 @@ def work(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
     settings = _begin(data, parent, yields=5)
     from modellix_server.main.work import run
 
-    run(settings)
+    with told_plainly():
+        run(settings)
 
 
 @app.command()
@@ -104,6 +115,7 @@ def sandbox(
         instant=False,
         spool=home.sandbox,
         allow_networks=settings.allow_networks,
+        origin=settings.public_origin,
     )
 
 
@@ -113,6 +125,10 @@ def emulate(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8100,
     instant: Annotated[bool, typer.Option("--instant", help="Finish every task at once.")] = False,  # noqa: FBT002
+    public_url: Annotated[
+        str | None,
+        typer.Option(envvar="MODELLIX_PUBLIC_URL", help="Platform whose sample links are read from this package."),
+    ] = None,
 ) -> None:
     """Imitate vendors by themselves, for trying their own SDKs or for a sandbox on another machine."""
     from modellix_server.main.sandbox import run
@@ -120,7 +136,14 @@ def emulate(
     with told_plainly():
         log.set_up("emulate")
         try:
-            run(host=host, port=port, upstreams=upstreams, instant=instant, spool=Path(tempfile.gettempdir()))
+            run(
+                host=host,
+                port=port,
+                upstreams=upstreams,
+                instant=instant,
+                spool=Path(tempfile.gettempdir()),
+                origin=public_url.rstrip("/") if public_url else None,
+            )
         except ValueError as error:
             raise BadSettings(str(error)) from error
 
@@ -143,7 +166,10 @@ def _begin(data: Path, parent: int | None, *, yields: int = 0) -> Settings:
         die_with_parent(parent)
         os.nice(yields)
     with told_plainly():
-        return Home(data).settings(os.environ)
+        settings = Home(data).settings(os.environ)
+    for name in _SECRET_VARIABLES:  # they were read once; no program that is started from here inherits them
+        os.environ.pop(name, None)
+    return settings
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ def load_models(settings: Settings) -> tuple[Catalogue, Mapping[str, Upstream]]:
     """
     upstreams = load_all()
     try:
-        catalogue = Catalogue.load(Path(settings.catalogue_dir) if settings.catalogue_dir else None)
+        own = Path(settings.catalogue_dir) if settings.catalogue_dir else None
+        catalogue = Catalogue.load(own, settings.public_origin)
     except BadModel as error:
         raise BadSettings(str(error)) from error
     for model in catalogue:

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,37 +15,24 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modellix_server.base.addresses import Network
-from modellix_server.base.outbound import AnswerLost, NotSent, Outbound
-from modellix_server.upstreams.emulators import ark, dashscope, media, minimax, wire
+from modellix_server.base.outbound import PUBLIC_ONLY, AnswerLost, NotSent, Origins, Outbound
+from modellix_server.catalogue import samples
+from modellix_server.upstreams.emulators import load_all, media, wire
+from modellix_server.upstreams.emulators.callbacks import Post
 from modellix_server.upstreams.emulators.spool import Spool
-from modellix_server.upstreams.emulators.store import MemoryStore
 from modellix_server.upstreams.emulators.studio import Studio
 
 INPUT_LIMIT_BYTES = 100 * 1024 * 1024
 INPUT_TIMEOUT_S = 60.0
 EXPIRE_EVERY_S = 600.0
-
-
-def _dashscope(studio: Studio, fetch: media.Fetch, *, instant: bool) -> wire.App:
-    return dashscope.app(studio, MemoryStore(), fetch, instant=instant)
-
-
-def _ark(studio: Studio, fetch: media.Fetch, *, instant: bool) -> wire.App:
-    return ark.app(studio, MemoryStore(keep_s=ark.KEEP_S), fetch, instant=instant)
-
-
-def _minimax(studio: Studio, fetch: media.Fetch, *, instant: bool) -> wire.App:
-    return minimax.app(studio, MemoryStore(), fetch, instant=instant)
-
-
-EMULATORS: Mapping[str, Callable[..., wire.App]] = {"ark": _ark, "dashscope": _dashscope, "minimax": _minimax}
-"""Vendor -> its emulator, served under `/<vendor>`."""
+CALLBACK_ANSWER_BYTES = 64 * 1024
 
 
 class Sandbox:
     """The root ASGI app: hands each request to the emulator its path names, and owns what they share.
 
-    `front` names the emulator that also answers at the root.
+    `front` names the emulator that also answers at the root; `origin` is the public one of the platform, whose sample
+    links are read from the package and which may be called back wherever it is.
     """
 
     def __init__(
@@ -56,12 +43,14 @@ class Sandbox:
         allow_networks: Iterable[Network] = (),
         instant: bool = False,
         front: str | None = None,
+        origin: str | None = None,
     ) -> None:
         self._upstreams = tuple(upstreams)
         self._spool = spool
         self._allow_networks = tuple(allow_networks)
         self._instant = instant
         self._front = front
+        self._origin = origin
         self._apps: dict[str, wire.App] = {}
         self._held = AsyncExitStack()
 
@@ -74,9 +63,10 @@ class Sandbox:
         studio = Studio(spool)
         self._held.callback(studio.close)
         await self._held.enter_async_context(_every(EXPIRE_EVERY_S, spool.expire))
-        self._apps = {
-            name: EMULATORS[name](studio, _fetcher(outbound), instant=self._instant) for name in self._upstreams
-        }
+        origins = Origins.of(self._origin) if self._origin else PUBLIC_ONLY
+        fetch, post = _fetcher(outbound, self._origin), _poster(outbound, origins)
+        emulators = load_all()
+        self._apps = {name: emulators[name](studio, fetch, post, instant=self._instant) for name in self._upstreams}
         if not self._instant:
             await studio.warm_up()
 
@@ -132,10 +122,19 @@ async def _every(pause_s: float, work: Callable[[], None]) -> AsyncIterator[None
         task.cancel()
 
 
-def _fetcher(outbound: Outbound) -> media.Fetch:
-    """Load input files the way the whole platform reaches out: public addresses only, within limits."""
+def _fetcher(outbound: Outbound, origin: str | None) -> media.Fetch:
+    """Load input files the way the whole platform reaches out: public addresses only, within limits.
+
+    Samples of the platform at `origin` are the ones in the package: a test on one machine has no public address.
+    """
+    start = None if origin is None else samples.link(origin, "")
 
     async def fetch(url: str) -> bytes:
+        if start is not None and url.startswith(start):
+            path = samples.find(url.removeprefix(start))
+            if path is None:
+                raise media.Unreachable(url)
+            return path.read_bytes()
         try:
             async with outbound.stream(url, timeout_s=INPUT_TIMEOUT_S, max_bytes=INPUT_LIMIT_BYTES) as download:
                 if download.status != 200:
@@ -147,6 +146,27 @@ def _fetcher(outbound: Outbound) -> media.Fetch:
             raise media.Unreachable(url, timed_out=isinstance(cause, TimeoutError), refused=refused) from error
 
     return fetch
+
+
+def _poster(outbound: Outbound, origins: Origins) -> Post:
+    """Call clients back at public addresses, and at the platform's own."""
+
+    async def post(url: str, body: bytes, limit_s: float) -> bytes | None:
+        try:
+            answer = await outbound.call(
+                "POST",
+                url,
+                headers={"Content-Type": "application/json"},
+                body=body,
+                origins=origins,
+                timeout_s=limit_s,
+                max_bytes=CALLBACK_ANSWER_BYTES,
+            )
+        except (NotSent, AnswerLost):
+            return None
+        return answer.body if 200 <= answer.status < 300 else None
+
+    return post
 
 
 class Protocol(HttpToolsProtocol):
@@ -189,20 +209,22 @@ def run(
     instant: bool,
     spool: Path,
     allow_networks: Iterable[Network] = (),
+    origin: str | None = None,
 ) -> None:
     """Serve emulators until SIGTERM or Ctrl-C.
 
-    Each is at `/<vendor>`, so the base URL of a DashScope account is `http://HOST:PORT/dashscope/api/v1`. Without
-    `upstreams` all are served; a single one also answers at the root. `spool` is where result files go: a
-    directory of our own is made in it and removed at the end. Raises ValueError for an unknown vendor.
+    Each is at `/<vendor>`, below which the paths are the vendor's own. Without `upstreams` all are served; a
+    single one also answers at the root. `spool` is where result files go: a directory of our own is made in it
+    and removed at the end. `origin` as in `Sandbox`. Raises ValueError for an unknown vendor.
     """
-    names = list(EMULATORS) if upstreams is None else upstreams
-    unknown = [name for name in names if name not in EMULATORS]
+    emulators = load_all()
+    names = list(emulators) if upstreams is None else upstreams
+    unknown = [name for name in names if name not in emulators]
     if unknown or not names:
-        raise ValueError(f"no emulator for {', '.join(unknown) or 'nothing'}; there are {', '.join(EMULATORS)}")
+        raise ValueError(f"no emulator for {', '.join(unknown) or 'nothing'}; there are {', '.join(emulators)}")
     front = names[0] if upstreams is not None and len(names) == 1 else None
     # The server raises the signal again once it has shut down; being asked to stop is no failure.
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: sys.exit(0))
-    sandbox = Sandbox(names, spool=spool, allow_networks=allow_networks, instant=instant, front=front)
+    sandbox = Sandbox(names, spool=spool, allow_networks=allow_networks, instant=instant, front=front, origin=origin)
     server(sandbox, host=host, port=port).run()

@@ -1,7 +1,20 @@
 """The request log: one row per API call, written in batches off the hot path."""
 
+from modellix_server.requestlog.reading import EntryFilter, EntryPlace, LoggedCall, list_entries
 from modellix_server.requestlog.redaction import redact_body, redact_path, redact_text
 from modellix_server.requestlog.store import Entry, drop_old, ensure_partitions
 from modellix_server.requestlog.writer import Writer
 
-__all__ = ["Entry", "Writer", "drop_old", "ensure_partitions", "redact_body", "redact_path", "redact_text"]
+__all__ = [
+    "Entry",
+    "EntryFilter",
+    "EntryPlace",
+    "LoggedCall",
+    "Writer",
+    "drop_old",
+    "ensure_partitions",
+    "list_entries",
+    "redact_body",
+    "redact_path",
+    "redact_text",
+]

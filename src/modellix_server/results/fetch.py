@@ -6,22 +6,28 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
 from modellix_server.base import faults
 from modellix_server.base.outbound import AnswerLost, Blocked, Download, NotSent, Origins, Outbound, TooLarge
 from modellix_server.results.errors import FetchGone, FetchLater, FetchNever
-from modellix_server.results.formats import Kind
+from modellix_server.results.formats import Kind, Wanted
 from modellix_server.results.helper_process import Helper
 from modellix_server.results.links import stored_path
 from modellix_server.results.messages import Refused
 from modellix_server.results.spool import Spool
 from modellix_server.results.storage import TROUBLE, Storage
 
-_MOST_BYTES: dict[Kind, int] = {"image": 64_000_000, "video": 2_000_000_000, "audio": 64_000_000}
-_TIMEOUT_S: dict[Kind, float] = {"image": 120, "video": 900, "audio": 120}
+_MOST_BYTES: dict[Wanted, int] = {
+    "image": 64_000_000,
+    "video": 2_000_000_000,
+    "audio": 64_000_000,
+    "vector": 8_000_000,
+}
+_TIMEOUT_S: dict[Wanted, float] = {"image": 120, "video": 900, "audio": 120, "vector": 120}
+_INPUT_TIMEOUT_S = 30
 _IN_MEMORY_BYTES = 1_000_000  # up to here a file is kept in memory and written once
 _WRITE_BYTES = 1_000_000
 _GONE = (403, 404, 410)
@@ -54,7 +60,18 @@ class RemoteResult:
     task_id: UUID
     index: int
     url: str
-    kind: Kind
+    kind: Wanted
+    role: str = "primary"
+
+
+@dataclass(frozen=True, slots=True)
+class InlineResult:
+    """One file of a task's result that came inside the vendor's answer; the bytes are untrusted."""
+
+    task_id: UUID
+    index: int
+    data: bytes = field(repr=False)
+    kind: Wanted
     role: str = "primary"
 
 
@@ -90,21 +107,62 @@ class Fetcher:
         except TROUBLE as error:  # our disk or storage
             raise FetchLater(f"the {kind} could not be stored: {type(error).__name__}") from error
 
-    async def _keep(self, remote: RemoteResult, content: bytes | Path, size: int, digest: str) -> Resource:
-        found = await self._helper.probe(remote.kind, content)
+    async def read(self, url: str, most_bytes: int) -> bytes:
+        """Load somebody's input file from a public address into memory. Raises FetchLater or FetchNever."""
+        try:
+            async with self._outbound.stream(url, timeout_s=_INPUT_TIMEOUT_S, max_bytes=most_bytes) as download:
+                if download.status != 200:
+                    passing = download.status >= 500 or download.status in _PASSING
+                    raise (FetchLater if passing else FetchNever)(f"the answer was {download.status}")
+                return b"".join([chunk async for chunk in download.chunks()])
+        except (Blocked, TooLarge) as error:
+            raise FetchNever(str(error)) from error
+        except (NotSent, AnswerLost) as error:
+            raise FetchLater(str(error)) from error
+
+    async def keep(self, inline: InlineResult) -> Resource:
+        """Examine and store one file that is in memory; doing it again overwrites it.
+
+        Raises FetchLater or FetchNever.
+        """
+        kind, data = inline.kind, inline.data
+        if len(data) > _MOST_BYTES[kind]:
+            raise FetchNever(f"the {kind} is larger than allowed")
+        digest = (await asyncio.to_thread(hashlib.sha256, data)).hexdigest()
+        try:
+            async with self._spooled(data) as content:
+                return await self._keep(inline, content, len(data), digest)
+        except TROUBLE as error:
+            raise FetchLater(f"the {kind} could not be stored: {type(error).__name__}") from error
+
+    @asynccontextmanager
+    async def _spooled(self, data: bytes) -> AsyncIterator[bytes | Path]:
+        """The bytes as they are if they are few, else in a spool file that goes with the context."""
+        if len(data) <= _IN_MEMORY_BYTES:
+            yield data
+            return
+        path = self._spool.path()
+        try:
+            await asyncio.to_thread(path.write_bytes, data)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def _keep(self, file: RemoteResult | InlineResult, content: bytes | Path, size: int, digest: str) -> Resource:
+        found = await self._helper.probe(file.kind, content)
         if isinstance(found, Refused):
             raise FetchNever(found.why)
         faults.point("result_spooled")
-        path = stored_path(remote.task_id, remote.index, found.format)
+        path = stored_path(file.task_id, file.index, found.format)
         await self._storage.put(path, content)
         return Resource(
-            type=remote.kind,
+            type="image" if file.kind == "vector" else file.kind,
             format=found.format,
             width=found.width,
             height=found.height,
             size=size,
             duration_ms=found.duration_ms,
-            role=remote.role,
+            role=file.role,
             path=path,
             sha256=digest,
         )

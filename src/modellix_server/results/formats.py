@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["image", "video", "audio"]
+Wanted = Literal["image", "video", "audio", "vector"]
+"""What a result ought to be: `vector` is an SVG, an image that only a vendor may hand in."""
 
 HEAD_BYTES = 64
 """How many first bytes `sniff` looks at."""
@@ -30,6 +32,7 @@ FORMATS = {
         Format("gif", "image", "image/gif"),
         Format("tiff", "image", "image/tiff"),
         Format("heic", "image", "image/heic"),
+        Format("svg", "image", "image/svg+xml"),  # never sniffed: an input cannot be one
         Format("mp4", "video", "video/mp4"),
         Format("mov", "video", "video/quicktime"),
         Format("webm", "video", "video/webm"),

@@ -31,6 +31,7 @@ from modellix_server.results.messages import (
     encode_replies,
 )
 from modellix_server.results.probing import Unfit, open_file, probe
+from modellix_server.results.vectors import probe_vector
 
 
 def main() -> None:
@@ -58,6 +59,8 @@ def _serve(request: Probe | Extract) -> Reply:
         if isinstance(request, Extract):
             return _extract(request)
         with open_file(request.data, request.path) as file:
+            if request.kind == "vector":
+                return probe_vector(file)
             return probe(request.kind, file)
     except (Unfit, InvalidFormat) as refusal:
         return Refused(str(refusal))

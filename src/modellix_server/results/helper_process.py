@@ -16,7 +16,7 @@ import msgspec
 from modellix_server.base import log
 from modellix_server.base.batcher import Batcher
 from modellix_server.base.errors import InvalidFormat, Unavailable
-from modellix_server.results.formats import Kind
+from modellix_server.results.formats import Wanted
 from modellix_server.results.inputs import InputFile
 from modellix_server.results.messages import (
     LENGTH,
@@ -52,7 +52,7 @@ class Helper:
         self._quick = _Lane(most=32)
         self._slow = _Lane(most=2)
 
-    async def probe(self, kind: Kind, content: bytes | Path) -> Probed | Refused:
+    async def probe(self, kind: Wanted, content: bytes | Path) -> Probed | Refused:
         """What a file is that ought to be of this kind, or why it is refused. Raises OSError if no helper starts."""
         inline = isinstance(content, bytes)
         request = Probe(kind, content, None) if isinstance(content, bytes) else Probe(kind, None, str(content))

@@ -6,7 +6,7 @@ import struct
 
 import msgspec
 
-from modellix_server.results.formats import Kind
+from modellix_server.results.formats import Kind, Wanted
 
 LENGTH = struct.Struct(">I")
 MOST_SLIM_BYTES = 256 * 1024
@@ -16,7 +16,7 @@ MOST_SLIM_BYTES = 256 * 1024
 class Probe(msgspec.Struct, frozen=True, tag=True):
     """Look at one file, given as its bytes or as a path, that ought to be of this kind."""
 
-    kind: Kind
+    kind: Wanted
     data: bytes | None
     path: str | None
 

@@ -34,8 +34,8 @@ def probe(kind: Kind, file: IO[bytes]) -> Probed:
         raise Unfit(f"the file is {found.name}, not {'an' if kind[0] in 'ai' else 'a'} {kind}")
     file.seek(0)
     if found.name == "heic":
-        return _checked(_tracks(found, file, "image"))
-    return _checked(_picture(found, file)) if kind == "image" else _checked(_tracks(found, file, kind))
+        return checked(_tracks(found, file, "image"))
+    return checked(_picture(found, file)) if kind == "image" else checked(_tracks(found, file, kind))
 
 
 def open_file(data: bytes | None, path: str | None) -> IO[bytes]:
@@ -43,7 +43,8 @@ def open_file(data: bytes | None, path: str | None) -> IO[bytes]:
     return BytesIO(data) if data is not None else Path(path or "").open("rb")
 
 
-def _checked(probed: Probed) -> Probed:
+def checked(probed: Probed) -> Probed:
+    """The same, unless it is too large. Raises Unfit."""
     pixels = (probed.width or 0) * (probed.height or 0)
     if pixels > MOST_PIXELS:
         raise Unfit(f"the picture has more than {MOST_PIXELS:,} pixels")

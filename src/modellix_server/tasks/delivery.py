@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from modellix_server.base import faults
 from modellix_server.tasks import rules
 from modellix_server.tasks.claimed import Claimed, Over
+from modellix_server.tasks.delivered import Verdict
 from modellix_server.tasks.media import BadMedia
 from modellix_server.upstreams.contract import Done
 
@@ -22,30 +23,40 @@ class Delivery(Claimed):
 
     async def _delivered(self, done: Done, **said: Any) -> None:
         faults.point("before_verdict")
-        self._verdict = msgspec.json.encode(done).decode()
+        try:
+            verdict = await self._tools.media.put_down(self._job.id, done, time.monotonic() + STORE_AT_LEAST_S)
+        except BadMedia as error:
+            await self._unavailable(error, **said)
+        faults.point("answer_kept")
+        self._verdict = msgspec.json.encode(verdict).decode()
         if not await self._moved("storing", verdict=self._verdict, **said):
             await self._too_late(f"the vendor delivered {done.measured}, request {done.request_id}")
         faults.point("verdict_committed")
 
     async def _store(self) -> None:
         assert self._verdict is not None
-        done = msgspec.json.decode(self._verdict, type=Done)
+        verdict = msgspec.json.decode(self._verdict, type=Verdict)
         _, account = await self._upstream()
         try:
             until = max(self._dies, time.monotonic() + STORE_AT_LEAST_S)
-            stored = await self._tools.media.keep(self._job.id, done, account, until)
+            stored, lost = await self._tools.media.keep(self._job.id, verdict, account, until)
         except BadMedia as error:
-            why = f"result unavailable: {error}"
-            # The files go only once the task has ended here: another worker may have stored them for good.
-            if await self._ended(error_code="result_unavailable", error_message=str(error), review=why):
-                await self._tools.media.forget(self._job.id)
-            raise Over from None
+            await self._unavailable(error)
         else:
             faults.point("result_stored")
-            charge = rules.charge(self._job.price, done.measured, stored.counted)
+            for what in lost:
+                await self._review("file left out", what)
+            charge = rules.charge(self._job.price, verdict.measured, stored.counted)
             await self._end(
                 capture=charge.micros,
                 resources=msgspec.json.encode(stored).decode(),
                 bytes=stored.bytes,
                 review=charge.review,
             )
+
+    async def _unavailable(self, error: BadMedia, **said: Any) -> NoReturn:
+        why = f"result unavailable: {error}"
+        # The files go only once the task has ended here: another worker may have stored them for good.
+        if await self._ended(error_code="result_unavailable", error_message=str(error), review=why, **said):
+            await self._tools.media.forget(self._job.id)
+        raise Over from None

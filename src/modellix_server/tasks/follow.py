@@ -17,7 +17,7 @@ from modellix_server.base import log
 from modellix_server.base.database import DATABASE_ERRORS, Pool
 from modellix_server.base.errors import Unavailable
 from modellix_server.tasks.errors import TooManyFollowers
-from modellix_server.tasks.herald import PROGRESS_CHANNEL
+from modellix_server.tasks.nudges import PROGRESS_CHANNEL
 from modellix_server.tasks.read import Question
 
 _MOST_OF_KEY = 1_000
@@ -219,9 +219,10 @@ class _Progress:
         return
 
     def heard(self, payload: str) -> None:
-        for told in payload.split(",") if self._by_task else ():
-            for watch in self._by_task.get(told[:_NAME_CHARS], ()):
-                watch.progress = float(told[_NAME_CHARS:])
+        for told in payload.split(" ") if self._by_task else ():
+            name, _, percent = told.partition(":")
+            for watch in self._by_task.get(name, ()):
+                watch.progress = int(percent) / 100
                 watch.wake()
 
     def lost(self) -> None:

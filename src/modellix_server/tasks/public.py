@@ -11,7 +11,7 @@ from modellix_server.base.ids import task_name
 from modellix_server.base.money import usd_number
 from modellix_server.base.settings import Settings
 from modellix_server.results import link
-from modellix_server.tasks.media import StoredResult
+from modellix_server.tasks.delivered import StoredResult
 from modellix_server.tasks.read import TaskView
 
 
@@ -19,7 +19,8 @@ def public_form(settings: Settings, view: TaskView) -> bytes:
     """The JSON of a task. That of a finished one never changes as long as its result is kept."""
     model_id = view.model.partition("/")[2]
     if view.finished_at is None:
-        return f'{{"status":"{view.status}","task_id":"{task_name(view.id)}","model_id":"{model_id}"}}'.encode()
+        place = f',"queue_position":{view.queue_position}' if view.queue_position else ""
+        return f'{{"status":"{view.status}","task_id":"{task_name(view.id)}","model_id":"{model_id}"{place}}}'.encode()
     return msgspec.json.encode(_finished(settings, view, view.finished_at, model_id))
 
 

@@ -12,13 +12,15 @@ from modellix_server.base.database import Pool
 from modellix_server.base.outbound import Outbound
 from modellix_server.catalogue import Catalogue
 from modellix_server.tasks.accounts import FindAccount, Pace
-from modellix_server.tasks.herald import Herald
+from modellix_server.tasks.callbacks import Callbacks
 from modellix_server.tasks.media import Media
 from modellix_server.tasks.store import Journal
+from modellix_server.tasks.witness import Witness
 from modellix_server.upstreams.contract import Upstream
 
 _MOST_POSTS_OF_A_MODEL = 128
 _MOST_POLLS = 128
+_MOST_LONG_ANSWERS = 4  # in memory, each up to four times: as text, as JSON, as files
 
 
 @dataclass
@@ -32,20 +34,23 @@ class Tools:
     outbound: Outbound
     media: Media
     result_ttl_s: int
+    callbacks: Callbacks | None = None
+    """Addresses for vendors that call back; None when nobody would answer there."""
+    witness: Witness | None = None
+    """Keeps word of which task a process dies of; None when nobody would read it."""
     paces: dict[tuple[str, bool], Pace] = field(default_factory=dict)
     posting: dict[str, asyncio.Semaphore] = field(
         default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(_MOST_POSTS_OF_A_MODEL))
     )
     """By model: one whose answers take minutes must not hold up the others."""
     polling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_POLLS))
+    long_answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_LONG_ANSWERS))
     submitting: set[UUID] = field(default_factory=set)
     """Tasks whose submission is on its way or about to leave."""
     draining: bool = False
-    herald: Herald = field(init=False)
+    workers: int = 1
+    """How many live workers share the vendors' limits, as of the last renewal of the lease."""
     journal: Journal = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.herald = Herald(self.db)
 
     def open_journal(self, worker: int) -> None:
         """Bind the journal to the worker's number, once that is known."""

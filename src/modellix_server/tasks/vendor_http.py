@@ -2,55 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
 from modellix_server.base import faults
-from modellix_server.base.outbound import Answer, Outbound
+from modellix_server.base.multipart import Part, encode_form
+from modellix_server.base.outbound import Answer, Outbound, Turn
 from modellix_server.requestlog import redact_text
 from modellix_server.tasks.accounts import Account
+from modellix_server.upstreams.contract import QUICK_ANSWER_BYTES
 
-_MOST_BYTES = 4_000_000  # a vendor's JSON, pictures in base64 included by none of them so far
 _KEPT_CHARS = 2_000
+_LEAST_KEY_BYTES = 6  # what is shorter is no key, and taking it out would break the answer
 
 
 class VendorHttp:
-    """Implements `upstreams.contract.Http` for one account."""
+    """Implements `upstreams.contract.Http` for one account; `close` it when its answer has been dealt with.
 
-    def __init__(self, account: Account, outbound: Outbound, timeout_s: float) -> None:
+    An answer longer than `QUICK_ANSWER_BYTES` is read only within `room`, which it then keeps until `close`:
+    the number of such answers in memory is bounded, however many submissions there are.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        outbound: Outbound,
+        timeout_s: float,
+        *,
+        most_bytes: int = QUICK_ANSWER_BYTES,
+        room: asyncio.Semaphore | None = None,
+    ) -> None:
         self._account = account
         self._outbound = outbound
         self._timeout_s = timeout_s
-        self._answer: Answer | None = None
-
-    @property
-    def status(self) -> int | None:
+        self._most_bytes = most_bytes
+        self._room = room
+        self._in_room = False
+        self.status: int | None = None
         """HTTP status of the last answer."""
-        return self._answer.status if self._answer else None
+        self._start = b""
 
     @property
     def words(self) -> str | None:
         """The last answer as a person may read it later: no key, no signed link, no bytes of media."""
-        if self._answer is None:
+        if self.status is None:
             return None
-        text = self._answer.body[: 4 * _KEPT_CHARS].decode("utf-8", "replace")
+        text = self._start.decode("utf-8", "replace")
         return redact_text(text.replace(self._account.key, "***"))[:_KEPT_CHARS]
 
     async def call(
-        self, method: str, path: str, *, json: object = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        form: Sequence[Part] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request to the account's base URL, never retried. Raises NotSent or AnswerLost."""
-        body = msgspec.json.encode(json) if json is not None else None
-        self._answer = answer = await self._outbound.call(
+        sent, body = dict(headers or {}), None
+        if form is not None:
+            sent["Content-Type"], body = await encode_form(form)
+        elif json is not None:
+            sent, body = {"Content-Type": "application/json", **sent}, msgspec.json.encode(json)
+        answer = await self._outbound.call(
             method,
             self._account.base_url.rstrip("/") + path,
-            headers={"Content-Type": "application/json", **(headers or {})} if body else dict(headers or {}),
+            headers=sent,
             body=body,
             origins=self._account.origins,
             timeout_s=self._timeout_s,
-            max_bytes=_MOST_BYTES,
+            max_bytes=self._most_bytes,
+            turn=Turn(QUICK_ANSWER_BYTES, self._enter),
         )
+        # A vendor that quotes our key in its refusal must not carry it into messages, notes or logs.
+        if len(answer.body) <= QUICK_ANSWER_BYTES and len(key := self._account.key.encode()) >= _LEAST_KEY_BYTES:
+            answer = replace(answer, body=answer.body.replace(key, b"***")) if key in answer.body else answer
+        self._note(answer)
         if method == "POST":
             faults.point("answer_received")
         return answer
+
+    def close(self) -> None:
+        """Make room for the next long answer."""
+        if self._in_room and self._room is not None:
+            self._in_room = False
+            self._room.release()
+
+    def _note(self, answer: Answer) -> None:
+        """Remember an answer's beginning only: all of it may be many megabytes."""
+        self.status, self._start = answer.status, answer.body[: 4 * _KEPT_CHARS]
+
+    async def _enter(self) -> None:
+        if self._room is not None and not self._in_room:
+            await self._room.acquire()
+            self._in_room = True

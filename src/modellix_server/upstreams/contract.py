@@ -1,19 +1,28 @@
 """What the engine and an upstream say to each other: values in, values out.
 
-An adapter has `check`, `submit` and `poll`. It never touches the database, money, time or secrets
-storage, and downloads nothing. The engine owns retries, deadlines, storage and settlement.
+An adapter has `check`, `submit` and `poll`, and `cancel` where the vendor can stop a task. It never touches
+the database, money, time or secrets storage, and downloads nothing. The engine owns retries, deadlines,
+storage and settlement.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
+from modellix_server.base.multipart import Part as Part  # noqa: PLC0414 - re-exported
 from modellix_server.base.outbound import Answer as Answer  # noqa: PLC0414 - re-exported
 from modellix_server.base.outbound import AnswerLost as AnswerLost  # noqa: PLC0414 - re-exported
 from modellix_server.base.outbound import NotSent as NotSent  # noqa: PLC0414 - re-exported
 from modellix_server.catalogue import Measurement, Route
+
+FileKind = Literal["image", "video", "audio", "vector"]
+"""`vector` is an SVG."""
+
+QUICK_ANSWER_BYTES = 4_000_000
+"""Up to here any number of answers may be in memory; a longer one waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +38,26 @@ class Order:
     """The vendor account's API key."""
     region: str = "intl"
     """Which of the route's model names applies."""
+    callback_url: str | None = None
+    """Where a vendor that calls back may do so; None where it could not reach us."""
 
 
 class Http(Protocol):
     """HTTP bound to one account's base URL: the vendor's key cannot be sent anywhere else."""
 
     async def call(
-        self, method: str, path: str, *, json: object = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        form: Sequence[Part] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Send one request, never retried. Raises NotSent or AnswerLost."""
+        """Send one request, never retried: with a JSON body, a multipart form, or neither.
+
+        Raises NotSent or AnswerLost.
+        """
         ...
 
 
@@ -70,15 +90,32 @@ class RemoteFile:
     """A file of the result, still at the vendor."""
 
     url: str
-    kind: Literal["image", "video", "audio", "document"]
+    kind: FileKind
     role: str = "primary"
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A definite success: where the files are and what the vendor says it delivered."""
+class InlineFile:
+    """A file of the result that came inside the answer: nowhere else, and not a second time."""
 
-    files: tuple[RemoteFile, ...]
+    data: bytes = field(repr=False)
+    kind: FileKind
+    role: str = "primary"
+
+    @classmethod
+    def of_base64(cls, text: object, kind: FileKind, role: str = "primary") -> InlineFile:
+        """The file of a base64 text. Raises ValueError for anything else, and for nothing."""
+        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+        if not data:
+            raise ValueError("not a file in base64")
+        return cls(data, kind, role)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A definite success: the files, or where they are, and what the vendor says it delivered."""
+
+    files: tuple[RemoteFile | InlineFile, ...]
     measured: Measurement
     request_id: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -126,6 +163,10 @@ class Traits:
     slowest_poll_s: float
     origins: Mapping[str, str]
     """Region -> default base URL of the vendor."""
+    most_answer_bytes: int = QUICK_ANSWER_BYTES
+    """The longest answer to a submission; more than the default only where answers carry files."""
+    fetches_links: bool = True
+    """Whether the vendor loads media by link itself. If not, all media of an order are data URIs."""
 
 
 class Upstream(Protocol):
@@ -144,4 +185,13 @@ class Upstream(Protocol):
 
     async def poll(self, ticket: str, order: Order, http: Http) -> Polled:
         """Ask once how the task is doing."""
+        ...
+
+
+@runtime_checkable
+class Cancels(Protocol):
+    """A vendor that can be asked to stop a task."""
+
+    async def cancel(self, ticket: str, order: Order, http: Http) -> bool:
+        """Ask once. True only if the vendor says that the task has stopped and will not be charged."""
         ...

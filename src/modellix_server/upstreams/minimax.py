@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +23,7 @@ from modellix_server.upstreams.contract import (
     Done,
     Failed,
     Http,
+    InlineFile,
     Order,
     Pending,
     Polled,
@@ -77,6 +78,7 @@ class MiniMax:
         first_poll_s=5.0,
         slowest_poll_s=20.0,
         origins={"cn": "https://api.minimaxi.com/v1", "intl": "https://api.minimax.io/v1"},
+        most_answer_bytes=64_000_000,  # nine pictures of 2048*2048 in base64
     )
 
     def check(self, route: Route) -> None:
@@ -88,6 +90,8 @@ class MiniMax:
         for path in (*route.to.values(), *route.constants):
             if not _FIELD.fullmatch(path) and path not in _SUBJECTS:
                 raise ValueError(f"the vendor's body is flat but for {' and '.join(_SUBJECTS)}: {path!r}")
+        if route.constants.get("response_format", "url") not in _FORMS:
+            raise ValueError(f"response_format is one of {', '.join(_FORMS)}")
         if (wire.kind == "video") != ("duration" in route.to or wire.seconds is not None):
             raise ValueError("a clip, and nothing else, has a duration in route.to or seconds in route.wire")
 
@@ -99,7 +103,10 @@ class MiniMax:
         wire = msgspec.convert(order.route.wire, Wire)
         # The vendor keeps no id of ours; this one only lets its support, and our emulator, find the request.
         headers = {**_authorization(order), "X-Request-Id": order.attempt}
-        answer = await http.call("POST", _PATHS[wire.kind], json=body(model, order), headers=headers)
+        asked = body(model, order)
+        if wire.kind == "video" and order.callback_url is not None:
+            asked["callback_url"] = order.callback_url
+        answer = await http.call("POST", _PATHS[wire.kind], json=asked, headers=headers)
         said = _read(answer)
         if "base_resp" not in said and answer.status in (401, 403, 429):  # as the vendor's own clients read them
             return Busy(f"HTTP {answer.status}", retry_in_s=_retry_in_s(answer), operator=answer.status != 429)
@@ -284,24 +291,43 @@ def _link(told: object) -> str:
 def _pictures(said: Mapping[str, Any], order: Order) -> Done | Failed:
     """Collect the delivered pictures. Those that the content check took away are only counted by the vendor."""
     data = said.get("data")
-    links = data.get("image_urls") if isinstance(data, dict) else None
+    field, of = _FORMS[order.route.constants.get("response_format", "url")]
+    links = data.get(field) if isinstance(data, dict) else None
     counts = said.get("metadata")
     told = counts if isinstance(counts, dict) else {}
     if not links:
-        if not isinstance(data, dict) or "image_base64" not in data:
+        if not isinstance(data, dict) or not any(data.get(name) for name, _ in _FORMS.values()):
             lost = _number(told.get("failed_count"))
             if lost and lost >= order.params.get("n", 1) and not _number(told.get("success_count")):
                 return Failed("content_rejected", "the vendor's content check refused every picture")
-        raise UnmappedAnswer(NAME, "result", "finished, with no link and no failure")
+        raise UnmappedAnswer(NAME, "result", "finished, with no picture and no failure")
     if not isinstance(links, list):
         raise UnmappedAnswer(NAME, "result", links)
     count = told.get("success_count")
     request_id = said.get("id")
     return Done(
-        files=tuple(RemoteFile(_link(link), "image") for link in links),
+        files=tuple(of(link) for link in links),
         measured=Measurement(images=len(links) if count is None else _number(count)),
         request_id=request_id if isinstance(request_id, str) else None,
     )
+
+
+def _linked(told: object) -> RemoteFile:
+    return RemoteFile(_link(told), "image")
+
+
+def _inline(told: object) -> InlineFile:
+    try:
+        return InlineFile.of_base64(told, "image")
+    except ValueError:
+        raise UnmappedAnswer(NAME, "picture", "not in base64") from None
+
+
+_FORMS: dict[str, tuple[str, Callable[[object], RemoteFile | InlineFile]]] = {
+    "url": ("image_urls", _linked),
+    "base64": ("image_base64", _inline),
+}
+"""`response_format` of a picture request -> where its pictures are, and how to read one."""
 
 
 def _number(value: object) -> int | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from modellix_server.upstreams.emulators.store import MemoryStore
+
 _MARK = re.compile(r"\[sandbox:([^\]=]{0,40})(?:=([^\]]{0,60}))?\]")
 _WORD = re.compile(r"[A-Za-z]+(\.[A-Za-z]+)*", re.ASCII)
 LONGEST_S = 3600.0
@@ -109,3 +111,23 @@ def _value(name: str, given: str | None) -> str:
     if not fits:
         raise UnknownDirective(f"sandbox directive {name} cannot have the value: {value}")
     return value
+
+
+class FirstTimes:
+    """Counts submissions of a prompt, for the directives that misbehave at first."""
+
+    def __init__(self) -> None:
+        self._seen: MemoryStore[list[int]] = MemoryStore(most=10_000)
+
+    def fault(self, asked: Directives, prompt: str) -> Literal["throttle", "error"] | None:
+        """What is to happen to this submission, by name; counts it."""
+        if not asked.throttle and not asked.error:
+            return None
+        count = self._seen.get(prompt)
+        if count is None:
+            count = [0]
+            self._seen.put(prompt, count)
+        count[0] += 1
+        if count[0] <= asked.throttle:
+            return "throttle"
+        return "error" if count[0] - asked.throttle <= asked.error else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import secrets
 import shutil
@@ -20,7 +19,6 @@ Fault = Literal["", "vanish", "huge", "mistyped"]
 TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml", ".mp4": "video/mp4"}
 _HTML = b"<!doctype html><title>Oops</title><p>This is not the file you are looking for."
 _STEP = b"\0" * (64 * 1024)
-_HUGE_BYTES = 64 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,36 +99,14 @@ class Spool:
         elif stored.fault == "mistyped":
             await wire.answer(send, 200, _HTML, stored.content_type.encode())
         elif stored.fault == "huge":
-            await _endless(stored, receive, send)
+            start = stored.body if stored.path is None else stored.path.read_bytes()
+            await wire.answer_without_end(send, receive, stored.content_type.encode(), start, _STEP)
         elif stored.path is None:
             await wire.answer(send, 200, stored.body, stored.content_type.encode())
         elif not stored.path.exists():
             await wire.answer(send, 404, b"NoSuchKey", b"text/plain")
         else:
             await FileResponse(stored.path, media_type=stored.content_type)(scope, receive, send)
-
-
-async def _endless(stored: Stored, receive: wire.Receive, send: wire.Send) -> None:
-    """A real beginning, then zeros until the client leaves."""
-    start = stored.body if stored.path is None else stored.path.read_bytes()
-    headers = [(b"content-type", stored.content_type.encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": start, "more_body": True})
-    left = asyncio.ensure_future(_client_left(receive))
-    try:
-        sent_bytes = 0
-        while not left.done() and sent_bytes < _HUGE_BYTES:
-            await send({"type": "http.response.body", "body": _STEP, "more_body": True})
-            await asyncio.sleep(0)
-            sent_bytes += len(_STEP)
-    finally:
-        left.cancel()
-    await send({"type": "http.response.body"})
-
-
-async def _client_left(receive: wire.Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _claim(parent: Path) -> tuple[Path, IO[bytes]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -17,6 +18,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 CUT = "modellix.cut"
 """ASGI extension of our server: a function that drops the connection at once."""
 
+Result = TypeVar("Result")
+
+_ENDLESS_BYTES = 64 * 1024**3
 _encode = msgspec.json.Encoder().encode
 
 
@@ -83,20 +87,52 @@ def origin(scope: Scope) -> str:
     return f"{scope['scheme']}://{host}{scope.get('root_path', '')}"
 
 
-async def answer(send: Send, status: int, body: bytes, content_type: bytes) -> None:
-    """Send a complete answer."""
-    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
+async def answer(send: Send, status: int, body: bytes, content_type: bytes, *more: tuple[bytes, bytes]) -> None:
+    """Send a complete answer; `more` are headers of the vendor's."""
+    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body)), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def answer_json(send: Send, status: int, value: object) -> None:
-    """Send `value` as JSON."""
-    await answer(send, status, _encode(value), b"application/json")
+async def answer_json(send: Send, status: int, value: object, *more: tuple[bytes, bytes]) -> None:
+    """Send `value` as JSON; `more` are headers of the vendor's."""
+    await answer(send, status, _encode(value), b"application/json", *more)
+
+
+async def answer_without_end(send: Send, receive: Receive, content_type: bytes, start: bytes, step: bytes) -> None:
+    """Send `start`, then `step` over and over until the client leaves, or has got more than anybody wants."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", content_type)]})
+    await send({"type": "http.response.body", "body": start, "more_body": True})
+    left = asyncio.ensure_future(until_gone(receive))
+    try:
+        sent_bytes = 0
+        while not left.done() and sent_bytes < _ENDLESS_BYTES:
+            await send({"type": "http.response.body", "body": step, "more_body": True})
+            await asyncio.sleep(0)
+            sent_bytes += len(step)
+    finally:
+        left.cancel()
+    await send({"type": "http.response.body"})
+
+
+async def until_gone(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def unless_gone(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
+    """What the work comes to. Raises Gone when the client leaves first; the work goes on all the same."""
+    doing, left = asyncio.ensure_future(work), asyncio.ensure_future(until_gone(receive))
+    await asyncio.wait({doing, left}, return_when=asyncio.FIRST_COMPLETED)
+    if not doing.done():
+        doing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise Gone
+    left.cancel()
+    return doing.result()
 
 
 async def cut(scope: Scope, receive: Receive) -> None:
     """Drop the connection without a byte of answer. Needs a server with our extension."""
     scope["extensions"][CUT]()
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    await until_gone(receive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,8 +15,10 @@ from modellix_server.upstreams.emulators import media, paint, wire
 from modellix_server.upstreams.emulators.ark import answers, content, rules, table
 from modellix_server.upstreams.emulators.ark.content import ClipJob
 from modellix_server.upstreams.emulators.ark.rules import PictureJob, Refusal
-from modellix_server.upstreams.emulators.ark.work import File, Task, Workshop
+from modellix_server.upstreams.emulators.ark.work import KEEP_S, File, Task, Workshop
 from modellix_server.upstreams.emulators.bill import Bill, Line
+from modellix_server.upstreams.emulators.callbacks import Caller, Post
+from modellix_server.upstreams.emulators.directives import FirstTimes
 from modellix_server.upstreams.emulators.front import Front
 from modellix_server.upstreams.emulators.paint import Picture
 from modellix_server.upstreams.emulators.store import MemoryStore
@@ -23,6 +26,9 @@ from modellix_server.upstreams.emulators.studio import Studio
 
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
 QUEUE_LIMIT = 2000
+CALLBACK_LIMIT_S = 5.0
+CALLBACK_TRIES = 4
+"""Of a success or failure: one, and three more while nobody acknowledges it."""
 PICTURES = "/api/v3/images/generations"
 TASKS = "/api/v3/contents/generations/tasks"
 _STATUSES = ("queued", "running", "cancelled", "succeeded", "failed")
@@ -30,28 +36,33 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def app(studio: Studio, store: MemoryStore[Task], fetch: media.Fetch, *, instant: bool = False) -> wire.App:
+def app(studio: Studio, fetch: media.Fetch, post: Post, *, instant: bool = False) -> wire.App:
     """The emulator. With `instant` every picture is one small ready-made file, answered at once."""
     bill = Bill()
+    store: MemoryStore[Task] = MemoryStore(keep_s=KEEP_S)
     ready = None
     if instant:
         path = studio.spool.new_path(".jpg")
         size = paint.paint(Picture("instant", 0, "ark", (64, 64)), path)
         ready = File(studio.spool.add_bytes("instant.jpg", path.read_bytes()), path, size)
     workshop = Workshop(studio, store, fetch, bill, ready)
-    return Front(Service(workshop, studio, store, bill), studio.spool, bill, "Ark emulator")
+    service = Service(workshop, studio, store, bill, Caller(post, CALLBACK_LIMIT_S))
+    return Front(service, studio.spool, bill, "Ark emulator")
 
 
 class Service:
     """The vendor's API below `/api/v3`."""
 
-    def __init__(self, workshop: Workshop, studio: Studio, store: MemoryStore[Task], bill: Bill) -> None:
+    def __init__(
+        self, workshop: Workshop, studio: Studio, store: MemoryStore[Task], bill: Bill, caller: Caller
+    ) -> None:
         self._workshop = workshop
         self._studio = studio
         self._store = store
         self._bill = bill
+        self._caller = caller
         self._table = table.load()
-        self._seen: MemoryStore[list[int]] = MemoryStore(most=10_000)
+        self._first_times = FirstTimes()
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         """Answer one request."""
@@ -159,24 +170,17 @@ class Service:
         if "arrears" in asked:
             message = "The request failed because your account has an overdue balance."
             raise Refusal(403, "AccountOverdueError", message)
-        if asked.throttle or asked.error:
-            times = self._times_seen(line)
-            if times <= asked.throttle:
-                raise _throttled()
-            if times - asked.throttle <= asked.error:
-                raise _internal_error()
-
-    def _times_seen(self, line: Line) -> int:
-        key = line.model + line.prompt_sha256
-        count = self._seen.get(key)
-        if count is None:
-            count = [0]
-            self._seen.put(key, count)
-        count[0] += 1
-        return count[0]
+        fault = self._first_times.fault(asked, line.model + line.prompt_sha256)
+        if fault == "throttle":
+            raise _throttled()
+        if fault == "error":
+            raise _internal_error()
 
     async def _accept(self, task: Task, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         asked = task.job.asked
+        if isinstance(task.job, ClipJob) and task.job.callback:
+            task.on_move = partial(self._call_back, task.job, wire.origin(scope))
+            task.on_move(task)
         self._workshop.start(task)
         if "lost" in asked:
             await wire.cut(scope, receive)
@@ -188,6 +192,12 @@ class Service:
             await _answer(send, 200, {"id": task.id})
         else:
             await _answer_directly(task, task.job, scope, receive, send)
+
+    def _call_back(self, job: ClipJob, origin: str, task: Task) -> None:
+        """Send what a poll would show. `cancelled` is none of the states that are told."""
+        if task.status != "cancelled":
+            tries = CALLBACK_TRIES if task.status in ("succeeded", "failed") else 1
+            self._caller.tell(job.callback, answers.task(task, job, origin), tries=tries)
 
 
 async def _answer_directly(

@@ -1,6 +1,5 @@
 """DashScope, Alibaba Cloud's Model Studio: image and video generation over its native protocol."""
 
 from modellix_server.upstreams.emulators.dashscope.service import app
-from modellix_server.upstreams.emulators.dashscope.work import Task
 
-__all__ = ["Task", "app"]
+__all__ = ["app"]

@@ -11,10 +11,12 @@ import msgspec
 
 from modellix_server.upstreams.emulators import media, paint, wire
 from modellix_server.upstreams.emulators.bill import Bill, Line
+from modellix_server.upstreams.emulators.callbacks import Post
 from modellix_server.upstreams.emulators.dashscope import answers, rules, table
 from modellix_server.upstreams.emulators.dashscope.fields import Refusal, invalid
 from modellix_server.upstreams.emulators.dashscope.rules import Job
 from modellix_server.upstreams.emulators.dashscope.work import Task, Workshop
+from modellix_server.upstreams.emulators.directives import FirstTimes
 from modellix_server.upstreams.emulators.front import Front
 from modellix_server.upstreams.emulators.paint import Picture
 from modellix_server.upstreams.emulators.store import MemoryStore
@@ -26,9 +28,13 @@ BASE = "/api/v1/"
 _decode = msgspec.json.Decoder().decode
 
 
-def app(studio: Studio, store: MemoryStore[Task], fetch: media.Fetch, *, instant: bool = False) -> wire.App:
-    """The emulator. With `instant` every picture is one small ready-made PNG and tasks end when submitted."""
+def app(studio: Studio, fetch: media.Fetch, _post: Post, *, instant: bool = False) -> wire.App:
+    """The emulator. With `instant` every picture is one small ready-made PNG and tasks end when submitted.
+
+    The vendor reports events over its cloud's event bus only, so nobody is called back.
+    """
     bill = Bill()
+    store: MemoryStore[Task] = MemoryStore()
     ready = None
     if instant:
         path = studio.spool.new_path(".png")
@@ -47,7 +53,7 @@ class Service:
         self._store = store
         self._bill = bill
         self._models = table.load()
-        self._seen: MemoryStore[list[int]] = MemoryStore(most=10_000)
+        self._first_times = FirstTimes()
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         """Answer one request."""
@@ -138,21 +144,11 @@ class Service:
             raise Refusal(400, "DataInspectionFailed", "Input data may contain inappropriate content.")
         if "arrears" in asked:
             raise Refusal(400, "Arrearage", "Access denied, please make sure your account is in good standing.")
-        if asked.throttle or asked.error:
-            times = self._times_seen(line)
-            if times <= asked.throttle:
-                raise _throttled()
-            if times - asked.throttle <= asked.error:
-                raise _internal_error()
-
-    def _times_seen(self, line: Line) -> int:
-        key = line.model + line.prompt_sha256
-        count = self._seen.get(key)
-        if count is None:
-            count = [0]
-            self._seen.put(key, count)
-        count[0] += 1
-        return count[0]
+        fault = self._first_times.fault(asked, line.model + line.prompt_sha256)
+        if fault == "throttle":
+            raise _throttled()
+        if fault == "error":
+            raise _internal_error()
 
     async def _accept(self, task: Task, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         asked = task.job.asked

@@ -1,0 +1,80 @@
+"""Lists that are read page by page, newest first, each page beginning where the one before ended.
+
+No offsets: a page costs the same however far down the list it is, and what is added meanwhile moves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+Row = TypeVar("Row")
+Place = TypeVar("Place")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose rows a list shows: a team in one mode."""
+
+    team_id: int
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `since` on, up to but without `until`; None has no bound on that side."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+ALWAYS = Span()
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row, Place]):
+    """Some rows, and the place where to go on; None at the end of the list.
+
+    Where a filter lets little pass a page may be short or even empty and yet not be the last.
+    """
+
+    rows: list[Row]
+    next: Place | None
+
+
+async def all_pages(read: Callable[[Place | None], Awaitable[Page[Row, Place]]]) -> AsyncIterator[list[Row]]:
+    """The rows of a whole list, one page in memory at a time."""
+    place: Place | None = None
+    while True:
+        page = await read(place)
+        yield page.rows
+        if page.next is None:
+            return
+        place = page.next
+
+
+class Where:
+    """The conditions of a query and their arguments, from texts of ours and values of anybody's."""
+
+    def __init__(self, arguments: list[object]) -> None:
+        """`arguments` are those of the whole query, and grow with each condition."""
+        self.arguments = arguments
+        self._conditions: list[str] = []
+
+    def add(self, condition: str, *values: object) -> None:
+        """One more condition; each `{}` in it stands for a value."""
+        places = []
+        for value in values:
+            self.arguments.append(value)
+            places.append(f"${len(self.arguments)}")
+        self._conditions.append(condition.format(*places))
+
+    def place(self, value: object) -> str:
+        """Where a value stands that belongs to no condition, such as a limit."""
+        self.arguments.append(value)
+        return f"${len(self.arguments)}"
+
+    def __str__(self) -> str:
+        return " and ".join(self._conditions) or "true"

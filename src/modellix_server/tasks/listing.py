@@ -1,0 +1,128 @@
+"""Lists of tasks, and what they cost in sum: for a team about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from modellix_server.base.database import Connection, Row
+from modellix_server.base.ids import first_uuid7
+from modellix_server.base.pages import ALWAYS, Owner, Page, Span, Where
+from modellix_server.tasks import rules
+
+# Public word -> condition. Each has an index that knows only such tasks, but for success, which most are.
+_STATUS = {
+    "pending": "t.finished_at is null",
+    "success": "t.state = 'succeeded'",
+    "failed": "t.state = 'failed'",
+}
+USAGE_GROUPS = {
+    "day": "to_char(t.finished_at at time zone 'UTC', 'YYYY-MM-DD')",
+    "model": "t.model",
+    "key": "t.key_id::text",
+}
+_LONGEST_TASK = timedelta(days=14)  # from accept to the end, generously: deadlines are hours, of few models days
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks; None lets all pass."""
+
+    status: str | None = None
+    """pending, success or failed."""
+    model: str | None = None
+    key_id: int | None = None
+    submitted: Span = ALWAYS
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTask:
+    """A task as a list shows it. Money in micro-dollars."""
+
+    id: UUID
+    model: str
+    key_id: int
+    status: str
+    created_at: datetime
+    finished_at: datetime | None
+    quote: int
+    captured: int | None
+    error_code: str | None
+    error_message: str | None
+    params: str
+    """The input as it was accepted, JSON."""
+    resources: str | None
+    """The result as it was stored, JSON, while it is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the tasks of a group that ended in a span came to. Money in micro-dollars."""
+
+    group: str
+    """A day (UTC), a model or a key's id."""
+    succeeded: int
+    failed: int
+    charged: int
+
+
+async def list_tasks(
+    db: Connection, owner: Owner, wanted: TaskFilter, *, after: UUID | None, most: int
+) -> Page[ListedTask, UUID]:
+    """Up to `most` tasks, the latest first; those older than `after` when it is given."""
+    where = _where(owner, wanted)
+    if after is not None:
+        where.add("t.id < {}", after)
+    rows = await db.fetch(
+        f"""select t.id, t.model, t.key_id, t.state, t.created_at, t.finished_at, t.quote, t.captured,
+                t.error_code, t.error_message, t.params
+            from tasks.task t where {where} order by t.id desc limit {where.place(most)}""",  # noqa: S608 - texts of ours
+        *where.arguments,
+    )
+    kept = await db.fetch("select task_id, resources from results.of_tasks($1)", [row["id"] for row in rows])
+    resources = {row["task_id"]: row["resources"] for row in kept}
+    tasks = [_listed(row, resources.get(row["id"])) for row in rows]
+    return Page(tasks, tasks[-1].id if len(tasks) == most else None)
+
+
+def _where(owner: Owner, wanted: TaskFilter) -> Where:
+    where = Where([])
+    where.add("t.team_id = {} and t.live = {}", owner.team_id, owner.live)
+    if wanted.status is not None:
+        where.add(_STATUS[wanted.status])
+    if wanted.model is not None:
+        where.add("t.model = {}", wanted.model)
+    if wanted.key_id is not None:
+        where.add("t.key_id = {}", wanted.key_id)
+    if wanted.submitted.since is not None:
+        where.add("t.id >= {}", first_uuid7(wanted.submitted.since))
+    if wanted.submitted.until is not None:
+        where.add("t.id < {}", first_uuid7(wanted.submitted.until))
+    return where
+
+
+def _listed(row: Row, resources: str | None) -> ListedTask:
+    values = dict(row)
+    return ListedTask(status=rules.PUBLIC_WORDS[values.pop("state")], resources=resources, **values)
+
+
+async def usage(db: Connection, owner: Owner, ended: Span, by: str) -> list[Usage]:
+    """Tasks that ended in a span, summed by one of USAGE_GROUPS: the highest charge first, days in their order."""
+    where = Where([])
+    where.add("t.team_id = {} and t.live = {}", owner.team_id, owner.live)
+    if ended.since is not None:
+        where.add("t.finished_at >= {}", ended.since)
+        # The ids are indexed, and nothing that ended in the span was accepted long before it.
+        where.add("t.id >= {}", first_uuid7(ended.since - _LONGEST_TASK))
+    if ended.until is not None:
+        where.add("t.finished_at < {}", ended.until)
+        where.add("t.id < {}", first_uuid7(ended.until))
+    order = "1" if by == "day" else "charged desc, 1"
+    rows = await db.fetch(
+        f"""select {USAGE_GROUPS[by]} as "group", count(*) filter (where t.state = 'succeeded') as succeeded,
+                count(*) filter (where t.state = 'failed') as failed, coalesce(sum(t.captured), 0)::bigint as charged
+            from tasks.task t where {where} and t.finished_at is not null group by 1 order by {order}""",  # noqa: S608
+        *where.arguments,
+    )
+    return [Usage(*row) for row in rows]

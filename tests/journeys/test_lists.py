@@ -1,0 +1,212 @@
+"""Tasks, calls, transfers and usage as a team looks them up: pages, filters, downloads, nobody else's rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from decimal import Decimal
+
+import pytest
+
+ALLOWED = "status, model, key_id, from, to, format, limit, cursor"
+LISTS = ("tasks", "logs", "team/ledger", "team/usage")
+
+
+async def walk(team, path: str, name: str, limit: int = 2) -> list[dict]:
+    """Every row of a list, page by page."""
+    rows: list[dict] = []
+    mark = "&" if "?" in path else "?"
+    answer = (await team.get(f"/api/v1/{path}{mark}limit={limit}")).data
+    while True:
+        assert len(answer[name]) <= limit
+        rows += answer[name]
+        if answer["next_cursor"] is None:
+            return rows
+        answer = (await team.get(f"/api/v1/{path}{mark}limit={limit}&cursor={answer['next_cursor']}")).data
+
+
+@pytest.fixture(scope="module")
+async def busy(platform):
+    """A team with five tasks (one failed, one of another model by another key) and a refused call."""
+    team = await platform.team()
+    other = await platform.key(team)
+    tasks = [await team.run("alibaba/qwen-image-plus", prompt=f"=lake {n}") for n in range(3)]
+    tasks.append(await team.run("alibaba/qwen-image-plus", prompt="[sandbox:refuse]"))
+    tasks.append(await other.run("alibaba/wan2.6-t2i", prompt="boats", n=2))
+    assert (await team.submit("alibaba/qwen-image-plus")).status == 400
+    await platform.log_is_written(team)
+    return team, other, [task["task_id"] for task in tasks]
+
+
+async def test_tasks_come_newest_first_in_pages(busy) -> None:
+    team, other, made = busy
+    rows = await walk(team, "tasks", "tasks")
+    assert [row["task_id"] for row in rows] == made[::-1]
+    newest, failed = rows[0], rows[1]
+    assert (newest["model"], newest["status"], newest["cost"], newest["quote"]) == (
+        "alibaba/wan2.6-t2i",
+        "success",
+        0.06,
+        0.06,
+    )
+    assert newest["key_id"] == other.key.id
+    assert newest["key_name"] == "k"
+    assert newest["input"]["prompt"] == "boats"
+    assert (failed["status"], failed["cost"], failed["error_code"]) == ("failed", 0, "invalid_input")
+
+
+async def test_filters_of_tasks(busy) -> None:
+    team, other, made = busy
+
+    async def found(query: str) -> list[str]:
+        return [row["task_id"] for row in await walk(team, f"tasks?{query}", "tasks")]
+
+    assert await found("status=failed") == [made[3]]
+    assert await found("status=pending") == []
+    assert await found("status=success&model=alibaba/qwen-image-plus") == made[2::-1]
+    assert await found(f"key_id={other.key.id}") == [made[4]]
+    assert await found("from=2999-01-01") == []
+    assert await found("to=2020-01-01T00:00:00Z") == []
+    assert await found("from=2020-01-01&to=2999-01-01") == made[::-1]
+
+
+async def test_the_log_has_every_call_once(busy) -> None:
+    team, _, made = busy
+    rows = await walk(team, "logs", "logs", limit=7)
+    assert [row["task_id"] for row in rows if row["task_id"]] == made[::-1]
+    refused = [row for row in rows if row["status"] == 400]
+    assert len(refused) == 1
+    assert refused[0]["code"] == "missing_parameter"
+    assert [row["at"] for row in rows] == sorted((row["at"] for row in rows), reverse=True)
+    polls = [row for row in rows if row["method"] == "GET" and row["path"].startswith("/api/v1/tasks/")]
+    assert len(polls) >= 5
+    assert all(row["latency_ms"] > 0 for row in polls)
+    whole = (await team.get("/api/v1/logs?limit=100")).data["logs"]
+    seen = {(row["at"], row["path"], row["task_id"], row["latency_ms"]) for row in rows}
+    assert len(seen) == len(rows)
+    assert seen <= {(row["at"], row["path"], row["task_id"], row["latency_ms"]) for row in whole}
+
+
+async def test_filters_of_the_log(busy) -> None:
+    team, other, made = busy
+    for status in ("refused", "4xx", "400"):
+        assert [row["status"] for row in await walk(team, f"logs?status={status}", "logs")] == [400]
+    of_other = await walk(team, f"logs?key_id={other.key.id}", "logs")
+    assert {row["key_id"] for row in of_other} == {other.key.id}
+    assert [row["task_id"] for row in of_other if row["task_id"]] == [made[4]]
+    of_model = await walk(team, "logs?model=alibaba/wan2.6-t2i", "logs")
+    assert {row["model"] for row in of_model} == {"alibaba/wan2.6-t2i"}
+
+
+async def test_a_page_of_the_log_that_gives_up_early_goes_on(platform, team) -> None:
+    """Few rows pass among very many: pages are short, and nothing is left out."""
+    await platform.pool.execute(
+        """insert into requestlog.entry
+               (at, team_id, live, key_id, method, path, status, latency_us, bytes_in, bytes_out)
+           select now() - interval '1 hour' - n * interval '1 microsecond' / 2, $1, false, $2, 'GET', '/api/v1/tasks/x',
+               case when n % 9000 = 0 then 404 when n % 7000 = 0 then 201 else 200 end, 1, 0, 0
+           from generate_series(1, 25000) n""",
+        team.id,
+        team.key.id,
+    )
+    first = (await team.get("/api/v1/logs?status=201")).data
+    assert first["next_cursor"] is not None
+    assert len(await walk(team, "logs?status=201", "logs", limit=2)) == 3
+    assert len(await walk(team, "logs?status=404", "logs", limit=1)) == 2
+    rows = await walk(team, "logs?status=200", "logs", limit=100)
+    assert len({row["at"] for row in rows}) > 10
+    assert len(rows) >= 25000 - 2 - 3
+
+
+async def test_the_statement_adds_up(platform, busy) -> None:
+    team, other, made = busy
+    rows = await walk(team, "team/ledger", "ledger")
+    kinds = [row["kind"] for row in rows]
+    assert kinds.count("topup") == 1
+    assert kinds.count("hold") == 5
+    assert kinds.count("capture") == 4
+    posted = sum(row["amount_micros"] * {"topup": 1, "capture": -1}.get(row["kind"], 0) for row in rows)
+    assert posted == (await platform.purse(team))[0]
+    of_task = await walk(team, f"team/ledger?task_id={made[0]}", "ledger")
+    assert [row["kind"] for row in of_task] == ["capture", "hold"]
+    charged = await walk(team, f"team/ledger?key_id={other.key.id}", "ledger")
+    assert [(row["kind"], row["task_id"]) for row in charged] == [("capture", made[4])]
+    assert [row["kind"] for row in await walk(team, "team/ledger?kind=topup", "ledger")] == ["topup"]
+    assert await walk(team, "team/ledger?from=2999-01-01", "ledger") == []
+    assert await walk(team, "team/ledger?to=2020-01-01", "ledger") == []
+    assert len(await walk(team, "team/ledger?from=2020-01-01&to=2999-01-01", "ledger")) == len(rows)
+
+
+async def test_usage_sums_what_was_charged(platform, busy) -> None:
+    team, other, _ = busy
+    spent = Decimal(100_000_000 - (await platform.purse(team))[0]) / 1_000_000
+    by_model = (await team.get("/api/v1/team/usage?by=model")).data
+    assert [(row["model"], row["succeeded"], row["failed"]) for row in by_model["usage"]] == [
+        ("alibaba/wan2.6-t2i", 1, 0),
+        ("alibaba/qwen-image-plus", 3, 1),
+    ]
+    assert by_model["total"] == float(spent)
+    by_day = (await team.get("/api/v1/team/usage")).data
+    assert (by_day["by"], by_day["total"]) == ("day", float(spent))
+    by_key = (await team.get("/api/v1/team/usage?by=key&from=2020-01-01")).data["usage"]
+    assert {row["key_id"]: row["succeeded"] for row in by_key} == {team.key.id: 3, other.key.id: 1}
+    assert (await team.get("/api/v1/team/usage?to=2020-01-01")).data == {"by": "day", "usage": [], "total": 0}
+
+
+async def test_downloads(busy) -> None:
+    team, _, made = busy
+    lines = (await team.get("/api/v1/tasks?format=jsonl")).body.decode().splitlines()
+    assert [json.loads(line)["task_id"] for line in lines] == made[::-1]
+    answer = await team.get("/api/v1/tasks?format=csv")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="tasks.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.body.decode())))
+    assert [row["task_id"] for row in rows] == made[::-1]
+    assert rows[0]["cost"] == "0.06"
+    assert json.loads(rows[0]["input"])["prompt"] == "boats"
+    for path in LISTS:
+        for form in ("csv", "jsonl"):
+            assert (await team.get(f"/api/v1/{path}?format={form}")).status == 200
+    assert (await team.get("/api/v1/team/usage?format=csv&by=model")).body.startswith(
+        b"model,succeeded,failed,cost\r\n"
+    )
+
+
+async def test_a_spreadsheet_gets_no_formulas(platform) -> None:
+    team = await platform.team()
+    await platform.pool.execute(
+        "select ledger.credit($1, false, 5, 'tests', $2)", team.id, '=HYPERLINK("http://evil.example","x")'
+    )
+    body = (await team.get("/api/v1/team/ledger?format=csv")).body.decode()
+    notes = [row["note"] for row in csv.DictReader(io.StringIO(body))]
+    assert notes[0] == '\'=HYPERLINK("http://evil.example","x")'
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_a_list_shows_one_team_and_one_mode(platform, busy, path: str) -> None:
+    stranger = await platform.team(0)
+    live = await platform.key(busy[0], live=True)
+    await platform.log_is_written(stranger)
+    for client in (stranger, live):
+        data = (await client.get(f"/api/v1/{path}")).data
+        rows = data[path.rpartition("/")[2]]
+        assert not any(row.get("task_id") for row in rows)
+        assert not {row.get("key_id") for row in rows} & {busy[0].key.id, busy[1].key.id}
+    (await platform.anyone().get(f"/api/v1/{path}")).refused(401, "Authentication failed: invalid or missing API key")
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("limit=0", "Value out of range: parameter 'limit' must be between 1 and 100, got 0"),
+        ("limit=x", "Invalid format: parameter 'limit' must be a whole number, got 'x'"),
+        ("cursor=nonsense", "Invalid format: parameter 'cursor' must be the next_cursor of an earlier page"),
+        ("status=done", "Value out of range: parameter 'status' must be one of pending, success, failed, got 'done'"),
+        ("from=2026-02-01&to=2026-01-01", "Value out of range: parameter 'from' must not be later than parameter 'to'"),
+        ("statsu=1", f"Invalid parameters: unknown parameter 'statsu'; allowed: {ALLOWED}"),
+        ("format=xml", "Value out of range: parameter 'format' must be one of csv, jsonl, got 'xml'"),
+    ],
+)  # fmt: skip
+async def test_wrong_queries(team, query: str, message: str) -> None:
+    (await team.get(f"/api/v1/tasks?{query}")).refused(400, message)

@@ -1,0 +1,116 @@
+"""Links of clients, for a vendor that loads none itself: fetched, checked and handed over as bytes."""
+
+from __future__ import annotations
+
+import base64
+import io
+import ipaddress
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+
+import pytest
+from aiohttp import web
+from PIL import Image
+
+from modellix_server.base.outbound import Outbound
+from modellix_server.catalogue import Catalogue
+from modellix_server.results import Fetcher, Helper, Spool, Storage
+from modellix_server.tasks import Media, media
+from modellix_server.tasks.media import BadMedia
+
+MODEL = Catalogue.load().models["alibaba/qwen-image-edit-plus"]
+NETWORK = [ipaddress.ip_network("127.0.0.0/8")]
+
+
+def png(side: int = 512) -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise((side, side), 90).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Shelf:
+    """Media handling for such a vendor, and a web server with files; `statuses` come first."""
+
+    def __init__(self, handling: Media, origin: str) -> None:
+        self.media, self.origin = handling, origin
+
+    async def resolve(self, *names: str) -> list[str]:
+        return (await self.media.resolve(MODEL, {"images": [f"{self.origin}/{name}" for name in names]}))["images"]
+
+
+@pytest.fixture
+async def shelf(settings, request) -> AsyncIterator[Shelf]:
+    left = {"flaky": [503], "down": [503] * 9}
+
+    async def answer(asked: web.Request) -> web.Response:
+        name = asked.match_info["name"]
+        if left.get(name):
+            return web.Response(status=left[name].pop())
+        if name == "gone":
+            return web.Response(status=404)
+        return web.Response(body={"page": b"<html>", "tiny": png(8), "large": bytes(12_000_000)}.get(name, png()))
+
+    app = web.Application()
+    app.router.add_get("/{name}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    spool, storage = Spool(settings.spool_dir), Storage(settings.storage_url)
+    outbound, helper = Outbound(getattr(request, "param", NETWORK)), Helper(spool)
+    no_links = SimpleNamespace(traits=SimpleNamespace(fetches_links=False))
+    fetcher = Fetcher(outbound, storage, helper, spool)
+    handling = Media.of(settings, storage, helper, fetcher, {MODEL.routes[0].upstream: no_links})
+    yield Shelf(handling, f"http://127.0.0.1:{runner.addresses[0][1]}")
+    await outbound.close()
+    await helper.close()
+    spool.close()
+    await runner.cleanup()
+
+
+async def test_links_become_bytes(shelf: Shelf) -> None:
+    assert shelf.media.needed(MODEL, {"images": ["https://example.com/a.png"]})
+    (uri,) = await shelf.resolve("a")
+    head, _, data = uri.partition(",")
+    assert head == "data:image/png;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (512, 512)
+
+
+async def test_links_stay_for_a_vendor_that_loads_them(shelf: Shelf) -> None:
+    shelf.media.upstreams[MODEL.routes[0].upstream].traits.fetches_links = True
+    url = f"{shelf.origin}/gone"
+    assert not shelf.media.needed(MODEL, {"images": [url]})
+    assert await shelf.resolve("gone") == [url]
+
+
+async def test_a_passing_trouble_is_waited_out_for_a_moment(shelf: Shelf, monkeypatch) -> None:
+    monkeypatch.setattr(media.rules, "retry_in_s", lambda _: 0.01)
+    assert len(await shelf.resolve("flaky")) == 1
+    with pytest.raises(BadMedia, match="parameter 'images' could not be loaded: the answer was 503"):
+        await shelf.resolve("down")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("gone", "could not be loaded: the answer was 404"),
+        ("page", "no image of a known format"),
+        ("tiny", "a side of 8 px"),
+        ("large", "larger than allowed"),
+    ],
+)
+async def test_what_is_no_input(shelf: Shelf, name: str, why: str) -> None:
+    with pytest.raises(BadMedia, match=why):
+        await shelf.resolve(name)
+
+
+async def test_all_of_them_together_are_limited(shelf: Shelf, monkeypatch) -> None:
+    monkeypatch.setattr(media, "_MOST_INPUT_CHARACTERS", len(png()) * 2)
+    await shelf.resolve("a")
+    with pytest.raises(BadMedia, match="together"):
+        await shelf.resolve("a", "b")
+
+
+@pytest.mark.parametrize("shelf", [[]], indirect=True)
+async def test_no_inner_address_is_reached(shelf: Shelf) -> None:
+    with pytest.raises(BadMedia, match="not a public address"):
+        await shelf.resolve("a")
