@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from modellix_server.base import log
-from modellix_server.base.process import die_with_parent, give_way
+from modellix_server.base.process import die_with_parent, give_way, leave_a_core
 from modellix_server.base.settings import BadSettings, Settings
 from modellix_server.main import admin, audit, ledger, upkeep
 from modellix_server.main.home import DEFAULT, CannotStartError, Home
@@ -109,6 +109,7 @@ def sandbox(
     settings = _begin(data, parent, yields=_SANDBOX_YIELDS)
     from modellix_server.main.sandbox import run
 
+    leave_a_core()
     home = Home(data)
     home.create()
     log.set_up("sandbox", settings.log_level)
@@ -136,6 +137,7 @@ def emulate(
 ) -> None:
     """Imitate vendors by themselves, for trying their own SDKs or for a sandbox on another machine."""
     give_way(_SANDBOX_YIELDS)
+    leave_a_core()
     from modellix_server.main.sandbox import run
 
     with told_plainly():

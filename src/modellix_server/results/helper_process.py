@@ -53,11 +53,20 @@ class Helper:
 
     async def probe(self, kind: Wanted, content: bytes | Path) -> Probed | Refused:
         """What a file is that ought to be of this kind, or why it is refused. Raises OSError if no helper starts."""
-        inline = isinstance(content, bytes)
-        request = Probe(kind, content, None) if isinstance(content, bytes) else Probe(kind, None, str(content))
-        quick = inline and kind == "image" and len(request.data or b"") <= _QUICK_BYTES
+        if isinstance(content, Path):
+            return await self._probe(self._slow, Probe(kind, None, str(content)))
+        if len(content) <= _QUICK_BYTES:
+            return await self._probe(self._quick if kind == "image" else self._slow, Probe(kind, content, None))
+        scratch = self._spool.scratch(len(content))  # a pipe takes it in a hundred small pieces
         try:
-            reply = await (self._quick if quick else self._slow).ask(request)
+            await scratch.write(content)
+            return await self._probe(self._slow, Probe(kind, None, str(scratch.path)))
+        finally:
+            scratch.close()
+
+    async def _probe(self, lane: _Lane, request: Probe) -> Probed | Refused:
+        try:
+            reply = await lane.ask(request)
         except Crashed:
             return Refused("the file could not be examined safely")
         assert isinstance(reply, Probed | Refused)

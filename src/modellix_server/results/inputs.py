@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
 import contextlib
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from modellix_server.base.database import Pool
 from modellix_server.base.errors import InvalidFormat
@@ -21,6 +22,7 @@ STORED = "sha256:"
 """How a media value that was taken out of a body begins; 64 hex digits follow."""
 
 _WAIT_FOR_DELETION_S = 10.0
+_decode_base64 = msgspec.json.Decoder(bytes).decode
 
 INPUT_TTL_S = 72 * 3600
 """Longer than any task may wait and run."""
@@ -72,8 +74,9 @@ def _decode(name: str, text: str) -> InputFile:
         if not comma or not head.lower().endswith(";base64"):
             raise InvalidFormat(f"parameter '{name}' must be a base64 data URI")
     try:
-        data = binascii.a2b_base64(text, strict_mode=True)
-    except ValueError:  # binascii.Error, and characters that are not ASCII
+        # In half the time of binascii's strict mode; what would end or escape the string is no base64 either.
+        data = _decode_base64(f'"{text}"' if "\\" not in text else "")
+    except (msgspec.MsgspecError, ValueError):  # ValueError: half of a surrogate pair
         raise InvalidFormat(f"parameter '{name}' is not valid base64") from None
     if not data:
         raise InvalidFormat(f"parameter '{name}' is empty")
