@@ -107,9 +107,10 @@ def sandbox(
 ) -> None:
     """Imitate the vendors for the test keys of one data directory."""
     settings = _begin(data, parent, yields=_SANDBOX_YIELDS)
+    if parent is not None:
+        leave_a_core()
     from modellix_server.main.sandbox import run
 
-    leave_a_core()
     home = Home(data)
     home.create()
     log.set_up("sandbox", settings.log_level)

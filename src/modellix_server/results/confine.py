@@ -25,7 +25,7 @@ def confine() -> None:
 
     Raises OSError when the system refuses, in which case nothing may be probed here.
     """
-    give_way(10)
+    give_way(5)
     leave_a_core()
     _limit(resource.RLIMIT_AS, _MEMORY_BYTES)
     _limit(resource.RLIMIT_FSIZE, _FILE_BYTES)
