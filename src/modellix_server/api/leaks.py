@@ -8,7 +8,6 @@ for a key that exists and one that does not; `GET /apikey/validate` tells the ho
 from __future__ import annotations
 
 import ipaddress
-from pathlib import Path
 from typing import Any
 
 from modellix_server import audit, identity
@@ -18,6 +17,7 @@ from modellix_server.api.reply import Reply, success_of
 from modellix_server.api.request import BodyTooLarge, Request, read_body
 from modellix_server.api.submit import decode
 from modellix_server.base.errors import InvalidFormat, InvalidParameters
+from modellix_server.results import Scratch
 
 _MOST = 100
 _SHAPES = (
@@ -30,8 +30,8 @@ async def report_leak(platform: Platform, request: Request, _trail: Trail) -> Re
     """End the keys that were found, whatever their mode; at most 100 in one request."""
     platform.reports.take(_network(request.address))
     body = await read_body(request, platform.spool, platform.turns)
-    if isinstance(body, Path):
-        body.unlink()
+    if isinstance(body, Scratch):
+        body.close()
         raise BodyTooLarge("a report has at most 100 keys")
     found = _found(decode(body))
     if len(found) > _MOST:

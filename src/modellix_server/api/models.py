@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from modellix_server.api.exchange import Trail, admit
@@ -14,6 +13,7 @@ from modellix_server.api.submit import decode
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, NotFound
 from modellix_server.base.money import usd_number
 from modellix_server.catalogue import Model, show
+from modellix_server.results import Scratch
 
 
 def _listing(platform: Platform, model: Model) -> dict[str, Any]:
@@ -86,8 +86,8 @@ async def quote(platform: Platform, request: Request, trail: Trail) -> Reply:
     """`POST /quote` with `{"model": …, "input": {…}}`: what the task would hold, and can cost at most."""
     caller, verdict = await admit(platform, request, trail)
     body = await read_body(request, platform.spool, platform.turns)
-    if isinstance(body, Path):
-        body.unlink()
+    if isinstance(body, Scratch):
+        body.close()
         raise BodyTooLarge("a quote needs no bytes of media: send a URL in their place, it is not fetched")
     slug, given = _question(decode(body))
     provider, _, name = slug.partition("/")
