@@ -111,24 +111,44 @@ async def read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> byte
         async with asyncio.timeout(_BODY_TIMEOUT_S):
             return await _read_body(request, spool, turns)
     except TimeoutError:
-        raise BodyTooSlow(f"the request body did not arrive within {_BODY_TIMEOUT_S:.0f} seconds") from None
+        raise _too_slow() from None
+
+
+async def read_small_body(request: Request, advice: str) -> bytes:
+    """The body where only a small one makes sense. Raises BodyTooLarge with `advice`, BodyTooSlow or ClientGone."""
+    if (request.content_length or 0) > SMALL_BODY_BYTES:
+        raise BodyTooLarge(advice)
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            body, more = await _read_start(request)
+    except TimeoutError:
+        raise _too_slow() from None
+    if more or len(body) > SMALL_BODY_BYTES:
+        raise BodyTooLarge(advice)
+    return body
+
+
+async def _read_start(request: Request) -> tuple[bytes, bool]:
+    """The body as far as it is small, and whether there is more."""
+    body, more = await _receive(request)
+    if not more:
+        return body, False
+    pending = bytearray(body)
+    while more and request.bytes_in <= SMALL_BODY_BYTES:
+        chunk, more = await _receive(request)
+        pending += chunk
+    return bytes(pending), more
 
 
 async def _read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> bytes | Scratch:
     if request.content_length is not None and request.content_length > MOST_BODY_BYTES:
         raise _too_large()
-    body, more = await _receive(request)
-    if not more:
-        return body
-    pending = bytearray(body)
-    while more and request.bytes_in <= SMALL_BODY_BYTES:
-        chunk, more = await _receive(request)
-        pending += chunk
-    if request.bytes_in <= SMALL_BODY_BYTES:
-        return bytes(pending)
+    start, more = await _read_start(request)
+    if len(start) <= SMALL_BODY_BYTES and not more:
+        return start
     scratch = spool.scratch(request.content_length or MOST_BODY_BYTES)
     try:
-        await scratch.write(bytes(pending))
+        await scratch.write(start)
         while more:
             async with turns:
                 await asyncio.sleep(0)
@@ -150,6 +170,10 @@ async def _receive(request: Request) -> tuple[bytes, bool]:
     if request.bytes_in > MOST_BODY_BYTES:
         raise _too_large()
     return chunk, message.get("more_body", False)
+
+
+def _too_slow() -> BodyTooSlow:
+    return BodyTooSlow(f"the request body did not arrive within {_BODY_TIMEOUT_S:.0f} seconds")
 
 
 def _too_large() -> BodyTooLarge:
