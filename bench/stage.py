@@ -108,7 +108,7 @@ class World:
         """Give the platform a live account at the emulator, with its own limit on status queries."""
         await vault.set_account(
             self.pool,
-            self.settings.master_key,
+            self.settings.keyring,
             "dashscope",
             "sk-bench",
             base_url=f"{self.settings.sandbox_url}/dashscope/api/v1",
@@ -188,7 +188,7 @@ class Stage:
             owner_database_url=self.home.dsn(OWNER, name),
             storage_url=(folder / "storage").as_uri(),
             secret=self.secret,
-            master_key=self.secret,
+            master_key=Secret(secrets.token_bytes(32)),
             sandbox_url=f"http://127.0.0.1:{programs.free_port()}",
             port=programs.free_port(),
             spool_dir=str(folder / "spool"),

@@ -85,7 +85,7 @@ def variables_read() -> set[str]:
         for file in (TOP / "src/modellix_server/main").glob("*.py")
         for name in READ_IN_MAIN.findall(file.read_text(encoding="utf-8"))
     }
-    return in_main | {f"MODELLIX_{field.name.upper()}" for field in dataclasses.fields(Settings)}
+    return in_main | {f"MODELLIX_{field.name.upper()}" for field in dataclasses.fields(Settings) if field.compare}
 
 
 def families(error: type[PlatformError]) -> Iterator[type[PlatformError]]:

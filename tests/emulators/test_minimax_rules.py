@@ -55,7 +55,7 @@ BAD_CLIPS = [
     T2V | {"resolution": "512P"},
     T2V | {"prompt_optimizer": "yes"},
     T2V | {"seed": 1},
-    T2V | {"callback_url": LINK},
+    T2V | {"callback_url": "nowhere"},
     T2V | {"prompt": "[sandbox:dance]"},
     T2V | {"prompt": "[sandbox:fail=Nonsense]"},
     I2V | {"first_frame_image": None, "prompt": "a"},

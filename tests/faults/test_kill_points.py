@@ -37,6 +37,8 @@ EXPECTED = {
     "before_settle": AFTER_TICKET,
     "settled": AFTER_TICKET,
 }
+# tests/vault/test_rotation.py: the rotation of the master key.
+TRIED_ELSEWHERE = {"master_key_added", "sealed_value_moved"}
 
 
 def test_every_point_in_the_source_is_tried() -> None:
@@ -45,7 +47,7 @@ def test_every_point_in_the_source_is_tried() -> None:
         for file in (SOURCE / "modellix_server").rglob("*.py")
         for point in re.findall(r'faults\.point\("(\w+)"\)', file.read_text())
     }
-    assert named == set(EXPECTED)
+    assert named == set(EXPECTED) | TRIED_ELSEWHERE
     assert len(named) >= 12
 
 

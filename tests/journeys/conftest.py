@@ -238,7 +238,7 @@ class Platform:
     async def spool_is_empty(self, within_s: float = 10) -> None:
         """Wait until no scratch file is left; what is still under way may have some for a moment."""
         give_up = time.monotonic() + within_s
-        while left := [path for path in (self.folder / "spool").rglob("*") if path.is_file()]:
+        while left := [path for path in (self.folder / "spool").rglob("modellix-spool-*/**/*") if path.is_file()]:
             assert time.monotonic() < give_up, left
             await asyncio.sleep(0.1)
 

@@ -10,7 +10,7 @@ import pytest
 
 PICTURE_MODEL = "alibaba/qwen-image-plus"
 NO_ROUTE = "Resource not found: no such route"
-# Every route below /api and its methods.
+# Every route below /api that is for callers with a key, and its methods.
 ROUTES = {
     "/api/v1/models": {"GET", "HEAD"},
     "/api/v1/models/alibaba/qwen-image-plus": {"GET", "HEAD"},
@@ -19,6 +19,7 @@ ROUTES = {
     "/api/v1/team/balance": {"GET", "HEAD"},
     "/api/v1/tasks/task-0000000000007000a000000000000000": {"GET", "HEAD"},
     "/api/v1/tasks/task-0000000000007000a000000000000000/cancel": {"POST"},
+    "/api/v1/tasks/task-0000000000007000a000000000000000/result": {"DELETE"},
     f"/api/v1/{PICTURE_MODEL}": {"POST"},
     f"/api/v1/{PICTURE_MODEL}/async": {"POST"},
     f"/api/v1/text-to-image/{PICTURE_MODEL}/async": {"POST"},

@@ -7,7 +7,10 @@ import time
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 LIMIT_HEADERS = {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
-STANDARD = {"content-type", "content-length", "cache-control", "x-content-type-options", "date"}
+STANDARD = {
+    "content-type", "content-length", "cache-control", "date",
+    "content-security-policy", "x-content-type-options", "x-frame-options", "referrer-policy",
+}  # fmt: skip
 TASK = re.compile(r"task-[0-9a-f]{32}")
 
 

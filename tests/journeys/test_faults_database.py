@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import msgspec
 
+from modellix_server.api.access import Access
 from modellix_server.api.exchange import exchange
 
 MODEL = "alibaba/qwen-image-plus"
@@ -66,7 +67,9 @@ async def test_a_fault_of_ours_tells_nothing() -> None:
 
     scope = {"type": "http", "method": "GET", "path": "/api/v1/models", "headers": [], "query_string": b""}
     entries: list = []
-    await exchange(SimpleNamespace(requests=SimpleNamespace(record=entries.append)), endpoint, scope, None, send)
+    await exchange(
+        SimpleNamespace(requests=SimpleNamespace(record=entries.append)), endpoint, Access.PUBLIC, scope, None, send
+    )
     assert sent[0]["status"] == 500
     assert (b"content-type", b"application/json") in sent[0]["headers"]
     body = msgspec.json.decode(sent[1]["body"])

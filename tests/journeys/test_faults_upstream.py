@@ -180,7 +180,7 @@ async def test_a_vendor_that_is_gone(hurried) -> None:
     team = await hurried.team(live=True)
     settings = load(hurried.env)
     await vault.set_account(
-        hurried.pool, settings.master_key, "dashscope", "sk-x", base_url="http://127.0.0.1:9", region="cn"
+        hurried.pool, settings.keyring, "dashscope", "sk-x", base_url="http://127.0.0.1:9", region="cn"
     )
     while (answer := await team.submit(HURRIED, prompt="a")).status == 503:
         pass

@@ -1,4 +1,4 @@
-"""Every model of the catalogue, from submission to stored file, in test mode and in live mode."""
+"""The first six models in detail, in test mode and in live mode; test_models_all has every model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import base64
 import io
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,6 @@ from PIL import Image
 from pymediainfo import MediaInfo
 
 from modellix_server.base.money import ceil_div
-from modellix_server.catalogue import Catalogue
 
 
 @dataclass(frozen=True)
@@ -112,30 +110,6 @@ async def test_in_test_mode(platform, team, draw, case: Case) -> None:
     left, held = await platform.purse(team)
     assert held == 0
     assert posted - left == case.price * (case.seconds or case.files)
-
-
-def of_each_vendor() -> Iterator[str]:
-    """A picture and a clip model of each vendor that the cases above leave out; tests/emulators has the rest."""
-    seen = {("dashscope", "text-to-image"), ("dashscope", "text-to-video")}
-    for model in Catalogue.load():
-        kind = (model.routes[0].upstream, model.type)
-        if model.type.startswith("text-to-") and kind not in seen:
-            seen.add(kind)
-            yield model.slug
-
-
-@pytest.mark.parametrize("model", of_each_vendor())
-async def test_other_vendors_run_their_examples(platform, team, model: str) -> None:
-    posted, _ = await platform.purse(team)
-    example = (await team.get(f"/api/v1/models/{model}")).data["example"]
-    data = await team.run(model, within_s=90, **example)
-    assert data["status"] == "success", data["error"]
-    left, held = await platform.purse(team)
-    row = await platform.row(data["task_id"])
-    assert held == 0
-    assert posted - left == row["captured"] > 0
-    assert await platform.reviews(data["task_id"]) == []
-    await platform.books_are_clean()
 
 
 async def test_every_example_is_a_request(team) -> None:

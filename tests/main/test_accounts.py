@@ -14,7 +14,7 @@ from modellix_server.main.accounts import AccountFinder
 async def test_a_key_that_cannot_be_opened_is_as_good_as_none(pool: Pool, settings: Settings) -> None:
     """A master key that was changed must not turn submissions into internal errors or break running tasks."""
     url = "https://dashscope.aliyuncs.com/api/v1"
-    await vault.set_account(pool, settings.master_key, "dashscope", "sk-abc", base_url=url, region="cn")
+    await vault.set_account(pool, settings.keyring, "dashscope", "sk-abc", base_url=url, region="cn")
     right = AccountFinder(pool, settings)
     wrong = AccountFinder(pool, replace(settings, master_key=Secret(secrets.token_bytes(32))))
     assert await right.reachable("dashscope", True)

@@ -88,7 +88,7 @@ async def test_a_team_its_money_and_its_limits(cli, pool, acme):
     assert actor.startswith("admin:")
     assert note == "first"
 
-    now = {"team": "acme", "concurrency": 3, "rpm": 1000, "key_rpm": 100}
+    now = {"team": "acme", "concurrency": 3, "rpm": 1000, "key_rpm": 100, "most_waiting": 100}
     assert await cli.json("team", "limits", "acme") == now
     now |= {"concurrency": 9, "rpm": 50}
     assert await cli.json("team", "limits", "acme", "--concurrency", "9", "--rpm", "50") == now
@@ -139,7 +139,7 @@ async def test_a_vendor_account_is_set_listed_and_never_shown(cli, pool, setting
     key = "sk-0123456789abcdef"
     shown = await cli.json("upstream", "set", "dashscope", "--region", "cn", stdin=key + "\n")
     assert shown["base_url"] == "https://dashscope.aliyuncs.com/api/v1"
-    account = await vault.open_account(pool, settings.master_key, "dashscope")
+    account = await vault.open_account(pool, settings.keyring, "dashscope")
     assert (account.key, account.region) == (key, "cn")
     _, out, err = await cli("upstream", "list")
     assert "…cdef" in out

@@ -4,7 +4,7 @@ from uuid import UUID
 import pytest
 
 from modellix_server.base.ids import uuid7
-from modellix_server.results import delete_expired, delete_orphans, discard, save_inputs, take_inputs
+from modellix_server.results import delete_expired, delete_orphans, delete_result, discard, save_inputs, take_inputs
 from modellix_server.results.storage import Storage
 
 KEEP = "select results.keep($1::uuid[], $2::bigint[], $3::boolean[], $4::text[], $5::bigint[], $6)"
@@ -52,6 +52,31 @@ async def test_files_go_first_so_a_crash_is_made_up_for(pool, tmp_path, monkeypa
     assert await pool.fetchval("select count(*) from results.result") == 0
     assert list((tmp_path / "s").iterdir()) == []  # no empty folders either
     await storage.put(f"results/{task.hex}/0.png", b"x")
+
+
+async def test_a_result_deleted_on_request_is_told_of_no_more_even_while_its_files_cannot_go(
+    pool, storage, monkeypatch
+):
+    task, other = uuid7(), uuid7()
+    for one in (task, other):
+        await storage.put(f"results/{one.hex}/0.png", b"x")
+    await keep(pool, task, other)
+
+    async def broken(_):
+        raise OSError("storage is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "delete", broken)
+        with pytest.raises(OSError, match="away"):
+            await delete_result(pool, storage, task)
+    told = await pool.fetch("select task_id from results.of_tasks($1)", [task, other])
+    assert [row["task_id"] for row in told] == [other]
+    await pool.execute("update results.result set deleting_until = now()")
+    assert await delete_expired(pool, storage) == 1
+    await delete_result(pool, storage, task)
+    assert await paths(storage) == [f"results/{other.hex}/0.png"]
+    await delete_result(pool, storage, other)
+    assert (await paths(storage), await pool.fetchval("select count(*) from results.result")) == ([], 0)
 
 
 async def test_several_processes_share_the_work(pool, storage):

@@ -1,18 +1,27 @@
-"""A team with money and a key, and submissions in its name."""
+"""A team with money and a key, submissions in its name, and a stage for one claimed task."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import pytest
 
 from modellix_server import identity, ledger
 from modellix_server.base.database import Pool
 from modellix_server.base.ids import uuid7
+from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.base.settings import Settings
+from modellix_server.catalogue import Catalogue
+from modellix_server.tasks import Account, Media, Submissions, Tools, store
+from modellix_server.tasks.life import Life
+from modellix_server.tasks.store import Job, Move
 from modellix_server.tasks.submit import Submission
+from modellix_server.tasks.verify import verify
+from modellix_server.upstreams.contract import Pending, Ticket, Traits
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,9 @@ class Customer:
     team_id: int
     key_id: int
 
-    def wants(self, quote: int = 100, *, slots: int = 1000, key: str | None = None, body: str = "{}") -> Submission:
+    def wants(
+        self, quote: int = 100, *, slots: int = 1000, key: str | None = None, body: str = "{}", wait: bool = False
+    ) -> Submission:
         return Submission(
             task_id=uuid7(),
             team_id=self.team_id,
@@ -36,6 +47,7 @@ class Customer:
             slots=slots,
             idempotency_key=key,
             fingerprint=hashlib.sha256(body.encode()).digest() if key else None,
+            wait=wait,
         )
 
     def with_key(self, key_id: int) -> Customer:
@@ -56,3 +68,73 @@ async def new_customer(pool: Pool, settings: Settings) -> Callable[..., Customer
         return Customer(team.id, key.id)
 
     return make
+
+
+CATALOGUE = Catalogue.load()
+FRESH = SimpleNamespace(fresh=lambda: True)
+
+
+class Vendor:
+    """An adapter that does what the test says."""
+
+    name = "dashscope"
+    traits = Traits("none", 20, 0.01, 0.01, {"cn": "https://vendor.test"})
+
+    def __init__(self) -> None:
+        self.posts = 0
+        self.submitted: Callable[[], object] = lambda: Ticket("t-1")
+        self.polled: Callable[[], object] = Pending
+
+    async def submit(self, *_: object) -> object:
+        self.posts += 1
+        return self.submitted()
+
+    async def poll(self, *_: object) -> object:
+        return self.polled()
+
+
+class Stage:
+    """A worker's number, its tools and one claimed task."""
+
+    def __init__(self, pool: Pool, vendor: Vendor, tools: Tools, worker: int, job: Job) -> None:
+        self.pool, self.vendor, self.tools, self.worker, self.job = pool, vendor, tools, worker, job
+
+    async def bring_to(self, *states: str, **about: str) -> None:
+        was = "queued"
+        for state in states:
+            move = Move(self.job.id, self.job.epoch, was, state, upstream="dashscope")
+            if state == states[-1]:
+                move = replace(move, **about)
+            assert await self.tools.journal.advance(move)
+            was = state
+        self.job = replace(self.job, state=was, ticket=about.get("ticket"), verdict=about.get("verdict"))
+
+    def life(self, **about: object) -> Life:
+        return Life(replace(self.job, **about), self.tools, FRESH)
+
+    async def live(self, **about: object) -> dict:
+        await asyncio.wait_for(self.life(**about).run(), 10)
+        return await self.row()
+
+    async def row(self) -> dict:
+        return dict(await self.pool.fetchrow("select * from tasks.task where id = $1", self.job.id))
+
+    async def clean(self) -> None:
+        async with self.pool.acquire() as db:
+            assert await verify(db) == []
+
+
+@pytest.fixture
+async def stage(pool: Pool, settings, new_customer: Callable) -> Stage:
+    async def find_account(*_: object) -> Account:
+        return Account("dashscope", "https://vendor.test", "cn", PUBLIC_ONLY, "sk-1", None, sandbox=True)
+
+    vendor = Vendor()
+    media = Media.of(settings, None, None, None, {"dashscope": vendor})
+    tools = Tools(pool, CATALOGUE, {"dashscope": vendor}, find_account, None, media, 3600)
+    worker = await store.register(pool, "test", 30)
+    tools.open_journal(worker)
+    customer = await new_customer()
+    await Submissions(pool, asyncio.Event()).accept(customer.wants())
+    (job,) = await store.claim(pool, worker, 1)
+    return Stage(pool, vendor, tools, worker, job)

@@ -4,98 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import time
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from types import SimpleNamespace
 
 import msgspec
 import pytest
-from PIL import Image
 
-from modellix_server.base.database import Pool
-from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.catalogue import Catalogue, Measurement, samples
-from modellix_server.results import Fetcher, FetchLater, FetchNever, Helper, Resource, Spool, Storage, link
-from modellix_server.tasks import Account, Media, Submissions, Tools, Worker, engine, store
-from modellix_server.tasks.delivered import Verdict
-from modellix_server.tasks.life import Life
+from modellix_server.results import FetchLater, FetchNever, Helper, Resource, Spool, Storage, link
+from modellix_server.tasks import Account, Worker, engine, store
 from modellix_server.tasks.media import BadMedia
-from modellix_server.tasks.store import Ending, Job, Move
-from modellix_server.tasks.verify import verify
-from modellix_server.upstreams.contract import Done, Failed, InlineFile, Pending, RemoteFile, Ticket, Traits
+from modellix_server.tasks.store import Ending
+from modellix_server.upstreams.contract import Done, Failed, RemoteFile
 
 CATALOGUE = Catalogue.load()
-FRESH = SimpleNamespace(fresh=lambda: True)
 DONE = Done((RemoteFile("https://vendor.test/1.png", "image"),), Measurement(images=1))
-
-
-class Vendor:
-    """An adapter that does what the test says."""
-
-    name = "dashscope"
-    traits = Traits("none", 20, 0.01, 0.01, {"cn": "https://vendor.test"})
-
-    def __init__(self) -> None:
-        self.posts = 0
-        self.submitted: Callable[[], object] = lambda: Ticket("t-1")
-        self.polled: Callable[[], object] = Pending
-
-    async def submit(self, *_: object) -> object:
-        self.posts += 1
-        return self.submitted()
-
-    async def poll(self, *_: object) -> object:
-        return self.polled()
-
-
-class Stage:
-    """A worker's number, its tools and one claimed task."""
-
-    def __init__(self, pool: Pool, vendor: Vendor, tools: Tools, worker: int, job: Job) -> None:
-        self.pool, self.vendor, self.tools, self.worker, self.job = pool, vendor, tools, worker, job
-
-    async def bring_to(self, *states: str, **about: str) -> None:
-        was = "queued"
-        for state in states:
-            move = Move(self.job.id, self.job.epoch, was, state, upstream="dashscope")
-            if state == states[-1]:
-                move = replace(move, **about)
-            assert await self.tools.journal.advance(move)
-            was = state
-        self.job = replace(self.job, state=was, ticket=about.get("ticket"), verdict=about.get("verdict"))
-
-    async def live(self, **about: object) -> dict:
-        await asyncio.wait_for(Life(replace(self.job, **about), self.tools, FRESH).run(), 10)
-        return dict(await self.pool.fetchrow("select * from tasks.task where id = $1", self.job.id))
-
-    async def clean(self) -> None:
-        async with self.pool.acquire() as db:
-            assert await verify(db) == []
-
-
-@pytest.fixture
-async def stage(pool: Pool, settings, new_customer: Callable) -> Stage:
-    async def find_account(*_: object) -> Account:
-        return Account("dashscope", "https://vendor.test", "cn", PUBLIC_ONLY, "sk-1", None, sandbox=True)
-
-    vendor = Vendor()
-    media = Media.of(settings, None, None, None, {"dashscope": vendor})
-    tools = Tools(pool, CATALOGUE, {"dashscope": vendor}, find_account, None, media, 3600)
-    worker = await store.register(pool, "test", 30)
-    tools.open_journal(worker)
-    customer = await new_customer()
-    await Submissions(pool, asyncio.Event()).accept(customer.wants())
-    (job,) = await store.claim(pool, worker, 1)
-    return Stage(pool, vendor, tools, worker, job)
 
 
 def bug() -> object:
     raise KeyError("a bug in the adapter")
 
 
-async def test_an_adapter_that_breaks_is_asked_again_and_ends_at_the_deadline(stage: Stage) -> None:
+async def test_an_adapter_that_breaks_is_asked_again_and_ends_at_the_deadline(stage) -> None:
     await stage.bring_to("submitting", "running", ticket="t-1")
     stage.vendor.polled = bug
     row = await stage.live()
@@ -112,7 +42,7 @@ async def test_an_adapter_that_breaks_is_asked_again_and_ends_at_the_deadline(st
 @pytest.mark.parametrize(
     "states", [("preparing",), ("submitting", "running"), ("submitting", "running", "storing")], ids=lambda way: way[-1]
 )
-async def test_a_task_of_a_model_that_is_gone_ends(stage: Stage, states) -> None:
+async def test_a_task_of_a_model_that_is_gone_ends(stage, states) -> None:
     verdict = msgspec.json.encode(DONE).decode()
     await stage.bring_to(*states, **({"verdict": verdict} if "storing" in states else {}))
     row = await stage.live(model="alibaba/gone")
@@ -123,7 +53,7 @@ async def test_a_task_of_a_model_that_is_gone_ends(stage: Stage, states) -> None
     await stage.clean()
 
 
-async def test_a_database_that_is_away_breaks_no_life(stage: Stage) -> None:
+async def test_a_database_that_is_away_breaks_no_life(stage) -> None:
     await stage.bring_to("submitting", "running", ticket="t-1")
     stage.vendor.polled = lambda: Failed("content_rejected", "no\0 such \udc80 words")
     find, left = stage.tools.find_account, [True]
@@ -140,7 +70,7 @@ async def test_a_database_that_is_away_breaks_no_life(stage: Stage) -> None:
     await stage.clean()
 
 
-async def test_nothing_is_posted_after_the_deadline(stage: Stage) -> None:
+async def test_nothing_is_posted_after_the_deadline(stage) -> None:
     turns = stage.tools.posting[stage.job.model] = asyncio.Semaphore(1)
     await turns.acquire()
     life = asyncio.create_task(stage.live(left_s=0.2))
@@ -150,7 +80,7 @@ async def test_nothing_is_posted_after_the_deadline(stage: Stage) -> None:
     await stage.clean()
 
 
-async def test_files_of_a_task_that_another_worker_finished_stay(stage: Stage) -> None:
+async def test_files_of_a_task_that_another_worker_finished_stay(stage) -> None:
     await stage.bring_to("submitting", "running", "storing", verdict=msgspec.json.encode(DONE).decode())
     forgotten = []
 
@@ -169,7 +99,7 @@ async def test_files_of_a_task_that_another_worker_finished_stay(stage: Stage) -
     await stage.clean()
 
 
-async def test_a_result_that_cannot_be_had_yet_holds_up_no_other(settings, stage: Stage) -> None:
+async def test_a_result_that_cannot_be_had_yet_holds_up_no_other(settings, stage) -> None:
     class Slow:
         async def fetch(self, remote, _origins: object) -> Resource:
             if remote.url.endswith("later"):
@@ -190,7 +120,7 @@ async def test_a_result_that_cannot_be_had_yet_holds_up_no_other(settings, stage
     stuck.cancel()
 
 
-async def test_a_worker_whose_keeper_breaks_ends(stage: Stage, database, monkeypatch) -> None:
+async def test_a_worker_whose_keeper_breaks_ends(stage, database, monkeypatch) -> None:
     async def broken(*_: object) -> bool:
         raise RuntimeError("not foreseen")
 
@@ -200,7 +130,7 @@ async def test_a_worker_whose_keeper_breaks_ends(stage: Stage, database, monkeyp
         await asyncio.wait_for(worker.run(asyncio.Event()), 5)
 
 
-async def test_a_lock_that_cannot_be_had_leaves_no_connection_behind(stage: Stage, database, monkeypatch) -> None:
+async def test_a_lock_that_cannot_be_had_leaves_no_connection_behind(stage, database, monkeypatch) -> None:
     open_line = engine.connect
 
     async def impatient(dsn: str, *, name: str, statement_timeout_ms: int):
@@ -221,7 +151,7 @@ async def test_a_lock_that_cannot_be_had_leaves_no_connection_behind(stage: Stag
                 await asyncio.sleep(0.05)
 
 
-async def test_a_submission_on_its_way_outlives_being_claimed_again(stage: Stage, database) -> None:
+async def test_a_submission_on_its_way_outlives_being_claimed_again(stage, database) -> None:
     worker = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=30)
     first = asyncio.create_task(asyncio.sleep(30))
     worker._jobs[stage.job.id] = (stage.job, first)
@@ -233,7 +163,7 @@ async def test_a_submission_on_its_way_outlives_being_claimed_again(stage: Stage
     first.cancel()
 
 
-async def test_a_huge_file_of_ours_is_no_input_and_is_not_read(settings, stage: Stage) -> None:
+async def test_a_huge_file_of_ours_is_no_input_and_is_not_read(settings, stage) -> None:
     storage = Storage(settings.storage_url)
     await storage.put(f"results/{stage.job.id.hex}/0.mp4", bytes(20_000_000))
     url = link(settings, stage.job.id, 0, "mp4", int(time.time()) + 60)
@@ -243,7 +173,7 @@ async def test_a_huge_file_of_ours_is_no_input_and_is_not_read(settings, stage: 
         await media.resolve(model, {"images": [url]})
 
 
-async def test_samples_are_read_from_the_package(settings, stage: Stage) -> None:
+async def test_samples_are_read_from_the_package(settings, stage) -> None:
     """Inlined where the model takes bytes, linked where it does not, and never anything else."""
     spool, origin = Spool(settings.spool_dir), settings.public_origin
     media, cat = replace(stage.tools.media, helper=Helper(spool)), f"{origin}/samples/cat.jpg"
@@ -262,7 +192,7 @@ async def test_samples_are_read_from_the_package(settings, stage: Stage) -> None
         spool.close()
 
 
-async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage: Stage) -> None:
+async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage) -> None:
     await stage.bring_to("preparing")
     resolved = []
 
@@ -281,131 +211,3 @@ async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage: Stage) -> Non
     stage.vendor.polled = lambda: Failed("content_rejected", "no")
     turns.release()
     assert ((await life)["error_code"], len(resolved)) == ("content_rejected", 1)
-
-
-# -- results inside the answer
-
-
-@pytest.fixture
-async def storing(stage: Stage, settings) -> AsyncIterator[Storage]:
-    """A real storage and helper; no network."""
-    storage, spool = Storage(settings.storage_url), Spool(settings.spool_dir)
-    helper = Helper(spool)
-    fetcher = Fetcher(None, storage, helper, spool)
-    stage.tools.media = replace(stage.tools.media, storage=storage, helper=helper, fetcher=fetcher)
-    yield storage
-    await helper.close()
-    spool.close()
-
-
-def inline(*files: bytes) -> Done:
-    return Done(tuple(InlineFile(file, "image") for file in files), Measurement(images=len(files)), "r-1")
-
-
-def png(side: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.effect_noise((side, side), 90).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-async def files_of(storage: Storage, job: Job) -> dict[str, bytes]:
-    return {
-        path.rpartition("/")[2]: await storage.read(path)
-        async for page in storage.names(f"results/{job.id.hex}")
-        for path in page
-    }
-
-
-async def test_files_inside_an_answer_are_stored_and_the_row_keeps_no_byte_of_them(stage: Stage, storing) -> None:
-    small, large = png(40), png(1300)
-    assert len(large) > 1_000_000
-    stage.vendor.submitted = lambda: inline(small, large)
-    advance, found = stage.tools.journal.advance, []
-
-    async def noted(move: Move) -> bool:
-        if move.becomes == "storing":
-            found.append((await files_of(storing, stage.job), move.verdict))
-        return await advance(move)
-
-    stage.tools.journal.advance = noted
-    assert (await stage.live())["state"] == "succeeded"
-    ((files, verdict),) = found  # what a crash right after this move would find
-    assert files == {"0.png": small, "1.png": large}
-    assert len(verdict) < 1000
-    assert [file["stored"]["size"] for file in msgspec.json.decode(verdict)["files"]] == [len(small), len(large)]
-    await stage.clean()
-
-
-async def test_a_task_goes_on_from_its_verdict_without_the_answer(stage: Stage, storing) -> None:
-    verdict = await stage.tools.media.put_down(stage.job.id, inline(png(40)), time.monotonic() + 5)
-    await stage.bring_to("submitting", "storing", verdict=msgspec.json.encode(verdict).decode())
-    row = await stage.live()
-    assert (row["state"], stage.vendor.posts) == ("succeeded", 0)
-    resources = await stage.pool.fetchval("select resources from results.result")
-    assert msgspec.json.decode(resources)["request_id"] == "r-1"
-    await stage.clean()
-
-
-async def test_verdicts_look_as_they_did_before(stage: Stage) -> None:
-    """Workers of the last version and of this one read each other's rows."""
-    before = msgspec.json.encode(DONE)
-    verdict = msgspec.json.decode(before, type=Verdict)
-    after = await stage.tools.media.put_down(stage.job.id, DONE, 0)
-    assert after == verdict
-    assert msgspec.json.decode(msgspec.json.encode(after), type=BeforeDone) == msgspec.json.decode(
-        before, type=BeforeDone
-    )
-
-
-class BeforeDone(msgspec.Struct):
-    """`Done` as version 0.1.0 reads it from a row."""
-
-    files: tuple[RemoteFile, ...]
-    measured: Measurement
-    request_id: str | None = None
-    data: dict = {}
-
-
-@pytest.mark.parametrize("body", [b"<html>", b""])
-async def test_a_file_inside_an_answer_that_is_none_costs_nothing(stage: Stage, storing, body: bytes) -> None:
-    stage.vendor.submitted = lambda: inline(png(40), body)
-    row = await stage.live()
-    assert (row["state"], row["error_code"], row["captured"]) == ("failed", "result_unavailable", None)
-    assert await files_of(storing, stage.job) == {}
-    assert "result unavailable" in await stage.pool.fetchval("select reason || detail from tasks.review")
-    assert await stage.pool.fetchval("select outcome from tasks.attempt") == "done"
-    await stage.clean()
-
-
-async def test_a_storage_that_is_away_for_a_moment_loses_no_answer(stage: Stage, storing, monkeypatch) -> None:
-    put, left = storing.put, [True]
-
-    async def away_once(*about) -> None:
-        if left:
-            left.clear()
-            raise OSError(28, "No space left on device")
-        await put(*about)
-
-    monkeypatch.setattr(storing, "put", away_once)
-    stage.vendor.submitted = lambda: inline(png(40))
-    assert (await stage.live())["state"] == "succeeded"
-    assert left == []
-    await stage.clean()
-
-
-async def test_a_long_answer_keeps_its_room_until_its_files_are_stored(stage: Stage, storing, monkeypatch) -> None:
-    held = []
-
-    async def put(*_: object) -> None:
-        held.append(stage.tools.long_answers._value)
-
-    monkeypatch.setattr(storing, "put", put)
-    free = stage.tools.long_answers._value
-
-    async def submit(_order: object, http) -> Done:
-        await http._enter()
-        return inline(png(40))
-
-    monkeypatch.setattr(stage.vendor, "submit", submit)
-    await stage.live()
-    assert (held, stage.tools.long_answers._value) == ([free - 1], free)

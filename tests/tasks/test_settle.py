@@ -14,7 +14,7 @@ from modellix_server import ledger
 from modellix_server.base.database import Pool, connect
 from modellix_server.base.errors import NotFound, Unauthorized
 from modellix_server.ledger import Balance
-from modellix_server.tasks import NotCancelable, Question, Reader, Submissions, cancel, forget_idempotency_keys, store
+from modellix_server.tasks import Question, Reader, Submissions, cancel, forget_idempotency_keys, store
 from modellix_server.tasks.store import Ending, Job, Journal, Move
 from modellix_server.tasks.verify import verify
 
@@ -184,7 +184,7 @@ async def test_what_a_lost_answer_left_behind_is_given_back(pool: Pool, accept, 
     worker, _ = await hire(pool)
     held = await claimed(pool, accept, customer, worker)
     forgotten = await claimed(pool, accept, customer, worker)
-    assert await store.reconcile(pool, worker, [held.id]) == {(held.id, held.epoch)}
+    assert await store.reconcile(pool, worker, [held.id]) == {(held.id, held.epoch): False}
     (found,) = await store.claim(pool, worker, 10)
     assert found.id == forgotten.id
 
@@ -195,8 +195,8 @@ async def test_giving_back_waits_for_nobody(pool: Pool, accept, customer) -> Non
     async with pool.acquire() as db, db.transaction():
         await db.execute("select 1 from tasks.task where id = $1 for update", busy.id)
         owned = await asyncio.wait_for(store.reconcile(pool, worker, []), 2)
-    assert owned == {(busy.id, busy.epoch)}
-    assert await store.reconcile(pool, worker, []) == set()
+    assert owned == {(busy.id, busy.epoch): False}
+    assert await store.reconcile(pool, worker, []) == {}
     assert {job.id for job in await store.claim(pool, worker, 5)} == {busy.id, free.id}
 
 
@@ -211,9 +211,6 @@ async def test_cancel_before_the_start_releases_everything(pool: Pool, accept, c
     await cancel(pool, mine)  # the answer to the first may have been lost
     worker, _ = await hire(pool)
     assert await store.claim(pool, worker, 10) == []
-    job = await claimed(pool, accept, customer, worker)
-    with pytest.raises(NotCancelable):
-        await cancel(pool, Question(job.id, customer.team_id, live=False, key_id=customer.key_id))
     await clean(pool)
 
 
@@ -269,3 +266,13 @@ async def test_verify_finds(pool: Pool, accept, customer, what: str) -> None:
     await pool.execute(BROKEN[what])
     async with pool.acquire() as db:
         assert await verify(db) != []
+
+
+async def test_a_renewal_counts_the_workers_that_live(pool: Pool) -> None:
+    first, _ = await hire(pool)
+    second, _ = await hire(pool)
+    assert await store.renew(pool, first, LEASE_S) == 2
+    await store.renew(pool, second, -1)
+    assert await store.renew(pool, first, LEASE_S) == 1
+    await pool.execute("delete from tasks.worker where id = $1", first)
+    assert await store.renew(pool, first, LEASE_S) == 0

@@ -69,6 +69,25 @@ async def poll(answer: Answer | Exception | str, model_id: str = "qwen-image-plu
         assert wire.calls == [("GET", f"/tasks/{TASK}", None, {"Authorization": "Bearer sk-test"})]
 
 
+@pytest.mark.parametrize(
+    ("metrics", "progress"),
+    [
+        ('{"TOTAL": 4, "SUCCEEDED": 1, "FAILED": 0}', 0.25),
+        ('{"TOTAL": 4, "SUCCEEDED": 4, "FAILED": 0}', 1.0),
+        ('{"TOTAL": 1, "SUCCEEDED": 0}', None),
+        ('{"TOTAL": 4, "SUCCEEDED": 5}', None),
+        ('{"TOTAL": 4, "SUCCEEDED": -1}', None),
+        ('{"TOTAL": "many", "SUCCEEDED": 1}', None),
+        ('{"TOTAL": 0, "SUCCEEDED": 0}', None),
+        ("[4]", None),
+    ],
+)
+async def test_progress_is_what_the_vendor_counts(metrics: str, progress: float | None) -> None:
+    said = json.loads(recorded("running").body)
+    said["output"]["task_metrics"] = json.loads(metrics)
+    assert await poll(Answer(200, json.dumps(said).encode(), {})) == Pending(progress)
+
+
 TASK_HEADERS = {"Authorization": "Bearer sk-test", "X-Request-Id": "task-00-1", "X-DashScope-Async": "enable"}
 SYNC_HEADERS = {"Authorization": "Bearer sk-test", "X-Request-Id": "task-00-1"}
 P1, P2 = "https://example.com/1.png", "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA"

@@ -8,6 +8,7 @@ import pytest
 
 from modellix_server import vault
 from modellix_server.base import notify
+from modellix_server.base.envelope import Keyring
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.base.settings import Secret
 from modellix_server.vault import Accounts, UnusableAccount
@@ -22,14 +23,14 @@ def key():
 
 @pytest.fixture
 async def stored(pool, settings, key):
-    await vault.set_account(pool, settings.master_key, "dashscope", key, base_url=URL, region="intl")
+    await vault.set_account(pool, settings.keyring, "dashscope", key, base_url=URL, region="intl")
     return key
 
 
 async def test_an_account_comes_back_as_it_was_stored(pool, settings, key):
     await vault.set_account(
         pool,
-        settings.master_key,
+        settings.keyring,
         "dashscope",
         key,
         base_url=URL + "/",
@@ -37,10 +38,10 @@ async def test_an_account_comes_back_as_it_was_stored(pool, settings, key):
         origins=["https://Files.test", "http://127.0.0.1:9000/"],
         polls_per_s=2.5,
     )
-    account = await vault.open_account(pool, settings.master_key, "dashscope")
+    account = await vault.open_account(pool, settings.keyring, "dashscope")
     assert account == vault.Account("dashscope", URL, "cn", key, ("https://files.test", "http://127.0.0.1:9000"), 2.5)
     assert key not in repr(account)
-    assert await vault.open_account(pool, settings.master_key, "other") is None
+    assert await vault.open_account(pool, settings.keyring, "other") is None
 
 
 async def test_the_key_is_not_in_the_database_and_no_two_ciphertexts_are_alike(pool, settings, stored):
@@ -50,14 +51,14 @@ async def test_the_key_is_not_in_the_database_and_no_two_ciphertexts_are_alike(p
     first = await row()
     assert stored not in first["dump"]
     assert stored.encode().hex() not in first["dump"]
-    await vault.set_account(pool, settings.master_key, "dashscope", stored, base_url=URL, region="intl")
+    await vault.set_account(pool, settings.keyring, "dashscope", stored, base_url=URL, region="intl")
     second = await row()
-    assert first["key_ciphertext"] != second["key_ciphertext"]
-    assert first["key_nonce"] != second["key_nonce"]
+    for at in range(9, len(first["sealed"]), 12):  # beyond the version and the master key's id nothing is alike
+        assert first["sealed"][at : at + 12] != second["sealed"][at : at + 12]
 
 
 async def test_another_master_key_is_named_as_the_cause(pool, settings, stored):
-    other = Secret(secrets.token_bytes(32))
+    other = Keyring(Secret(secrets.token_bytes(32)))
     with pytest.raises(UnusableAccount, match="MODELLIX_MASTER_KEY") as refused:
         await vault.open_account(pool, other, "dashscope")
     assert stored not in str(refused.value)
@@ -70,20 +71,20 @@ async def test_another_master_key_is_named_as_the_cause(pool, settings, stored):
     [
         "update vault.account set base_url = 'https://evil.test'",
         "update vault.account set upstream = 'ark'",
-        "update vault.account set key_ciphertext = set_byte(key_ciphertext, 0, get_byte(key_ciphertext, 0) # 1)",
-        "update vault.account set key_nonce = set_byte(key_nonce, 0, get_byte(key_nonce, 0) # 1)",
+        "update vault.account set sealed = set_byte(sealed, 30, get_byte(sealed, 30) # 1)",
+        "update vault.account set sealed = set_byte(sealed, 85, get_byte(sealed, 85) # 1)",
     ],
 )
 async def test_a_changed_row_opens_for_nobody(pool, settings, stored, tampering):
     await pool.execute(tampering)
     upstream = await pool.fetchval("select upstream from vault.account")
     with pytest.raises(UnusableAccount) as refused:
-        await vault.open_account(pool, settings.master_key, upstream)
+        await vault.open_account(pool, settings.keyring, upstream)
     assert stored not in str(refused.value)
 
 
 async def test_lists_show_the_end_of_the_key_only(pool, settings, stored):
-    (listed,) = await vault.list_accounts(pool, settings.master_key)
+    (listed,) = await vault.list_accounts(pool, settings.keyring)
     assert (listed.upstream, listed.base_url, listed.last4) == ("dashscope", URL, stored[-4:])
     assert stored not in repr(listed)
 
@@ -113,8 +114,8 @@ async def test_lists_show_the_end_of_the_key_only(pool, settings, stored):
 async def test_what_cannot_be_right_is_refused(pool, settings, wrong):
     given = {"key": "sk-abc", "base_url": URL, "region": "cn"} | wrong
     with pytest.raises(InvalidParameters):
-        await vault.set_account(pool, settings.master_key, "dashscope", **given)
-    assert await vault.list_accounts(pool, settings.master_key) == []
+        await vault.set_account(pool, settings.keyring, "dashscope", **given)
+    assert await vault.list_accounts(pool, settings.keyring) == []
 
 
 async def test_nothing_is_deleted_by_the_application(pool):
@@ -124,23 +125,23 @@ async def test_nothing_is_deleted_by_the_application(pool):
 
 async def test_accounts_are_kept_for_two_seconds(pool, settings, stored):
     now = [0.0]
-    accounts = Accounts(pool, settings.master_key, clock=lambda: now[0])
+    accounts = Accounts(pool, settings.keyring, clock=lambda: now[0])
     first = await accounts.get("dashscope")
     assert first.key == stored
-    await vault.set_account(pool, settings.master_key, "dashscope", "sk-new", base_url=URL, region="intl")
+    await vault.set_account(pool, settings.keyring, "dashscope", "sk-new", base_url=URL, region="intl")
     assert await accounts.get("dashscope") is first
     now[0] = 2.0
     assert (await accounts.get("dashscope")).key == "sk-new"
 
 
 async def test_a_notice_beats_the_two_seconds(pool, settings, stored):
-    accounts = Accounts(pool, settings.master_key, clock=lambda: 0.0)
+    accounts = Accounts(pool, settings.keyring, clock=lambda: 0.0)
     task = asyncio.create_task(notify.follow(settings.database_url, [accounts]))
     try:
         assert await accounts.get("ark") is None
         async with asyncio.timeout(5):
             while await accounts.get("ark") is None:
-                await vault.set_account(pool, settings.master_key, "ark", "sk-ark", base_url=URL, region="cn")
+                await vault.set_account(pool, settings.keyring, "ark", "sk-ark", base_url=URL, region="cn")
                 await asyncio.sleep(0.02)
     finally:
         task.cancel()

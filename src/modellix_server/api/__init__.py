@@ -3,5 +3,6 @@
 from modellix_server.api.asgi import build_app
 from modellix_server.api.platform import Platform
 from modellix_server.api.protocol import Protocol
+from modellix_server.api.security import on_every_answer
 
-__all__ = ["Platform", "Protocol", "build_app"]
+__all__ = ["Platform", "Protocol", "build_app", "on_every_answer"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from modellix_server.api import routes
+from modellix_server.api.access import Access
 from modellix_server.api.exchange import Endpoint, exchange
 from modellix_server.api.platform import Platform
 from modellix_server.api.request import Receive, Scope, Send
@@ -23,7 +24,7 @@ def build_app(platform: Platform) -> App:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if endpoint := _hot(scope):
-            await exchange(platform, endpoint, scope, receive, send)
+            await exchange(platform, endpoint, Access.KEY, scope, receive, send)
         else:
             await rest(scope, receive, send)
 
@@ -31,7 +32,7 @@ def build_app(platform: Platform) -> App:
 
 
 def _hot(scope: Scope) -> Endpoint | None:
-    """The endpoint of a submission or a status read."""
+    """The endpoint of a submission or a status read: both are for callers with a key."""
     if scope["type"] != "http" or not (path := scope["path"]).startswith(_API):
         return None
     method = scope["method"]

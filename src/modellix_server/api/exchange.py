@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from modellix_server.api.access import Access
 from modellix_server.api.platform import Platform
 from modellix_server.api.protocol import EXTENSION
 from modellix_server.api.reply import Reply, Streamed, failure
@@ -53,12 +54,20 @@ async def admit(platform: Platform, request: Request, trail: Trail) -> tuple[Cal
     return caller, verdict
 
 
-async def exchange(platform: Platform, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+class _Unguarded(Exception):
+    """An endpoint for callers with a key answered somebody it had not asked for one."""
+
+
+async def exchange(
+    platform: Platform, endpoint: Endpoint, access: Access, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Run one endpoint; whatever it raises becomes an answer in the contract's shape."""
     request = read_head(scope, receive)
     trail = Trail()
     try:
         reply = await endpoint(platform, request, trail)
+        if access is Access.KEY and trail.caller is None:
+            raise _Unguarded
     except PlatformError as error:
         reply = failure(error, trail.verdict)
     except ClientGone:

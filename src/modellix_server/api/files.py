@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
 from modellix_server.api.platform import Platform
 from modellix_server.api.request import Receive, Scope, Send
+from modellix_server.api.security import CLOSED
 from modellix_server.base.errors import NotFound
 from modellix_server.catalogue import samples
 from modellix_server.results import FORMATS, TROUBLE, RangeNotSatisfiable, check_link, sniff
 
 # Whatever a vendor delivered, a browser only ever shows it: no script, no sniffing, no embedding of other things.
 _INERT = {
-    "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "cross-origin",
     "Access-Control-Allow-Origin": "*",
@@ -34,18 +37,23 @@ class ResultFile:
         await response(scope, receive, send)
 
     async def _answer(self, request: StarletteRequest) -> Response:
+        settings = self._platform.settings
         try:
-            path = check_link(self._platform.settings, request.url.path, request.url.query)
+            if settings.results_url and not _same_origin(request, settings.results_origin):
+                raise NotFound("no such result")
+            path = check_link(settings, request.url.path, request.url.query)
             opened = await self._platform.storage.open(path, request.headers.get("range"))
         except (NotFound, FileNotFoundError):
-            return PlainTextResponse("no such result, or it has expired", 404)
+            return _plain("no such result, or it has expired", 404)
         except RangeNotSatisfiable as error:
-            return PlainTextResponse("range not satisfiable", 416, {"Content-Range": f"bytes */{error.size}"})
+            return _plain("range not satisfiable", 416, {"Content-Range": f"bytes */{error.size}"})
         except TROUBLE:
-            return PlainTextResponse("the result cannot be read just now", 503, {"Retry-After": "5"})
+            return _plain("the result cannot be read just now", 503, {"Retry-After": "5"})
         headers = {**_INERT, "Content-Length": str(opened.end - opened.start)}
         if opened.partial:
             headers["Content-Range"] = f"bytes {opened.start}-{opened.end - 1}/{opened.size}"
+        # A name for whoever saves it. It is shown, not forced to be saved: nothing in it can run.
+        headers["Content-Disposition"] = f'inline; filename="{"-".join(request.url.path.split("/")[2:])}"'
         mime = FORMATS[path.rpartition(".")[2]].mime
         if request.method == "HEAD":
             return Response(None, 206 if opened.partial else 200, headers, mime)
@@ -56,7 +64,18 @@ async def sample_file(request: StarletteRequest) -> Response:
     """`GET /samples/{name}`: a file of the package, the same for everybody."""
     path = samples.find(request.path_params["name"])
     if path is None:
-        return PlainTextResponse("no such sample", 404)
+        return _plain("no such sample", 404)
     known = sniff(path.read_bytes())
     assert known is not None
     return FileResponse(path, headers={**_INERT, "Cache-Control": "public, max-age=86400"}, media_type=known.mime)
+
+
+def _plain(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    return PlainTextResponse(text, status, {**(headers or {}), "Content-Security-Policy": CLOSED})
+
+
+def _same_origin(request: StarletteRequest, origin: str) -> bool:
+    """Whether the request was sent to the host of this origin; the scheme is the proxy's matter."""
+    wanted = urlsplit(origin)
+    usual = ":443" if wanted.scheme == "https" else ":80"
+    return request.headers.get("host", "").lower().removesuffix(usual) == wanted.netloc.lower().removesuffix(usual)

@@ -11,7 +11,7 @@ from modellix_server.base.database import Pool
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue, Prices
 from modellix_server.identity import Callers
-from modellix_server.limits import Windows
+from modellix_server.limits import Reports, Windows
 from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, Spool, Storage
 from modellix_server.tasks import Reader, Submissions
@@ -40,5 +40,7 @@ class Platform:
     """Answers about finished tasks as they were rendered once: nothing in them ever changes. Bounded by its user."""
     browsing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     """Lists are read by few at a time: the connections are there for submissions and status reads."""
+    reports: Reports = field(default_factory=Reports)
+    """Reports of leaked keys, which need no key to send."""
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Large bodies are read in turn."""

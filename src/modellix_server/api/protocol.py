@@ -51,7 +51,8 @@ class Protocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's words are not the contract's
         """Refuse what the parser could not read, and close the connection."""
         reply = refusal(400, "Invalid format: this is not a valid HTTP request", [], None)
-        head = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in reply.headers)]
+        headers = (*self.server_state.default_headers, *reply.headers)
+        head = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers)]
         head += [b"content-length: %d" % len(reply.body), b"connection: close", b"", reply.body]
         self.transport.write(b"\r\n".join(head))
         self.transport.close()

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from modellix_server.api.security import CLOSED
 from modellix_server.base.errors import PlatformError, Unauthorized
 from modellix_server.limits import Verdict
 from modellix_server.tasks import ConcurrencyExceeded
@@ -18,7 +19,7 @@ _JSON = (b"content-type", b"application/json")
 _STANDARD: Headers = [
     _JSON,
     (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", CLOSED.encode()),
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import Any, ClassVar
@@ -54,23 +54,31 @@ class Request:
     method: str
     path: str
     receive: Receive
-    authorization: str | None
+    authorization: str | None = field(repr=False)
     idempotency_key: str | None
     content_length: int | None
     params: Mapping[str, str]
     """Named parts of the path, where a router found them."""
     query: Mapping[str, str]
+    address: str | None
+    """Where the connection comes from; behind a proxy, the proxy's."""
     bytes_in: int = 0
+    max_cost: str | None = None
+    queue: str | None = None
 
 
 def read_head(scope: Scope, receive: Receive) -> Request:
     """The request's head; header values are latin-1 as HTTP has it."""
-    authorization = idempotency_key = content_length = None
+    authorization = idempotency_key = content_length = max_cost = queue = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = _joined(authorization, value)
         elif name == b"idempotency-key":
             idempotency_key = _joined(idempotency_key, value)
+        elif name == b"x-max-cost":
+            max_cost = _joined(max_cost, value)
+        elif name == b"x-queue":
+            queue = _joined(queue, value)
         elif name == b"content-length" and value.isdigit():
             content_length = int(value)
     return Request(
@@ -82,6 +90,9 @@ def read_head(scope: Scope, receive: Receive) -> Request:
         content_length,
         scope.get("path_params", {}),
         dict(parse_qsl(scope["query_string"].decode("latin-1"))) if scope["query_string"] else {},
+        client[0] if (client := scope.get("client")) else None,
+        max_cost=max_cost,
+        queue=queue,
     )
 
 

@@ -8,19 +8,22 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
-from modellix_server.api import account, lists, logs, models
+from modellix_server.api import account, leaks, lists, logs, models
+from modellix_server.api.access import Access, Declared
+from modellix_server.api.callbacks import CallbackDoor
 from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
 from modellix_server.api.files import ResultFile, sample_file
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, refusal, success_of
 from modellix_server.api.request import Receive, Request, Scope, Send
+from modellix_server.api.security import CLOSED
 from modellix_server.api.status import question, read_task
 from modellix_server.api.submit import may_name_model, submit_task
 from modellix_server.base.database import UNREACHABLE
 from modellix_server.base.errors import Unavailable
-from modellix_server.tasks import cancel
+from modellix_server.tasks import cancel, delete_result
 
 _READY_TIMEOUT_S = 2.0
 _SUBMIT_PATHS = (
@@ -33,15 +36,16 @@ _SUBMIT_PATHS = (
 class _Exchange:
     """An endpoint as the ASGI application that the router wants."""
 
-    def __init__(self, platform: Platform, endpoint: Endpoint) -> None:
+    def __init__(self, platform: Platform, endpoint: Endpoint, access: Access) -> None:
         self._platform = platform
         self._endpoint = endpoint
+        self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await exchange(self._platform, self._endpoint, scope, receive, send)
+        await exchange(self._platform, self._endpoint, self._access, scope, receive, send)
 
 
-class _SubmitRoute(Route):
+class _SubmitRoute(Declared):
     """A submission under any provider; `/api/v1/team/balance` and the like have the same form and are none."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -51,27 +55,31 @@ class _SubmitRoute(Route):
 def build(platform: Platform) -> Starlette:
     """The router behind the hot path; it knows the hot routes too, for their other methods."""
 
-    def route(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
-        return Route(path, _Exchange(platform, endpoint), methods=[method])
+    def route(path: str, endpoint: Endpoint, access: Access, *methods: str) -> Declared:
+        return Declared(path, _Exchange(platform, endpoint, access), access, methods or ("GET",))
 
+    submit = _Exchange(platform, submit_task, Access.KEY)
     app = Starlette(
         routes=[
-            route("/api/v1/models", models.list_models),
-            route("/api/v1/models/{provider}/{model}", models.describe_model),
-            route("/api/v1/quote", models.quote, "POST"),
-            route("/api/v1/apikey/validate", account.validate_key),
-            route("/api/v1/team/balance", account.balance),
-            route("/api/v1/team/ledger", lists.statement),
-            route("/api/v1/team/usage", lists.usage),
-            route("/api/v1/logs", logs.list_calls),
-            route("/api/v1/tasks", lists.list_of_tasks),
-            route("/api/v1/tasks/{task_id}", read_task),
-            route("/api/v1/tasks/{task_id}/cancel", cancel_task, "POST"),
-            *(_SubmitRoute(path, _Exchange(platform, submit_task), methods=["POST"]) for path in _SUBMIT_PATHS),
-            route("/healthz", healthy),
-            route("/readyz", ready),
-            Route("/results/{task_id}/{name}", ResultFile(platform), methods=["GET"]),
-            Route("/samples/{name}", sample_file, methods=["GET"]),
+            route("/api/v1/models", models.list_models, Access.KEY),
+            route("/api/v1/models/{provider}/{model}", models.describe_model, Access.KEY),
+            route("/api/v1/quote", models.quote, Access.KEY, "POST"),
+            route("/api/v1/apikey/validate", account.validate_key, Access.PUBLIC),
+            route("/api/v1/keys/leaked", leaks.report_leak, Access.PUBLIC, "POST"),
+            route("/api/v1/team/balance", account.balance, Access.KEY),
+            route("/api/v1/team/ledger", lists.statement, Access.KEY),
+            route("/api/v1/team/usage", lists.usage, Access.KEY),
+            route("/api/v1/logs", logs.list_calls, Access.KEY),
+            route("/api/v1/tasks", lists.list_of_tasks, Access.KEY),
+            route("/api/v1/tasks/{task_id}", read_task, Access.KEY),
+            route("/api/v1/tasks/{task_id}/cancel", cancel_task, Access.KEY, "POST"),
+            route("/api/v1/tasks/{task_id}/result", delete_task_result, Access.KEY, "DELETE"),
+            *(_SubmitRoute(path, submit, Access.KEY, ["POST"]) for path in _SUBMIT_PATHS),
+            Declared("/callbacks/{upstream}/{token}", CallbackDoor(platform), Access.LINK, ["POST"]),
+            route("/healthz", healthy, Access.PUBLIC),
+            route("/readyz", ready, Access.PUBLIC),
+            Declared("/results/{task_id}/{name}", ResultFile(platform), Access.LINK, ["GET"]),
+            Declared("/samples/{name}", sample_file, Access.PUBLIC, ["GET"]),
         ],
         exception_handlers={HTTPException: _refuse},
     )
@@ -82,7 +90,8 @@ def build(platform: Platform) -> Starlette:
 async def _refuse(request: StarletteRequest, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if not request.url.path.startswith("/api"):
-        return PlainTextResponse(error.detail, error.status_code, error.headers)
+        headers = {**(error.headers or {}), "Content-Security-Policy": CLOSED}
+        return PlainTextResponse(error.detail, error.status_code, headers)
     if error.status_code == 405:
         message = f"Invalid parameters: method {request.method} is not allowed here"
     else:
@@ -95,11 +104,22 @@ async def _refuse(request: StarletteRequest, error: Exception) -> Response:
 
 
 async def cancel_task(platform: Platform, request: Request, trail: Trail) -> Reply:
-    """`POST /tasks/{task_id}/cancel`: end a task that has not been started."""
+    """`POST /tasks/{task_id}/cancel`: end a task if nothing has to be paid for it."""
     caller, verdict = await admit(platform, request, trail)
     name = request.params["task_id"]
-    await cancel(platform.db, question(caller, name))
-    return success_of({"status": "failed", "task_id": name}, verdict)
+    if await cancel(platform.db, question(caller, name)):
+        return success_of({"status": "failed", "task_id": name}, verdict)
+    return success_of({"status": "pending", "task_id": name, "cancel": "requested"}, verdict)
+
+
+async def delete_task_result(platform: Platform, request: Request, trail: Trail) -> Reply:
+    """`DELETE /tasks/{task_id}/result`: files, links and the public answer go now, not when they expire."""
+    caller, verdict = await admit(platform, request, trail)
+    name = request.params["task_id"]
+    asked = question(caller, name)
+    await delete_result(platform.db, platform.storage, asked)
+    platform.finished.pop(asked.task_id, None)
+    return success_of({"task_id": name, "deleted": True}, verdict)
 
 
 async def healthy(_platform: Platform, _request: Request, _trail: Trail) -> Reply:

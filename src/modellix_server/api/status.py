@@ -39,7 +39,9 @@ async def read_task(platform: Platform, request: Request, trail: Trail) -> Reply
     model_id = view.model.partition("/")[2]
     if view.finished_at is None:
         name = task_name(view.id)
-        return success(f'{{"status":"{view.status}","task_id":"{name}","model_id":"{model_id}"}}'.encode(), verdict)
+        place = f',"queue_position":{view.queue_position}' if view.queue_position else ""
+        pending = f'{{"status":"{view.status}","task_id":"{name}","model_id":"{model_id}"{place}}}'
+        return success(pending.encode(), verdict)
     data = platform.finished.get(view.id)
     if data is None:
         data = msgspec.json.encode(_finished(platform.settings, view, view.finished_at, model_id))

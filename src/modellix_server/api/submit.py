@@ -13,14 +13,15 @@ from modellix_server.api.exchange import Trail, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success
 from modellix_server.api.request import Request, check_idempotency_key, read_body
-from modellix_server.base.errors import InvalidFormat, NotFound, Unavailable
+from modellix_server.api.terms import read_max_cost, read_queue, too_dear
+from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.catalogue import Model, show
 from modellix_server.results import InputFile, save_inputs, take_inputs
 from modellix_server.tasks import Accepted, Submission
 
 # First segments that are routes of their own and can never be a model's type or provider.
-_RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote", "logs"})
+_RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote", "logs", "keys"})
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -53,6 +54,7 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
     model = find_model(platform, request.path)
     trail.model = model.slug
     check_idempotency_key(request.idempotency_key)
+    most, wait = read_max_cost(request.max_cost), read_queue(request.queue)
     given, files = await _parse_input(platform, request, trail, model)
     params = model.check(given)
     quote = model.quote(params, platform.prices(), live=caller.live)
@@ -71,27 +73,37 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
         slots=caller.concurrency,
         idempotency_key=key,
         fingerprint=hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None,
+        wait=wait,
     )
-    if await platform.reachable(model.routes[0].upstream, caller.live):
+    if most is not None and quote.amount_micros > most:
+        accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, most))
+    elif await platform.reachable(model.routes[0].upstream, caller.live):
         if files:
             await save_inputs(platform.db, platform.storage, files)
         accepted = await platform.submissions.accept(submission)
-    elif earlier := await platform.submissions.replayed(submission):
-        accepted = earlier
     else:
-        raise Unavailable("provider temporarily unavailable", retry_after_s=60)
+        unavailable = Unavailable("provider temporarily unavailable", retry_after_s=60)
+        accepted = await _made_earlier(platform, submission, unavailable)
     trail.logged_elsewhere = True
     headers = [(b"idempotency-replayed", b"true")] if accepted.replayed else None
     return success(_receipt(platform, trail, model, accepted), verdict, headers)
+
+
+async def _made_earlier(platform: Platform, submission: Submission, refusal: PlatformError) -> Accepted:
+    """The task of an earlier request with the same key, which stays valid; raises the refusal if there is none."""
+    if earlier := await platform.submissions.replayed(submission):
+        return earlier
+    raise refusal
 
 
 def _receipt(platform: Platform, trail: Trail, model: Model, accepted: Accepted) -> bytes:
     name = task_name(accepted.task_id)
     spent_ms = int((time.perf_counter() - trail.started) * 1000)
     url = f"{platform.settings.public_origin}/api/v1/tasks/{name}"
+    place = f'"queue_position":{accepted.queue_position},' if accepted.queue_position else ""
     return (
         f'{{"status":"pending","task_id":"{name}","model_id":"{model.id}","duration":{spent_ms},'
-        f'"get_result":{{"method":"GET","url":"{url}"}}}}'
+        f'{place}"get_result":{{"method":"GET","url":"{url}"}}}}'
     ).encode()
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from modellix_server.base.errors import Unavailable
+from modellix_server.base.settings import BadSettings
 
 Row: TypeAlias = "asyncpg.Record"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -95,3 +96,21 @@ async def require_durability(db: Pool) -> None:
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         if await db.fetchval("select current_setting($1)", setting) == "off":
             raise Unavailable(f"the database runs with {setting}=off, which can lose committed money")
+
+
+async def require_limited_role(db: Pool) -> None:
+    """Refuse a role for which the database's own guards do not hold.
+
+    Raises BadSettings for a superuser, and for an owner of tables: it could change what is append-only.
+    """
+    strong = await db.fetchval(
+        """select case when (select rolsuper from pg_roles where rolname = current_user) then 'is a superuser'
+                       when exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                                    where n.nspname !~ '^(pg_|information_schema$)' and c.relkind in ('r', 'p')
+                                      and pg_has_role(c.relowner, 'member')) then 'owns tables' end"""
+    )
+    if strong:
+        raise BadSettings(
+            f"MODELLIX_DATABASE_URL names a role that {strong}: use modellix_app there, which can change no "
+            "transfer, and the owner in MODELLIX_OWNER_DATABASE_URL alone"
+        )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
+
+from modellix_server.base.redaction import redact_text
 
 
 def set_up(process: str, level: str = "info") -> None:
@@ -29,13 +32,30 @@ def set_up(process: str, level: str = "info") -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _redact, renderer],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
     structlog.contextvars.bind_contextvars(process=process)
+
+
+def _redact(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The second line of defence: no secret should be handed to a logger, and none passes here."""
+    return {name: _without_secrets(value) for name, value in event.items()}
+
+
+def _without_secrets(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case dict():
+            return {str(name): _without_secrets(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_without_secrets(one) for one in value]
+        case _:
+            return redact_text(str(value))
 
 
 def get(room: str) -> structlog.stdlib.BoundLogger:

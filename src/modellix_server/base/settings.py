@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 import ipaddress
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from modellix_server.base.addresses import Network
+from modellix_server.base.envelope import Keyring, MasterKeys
+from modellix_server.base.secret import Secret, weakness
+
+__all__ = ["BadSettings", "Secret", "Settings", "load", "master_keys_of"]
 
 
 class BadSettings(ValueError):
@@ -23,39 +23,25 @@ class BadSettings(ValueError):
 
 
 @dataclass(frozen=True)
-class Secret:
-    """At least 32 random bytes; never printed."""
-
-    value: bytes = field(repr=False)
-
-    def derive(self, purpose: str) -> bytes:
-        """A 32-byte key of its own for each purpose, so that no two uses share one (HMAC-SHA-256 as KDF)."""
-        return _derived(self.value, purpose)
-
-
-@lru_cache(maxsize=16)
-def _derived(value: bytes, purpose: str) -> bytes:
-    return hmac.digest(value, purpose.encode(), hashlib.sha256)
-
-
-@dataclass(frozen=True)
 class Settings:
     """Everything a process needs to know about where it runs. Times are seconds."""
 
-    database_url: str
+    database_url: str = field(repr=False)
     """Application role: cannot change ledger transfers."""
-    owner_database_url: str
+    owner_database_url: str = field(repr=False)
     """Owner role: migrations and roles only."""
     storage_url: str
     """`file:///…`, `s3://…`, `gs://…` or `az://…`."""
     secret: Secret
     """Pepper of API keys and signature of result links."""
     master_key: Secret
-    """Encrypts upstream keys."""
+    """Encrypts stored secrets of others: keys at vendors, signing secrets. Used through `keyring`."""
     sandbox_url: str
     """Origin of the emulators that test keys are sent to."""
     public_url: str = "http://127.0.0.1:8000"
     """Origin that result links are built from; never the Host header."""
+    results_url: str = ""
+    """Another origin for result links, so that files of vendors never share one with pages; empty: `public_url`."""
     host: str = "127.0.0.1"
     port: int = 8000
     spool_dir: str = field(default_factory=tempfile.gettempdir)
@@ -69,11 +55,25 @@ class Settings:
     result_ttl_s: int = 86_400
     """Results are deleted this long after completion."""
     log_level: str = "info"
+    old_master_keys: tuple[Secret, ...] = ()
+    """Former master keys, which still open what they sealed until a rotation has seen to it."""
+    reread_master_keys: Callable[[], MasterKeys] | None = field(default=None, compare=False)
+    """Asks again for the master keys, where they can change under a running process (embedded mode)."""
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """Seals and opens what is stored encrypted."""
+        return Keyring(self.master_key, self.old_master_keys, reread=self.reread_master_keys)
 
     @cached_property
     def public_origin(self) -> str:
         """`public_url` without a trailing slash."""
         return self.public_url.rstrip("/")
+
+    @cached_property
+    def results_origin(self) -> str:
+        """Where result links lead, without a trailing slash."""
+        return (self.results_url or self.public_url).rstrip("/")
 
 
 def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Settings:
@@ -94,16 +94,20 @@ def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Sett
         except ValueError:
             raise BadSettings(f"MODELLIX_{name.upper()} is not a number: {values[name]!r}") from None
 
+    secret, (master_key, old_master_keys) = _given_secret("secret", need("secret")), master_keys_of(values)
+    if secret == master_key:
+        raise BadSettings("MODELLIX_MASTER_KEY must not be the same as MODELLIX_SECRET")
     port = int(number("port", 8000))
     host = values.get("host") or "127.0.0.1"
     return Settings(
         database_url=need("database_url"),
         owner_database_url=values.get("owner_database_url") or need("database_url"),
         storage_url=need("storage_url"),
-        secret=_secret("secret", need("secret")),
-        master_key=_secret("master_key", need("master_key")),
+        secret=secret,
+        master_key=master_key,
         sandbox_url=need("sandbox_url"),
         public_url=values.get("public_url") or f"http://{host}:{port}",
+        results_url=values.get("results_url", ""),
         host=host,
         port=port,
         spool_dir=values.get("spool_dir") or tempfile.gettempdir(),
@@ -112,23 +116,35 @@ def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Sett
         lease_s=_at_least(1, "lease_s", number("lease_s", 30)),
         result_ttl_s=int(number("result_ttl_s", 86_400)),
         log_level=values.get("log_level") or "info",
+        old_master_keys=old_master_keys,
     )
+
+
+def master_keys_of(values: Mapping[str, str]) -> MasterKeys:
+    """The master keys among values named like the fields of `Settings`; BadSettings names what is wrong."""
+    if not values.get("master_key"):
+        raise BadSettings("MODELLIX_MASTER_KEY is not set")
+    old = (part.strip() for part in values.get("old_master_keys", "").split(","))
+    return (
+        _given_secret("master_key", values["master_key"]),
+        tuple(_given_secret("old_master_keys", part) for part in old if part),
+    )
+
+
+def _given_secret(name: str, text: str) -> Secret:
+    try:
+        secret = Secret.of(text)
+    except ValueError as error:
+        raise BadSettings(f"MODELLIX_{name.upper()} {error}") from None
+    if why := weakness(secret):
+        raise BadSettings(f"MODELLIX_{name.upper()} {why}: make one with `openssl rand -base64 32`")
+    return secret
 
 
 def _at_least(least: float, name: str, value: float) -> float:
     if not value >= least:
         raise BadSettings(f"MODELLIX_{name.upper()} must be {least:g} or more, not {value:g}")
     return value
-
-
-def _secret(name: str, text: str) -> Secret:
-    try:
-        value = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise BadSettings(f"MODELLIX_{name.upper()} is not base64") from None
-    if len(value) < 32 or len(set(value)) < 8:
-        raise BadSettings(f"MODELLIX_{name.upper()} must be 32 random bytes in base64 (openssl rand -base64 32)")
-    return Secret(value)
 
 
 def _networks(text: str) -> tuple[Network, ...]:

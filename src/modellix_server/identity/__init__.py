@@ -11,6 +11,7 @@ from modellix_server.identity.store import (
     list_keys,
     list_teams,
     revoke_key,
+    revoke_leaked,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "list_keys",
     "list_teams",
     "revoke_key",
+    "revoke_leaked",
 ]

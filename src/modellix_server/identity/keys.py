@@ -15,6 +15,7 @@ import zlib
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _HEADER = re.compile(r"(?i:bearer) +(mdlx-(?:test-)?[0-9A-Za-z]{36})", re.ASCII)
+_FORM = re.compile(r"mdlx-(?:test-)?[0-9A-Za-z]{36}", re.ASCII)
 _LIVE, _TEST = "mdlx-", "mdlx-test-"
 _RANDOM, _CHECKSUM = 30, 6
 
@@ -30,8 +31,12 @@ def presented(header: str | None) -> str | None:
     found = _HEADER.fullmatch(header) if header is not None else None
     if found is None:
         return None
-    text = found[1]
-    return text if text[-_CHECKSUM:] == _checksum(text[:-_CHECKSUM]) else None
+    return found[1] if genuine(found[1]) else None
+
+
+def genuine(text: str) -> bool:
+    """Whether a text has the form and the checksum of a key; whether there is such a key is another question."""
+    return _FORM.fullmatch(text) is not None and text[-_CHECKSUM:] == _checksum(text[:-_CHECKSUM])
 
 
 def stored_form(text: str, pepper: bytes) -> bytes:

@@ -136,6 +136,18 @@ async def revoke_key(db: Pool | Connection, key_id: int) -> ApiKey:
     return ApiKey(*row)
 
 
+async def revoke_leaked(db: Connection, secret: Secret, texts: Sequence[str]) -> list[tuple[str, ApiKey]]:
+    """End those of these keys that are in force; each with its text, by id. Asks only for what may be a key."""
+    by_hash = {keys.stored_form(text, pepper(secret)): text for text in texts if keys.genuine(text)}
+    found = await db.fetch(
+        """select id, hash from identity.api_key where hash = any ($1::bytea[]) and revoked_at is null
+           order by id for no key update""",
+        list(by_hash),
+    )
+    # Every statement that touches keys empties the caches of all processes: a report of nothing must not.
+    return [(by_hash[row["hash"]], await revoke_key(db, row["id"])) for row in found]
+
+
 async def callers(db: Pool | Connection, hashes: Sequence[bytes]) -> dict[bytes, Caller]:
     """The callers behind stored forms; unknown and revoked ones are left out."""
     rows = await db.fetch(

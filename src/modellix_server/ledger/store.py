@@ -90,8 +90,7 @@ async def credit(db: Pool | Connection, team_id: int, micros: int, *, live: bool
             "select ledger.credit($1, $2, $3, $4, $5)", team_id, live, micros, actor, note
         )
     except asyncpg.CheckViolationError:
-        have = (await balance(db, team_id, live=live)).available
-        raise InsufficientBalance(f"{usd(have)} USD available, {usd(-micros)} USD asked") from None
+        raise InsufficientBalance(f"less than {usd(-micros)} USD is available") from None
     except asyncpg.NoDataFoundError:
         raise LookupError(f"team {team_id} has no balance") from None
     return available

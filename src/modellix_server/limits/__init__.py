@@ -1,7 +1,8 @@
 """How much a key and a team may ask for: requests per minute, and unfinished tasks at a time."""
 
 from modellix_server.limits.errors import RateLimited
+from modellix_server.limits.reports import Reports
 from modellix_server.limits.store import TeamLimits, of_team, set_for_team
 from modellix_server.limits.windows import Subject, Verdict, Windows
 
-__all__ = ["RateLimited", "Subject", "TeamLimits", "Verdict", "Windows", "of_team", "set_for_team"]
+__all__ = ["RateLimited", "Reports", "Subject", "TeamLimits", "Verdict", "Windows", "of_team", "set_for_team"]

@@ -18,11 +18,15 @@ class TeamLimits:
     """Requests per minute over all keys of the team."""
     key_rpm: int
     """Requests per minute of each key."""
+    most_waiting: int
+    """Accepted tasks that may wait for a free slot."""
 
 
 async def of_team(db: Pool | Connection, team_id: int) -> TeamLimits:
     """The team's own limits, defaults where it has none."""
-    row = await db.fetchrow("select concurrency, rpm, key_rpm from limits.of_team($1)", team_id)
+    row = await db.fetchrow(
+        "select concurrency, rpm, key_rpm, limits.most_waiting($1) from limits.of_team($1)", team_id
+    )
     assert row is not None
     return TeamLimits(*row)
 
@@ -34,23 +38,33 @@ async def set_for_team(
     concurrency: int | None = None,
     rpm: int | None = None,
     key_rpm: int | None = None,
+    most_waiting: int | None = None,
 ) -> TeamLimits:
     """Change what is given, keep the rest; returns the limits now in force.
 
-    Raises InvalidParameters for a concurrency below 0, or fewer than 1 request a minute.
+    Raises InvalidParameters for a concurrency or a queue below 0, or fewer than 1 request a minute.
     """
-    for name, value, least in (("concurrency", concurrency, 0), ("rpm", rpm, 1), ("key_rpm", key_rpm, 1)):
+    given = (
+        ("concurrency", concurrency, 0),
+        ("rpm", rpm, 1),
+        ("key_rpm", key_rpm, 1),
+        ("most_waiting", most_waiting, 0),
+    )
+    for name, value, least in given:
         if value is not None and not least <= value < 2**31:
             raise InvalidParameters(f"{name} must be between {least} and {2**31 - 1}, got {value}")
     await db.execute(
-        """insert into limits.team_limit as l (team_id, concurrency, rpm, key_rpm) values ($1, $2, $3, $4)
+        """insert into limits.team_limit as l (team_id, concurrency, rpm, key_rpm, most_waiting)
+           values ($1, $2, $3, $4, $5)
            on conflict (team_id) do update set
                concurrency = coalesce(excluded.concurrency, l.concurrency),
                rpm = coalesce(excluded.rpm, l.rpm),
-               key_rpm = coalesce(excluded.key_rpm, l.key_rpm)""",
+               key_rpm = coalesce(excluded.key_rpm, l.key_rpm),
+               most_waiting = coalesce(excluded.most_waiting, l.most_waiting)""",
         team_id,
         concurrency,
         rpm,
         key_rpm,
+        most_waiting,
     )
     return await of_team(db, team_id)

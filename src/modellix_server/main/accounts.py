@@ -21,7 +21,7 @@ class AccountFinder(Accounts):
     """The vault's accounts as the engine wants them, and the sandbox's."""
 
     def __init__(self, db: Pool, settings: Settings) -> None:
-        super().__init__(db, settings.master_key)
+        super().__init__(db, settings.keyring)
         self._sandbox_url = settings.sandbox_url.rstrip("/")
         self._told: set[str] = set()
         self._sandbox = {name: self._in_sandbox(upstream) for name, upstream in load_all().items()}

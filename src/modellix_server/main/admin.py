@@ -15,11 +15,13 @@ app = typer.Typer(help="Teams, keys, vendor accounts and prices.", no_args_is_he
 _teams = typer.Typer(help="Teams, their money and their limits.", no_args_is_help=True)
 _keys = typer.Typer(help="API keys.", no_args_is_help=True)
 _upstreams = typer.Typer(help="Your accounts at the vendors.", no_args_is_help=True)
+_vault = typer.Typer(help="The master key that your keys at vendors are encrypted under.", no_args_is_help=True)
 _tasks = typer.Typer(help="What became of tasks.", no_args_is_help=True)
 _prices = typer.Typer(help="Your prices over the catalogue's list prices.", no_args_is_help=True)
 app.add_typer(_teams, name="team")
 app.add_typer(_keys, name="key")
 app.add_typer(_upstreams, name="upstream")
+app.add_typer(_vault, name="vault")
 app.add_typer(_prices, name="price")
 app.add_typer(_tasks, name="task")
 
@@ -60,13 +62,16 @@ def set_limits(
     concurrency: Annotated[int | None, typer.Option(help="Unfinished tasks at a time; 0 stops new ones.")] = None,
     rpm: Annotated[int | None, typer.Option(help="Requests per minute over all keys.")] = None,
     key_rpm: Annotated[int | None, typer.Option(help="Requests per minute of each key.")] = None,
+    waiting: Annotated[int | None, typer.Option(help="Accepted tasks that may wait for a free slot.")] = None,
     data: Data = _HERE,
     as_json: Json = False,
 ) -> None:
     """Change the limits of a team; without options, show them. In force at once."""
     from modellix_server.main import admin_desk, admin_teams
 
-    job = partial(admin_teams.set_limits, name=name, concurrency=concurrency, rpm=rpm, key_rpm=key_rpm)
+    job = partial(
+        admin_teams.set_limits, name=name, concurrency=concurrency, rpm=rpm, key_rpm=key_rpm, most_waiting=waiting
+    )
     admin_desk.run(data, job, as_json=as_json)
 
 
@@ -168,6 +173,29 @@ def try_upstream(name: UpstreamName, data: Data = _HERE, as_json: Json = False) 
     raise typer.Exit(admin_desk.run(data, partial(admin_upstreams.test, name=name), as_json=as_json))
 
 
+@_vault.callback()
+def vault_commands() -> None:
+    """The master key that your keys at vendors are encrypted under."""
+
+
+@_vault.command("rotate")
+def rotate_master_key(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only try to open everything, and count.")] = False,
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Bring all that is encrypted under the current master key, while the platform runs.
+
+    With a data directory, a new key is made first. With settings from the environment, MODELLIX_MASTER_KEY is
+    the new key and MODELLIX_OLD_MASTER_KEYS the former one. May be interrupted and run again. Exit code 1 when
+    something cannot be opened.
+    """
+    from modellix_server.main import admin_desk, admin_vault
+
+    job = partial(admin_vault.rotate, data=data, dry_run=dry_run)
+    raise typer.Exit(admin_desk.run(data, job, as_json=as_json))
+
+
 @_prices.command("set")
 def set_price(
     model: ModelName,
@@ -222,3 +250,31 @@ def review_tasks(
     from modellix_server.main import admin_desk, admin_tasks
 
     admin_desk.run(data, partial(admin_tasks.list_reviews, limit=limit), as_json=as_json)
+
+
+@app.command("contact-sheet")
+def contact_sheet(
+    out: Annotated[list[Path], typer.Option(help="Where to: an .html page or a .png picture; may be repeated.")] = [  # noqa: B006
+        Path("contact-sheet.html")
+    ],
+    team: Annotated[str, typer.Option(help="Whose test money pays.")] = "default",
+    model_type: Annotated[
+        list[str] | None, typer.Option("--type", help="Only models of this type; may be repeated.")
+    ] = None,
+    provider: Annotated[list[str] | None, typer.Option(help="Only models of this provider; may be repeated.")] = None,
+    concurrency: Annotated[int, typer.Option(help="Tasks at a time.", min=1, max=100)] = 3,
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Run every model's examples in test mode on the running platform, and show the results on one sheet."""
+    from modellix_server.main import admin_desk, admin_sheet
+
+    job = partial(
+        admin_sheet.make,
+        team=team,
+        out=out,
+        types=model_type or [],
+        providers=provider or [],
+        concurrency=concurrency,
+    )
+    raise typer.Exit(admin_desk.run(data, job, as_json=as_json))

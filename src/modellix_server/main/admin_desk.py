@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import json
 import os
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from modellix_server import audit
 from modellix_server.base.database import UNREACHABLE, connect
 from modellix_server.base.errors import PlatformError
 from modellix_server.base.settings import BadSettings, Settings
@@ -44,6 +46,10 @@ class Desk:
     actor: str
     """Who acts, for the records."""
     as_json: bool
+
+    async def record(self, action: str, subject: str, *, team_id: int | None = None, **details: Any) -> None:
+        """Enter into the audit log what this command did; last in the transaction of the change itself."""
+        await audit.record(self.db, audit.Actor(self.actor, _origin()), action, subject, team_id=team_id, **details)
 
     def show(self, value: Mapping[str, Any]) -> None:
         """Print one thing."""
@@ -113,6 +119,12 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user may have no name
         return str(os.getuid())
+
+
+def _origin() -> str:
+    """This machine, and the one that the operator came from over SSH."""
+    came_from = os.environ.get("SSH_CONNECTION", "").partition(" ")[0]
+    return f"{socket.gethostname()} from {came_from}" if came_from else socket.gethostname()
 
 
 def _words(cell: object) -> str:

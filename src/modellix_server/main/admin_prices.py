@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 from modellix_server import pricing
 from modellix_server.base.money import micros_from_usd, usd
@@ -20,9 +21,12 @@ async def set_price(desk: Desk, model: str, tier: str | None, amount_usd: str | 
     slug = _checked(desk, model, tier)
     unit_micros = None if amount_usd is None else _micros(amount_usd)
     margin_bp = None if factor is None else _margin_bp(factor)
-    version = await pricing.set_price(
-        desk.db, slug, tier, actor=desk.actor, unit_micros=unit_micros, margin_bp=margin_bp
-    )
+    async with desk.db.transaction():
+        version = await pricing.set_price(
+            desk.db, slug, tier, actor=desk.actor, unit_micros=unit_micros, margin_bp=margin_bp
+        )
+        about: dict[str, Any] = {"tier": tier, "unit_micros": unit_micros, "margin_bp": margin_bp, "version": version}
+        await desk.record("price.set", f"model:{model}", **about)
     desk.show({"version": version, "model": model, "tier": tier, "price": _price(unit_micros, margin_bp)})
 
 
@@ -31,7 +35,9 @@ async def clear(desk: Desk, model: str, tier: str | None) -> None:
     slug = None if model == EVERY_MODEL else model  # unchecked: the model may have left the catalogue
     if not any(row.model == slug and row.tier == tier for row in await pricing.list_prices(desk.db)):
         raise RefusedError(f"no price was set for {model}" + (f" {tier}" if tier else ""))
-    version = await pricing.set_price(desk.db, slug, tier, actor=desk.actor)
+    async with desk.db.transaction():
+        version = await pricing.set_price(desk.db, slug, tier, actor=desk.actor)
+        await desk.record("price.clear", f"model:{model}", tier=tier, version=version)
     desk.show({"version": version, "model": model, "tier": tier, "price": _price(None, None)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import typer
@@ -16,7 +17,9 @@ _MOST_MICROS = 10**15  # a billion USD
 
 async def create(desk: Desk, name: str) -> None:
     """Create a team with an empty purse."""
-    team = await create_team(desk.db, name)
+    async with desk.db.transaction():
+        team = await create_team(desk.db, name)
+        await desk.record("team.create", f"team:{team.id}", team_id=team.id, name=team.name)
     desk.show({"id": team.id, "name": team.name, "created_at": team.created_at})
 
 
@@ -33,23 +36,24 @@ async def list_all(desk: Desk) -> None:
                 "name": team.name,
                 "live_usd": usd(live.available),
                 "test_usd": usd(test.available),
-                "concurrency": allowed.concurrency,
-                "rpm": allowed.rpm,
-                "key_rpm": allowed.key_rpm,
+                **asdict(allowed),
                 "created_at": team.created_at,
             }
         )
     desk.show_all(rows, none="No teams yet: modellix-server admin team create NAME")
 
 
-async def set_limits(desk: Desk, name: str, concurrency: int | None, rpm: int | None, key_rpm: int | None) -> None:
-    """Change the limits that are given, and show those in force."""
+async def set_limits(desk: Desk, name: str, **wanted: int | None) -> None:
+    """Change the limits that are given, by the names of `limits.set_for_team`, and show those in force."""
     team = await identity.find_team(desk.db, name)
-    if (concurrency, rpm, key_rpm) == (None, None, None):
-        now = await limits.of_team(desk.db, team.id)
+    changed = {limit: value for limit, value in wanted.items() if value is not None}
+    if changed:
+        async with desk.db.transaction():
+            now = await limits.set_for_team(desk.db, team.id, **wanted)
+            await desk.record("team.limits", f"team:{team.id}", team_id=team.id, **changed)
     else:
-        now = await limits.set_for_team(desk.db, team.id, concurrency=concurrency, rpm=rpm, key_rpm=key_rpm)
-    desk.show({"team": team.name, "concurrency": now.concurrency, "rpm": now.rpm, "key_rpm": now.key_rpm})
+        now = await limits.of_team(desk.db, team.id)
+    desk.show({"team": team.name, **asdict(now)})
 
 
 async def credit(
@@ -67,18 +71,26 @@ async def credit(
     if not 0 < abs(micros) <= _MOST_MICROS:
         raise RefusedError("the amount must not be 0, nor beyond a billion USD")
     team = await identity.find_team(desk.db, name)
-    available = await ledger.credit(desk.db, team.id, micros, live=live, actor=desk.actor, note=note)
-    desk.show(
-        {"team": team.name, "mode": _mode(live=live), "credited_usd": usd(micros), "available_usd": usd(available)}
-    )
+    mode = _mode(live=live)
+    try:
+        async with desk.db.transaction():
+            available = await ledger.credit(desk.db, team.id, micros, live=live, actor=desk.actor, note=note)
+            about = {"mode": mode, "micros": micros, "available_micros": available, "note": note}
+            await desk.record("team.credit", f"team:{team.id}", team_id=team.id, **about)
+    except ledger.InsufficientBalance:
+        have = (await ledger.balance(desk.db, team.id, live=live)).available
+        raise RefusedError(f"{usd(have)} USD available, {usd(-micros)} USD asked") from None
+    desk.show({"team": team.name, "mode": mode, "credited_usd": usd(micros), "available_usd": usd(available)})
 
 
 async def create_key(desk: Desk, team_name: str, key_name: str, *, live: bool) -> None:
     """Create a key and print its text, alone on standard output."""
     team = await identity.find_team(desk.db, team_name)
-    text, key = await identity.create_key(
-        desk.db, desk.settings.secret, team.id, live=live, name=key_name, created_by=desk.actor
-    )
+    async with desk.db.transaction():
+        text, key = await identity.create_key(
+            desk.db, desk.settings.secret, team.id, live=live, name=key_name, created_by=desk.actor
+        )
+        await desk.record("key.create", f"key:{key.id}", team_id=team.id, mode=_mode(live=live), name=key.name)
     if desk.as_json:
         desk.show({"key": text, **_key(key, team.name)})
         return
@@ -96,7 +108,9 @@ async def list_keys(desk: Desk, team_name: str | None) -> None:
 
 async def revoke_key(desk: Desk, key_id: int) -> None:
     """End a key at once."""
-    key = await identity.revoke_key(desk.db, key_id)
+    async with desk.db.transaction():
+        key = await identity.revoke_key(desk.db, key_id)
+        await desk.record("key.revoke", f"key:{key.id}", team_id=key.team_id, name=key.name)
     desk.show({"id": key.id, "name": key.name, "revoked_at": key.revoked_at})
 
 

@@ -39,17 +39,22 @@ async def set_account(
         region = "intl" if "intl" in origins_by_region else next(iter(origins_by_region))
     if region not in origins_by_region:
         raise RefusedError(f"{name} has no region '{region}', but {', '.join(origins_by_region)}")
-    await vault.set_account(
-        desk.db,
-        desk.settings.master_key,
-        name,
-        _read_key(name),
-        base_url=_whole(base_url, upstream) if base_url else origins_by_region[region],
-        region=region,
-        origins=origins,
-        polls_per_s=polls_per_s,
-    )
-    listed = {one.upstream: one for one in await vault.list_accounts(desk.db, desk.settings.master_key)}
+    key = _read_key(name)
+    base_url = _whole(base_url, upstream) if base_url else origins_by_region[region]
+    async with desk.db.transaction():
+        await vault.set_account(
+            desk.db,
+            desk.settings.keyring,
+            name,
+            key,
+            base_url=base_url,
+            region=region,
+            origins=origins,
+            polls_per_s=polls_per_s,
+        )
+        about: dict[str, Any] = {"base_url": base_url, "region": region, "origins": origins, "polls_per_s": polls_per_s}
+        await desk.record("upstream.set", f"upstream:{name}", **about)
+    listed = {one.upstream: one for one in await vault.list_accounts(desk.db, desk.settings.keyring)}
     desk.show(_account(listed[name]))
 
 
@@ -60,7 +65,7 @@ def _whole(base_url: str, upstream: Upstream) -> str:
 
 async def list_all(desk: Desk) -> None:
     """Show the accounts; of each key only the end."""
-    accounts = await vault.list_accounts(desk.db, desk.settings.master_key)
+    accounts = await vault.list_accounts(desk.db, desk.settings.keyring)
     desk.show_all(
         [_account(one) for one in accounts],
         none=f"No vendor accounts: live requests get 503. Known upstreams: {', '.join(load_all())}",
@@ -70,7 +75,7 @@ async def list_all(desk: Desk) -> None:
 async def test(desk: Desk, name: str) -> int:
     """Ask the vendor about a task that does not exist, which costs nothing; the exit code for the command."""
     upstream = _find(name)
-    stored = await vault.open_account(desk.db, desk.settings.master_key, name)
+    stored = await vault.open_account(desk.db, desk.settings.keyring, name)
     if stored is None:
         raise RefusedError(f"no account for {name}: modellix-server admin upstream set {name}")
     account = Account(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from modellix_server import identity, ledger
+import socket
+
+from modellix_server import audit, identity, ledger
 from modellix_server.base.database import connect
 from modellix_server.base.money import MICROS_PER_USD
 from modellix_server.base.settings import Settings
@@ -25,9 +27,14 @@ async def first_start(settings: Settings) -> str | None:
                 return None
             team = await create_team(db, TEAM)
             await ledger.credit(db, team.id, TEST_MONEY_MICROS, live=False, actor=_ACTOR, note="test money")
-            text, _ = await identity.create_key(
+            text, key = await identity.create_key(
                 db, settings.secret, team.id, live=False, name="first key", created_by=_ACTOR
             )
+            us = audit.Actor(_ACTOR, socket.gethostname())
+            await audit.record(db, us, "team.create", f"team:{team.id}", team_id=team.id, name=TEAM)
+            about = {"mode": "test", "micros": TEST_MONEY_MICROS}
+            await audit.record(db, us, "team.credit", f"team:{team.id}", team_id=team.id, **about)
+            await audit.record(db, us, "key.create", f"key:{key.id}", team_id=team.id, mode="test", name=key.name)
         return text
     finally:
         await db.close()

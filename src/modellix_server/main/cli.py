@@ -16,7 +16,7 @@ import typer
 from modellix_server.base import log
 from modellix_server.base.process import die_with_parent
 from modellix_server.base.settings import BadSettings, Settings
-from modellix_server.main import admin, ledger, upkeep
+from modellix_server.main import admin, audit, ledger, upkeep
 from modellix_server.main.home import DEFAULT, CannotStartError, Home
 
 app = typer.Typer(
@@ -30,6 +30,12 @@ app.add_typer(ledger.app, name="ledger")
 app.command()(upkeep.backup)
 app.command()(upkeep.restore)
 app.command()(upkeep.doctor)
+app.add_typer(audit.app, name="audit")
+
+_SECRET_VARIABLES = (
+    *("MODELLIX_SECRET", "MODELLIX_MASTER_KEY", "MODELLIX_OLD_MASTER_KEYS"),
+    *("MODELLIX_DATABASE_URL", "MODELLIX_OWNER_DATABASE_URL"),
+)
 
 Data = Annotated[
     Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.", file_okay=False, show_default=True)
@@ -75,7 +81,8 @@ def serve(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
     settings = _begin(data, parent)
     from modellix_server.main.serve import run
 
-    run(settings)
+    with told_plainly():
+        run(settings)
 
 
 @app.command()
@@ -84,7 +91,8 @@ def work(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
     settings = _begin(data, parent, yields=5)
     from modellix_server.main.work import run
 
-    run(settings)
+    with told_plainly():
+        run(settings)
 
 
 @app.command()
@@ -158,7 +166,10 @@ def _begin(data: Path, parent: int | None, *, yields: int = 0) -> Settings:
         die_with_parent(parent)
         os.nice(yields)
     with told_plainly():
-        return Home(data).settings(os.environ)
+        settings = Home(data).settings(os.environ)
+    for name in _SECRET_VARIABLES:  # they were read once; no program that is started from here inherits them
+        os.environ.pop(name, None)
+    return settings
 
 
 if __name__ == "__main__":

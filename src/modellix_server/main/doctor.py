@@ -206,7 +206,7 @@ async def _late(db: Connection, _: Settings) -> Finding:
 
 
 async def _accounts(db: Connection, settings: Settings) -> Finding:
-    accounts = await vault.list_accounts(db, settings.master_key)
+    accounts = await vault.list_accounts(db, settings.keyring)
     closed = [account.upstream for account in accounts if account.last4 is None]
     if closed:
         return Finding(

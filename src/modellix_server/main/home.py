@@ -10,12 +10,13 @@ import secrets
 import stat
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
 from modellix_server.base import settings as base_settings
+from modellix_server.base.envelope import MasterKeys
 from modellix_server.base.settings import BadSettings, Settings
 
 DEFAULT = "data"
@@ -74,8 +75,8 @@ class Home:
         with contextlib.suppress(FileNotFoundError):
             return self._read_secrets()
         made = {
-            "secret": base64.b64encode(secrets.token_bytes(32)).decode(),
-            "master_key": base64.b64encode(secrets.token_bytes(32)).decode(),
+            "secret": _random_text(),
+            "master_key": _random_text(),
             **{f"password_{role}": secrets.token_urlsafe(32) for role in (SUPERUSER, OWNER, APP)},
         }
         fresh = self.root / f".secrets-{secrets.token_hex(8)}"
@@ -89,6 +90,29 @@ class Home:
     def _read_secrets(self) -> Mapping[str, str]:
         found: dict[str, str] = json.loads(self._secrets_file.read_text(encoding="utf-8"))
         return found
+
+    def master_keys(self) -> MasterKeys:
+        """The current master key and the one before it, as the file has them now."""
+        return base_settings.master_keys_of(self._read_secrets())
+
+    def add_master_key(self) -> None:
+        """Make a new master key the current one; the former stays beside it, those before it go.
+
+        For one process at a time, when everything is sealed under the current key. The file is replaced as a
+        whole, and is on the disk before this returns: a value sealed under the new key can always be opened.
+        """
+        found = self._read_secrets()
+        fresh = self.root / f".secrets-{secrets.token_hex(8)}"
+        new = {**found, "master_key": _random_text(), "old_master_keys": found["master_key"]}
+        _write_private(fresh, json.dumps(new, indent=2))
+        owner = self._secrets_file.stat()
+        os.chown(fresh, owner.st_uid, owner.st_gid)
+        fresh.replace(self._secrets_file)
+        folder = os.open(self.root, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     @cached_property
     def socket_dir(self) -> Path:
@@ -150,7 +174,7 @@ class Home:
                 f"no Modellix is running on the data directory {self.root}: start one with `modellix-server up`, "
                 "name another directory with --data, or set MODELLIX_DATABASE_URL"
             )
-        return base_settings.load(
+        settings = base_settings.load(
             env,
             {
                 "database_url": self.dsn(APP),
@@ -159,11 +183,18 @@ class Home:
                 "spool_dir": str(self.spool),
                 "secret": self.secrets["secret"],
                 "master_key": self.secrets["master_key"],
+                "old_master_keys": self.secrets.get("old_master_keys", ""),
                 "sandbox_url": f"http://127.0.0.1:{runtime.sandbox_port}",
                 "host": runtime.host,
                 "port": str(runtime.port),
             },
         )
+        ours = not env.get("MODELLIX_MASTER_KEY")
+        return replace(settings, reread_master_keys=self.master_keys) if ours else settings
+
+
+def _random_text() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -93,7 +93,8 @@ def _take_secrets(secrets: Path, home: Home) -> None:
 
 async def restore(source: Path, manifest: Manifest, settings: Settings, say: Say) -> Restored:
     """Restore into an empty database and storage. Raises CannotStartError."""
-    if secret_check(settings.secret, settings.master_key) != manifest.secret_check:
+    # A backup from before a rotation opens with the former master key.
+    if manifest.secret_check not in {secret_check(settings.secret, key) for key in settings.keyring.keys}:
         raise CannotStartError("these are not the secrets of this backup: its keys and vendor accounts would be lost")
     unknown = manifest.migrations.keys() - {migration.name for migration in discover(ROOMS)}
     if unknown:

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 ROOMS = tuple(
     f"modellix_server.{room}"
-    for room in ("identity", "limits", "ledger", "pricing", "results", "requestlog", "vault", "tasks")
+    for room in ("identity", "limits", "ledger", "pricing", "results", "requestlog", "vault", "tasks", "audit")
 )

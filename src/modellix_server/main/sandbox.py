@@ -15,22 +15,24 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modellix_server.base.addresses import Network
-from modellix_server.base.outbound import AnswerLost, NotSent, Outbound
+from modellix_server.base.outbound import PUBLIC_ONLY, AnswerLost, NotSent, Origins, Outbound
 from modellix_server.catalogue import samples
 from modellix_server.upstreams.emulators import load_all, media, wire
+from modellix_server.upstreams.emulators.callbacks import Post
 from modellix_server.upstreams.emulators.spool import Spool
 from modellix_server.upstreams.emulators.studio import Studio
 
 INPUT_LIMIT_BYTES = 100 * 1024 * 1024
 INPUT_TIMEOUT_S = 60.0
 EXPIRE_EVERY_S = 600.0
+CALLBACK_ANSWER_BYTES = 64 * 1024
 
 
 class Sandbox:
     """The root ASGI app: hands each request to the emulator its path names, and owns what they share.
 
-    `front` names the emulator that also answers at the root; `origin` is the public one of the platform whose sample
-    links are read from the package.
+    `front` names the emulator that also answers at the root; `origin` is the public one of the platform, whose sample
+    links are read from the package and which may be called back wherever it is.
     """
 
     def __init__(
@@ -61,11 +63,10 @@ class Sandbox:
         studio = Studio(spool)
         self._held.callback(studio.close)
         await self._held.enter_async_context(_every(EXPIRE_EVERY_S, spool.expire))
+        origins = Origins.of(self._origin) if self._origin else PUBLIC_ONLY
+        fetch, post = _fetcher(outbound, self._origin), _poster(outbound, origins)
         emulators = load_all()
-        self._apps = {
-            name: emulators[name](studio, _fetcher(outbound, self._origin), instant=self._instant)
-            for name in self._upstreams
-        }
+        self._apps = {name: emulators[name](studio, fetch, post, instant=self._instant) for name in self._upstreams}
         if not self._instant:
             await studio.warm_up()
 
@@ -145,6 +146,27 @@ def _fetcher(outbound: Outbound, origin: str | None) -> media.Fetch:
             raise media.Unreachable(url, timed_out=isinstance(cause, TimeoutError), refused=refused) from error
 
     return fetch
+
+
+def _poster(outbound: Outbound, origins: Origins) -> Post:
+    """Call clients back at public addresses, and at the platform's own."""
+
+    async def post(url: str, body: bytes, limit_s: float) -> bytes | None:
+        try:
+            answer = await outbound.call(
+                "POST",
+                url,
+                headers={"Content-Type": "application/json"},
+                body=body,
+                origins=origins,
+                timeout_s=limit_s,
+                max_bytes=CALLBACK_ANSWER_BYTES,
+            )
+        except (NotSent, AnswerLost):
+            return None
+        return answer.body if 200 <= answer.status < 300 else None
+
+    return post
 
 
 class Protocol(HttpToolsProtocol):

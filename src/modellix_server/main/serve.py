@@ -12,15 +12,16 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from modellix_server.api import Platform, Protocol, build_app
+from modellix_server.api import Platform, Protocol, build_app, on_every_answer
 from modellix_server.base import log
-from modellix_server.base.database import UNREACHABLE, open_pool, require_durability
+from modellix_server.base.database import UNREACHABLE, open_pool, require_durability, require_limited_role
 from modellix_server.base.notify import follow
 from modellix_server.base.settings import Settings
 from modellix_server.identity import Callers
 from modellix_server.limits import Windows
 from modellix_server.main.accounts import AccountFinder
 from modellix_server.main.models import load_models
+from modellix_server.main.sealed import self_test
 from modellix_server.pricing import PriceBook
 from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, Spool, Storage
@@ -67,7 +68,8 @@ class _Server(uvicorn.Server):
 
 async def _serve(settings: Settings) -> None:
     async with open_platform(settings) as platform:
-        server = _Server(uvicorn.Config(build_app(platform), **_SERVER, host=settings.host, port=settings.port))
+        where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
+        server = _Server(uvicorn.Config(build_app(platform), **_SERVER, **where))
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)
@@ -80,6 +82,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     catalogue, _ = load_models(settings)
     db = await open_pool(settings.database_url, size=_CONNECTIONS, name="serve")
     await require_durability(db)
+    await require_limited_role(db)
+    await self_test(db, settings)
     hint = asyncio.Event()
     callers = Callers(db, settings.secret)
     book = PriceBook(db)

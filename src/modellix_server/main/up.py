@@ -14,6 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
+from modellix_server.base.database import connect
 from modellix_server.base.settings import Settings
 from modellix_server.main import banner
 from modellix_server.main.home import CannotStartError, Home, Runtime
@@ -61,6 +62,17 @@ def platform_children(home: Home, sandbox_port: int) -> list[Child]:
     ]
 
 
+async def _self_test(settings: Settings) -> None:
+    """Refuse to start with a master key that does not open what is stored. Raises BadSettings."""
+    from modellix_server.main.sealed import self_test  # noqa: PLC0415 - as below
+
+    db = await connect(settings.database_url, name="self-test")
+    try:
+        await self_test(db, settings)
+    finally:
+        await db.close()
+
+
 async def bootstrap_first_start(settings: Settings) -> str | None:
     """Make the default team where it is missing; the text of its new test key, or None when it was there."""
     from modellix_server.main.bootstrap import first_start  # noqa: PLC0415 - imports half the platform
@@ -99,7 +111,7 @@ class Supervisor:
     async def run(self) -> None:
         """Start everything and keep it running until a signal; leaves no process behind.
 
-        Raises CannotStartError for what the operator can put right; other exceptions are faults.
+        Raises CannotStartError or BadSettings for what the operator can put right; other exceptions are faults.
         """
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -146,6 +158,7 @@ class Supervisor:
         self._home.write_runtime(Runtime(os.getpid(), self._host, self._port, sandbox_port))
         settings = self._home.settings(self._environment())
         await migrate(settings)
+        await _self_test(settings)
         async with asyncio.TaskGroup() as keepers:
             keepers.create_task(self._keep_postgres())
             for child in self._children(self._home, sandbox_port):

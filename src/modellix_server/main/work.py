@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import os
 import signal
@@ -13,18 +14,32 @@ from dataclasses import dataclass
 import uvloop
 
 from modellix_server.base import log
-from modellix_server.base.database import Pool, open_pool, require_durability
+from modellix_server.base.database import Pool, open_pool, require_durability, require_limited_role
 from modellix_server.base.outbound import Outbound
 from modellix_server.base.settings import Settings
 from modellix_server.main.accounts import AccountFinder
 from modellix_server.main.models import load_models
+from modellix_server.main.sealed import self_test
 from modellix_server.requestlog import drop_old, ensure_partitions
 from modellix_server.results import Fetcher, Helper, Spool, Storage, delete_expired, delete_orphans
-from modellix_server.tasks import Media, Tools, Worker, forget_idempotency_keys
+from modellix_server.tasks import (
+    Callbacks,
+    Media,
+    Tools,
+    Witness,
+    Worker,
+    forget_idempotency_keys,
+    look_again,
+    note_death,
+    start_waiting,
+    take_words,
+)
 
 _CONNECTIONS = 6
 _IDEMPOTENCY_S = 72 * 3600
 _LOG_DAYS = 90
+_HANG_LEASES = 3
+_LEAST_HANG_S = 10.0  # a machine may be that busy
 _LOG = log.get("main")
 
 
@@ -43,10 +58,13 @@ async def _work(settings: Settings) -> None:
     catalogue, upstreams = load_models(settings)
     db = await open_pool(settings.database_url, size=_CONNECTIONS, name="work")
     await require_durability(db)
+    await require_limited_role(db)
+    await self_test(db, settings)
     outbound = Outbound(settings.allow_networks)
     storage = Storage(settings.storage_url)
     spool = Spool(settings.spool_dir)
     helper = Helper(spool)
+    witness = await _open_witness(db, settings.spool_dir)
     tools = Tools(
         db=db,
         catalogue=catalogue,
@@ -55,21 +73,47 @@ async def _work(settings: Settings) -> None:
         outbound=outbound,
         media=Media.of(settings, storage, helper, Fetcher(outbound, storage, helper, spool), upstreams),
         result_ttl_s=settings.result_ttl_s,
+        callbacks=Callbacks(settings),
+        witness=witness,
     )
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     name = f"{socket.gethostname()}-{os.getpid()}"
-    chores = asyncio.create_task(_chores(db, storage))
+    background = [asyncio.create_task(_chores(db, storage, tools)), asyncio.create_task(_stay_awake(settings.lease_s))]
     try:
         await Worker(db, settings.database_url, tools, name=name, lease_s=settings.lease_s).run(stop)
     finally:
-        chores.cancel()
-        await asyncio.gather(chores, return_exceptions=True)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
         await outbound.close()
         await helper.close()
         spool.close()
+        witness.close()
         await db.close()
+
+
+async def _open_witness(db: Pool, folder: str) -> Witness:
+    """Take note of the tasks that workers on this machine died of, before one of them is handled again."""
+    for task_id in take_words(folder):
+        deaths = await note_death(db, task_id)
+        _LOG.error("a worker died while it handled a task", task=str(task_id), deaths=deaths)
+    return Witness(folder)
+
+
+async def _stay_awake(lease_s: float) -> None:
+    """End the process when its event loop hangs: others have its tasks by then, and a new one must take its place.
+
+    The alarm is a thread that needs no lock of the interpreter, so that it rings whatever hangs. It writes the
+    program's stack to the log first.
+    """
+    try:
+        while True:
+            faulthandler.dump_traceback_later(max(_LEAST_HANG_S, _HANG_LEASES * lease_s), exit=True)
+            await asyncio.sleep(1)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +136,12 @@ class _Chore:
                 await asyncio.sleep(self.every_s)
 
 
-async def _chores(db: Pool, storage: Storage) -> None:
+async def _chores(db: Pool, storage: Storage, tools: Tools) -> None:
     """What must be done now and then, by whichever worker comes to it; each is safe to run twice."""
     chores = (
         _Chore("expired results", 30, lambda: delete_expired(db, storage, 500)),
+        _Chore("waiting tasks", 5, lambda: start_waiting(db)),
+        _Chore("late verdicts", 30, lambda: look_again(tools)),
         _Chore("old idempotency keys", 300, lambda: forget_idempotency_keys(db, _IDEMPOTENCY_S)),
         _Chore("request log partitions", 3600, lambda: ensure_partitions(db)),
         _Chore("old request log", 3600, lambda: drop_old(db, _LOG_DAYS)),

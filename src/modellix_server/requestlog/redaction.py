@@ -5,21 +5,18 @@ Sent bytes become their digest, URLs lose query, fragment and user, API keys los
 
 from __future__ import annotations
 
-import hashlib
-import re
 from typing import Any
 
 import msgspec
+
+from modellix_server.base.redaction import redact_keys, redact_text
+
+__all__ = ["KEPT", "cut", "redact_body", "redact_path", "redact_text"]
 
 KEPT = 4096
 """Characters of a body that are kept."""
 
 _READ = 65_536  # bytes of a body that are looked at; a longer one is not worth the time
-_DATA = re.compile(r"data:([\w.+/-]*(?:;[\w.=-]+)*);base64,([A-Za-z0-9+/=_%\\\s-]*)", re.ASCII | re.IGNORECASE)
-# Both look only where a run begins: trying again inside it would take a hostile body quadratic time.
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\\-])[A-Za-z0-9+/_\\-]{200,}={0,2}", re.ASCII)
-_URL = re.compile(r"(?<!\w)(\w+:(?:\\?/){2})([^\s\"'<>]*)", re.ASCII)
-_KEY = re.compile(r"mdlx-(?:test-)?[0-9A-Za-z]+", re.ASCII)
 
 
 def redact_body(body: bytes) -> str:
@@ -34,19 +31,11 @@ def redact_body(body: bytes) -> str:
     return cut(kept)
 
 
-def redact_text(text: str) -> str:
-    """One string without its secrets."""
-    text = _DATA.sub(lambda found: f"data:{found[1]};base64,<{_digest(found[2])}>", text)
-    text = _BASE64.sub(lambda found: f"<{_digest(found[0])}>", text)
-    text = _URL.sub(lambda found: found[1] + _without_secrets(found[2]), text)
-    return _KEY.sub("mdlx-<key>", text)
-
-
 def redact_path(path: str) -> str:
     """The path of a URL without its query, and without a key that went astray."""
     path = path.partition("?")[0]
     if "mdlx-" in path:
-        path = _KEY.sub("mdlx-<key>", path)
+        path = redact_keys(path)
     return cut(path, 512)
 
 
@@ -67,13 +56,3 @@ def _walk(value: Any) -> Any:
             return {redact_text(name): _walk(one) for name, one in value.items()}
         case _:
             return value
-
-
-def _without_secrets(rest: str) -> str:
-    location = re.split(r"[?#]|\\u003[fF]", rest, maxsplit=1)[0]
-    host, slash, path = location.partition("/")
-    return host.rpartition("@")[2] + slash + path
-
-
-def _digest(text: str) -> str:
-    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()}, {len(text)} characters"

@@ -45,6 +45,17 @@ async def _delete_inputs(db: Pool, storage: Storage, limit: int) -> int:
     return len(digests)
 
 
+async def delete_result(db: Pool, storage: Storage, task_id: UUID) -> None:
+    """Delete the result of a task before its time, if it has one: nobody is told of it from the first step on.
+
+    Raises storage.TROUBLE or TimeoutError when the files cannot be deleted now: `delete_expired` finds them later.
+    """
+    if await store.claim_result(db, task_id, _CLAIM_S):
+        async with asyncio.timeout(_DELETE_TIMEOUT_S):
+            await _delete_files(storage, [task_id])
+        await store.forget_results(db, [task_id])
+
+
 async def discard(storage: Storage, task_id: UUID) -> None:
     """Delete the files of a task that ended without a result. Raises storage.TROUBLE."""
     await _delete_files(storage, [task_id])

@@ -26,7 +26,7 @@ def stored_path(task_id: UUID, index: int, format_name: str) -> str:
 def link(settings: Settings, task_id: UUID, index: int, format_name: str, expires_at: int) -> str:
     """The public URL of a result file until `expires_at` (Unix seconds)."""
     path = f"/results/{task_name(task_id)}/{index}.{format_name}"
-    return f"{settings.public_origin}{path}?expires={expires_at}&signature={_sign(settings, path, str(expires_at))}"
+    return f"{settings.results_origin}{path}?expires={expires_at}&signature={_sign(settings, path, str(expires_at))}"
 
 
 def check_link(settings: Settings, path: str, query: str) -> str:
@@ -49,10 +49,10 @@ def own_link(settings: Settings, url: str) -> str | None:
 
     Raises InvalidFormat for a link of ours that is altered or expired: it is never fetched instead.
     """
-    start = f"{settings.public_origin}/results/"
-    if not url.startswith(start):
+    origin = next((one for one in _origins(settings) if url.startswith(f"{one}/results/")), None)
+    if origin is None:
         return None
-    path, _, query = url.removeprefix(settings.public_origin).partition("?")
+    path, _, query = url.removeprefix(origin).partition("?")
     try:
         return check_link(settings, path, query)
     except NotFound:
@@ -71,6 +71,17 @@ def own_sample(settings: Settings, url: str) -> Path | None:
     if path is None:
         raise InvalidFormat("there is no such sample")
     return path
+
+
+def looks_own(settings: Settings, url: str) -> bool:
+    """Whether this is a link to a result or a sample of ours, valid or not."""
+    starts = (f"{origin}/results/" for origin in _origins(settings))
+    return url.startswith((samples.link(settings.public_origin, ""), *starts))
+
+
+def _origins(settings: Settings) -> tuple[str, str]:
+    """Where results lie, and where they lay before the operator gave them an origin of their own."""
+    return settings.results_origin, settings.public_origin
 
 
 def _sign(settings: Settings, path: str, expires: str) -> str:

@@ -52,6 +52,18 @@ async def claim_expired_results(db: Pool, limit: int, lease_s: float) -> list[UU
     return [row["task_id"] for row in rows]
 
 
+async def claim_result(db: Pool, task_id: UUID, lease_s: float) -> bool:
+    """Let a result expire now, for deletion within `lease_s`; False when there is none."""
+    claimed: bool | None = await db.fetchval(
+        """update results.result
+           set expires_at = least(expires_at, now()), deleting_until = now() + make_interval(secs => $2)
+           where task_id = $1 returning true""",
+        task_id,
+        lease_s,
+    )
+    return claimed is not None
+
+
 async def forget_results(db: Pool, tasks: Sequence[UUID]) -> None:
     """Delete the rows of results whose files are gone."""
     await db.execute("delete from results.result where task_id = any ($1)", tasks)

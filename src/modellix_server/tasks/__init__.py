@@ -1,25 +1,32 @@
 """The engine: tasks from accept to settlement. The only room that knows money, results and upstreams together."""
 
 from modellix_server.tasks.accounts import Account, FindAccount, api_path
+from modellix_server.tasks.afterlook import look_again
+from modellix_server.tasks.callbacks import Callbacks, Doorbell
+from modellix_server.tasks.canceling import cancel
+from modellix_server.tasks.deletion import delete_result
 from modellix_server.tasks.delivered import StoredResult
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
-from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable
+from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable, Unfinished
 from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
 from modellix_server.tasks.media import Media
-from modellix_server.tasks.read import Question, Reader, TaskView, cancel
+from modellix_server.tasks.read import Question, Reader, TaskView
 from modellix_server.tasks.restored import end_doubtful
-from modellix_server.tasks.store import forget_idempotency_keys
+from modellix_server.tasks.store import forget_idempotency_keys, note_death, start_waiting
 from modellix_server.tasks.story import Review, Story, reviews, story
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
 from modellix_server.tasks.tools import Tools
 from modellix_server.tasks.verify import verify
+from modellix_server.tasks.witness import Witness, take_words
 
 __all__ = [
     "HINT_CHANNEL",
     "USAGE_GROUPS",
     "Accepted",
     "Account",
+    "Callbacks",
     "ConcurrencyExceeded",
+    "Doorbell",
     "FindAccount",
     "ListedTask",
     "IdempotencyMismatch",
@@ -35,15 +42,22 @@ __all__ = [
     "TaskFilter",
     "TaskView",
     "Tools",
+    "Unfinished",
     "Usage",
+    "Witness",
     "Worker",
     "api_path",
     "cancel",
+    "delete_result",
     "end_doubtful",
     "forget_idempotency_keys",
     "list_tasks",
+    "look_again",
+    "note_death",
     "reviews",
+    "start_waiting",
     "story",
+    "take_words",
     "usage",
     "verify",
 ]

@@ -37,15 +37,16 @@ def api_path(upstream: Upstream) -> str:
 
 
 class Pace:
-    """Spreads calls over time: at most `per_s` a second, first come first served."""
+    """Spreads calls over time: at most `per_s` a second over all workers, first come first served."""
 
     def __init__(self, per_s: float) -> None:
-        self._gap_s = 1 / per_s
+        self._per_s = per_s
         self._next = 0.0
 
-    async def turn(self) -> None:
-        """Wait for the next free place."""
+    async def turn(self, workers: int) -> None:
+        """Wait for the next free place of this worker, one of so many that share the limit evenly."""
         now = time.monotonic()
-        self._next = max(self._next, now) + self._gap_s
-        if (wait := self._next - self._gap_s - now) > 0:
-            await asyncio.sleep(wait)
+        place = max(self._next, now)
+        self._next = place + workers / self._per_s
+        if place > now:
+            await asyncio.sleep(place - now)

@@ -13,8 +13,11 @@ from modellix_server.base import faults, log
 from modellix_server.base.database import DATABASE_ERRORS, refused
 from modellix_server.base.ids import task_name
 from modellix_server.catalogue import Model
+from modellix_server.requestlog import redact_text
 from modellix_server.tasks import store
 from modellix_server.tasks.accounts import Account
+from modellix_server.tasks.afterlook import look_later
+from modellix_server.tasks.nudges import Nudge
 from modellix_server.tasks.store import Ending, Job, Move
 from modellix_server.tasks.tools import Tools
 from modellix_server.upstreams.contract import Order, Upstream
@@ -50,6 +53,35 @@ class Claimed:
         self._attempt = job.attempt
         self._born = time.monotonic() - job.age_s
         self._dies = time.monotonic() + job.left_s
+        self._unwanted = job.cancel == "asked"
+        self._nudged = False
+        self._waiting: asyncio.Future[None] | None = None
+
+    def nudge(self, nudge: Nudge) -> None:
+        """Somebody outside knows of news, or wants an end: cut the present wait short, or the next one."""
+        if nudge.attempt is None:
+            self._unwanted = True
+        elif nudge.attempt == self._attempt:
+            self._nudged = True
+        else:
+            return
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def _wait(self, seconds: float) -> None:
+        """Sleep, unless there is news."""
+        loop = asyncio.get_running_loop()
+        self._waiting = waiting = loop.create_future()
+        timer = loop.call_later(seconds, self._wake)
+        try:
+            if not (self._nudged or self._unwanted):
+                await waiting
+        finally:
+            timer.cancel()
+            self._waiting = None
 
     def _age(self) -> float:
         return time.monotonic() - self._born
@@ -72,10 +104,16 @@ class Claimed:
         name = f"{task_name(self._job.id)}-{attempt}"
         return Order(name, self._model().routes[0], params, key=account.key, region=account.region)
 
-    async def _too_late(self, what: str) -> None:
+    async def _too_late(self, what: str, ticket: str | None = None) -> None:
         """The task was judged without this answer, which the operator's books with the vendor will show."""
         await self._review("late answer", what)
+        await self._look_later(ticket)
         raise Over
+
+    async def _look_later(self, ticket: str | None) -> None:
+        """The vendor may still deliver, and charge, what ends here without it."""
+        if ticket is not None:
+            await self._asked(look_later, self._tools.db, self._job.id, self._attempt, ticket)
 
     async def _review(self, reason: str, detail: str) -> None:
         await self._asked(store.review, self._tools.db, self._job.id, reason, detail)
@@ -97,7 +135,7 @@ class Claimed:
         return moved
 
     async def _fail(self, code: str, message: str, **about: Any) -> NoReturn:
-        await self._end(error_code=code, error_message=message, **about)
+        await self._end(error_code=code, error_message=redact_text(message), **about)
 
     async def _end(self, **about: Any) -> NoReturn:
         await self._ended(**about)

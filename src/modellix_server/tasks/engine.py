@@ -11,8 +11,9 @@ import asyncpg
 
 from modellix_server.base import faults, log
 from modellix_server.base.database import DATABASE_ERRORS, Pool, connect
-from modellix_server.tasks import store
+from modellix_server.tasks import nudges, store
 from modellix_server.tasks.life import Life
+from modellix_server.tasks.nudges import Nudge
 from modellix_server.tasks.store import WORKER_LOCK, Job
 from modellix_server.tasks.tools import Tools
 
@@ -54,15 +55,17 @@ class Worker:
         self._hint = asyncio.Event()
         self._broken = asyncio.Event()
         self._jobs: dict[UUID, tuple[Job, asyncio.Task[None]]] = {}
+        self._lives: dict[UUID, Life] = {}
         self._claiming = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then finish submissions on their way and give everything else back."""
         self._number = await store.register(self._db, self._name, self._lease.lease_s)
         self._tools.open_journal(self._number)
-        line = await self._open_line()
+        self._line = await self._open_line()
+        self._tools.workers = await store.renew(self._line, self._number, self._lease.lease_s)
         _LOG.info("worker started", worker=self._number)
-        keepers = [asyncio.create_task(self._keep_lease(line)), asyncio.create_task(self._bury_the_dead())]
+        keepers = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._bury_the_dead())]
         stopped = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
@@ -79,6 +82,7 @@ class Worker:
                 keeper.cancel()
             await asyncio.gather(*keepers, stopped, return_exceptions=True)
             await store.give_back(self._db, self._number, leave=True)
+            self._line.terminate()
             _LOG.info("worker stopped", worker=self._number)
 
     async def _wait(self, stopped: asyncio.Task[bool]) -> None:
@@ -117,15 +121,22 @@ class Worker:
             if job.id in self._tools.submitting:
                 return  # its answer goes on record first; what we then own and do not hold is given back
             known[1].cancel()
-        task = asyncio.create_task(Life(job, self._tools, self._lease).run())
+        self._lives[job.id] = life = Life(job, self._tools, self._lease)
+        run, witness = life.run(), self._tools.witness
+        task = asyncio.create_task(witness.watch(job.id, run) if witness else run)
         self._jobs[job.id] = (job, task)
         task.add_done_callback(lambda done: self._ended(job, done))
 
     def _ended(self, job: Job, task: asyncio.Task[None]) -> None:
         if (known := self._jobs.get(job.id)) and known[1] is task:
-            del self._jobs[job.id]
+            del self._jobs[job.id], self._lives[job.id]
         if not task.cancelled() and (error := task.exception()):
             _LOG.error("a task's life broke off", task=str(job.id), exc_info=error)
+
+    def _nudge(self, payload: str) -> None:
+        nudge = Nudge.read(payload)
+        if nudge is not None and (life := self._lives.get(nudge.task_id)):
+            life.nudge(nudge)
 
     async def _open_line(self) -> asyncpg.Connection[asyncpg.Record]:
         """The worker's own connection: its advisory lock is what says that it lives."""
@@ -133,6 +144,7 @@ class Worker:
         try:
             await line.execute("select pg_advisory_lock($1, $2)", WORKER_LOCK, self._number)
             await line.add_listener(HINT_CHANNEL, lambda *_: self._hint.set())
+            await line.add_listener(nudges.CHANNEL, lambda *said: self._nudge(str(said[3])))
         except BaseException:
             line.terminate()  # or each try would leave a connection behind
             raise
@@ -140,22 +152,24 @@ class Worker:
         line.add_termination_listener(lambda _: broken.set())
         return line
 
-    async def _keep_lease(self, line: asyncpg.Connection[asyncpg.Record]) -> None:
+    async def _keep_lease(self) -> None:
         """Renew the lease over the line; when it breaks, open another at once and see which tasks are left."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._broken.wait(), self._lease.lease_s / _LEASES_PER_RENEWAL)
             try:
-                if line.is_closed():
-                    line = await self._open_line()
+                if self._line.is_closed():
+                    self._line = await self._open_line()
                 asked_at = time.monotonic()
-                if not await store.renew(line, self._number, self._lease.lease_s):
+                workers = await store.renew(self._line, self._number, self._lease.lease_s)
+                if not workers:
                     raise SystemExit(f"worker {self._number} was declared dead; a new one must start")
+                self._tools.workers = workers
                 self._lease.renewed(asked_at)
                 await self._reconcile()
             except DATABASE_ERRORS as error:
                 _LOG.warning("cannot renew the lease", error=type(error).__name__)
-                line.terminate()
+                self._line.terminate()
                 await asyncio.sleep(_IDLE_S)
 
     async def _reconcile(self) -> None:
@@ -163,8 +177,11 @@ class Worker:
         async with self._claiming:
             owned = await store.reconcile(self._db, self._number, list(self._jobs))
             for job, task in list(self._jobs.values()):
-                if (job.id, job.epoch) not in owned and job.id not in self._tools.submitting:
+                unwanted = owned.get((job.id, job.epoch))
+                if unwanted is None and job.id not in self._tools.submitting:
                     task.cancel()
+                elif unwanted:  # the word of it may have got lost
+                    self._lives[job.id].nudge(Nudge(job.id, None))
 
     async def _drain(self) -> None:
         """Cancel what only waits; let submissions that are on their way come back.

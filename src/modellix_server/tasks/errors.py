@@ -21,3 +21,9 @@ class NotCancelable(PlatformError):
     """The task is past the point where it can be canceled."""
 
     status, category, code = 409, "Conflict", "not_cancelable"
+
+
+class Unfinished(PlatformError):
+    """What was asked for is possible only when the task has ended."""
+
+    status, category, code = 409, "Conflict", "task_unfinished"

@@ -16,7 +16,7 @@ from modellix_server.base import faults
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import MediaInput, Model, samples
+from modellix_server.catalogue import MediaInput, Model
 from modellix_server.results import (
     MOST_READ_BYTES,
     STORED,
@@ -34,6 +34,7 @@ from modellix_server.results import (
     Storage,
     TooBig,
     discard,
+    looks_own,
     own_link,
     own_sample,
     read_input,
@@ -87,8 +88,7 @@ class Media:
         return self.upstreams[model.routes[0].upstream].traits.fetches_links
 
     def _ours(self, value: str) -> bool:
-        origin = self.settings.public_origin
-        return value.startswith((STORED, f"{origin}/results/", samples.link(origin, "")))
+        return value.startswith(STORED) or looks_own(self.settings, value)
 
     async def resolve(self, model: Model, params: Mapping[str, Any]) -> dict[str, Any]:
         """The parameters with our own inputs as data URIs; every other link goes to the vendor as it is.

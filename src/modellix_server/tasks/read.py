@@ -12,13 +12,13 @@ from modellix_server.base.database import UNREACHABLE, Pool
 from modellix_server.base.errors import NotFound, PlatformError, Unauthorized, Unavailable
 from modellix_server.base.ids import task_name
 from modellix_server.tasks import rules
-from modellix_server.tasks.errors import NotCancelable
-from modellix_server.tasks.store import Ending, Journal
 
 _READ = """
     select t.id, t.model, t.state, t.created_at, t.finished_at, t.captured, t.error_code, t.error_message,
-        r.resources, k.active is not null as key_active,
-        t.team_id = a.team_id and t.live = a.live and coalesce(t.finished_at > now() - $5::interval, true) as visible
+        r.resources, case when t.queue_no is not null then tasks.queue_position(t.team_id, t.live, t.queue_no) end,
+        k.active is not null as key_active,
+        t.team_id = a.team_id and t.live = a.live and coalesce(t.finished_at > now() - $5::interval, true)
+            and (t.state <> 'succeeded' or r.task_id is not null) as visible
     from unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::bigint[]) with ordinality
         as a (id, team_id, live, key_id, ord)
     left join (select active_keys as key_id, true as active from identity.active_keys($4)) k using (key_id)
@@ -54,6 +54,8 @@ class TaskView:
     error_message: str | None
     resources: str | None
     """JSON written when the result was stored."""
+    queue_position: int | None = None
+    """Of a task that waits for a slot: 1 is the next to start."""
 
 
 class Reader:
@@ -97,6 +99,7 @@ def _view(
     error_code: str | None,
     error_message: str | None,
     resources: str | None,
+    queue_position: int | None,
     key_active: bool,  # noqa: FBT001 - a column
     visible: bool | None,  # noqa: FBT001 - a column
 ) -> TaskView | PlatformError:
@@ -105,38 +108,15 @@ def _view(
     if task_id is None or not visible:
         return NotFound(f"task '{task_name(question.task_id)}' not found")
     word = rules.PUBLIC_WORDS[state]
-    return TaskView(task_id, model, word, created_at, finished_at, captured, error_code, error_message, resources)
-
-
-async def cancel(db: Pool, question: Question) -> None:
-    """End a task that no worker has taken yet; its hold is released. Again is as good as once.
-
-    Raises NotFound, or NotCancelable when it is under way or over.
-    """
-    if await _cancel_queued(db, question) or await _cancel_queued(db, question):  # the second sees who was faster
-        return
-    raise NotCancelable(f"task '{task_name(question.task_id)}' is under way or over and can no longer be canceled")
-
-
-async def _cancel_queued(db: Pool, question: Question) -> bool:
-    """Whether the task is canceled now."""
-    row = await db.fetchrow(
-        "select state, epoch, owner, error_code from tasks.task where id = $1 and team_id = $2 and live = $3",
-        question.task_id,
-        question.team_id,
-        question.live,
+    return TaskView(
+        task_id,
+        model,
+        word,
+        created_at,
+        finished_at,
+        captured,
+        error_code,
+        error_message,
+        resources,
+        queue_position,
     )
-    if row is None:
-        raise NotFound(f"task '{task_name(question.task_id)}' not found")
-    if row["state"] != "queued" or row["owner"] is not None:
-        return bool(row["error_code"] == "canceled")
-    ending = Ending(
-        question.task_id,
-        row["epoch"],
-        "queued",
-        question.team_id,
-        question.live,
-        error_code="canceled",
-        error_message="canceled before it was started",
-    )
-    return await Journal(db, worker=None, result_ttl_s=0).settle(ending)

@@ -27,6 +27,7 @@ _SLOWEST_RETRY_S = 60.0
 _GONE_RETRIES_S = (0.5, 2.0, 8.0)
 _SANDBOX_FIRST_POLL_S = 0.1
 _SANDBOX_SLOWEST_POLL_S = 5.0
+_MOST_DEATHS = 3
 _SAME_LENGTH_MS = 250  # containers round a clip's length to whole frames
 
 
@@ -55,6 +56,11 @@ def retry_in_s(attempt: int) -> float:
 def gone_retry_in_s(tries: int) -> float | None:
     """Seconds to wait after `tries` looks for a result file that is not there; None when it is time to give up."""
     return _GONE_RETRIES_S[tries - 1] if tries <= len(_GONE_RETRIES_S) else None
+
+
+def deadly(deaths: int) -> bool:
+    """Whether so many workers died of a task in one of its states that it is not handled again."""
+    return deaths >= _MOST_DEATHS
 
 
 def may_be_sent_again(state: str) -> bool:

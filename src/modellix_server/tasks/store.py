@@ -9,8 +9,10 @@ from uuid import UUID
 
 from modellix_server.base.batcher import Batcher
 from modellix_server.base.database import DATABASE_ERRORS, Connection, Pool, refused
+from modellix_server.tasks.nudges import PROGRESS_CHANNEL
 
 _SUSPECT_GRACE_S = 5.0  # after a database start, which frees every lock
+_MOST_IN_A_NOTICE = 200  # of at most 37 characters each; a notice takes 7,999
 WORKER_LOCK = 0x6D6C7877  # class of the advisory locks that say "this worker lives"
 
 
@@ -31,6 +33,9 @@ class Job:
     verdict: str | None
     age_s: float
     left_s: float
+    cancel: str | None = None
+    deaths: int = 0
+    """How many workers died of handling it since its last move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ class Journal:
         self._worker = worker
         self._ttl_s = result_ttl_s
         self.advance = Batcher(_each_alone_if_refused(self._advance), flushers=2, most=500)
+        self.progress = Batcher(self._tell_progress, flushers=1, most=_MOST_IN_A_NOTICE)
         self.settle = Batcher(_each_alone_if_refused(self._settle), flushers=2, most=200)
 
     async def _advance(self, moves: list[Move]) -> Sequence[bool]:
@@ -102,6 +108,12 @@ class Journal:
             [_storable(m.note) for m in moves],
         )
         return _answers(moved, len(moves))
+
+    async def _tell_progress(self, news: list[tuple[UUID, float]]) -> Sequence[None]:
+        """Tell those who listen; `news` are tasks and shares from 0 to 1."""
+        payload = " ".join(f"{task.hex}:{100 * share:.0f}" for task, share in news)
+        await self._db.execute("select pg_notify($1, $2)", PROGRESS_CHANNEL, payload)
+        return [None] * len(news)
 
     async def _settle(self, endings: list[Ending]) -> Sequence[bool]:
         ended = await self._db.fetchval(
@@ -164,15 +176,15 @@ async def register(db: Pool | Connection, name: str, lease_s: float) -> int:
     return number
 
 
-async def renew(db: Pool | Connection, worker: int, lease_s: float) -> bool:
-    """Extend the lease; False when the worker has been buried."""
-    return bool(
-        await db.fetchval(
-            "update tasks.worker set lease_until = now() + make_interval(secs => $2) where id = $1 returning true",
-            worker,
-            lease_s,
-        )
+async def renew(db: Pool | Connection, worker: int, lease_s: float) -> int:
+    """Extend the lease; how many workers have one now, or 0 when this worker has been buried."""
+    workers: int | None = await db.fetchval(
+        """update tasks.worker w set lease_until = now() + make_interval(secs => $2) where id = $1
+           returning (select count(*) from tasks.worker o where o.id = w.id or o.lease_until > now())""",
+        worker,
+        lease_s,
     )
+    return workers or 0
 
 
 async def claim(db: Pool, worker: int, limit: int) -> list[Job]:
@@ -180,7 +192,8 @@ async def claim(db: Pool, worker: int, limit: int) -> list[Job]:
     rows = await db.fetch(
         """select id, team_id, live, model, params, price, state, epoch, attempt, ticket, verdict,
                extract(epoch from now() - created_at)::float8 as age_s,
-               extract(epoch from deadline_at - now())::float8 as left_s
+               extract(epoch from deadline_at - now())::float8 as left_s, cancel,
+               case when deaths_at = moves then deaths else 0 end as deaths
            from tasks.claim($1, $2)""",
         worker,
         limit,
@@ -194,8 +207,8 @@ async def bury_the_dead(db: Pool) -> int:
     return freed
 
 
-async def reconcile(db: Pool, worker: int, held: Sequence[UUID]) -> set[tuple[UUID, int]]:
-    """Give back what the worker owns but does not hold; returns (task, epoch) of what it really owns.
+async def reconcile(db: Pool, worker: int, held: Sequence[UUID]) -> dict[tuple[UUID, int], bool]:
+    """Give back what the worker owns but does not hold; what it really owns: (task, epoch) -> to be canceled.
 
     A write whose answer was lost can leave either side with a task the other does not know of. Rows that
     are being written are left for the next time, as waiting for several of them could end in a deadlock.
@@ -210,8 +223,12 @@ async def reconcile(db: Pool, worker: int, held: Sequence[UUID]) -> set[tuple[UU
         worker,
         held,
     )
-    rows = await db.fetch("select id, epoch from tasks.task where owner = $1 and finished_at is null", worker)
-    return {(row["id"], row["epoch"]) for row in rows}
+    rows = await db.fetch(
+        """select id, epoch, cancel is not distinct from 'asked' as unwanted from tasks.task
+           where owner = $1 and finished_at is null""",
+        worker,
+    )
+    return {(row["id"], row["epoch"]): row["unwanted"] for row in rows}
 
 
 async def give_back(db: Pool, worker: int, *, leave: bool) -> int:
@@ -230,6 +247,25 @@ async def give_back(db: Pool, worker: int, *, leave: bool) -> int:
             worker,
         )
     return returned
+
+
+async def start_waiting(db: Pool) -> int:
+    """Start tasks that wait for a slot where a raised limit has left some free; returns how many."""
+    started: int = await db.fetchval("select tasks.start_waiting_of_all()")
+    return started
+
+
+async def note_death(db: Pool, task_id: UUID) -> int | None:
+    """A worker died of this task; how many have in its present state, or None when it has ended."""
+    deaths: int | None = await db.fetchval("select tasks.note_death($1)", task_id)
+    return deaths
+
+
+async def refuse_cancel(db: Pool, task_id: UUID, epoch: int) -> None:
+    """Note that the vendor does not stop a task, if it is still that owner's."""
+    await db.execute(
+        "update tasks.task set cancel = 'refused' where id = $1 and epoch = $2 and finished_at is null", task_id, epoch
+    )
 
 
 async def review(db: Pool, task_id: UUID, reason: str, detail: str) -> None:

@@ -40,6 +40,8 @@ class Submission:
     slots: int
     idempotency_key: str | None = None
     fingerprint: bytes | None = None
+    wait: bool = False
+    """Accept it too when the team has no free slot, to be started when it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Accepted:
 
     task_id: UUID
     replayed: bool = False
+    queue_position: int | None = None
+    """Of a task that waits for a slot: 1 is the next to start."""
 
 
 Verdict = Accepted | PlatformError | Again
@@ -102,7 +106,7 @@ class Submissions:
 
     async def _call(self, batch: list[Submission]) -> list[Verdict]:
         row = await self._db.fetchrow(
-            "select * from tasks.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            "select * from tasks.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             [s.task_id for s in batch],
             [s.team_id for s in batch],
             [s.live for s in batch],
@@ -115,10 +119,12 @@ class Submissions:
             [s.slots for s in batch],
             [s.idempotency_key for s in batch],
             [s.fingerprint for s in batch],
+            [s.wait for s in batch],
         )
         assert row is not None
         self._hint.set()
-        return [_verdict(*each) for each in zip(batch, row["verdicts"], row["task_ids"], strict=True)]
+        places = row["places"] or [None] * len(batch)
+        return [_verdict(*each) for each in zip(batch, row["verdicts"], row["task_ids"], places, strict=True)]
 
     async def _resolve(self, batch: list[Submission]) -> list[Verdict]:
         """The call raised: find out which tasks exist, and offer each missing one once more, alone."""
@@ -157,10 +163,12 @@ class Submissions:
         return None
 
 
-def _verdict(submission: Submission, word: str, task_id: UUID) -> Verdict:
+def _verdict(submission: Submission, word: str, task_id: UUID, place: int | None = None) -> Verdict:
     match word:
         case "accepted":
             return Accepted(task_id)
+        case "waiting":
+            return Accepted(task_id, queue_position=place)
         case "replayed":
             return Accepted(task_id, replayed=True)
         case "again":
@@ -174,6 +182,8 @@ def _verdict(submission: Submission, word: str, task_id: UUID) -> Verdict:
         case "concurrency":
             # When a slot frees is not known; five seconds is the published advice.
             return ConcurrencyExceeded(f"team limit of {submission.slots} running tasks", retry_after_s=5)
+        case "full":
+            return ConcurrencyExceeded("as many tasks of this team wait for a slot as may", retry_after_s=5)
     raise AssertionError(f"tasks.accept said {word!r}")
 
 

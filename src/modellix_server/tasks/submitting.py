@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, assert_never
 
 from modellix_server.base import faults, log
@@ -36,7 +37,7 @@ class Submitting(Delivery):
     """The first steps of a life: from the queue to the vendor's answer."""
 
     async def _begin(self) -> None:
-        await self._require_time()
+        await self._require_start()
         if self._tools.media.needed(self._model(), self._params()):
             await self._move("preparing")
         else:
@@ -62,7 +63,7 @@ class Submitting(Delivery):
         return params
 
     async def _post(self, upstream: Upstream, account: Account, params: Mapping[str, Any]) -> None:
-        order = self._order(account, params, self._attempt + 1)
+        order = replace(self._order(account, params, self._attempt + 1), callback_url=self._callback_url(account))
         http = VendorHttp(
             account,
             self._tools.outbound,
@@ -72,7 +73,7 @@ class Submitting(Delivery):
         )
         self._tools.submitting.add(self._job.id)
         try:
-            await self._require_time()  # the turn to post may have been long in coming
+            await self._require_start()  # the turn to post may have been long in coming
             faults.point("before_intent")
             await self._move("submitting", upstream=upstream.name)
             self._attempt += 1
@@ -85,6 +86,10 @@ class Submitting(Delivery):
         finally:
             http.close()
             self._tools.submitting.discard(self._job.id)
+
+    def _callback_url(self, account: Account) -> str | None:
+        callbacks = self._tools.callbacks
+        return callbacks.url(account, self._job.id, self._attempt + 1) if callbacks else None
 
     async def _send(self, upstream: Upstream, order: Order, http: VendorHttp) -> Submitted:
         """One POST. What it leaves unclear ends the task here, as an unknown outcome."""
@@ -108,7 +113,7 @@ class Submitting(Delivery):
             case Ticket(id=ticket):
                 faults.point("before_ticket")
                 if not await self._moved("running", ticket=ticket, outcome="accepted", **said):
-                    await self._too_late(f"the vendor's id is {ticket}")
+                    await self._too_late(f"the vendor's id is {ticket}", ticket)
                 self._ticket = ticket
                 faults.point("ticket_committed")
             case Done():
@@ -143,6 +148,8 @@ class Submitting(Delivery):
             review=f"submission outcome unknown: {why}",
         )
 
-    async def _require_time(self) -> None:
+    async def _require_start(self) -> None:
+        if self._unwanted:
+            await self._fail("canceled", "canceled before it was sent to the vendor")
         if time.monotonic() >= self._dies:
             await self._fail("deadline", "the task could not be started in time")

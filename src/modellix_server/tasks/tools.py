@@ -12,8 +12,10 @@ from modellix_server.base.database import Pool
 from modellix_server.base.outbound import Outbound
 from modellix_server.catalogue import Catalogue
 from modellix_server.tasks.accounts import FindAccount, Pace
+from modellix_server.tasks.callbacks import Callbacks
 from modellix_server.tasks.media import Media
 from modellix_server.tasks.store import Journal
+from modellix_server.tasks.witness import Witness
 from modellix_server.upstreams.contract import Upstream
 
 _MOST_POSTS_OF_A_MODEL = 128
@@ -32,6 +34,10 @@ class Tools:
     outbound: Outbound
     media: Media
     result_ttl_s: int
+    callbacks: Callbacks | None = None
+    """Addresses for vendors that call back; None when nobody would answer there."""
+    witness: Witness | None = None
+    """Keeps word of which task a process dies of; None when nobody would read it."""
     paces: dict[tuple[str, bool], Pace] = field(default_factory=dict)
     posting: dict[str, asyncio.Semaphore] = field(
         default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(_MOST_POSTS_OF_A_MODEL))
@@ -42,6 +48,8 @@ class Tools:
     submitting: set[UUID] = field(default_factory=set)
     """Tasks whose submission is on its way or about to leave."""
     draining: bool = False
+    workers: int = 1
+    """How many live workers share the vendors' limits, as of the last renewal of the lease."""
     journal: Journal = field(init=False)
 
     def open_journal(self, worker: int) -> None:

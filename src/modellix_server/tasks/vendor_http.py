@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -15,6 +16,7 @@ from modellix_server.tasks.accounts import Account
 from modellix_server.upstreams.contract import QUICK_ANSWER_BYTES
 
 _KEPT_CHARS = 2_000
+_LEAST_KEY_BYTES = 6  # what is shorter is no key, and taking it out would break the answer
 
 
 class VendorHttp:
@@ -76,6 +78,9 @@ class VendorHttp:
             max_bytes=self._most_bytes,
             turn=Turn(QUICK_ANSWER_BYTES, self._enter),
         )
+        # A vendor that quotes our key in its refusal must not carry it into messages, notes or logs.
+        if len(answer.body) <= QUICK_ANSWER_BYTES and len(key := self._account.key.encode()) >= _LEAST_KEY_BYTES:
+            answer = replace(answer, body=answer.body.replace(key, b"***")) if key in answer.body else answer
         self._note(answer)
         if method == "POST":
             faults.point("answer_received")

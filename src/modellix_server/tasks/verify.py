@@ -25,8 +25,15 @@ _CHECKS = (
     """select format('team %s (%s): %s slots taken, %s unfinished tasks', s.team_id,
            case when s.live then 'live' else 'test' end, s.running, count(t.id))
        from tasks.slot s left join tasks.task t
-           on t.team_id = s.team_id and t.live = s.live and t.finished_at is null
+           on t.team_id = s.team_id and t.live = s.live and t.finished_at is null and t.queue_no is null
        group by s.team_id, s.live, s.running having s.running <> count(t.id)""",
+    """select format('team %s (%s): %s tasks wait for a slot, %s are counted', s.team_id,
+           case when s.live then 'live' else 'test' end, count(t.id), s.waiting)
+       from tasks.slot s left join tasks.task t
+           on t.team_id = s.team_id and t.live = s.live and t.queue_no is not null
+       group by s.team_id, s.live, s.waiting having s.waiting <> count(t.id)""",
+    """select format('task %s waits for a slot and is %s', id, state) from tasks.task
+       where queue_no is not null and state <> 'queued'""",
 )
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from typing import assert_never
 
 from modellix_server.base import faults, log
+from modellix_server.base.database import DATABASE_ERRORS
 from modellix_server.requestlog import redact_text
-from modellix_server.tasks import rules
+from modellix_server.tasks import rules, store
 from modellix_server.tasks.accounts import Pace
 from modellix_server.tasks.delivery import Delivery
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import (
     AnswerLost,
+    Cancels,
     Done,
     Failed,
     NotSent,
@@ -25,6 +28,7 @@ from modellix_server.upstreams.contract import (
 )
 
 _POLL_TIMEOUT_S = 20.0
+_NUDGED_GAP_S = 1.0
 _LOG = log.get("tasks")
 
 
@@ -32,6 +36,8 @@ class Watching(Delivery):
     """The step between the vendor's ticket and its verdict."""
 
     _alerted = False
+    _looked = 0.0
+    _progress: float | None = None
 
     async def _watch(self) -> None:
         upstream, _ = await self._upstream()
@@ -40,13 +46,17 @@ class Watching(Delivery):
         if self._state == self._job.state:  # found running: thousands may be, so spread their first look
             wait *= random.random()  # noqa: S311 - not a secret
         while True:
-            await asyncio.sleep(max(0.0, min(wait, self._dies - time.monotonic())))
+            await self._until_due(max(0.0, min(wait, self._dies - time.monotonic())))
+            if self._unwanted:
+                await self._cancel(upstream)
             last_look = time.monotonic() >= self._dies
             answer = await self._look(upstream)
             faults.point("poll_understood")
             match answer:
                 case Pending() | None:
+                    await self._tell_progress(answer)
                     if last_look:
+                        await self._look_later(self._ticket)
                         await self._fail("deadline", "the vendor did not finish in time")
                 case Done():
                     await self._delivered(answer)
@@ -57,10 +67,46 @@ class Watching(Delivery):
                     assert_never(answer)
             wait = rules.poll_in_s(self._age(), traits)
 
+    async def _tell_progress(self, answer: Pending | None) -> None:
+        """News for who follows the task; not worth a second try."""
+        progress = answer.progress if answer else None
+        if progress is not None and progress != self._progress:
+            self._progress = progress
+            with contextlib.suppress(*DATABASE_ERRORS):
+                await self._tools.journal.progress((self._job.id, progress))
+
+    async def _until_due(self, seconds: float) -> None:
+        """Wait until it is time to look, or until there is news: at most once a second because of that."""
+        due = time.monotonic() + seconds
+        await self._wait(seconds)
+        if self._nudged:
+            await asyncio.sleep(min(due, self._looked + _NUDGED_GAP_S) - time.monotonic())
+            self._nudged = False
+        self._looked = time.monotonic()
+
+    async def _cancel(self, upstream: Upstream) -> None:
+        """End the task if the vendor stops it; otherwise it goes on, and who asked is told so."""
+        if await self._stopped(upstream):
+            await self._fail("canceled", "the vendor stopped the task and charges nothing for it")
+        await self._asked(store.refuse_cancel, self._tools.db, self._job.id, self._job.epoch)
+        self._unwanted = False
+
+    async def _stopped(self, upstream: Upstream) -> bool:
+        """Ask once. Without the vendor's clear word the task may run on and cost money."""
+        account = await self._account(upstream)
+        if account is None or self._ticket is None or not isinstance(upstream, Cancels):
+            return False
+        http = VendorHttp(account, self._tools.outbound, _POLL_TIMEOUT_S)
+        try:
+            return await upstream.cancel(self._ticket, self._order(account, self._params(), self._attempt), http)
+        except (NotSent, AnswerLost, UnmappedAnswer) as error:
+            _LOG.warning("cancel failed", task=str(self._job.id), error=redact_text(str(error)), words=http.words)
+            return False
+
     async def _look(self, upstream: Upstream) -> Polled | None:
         """One poll, when it is our turn."""
         if pace := await self._pace(upstream):
-            await pace.turn()
+            await pace.turn(self._tools.workers)
         async with self._tools.polling:
             return await self._poll(upstream)
 

@@ -120,9 +120,12 @@ class Ark:
             return Failed("upstream_refused", f"this model is not offered in the vendor's region '{order.region}'")
         wire = msgspec.convert(order.route.wire, Wire)
         # The vendor keeps no id of ours; this one only lets its support, and our emulator, find the request.
-        headers = {"Authorization": f"Bearer {order.key}", "X-Client-Request-Id": order.attempt}
+        headers = {**_authorization(order), "X-Client-Request-Id": order.attempt}
         path = PICTURES if wire.kind == "image" else TASKS
-        answer = await http.call("POST", path, json=body(model, order), headers=headers)
+        asked = body(model, order)
+        if wire.kind == "video" and order.callback_url is not None:
+            asked["callback_url"] = order.callback_url
+        answer = await http.call("POST", path, json=asked, headers=headers)
         said = _read(answer)
         if answer.status != 200:
             return _refused(answer, said)
@@ -134,7 +137,7 @@ class Ark:
 
     async def poll(self, ticket: str, order: Order, http: Http) -> Polled:
         """Ask once how the task is doing."""
-        answer = await http.call("GET", f"{TASKS}/{ticket}", headers={"Authorization": f"Bearer {order.key}"})
+        answer = await http.call("GET", f"{TASKS}/{ticket}", headers=_authorization(order))
         if answer.status in (429, 500, 502, 503, 504):  # says nothing about the task; the vendor's client asks on too
             return Pending()
         said = _read(answer)
@@ -156,6 +159,26 @@ class Ark:
                 return Failed("upstream_refused", "the vendor gave the task up: it was not finished in time")
             case word:
                 raise UnmappedAnswer(NAME, "task status", word)
+
+    async def cancel(self, ticket: str, order: Order, http: Http) -> bool:
+        """Stop a task that is still queued: the vendor stops no other.
+
+        The same call removes the record of a task that has ended, its result with it, and the answers are alike.
+        So it is made only right after the task was seen waiting, and believed only if the task says so afterwards.
+        """
+        return (
+            await self._status(ticket, order, http) == "queued"
+            and (await http.call("DELETE", f"{TASKS}/{ticket}", headers=_authorization(order))).status == 200
+            and await self._status(ticket, order, http) == "cancelled"
+        )
+
+    async def _status(self, ticket: str, order: Order, http: Http) -> object:
+        said = _read(await http.call("GET", f"{TASKS}/{ticket}", headers=_authorization(order)))
+        return said.get("status") if said.get("id") == ticket else None
+
+
+def _authorization(order: Order) -> dict[str, str]:
+    return {"Authorization": f"Bearer {order.key}"}
 
 
 def body(model: str, order: Order) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What the engine and an upstream say to each other: values in, values out.
 
-An adapter has `check`, `submit` and `poll`. It never touches the database, money, time or secrets
-storage, and downloads nothing. The engine owns retries, deadlines, storage and settlement.
+An adapter has `check`, `submit` and `poll`, and `cancel` where the vendor can stop a task. It never touches
+the database, money, time or secrets storage, and downloads nothing. The engine owns retries, deadlines,
+storage and settlement.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from modellix_server.base.multipart import Part as Part  # noqa: PLC0414 - re-exported
 from modellix_server.base.outbound import Answer as Answer  # noqa: PLC0414 - re-exported
@@ -37,6 +38,8 @@ class Order:
     """The vendor account's API key."""
     region: str = "intl"
     """Which of the route's model names applies."""
+    callback_url: str | None = None
+    """Where a vendor that calls back may do so; None where it could not reach us."""
 
 
 class Http(Protocol):
@@ -182,4 +185,13 @@ class Upstream(Protocol):
 
     async def poll(self, ticket: str, order: Order, http: Http) -> Polled:
         """Ask once how the task is doing."""
+        ...
+
+
+@runtime_checkable
+class Cancels(Protocol):
+    """A vendor that can be asked to stop a task."""
+
+    async def cancel(self, ticket: str, order: Order, http: Http) -> bool:
+        """Ask once. True only if the vendor says that the task has stopped and will not be charged."""
         ...

@@ -153,7 +153,7 @@ class DashScope:
             raise UnmappedAnswer(NAME, "poll", f"asked for task {ticket}, got {output.get('task_id')}")
         match output.get("task_status"):
             case word if word in _UNFINISHED:
-                return Pending()
+                return Pending(_progress(output.get("task_metrics")))
             case "SUCCEEDED":
                 return _done(said, output, msgspec.convert(order.route.wire, Wire))
             case "FAILED":
@@ -162,6 +162,11 @@ class DashScope:
                 return Failed("upstream_refused", "the vendor canceled the task")
             case word:  # UNKNOWN too: a task the vendor cannot find is no verdict on it
                 raise UnmappedAnswer(NAME, "task status", word)
+
+    async def cancel(self, ticket: str, order: Order, http: Http) -> bool:
+        """Stop a task that is still PENDING: the vendor stops no other."""
+        answer = await http.call("POST", f"/tasks/{ticket}/cancel", headers={"Authorization": f"Bearer {order.key}"})
+        return answer.status == 200 and not _read(answer).get("code")
 
 
 def body(model: str, order: Order) -> dict[str, Any]:
@@ -227,15 +232,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _ticket(said: Mapping[str, Any], output: Mapping[str, Any]) -> str:
-    told = [place["task_id"] for place in (output, said) if place.get("task_id")]
-    if (
-        not told
-        or any(one != told[0] for one in told)
-        or not isinstance(told[0], str)
-        or not _TICKET.fullmatch(told[0])
-    ):
-        raise UnmappedAnswer(NAME, "task id", told)
-    return told[0]
+    ids = [place["task_id"] for place in (output, said) if place.get("task_id")]
+    if not ids or any(one != ids[0] for one in ids) or not isinstance(ids[0], str) or not _TICKET.fullmatch(ids[0]):
+        raise UnmappedAnswer(NAME, "task id", ids)
+    return ids[0]
 
 
 def _kind(code: object) -> str | None:
@@ -375,6 +375,13 @@ def _measured(usage: object, kind: Literal["image", "video"], delivered: int) ->
     if put_in and min(delivered_s, put_in) < 0:
         return Measurement()
     return Measurement(milliseconds=round(delivered_s * 1000), input_milliseconds=round(put_in * 1000) or None)
+
+
+def _progress(told: object) -> float | None:
+    """Read the share of several pictures that are ready; of a single one the vendor tells none."""
+    counts = told if isinstance(told, dict) else {}
+    total, ready = _number(counts.get("TOTAL")), _number(counts.get("SUCCEEDED"))
+    return float(ready / total) if total and ready is not None and total > 1 and 0 <= ready <= total else None
 
 
 def _number(value: object) -> Decimal | None:

@@ -103,7 +103,10 @@ class MiniMax:
         wire = msgspec.convert(order.route.wire, Wire)
         # The vendor keeps no id of ours; this one only lets its support, and our emulator, find the request.
         headers = {**_authorization(order), "X-Request-Id": order.attempt}
-        answer = await http.call("POST", _PATHS[wire.kind], json=body(model, order), headers=headers)
+        asked = body(model, order)
+        if wire.kind == "video" and order.callback_url is not None:
+            asked["callback_url"] = order.callback_url
+        answer = await http.call("POST", _PATHS[wire.kind], json=asked, headers=headers)
         said = _read(answer)
         if "base_resp" not in said and answer.status in (401, 403, 429):  # as the vendor's own clients read them
             return Busy(f"HTTP {answer.status}", retry_in_s=_retry_in_s(answer), operator=answer.status != 429)

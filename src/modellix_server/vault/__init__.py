@@ -2,6 +2,31 @@
 
 from modellix_server.vault.accounts import Accounts
 from modellix_server.vault.errors import UnusableAccount
-from modellix_server.vault.store import Account, Listed, list_accounts, open_account, set_account
+from modellix_server.vault.selftest import check_master_keys, renew_canary
+from modellix_server.vault.store import (
+    ACCOUNT_KEYS,
+    CANARY,
+    Account,
+    Listed,
+    list_accounts,
+    move_old_keys,
+    open_account,
+    set_account,
+)
 
-__all__ = ["Account", "Accounts", "Listed", "UnusableAccount", "list_accounts", "open_account", "set_account"]
+SEALED = (ACCOUNT_KEYS, CANARY)
+"""The columns of this room that rotate."""
+
+__all__ = [
+    "SEALED",
+    "Account",
+    "Accounts",
+    "Listed",
+    "UnusableAccount",
+    "check_master_keys",
+    "list_accounts",
+    "move_old_keys",
+    "open_account",
+    "renew_canary",
+    "set_account",
+]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from modellix_server.base.database import Pool
-from modellix_server.base.settings import Secret
+from modellix_server.base.envelope import Keyring
 from modellix_server.vault import store
 from modellix_server.vault.store import Account
 
@@ -18,9 +18,9 @@ class Accounts:
 
     channel = "modellix_vault"
 
-    def __init__(self, db: Pool, master: Secret, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, db: Pool, keys: Keyring, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._db = db
-        self._master = master
+        self._keys = keys
         self._clock = clock
         self._known: dict[str, tuple[float, Account | None]] = {}
         self._changes = 0
@@ -31,7 +31,7 @@ class Accounts:
         if entry is not None and self._clock() < entry[0]:
             return entry[1]
         changes = self._changes
-        account = await store.open_account(self._db, self._master, upstream)
+        account = await store.open_account(self._db, self._keys, upstream)
         if changes == self._changes:  # else the answer may predate a change
             self._known[upstream] = (self._clock() + _TTL_S, account)
         return account

@@ -9,13 +9,16 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from modellix_server.base.database import Connection, Pool, Row
+from modellix_server.base.envelope import CannotOpen, Keyring, UnknownMasterKey
 from modellix_server.base.errors import InvalidParameters
-from modellix_server.base.settings import Secret
-from modellix_server.vault import sealing
+from modellix_server.base.sealed import SealedColumn, Tally
 from modellix_server.vault.errors import UnusableAccount
-from modellix_server.vault.sealing import Sealed
+from modellix_server.vault.sealing import OldForm
 
-_COLUMNS = "upstream, base_url, region, key_ciphertext, key_nonce, key_id, origins, polls_per_s, updated_at"
+ACCOUNT_KEYS = SealedColumn("vault.account", "sealed", row=("upstream",), bound=("upstream", "base_url"))
+CANARY = SealedColumn("vault.canary", "sealed", row=("only_one",), bound=("only_one",))
+
+_COLUMNS = "upstream, base_url, region, sealed, origins, polls_per_s, updated_at, key_ciphertext, key_nonce, key_id"
 _KEY_MOST = 4096
 
 
@@ -50,7 +53,7 @@ class Listed:
 
 async def set_account(
     db: Pool | Connection,
-    master: Secret,
+    keys: Keyring,
     upstream: str,
     key: str,
     *,
@@ -69,33 +72,38 @@ async def set_account(
     if polls_per_s is not None and not 0 < polls_per_s <= 10_000:
         raise InvalidParameters(f"polls per second must be above 0 and at most 10000, got {polls_per_s}")
     base_url = _checked(base_url)
-    sealed = sealing.seal(key, master, upstream=upstream, base_url=base_url)
     await db.execute(
-        f"""insert into vault.account ({_COLUMNS}) values ($1, $2, $3, $4, $5, $6, $7, $8, now())
-            on conflict (upstream) do update set
-                base_url = excluded.base_url, region = excluded.region, key_ciphertext = excluded.key_ciphertext,
-                key_nonce = excluded.key_nonce, key_id = excluded.key_id, origins = excluded.origins,
-                polls_per_s = excluded.polls_per_s, updated_at = excluded.updated_at""",  # noqa: S608 - a constant
+        """insert into vault.account as a (upstream, base_url, region, sealed, origins, polls_per_s)
+           values ($1, $2, $3, $4, $5, $6)
+           on conflict (upstream) do update set
+               base_url = excluded.base_url, region = excluded.region, sealed = excluded.sealed,
+               key_ciphertext = null, key_nonce = null, key_id = null, origins = excluded.origins,
+               polls_per_s = excluded.polls_per_s, updated_at = now()""",
         upstream,
         base_url,
         region,
-        *sealed,
+        keys.seal(key, *ACCOUNT_KEYS.context(upstream, base_url)),
         [_origin(origin) for origin in origins],
         polls_per_s,
     )
 
 
-async def open_account(db: Pool | Connection, master: Secret, upstream: str) -> Account | None:
+async def open_account(db: Pool | Connection, keys: Keyring, upstream: str) -> Account | None:
     """The account at an upstream, None without one; raises UnusableAccount when its key cannot be opened."""
     row = await db.fetchrow(f"select {_COLUMNS} from vault.account where upstream = $1", upstream)  # noqa: S608
     if row is None:
         return None
     return Account(
-        row["upstream"], row["base_url"], row["region"], _key(row, master), tuple(row["origins"]), row["polls_per_s"]
+        row["upstream"],
+        row["base_url"],
+        row["region"],
+        _usable_key(row, keys),
+        tuple(row["origins"]),
+        row["polls_per_s"],
     )
 
 
-async def list_accounts(db: Pool | Connection, master: Secret) -> list[Listed]:
+async def list_accounts(db: Pool | Connection, keys: Keyring) -> list[Listed]:
     """Every account, by name of the upstream."""
     rows = await db.fetch(f"select {_COLUMNS} from vault.account order by upstream")  # noqa: S608 - a constant
     return [
@@ -103,7 +111,7 @@ async def list_accounts(db: Pool | Connection, master: Secret) -> list[Listed]:
             row["upstream"],
             row["base_url"],
             row["region"],
-            _last4(row, master),
+            _last4(row, keys),
             tuple(row["origins"]),
             row["polls_per_s"],
             row["updated_at"],
@@ -112,15 +120,78 @@ async def list_accounts(db: Pool | Connection, master: Secret) -> list[Listed]:
     ]
 
 
-def _key(row: Row, master: Secret) -> str:
-    sealed = Sealed(row["key_ciphertext"], row["key_nonce"], row["key_id"])
-    return sealing.unseal(sealed, master, upstream=row["upstream"], base_url=row["base_url"])
+async def move_old_keys(db: Pool | Connection, keys: Keyring, *, dry_run: bool = False) -> Tally:
+    """Seal what version 0.1.0 stored, row by row; a row that changed meanwhile is left alone."""
+    tally = Tally()
+    for row in await db.fetch(f"select {_COLUMNS} from vault.account where sealed is null order by upstream"):  # noqa: S608
+        upstream, base_url = row["upstream"], row["base_url"]
+        try:
+            key = _key(row, keys)
+        except CannotOpen as error:
+            tally.unopened.append(f"{ACCOUNT_KEYS.table} {upstream}: {error}")
+            continue
+        if not dry_run:
+            await db.execute(
+                """update vault.account set sealed = $1, key_ciphertext = null, key_nonce = null, key_id = null
+                   where upstream = $2 and base_url = $3 and key_ciphertext = $4""",
+                keys.seal(key, *ACCOUNT_KEYS.context(upstream, base_url)),
+                upstream,
+                base_url,
+                row["key_ciphertext"],
+            )
+        tally.rewrapped += 1
+    return tally
 
 
-def _last4(row: Row, master: Secret) -> str | None:
+async def old_key_ids(db: Pool | Connection) -> set[str]:
+    """The master keys, by their ids, of keys in the form of version 0.1.0."""
+    return {row[0] for row in await db.fetch("select distinct key_id from vault.account where sealed is null")}
+
+
+async def plant_canary(db: Pool | Connection, keys: Keyring, *, over: bytes | None = None) -> None:
+    """Seal the canary where there is none, or in place of the one given."""
+    sealed = keys.seal("canary", *CANARY.context("true"))
+    if over is None:
+        await db.execute("insert into vault.canary (sealed) values ($1) on conflict do nothing", sealed)
+    else:
+        await db.execute("update vault.canary set sealed = $1 where sealed = $2", sealed, over)
+
+
+async def read_canary(db: Pool | Connection) -> bytes | None:
+    """The canary as it is stored; None before the first start."""
+    sealed: bytes | None = await db.fetchval("select sealed from vault.canary")
+    return sealed
+
+
+def _key(row: Row, keys: Keyring) -> str:
+    upstream, base_url = row["upstream"], row["base_url"]
+    if row["sealed"] is not None:
+        return keys.open(row["sealed"], *ACCOUNT_KEYS.context(upstream, base_url))
+    old = OldForm(row["key_ciphertext"], row["key_nonce"], row["key_id"])
+    return old.open(keys.keys, upstream=upstream, base_url=base_url)
+
+
+def _usable_key(row: Row, keys: Keyring) -> str:
+    upstream = row["upstream"]
     try:
-        return _key(row, master)[-4:]
-    except UnusableAccount:
+        return _key(row, keys)
+    except UnknownMasterKey:
+        raise UnusableAccount(
+            f"the key of upstream '{upstream}' was stored under another master key: set MODELLIX_MASTER_KEY to that "
+            "one, or give it in MODELLIX_OLD_MASTER_KEYS, "
+            f"or store the key again with `admin upstream set {upstream}`"
+        ) from None
+    except CannotOpen:
+        raise UnusableAccount(
+            f"the account of upstream '{upstream}' was changed in the database; "
+            f"store its key again with `admin upstream set {upstream}`"
+        ) from None
+
+
+def _last4(row: Row, keys: Keyring) -> str | None:
+    try:
+        return _key(row, keys)[-4:]
+    except CannotOpen:
         return None
 
 

@@ -3,8 +3,9 @@
 A vendor is one module or package here, under its adapter's name, with a function `app`; it is found by scanning
 this folder. The other modules are what the vendors share: `studio` (render processes), `paint`, `clips` and
 `crafts` (what they make), `spool` (result files), `store` (task state), `bill` (what was received and charged),
-`directives` (misbehaviour on request), `media` (input files) and `wire` (ASGI). A vendor's rules are its own table,
-written from its documents and not derived from our catalogue, so that the two check each other.
+`directives` (misbehaviour on request), `media` (input files), `callbacks` (calls to the client) and `wire` (ASGI). A
+vendor's rules are its own table, written from its documents and not derived from our catalogue, so that the two check
+each other.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pkgutil import iter_modules
 from types import MappingProxyType
 from typing import Protocol
 
+from modellix_server.upstreams.emulators.callbacks import Post
 from modellix_server.upstreams.emulators.media import Fetch
 from modellix_server.upstreams.emulators.studio import Studio
 from modellix_server.upstreams.emulators.wire import App
@@ -23,8 +25,8 @@ from modellix_server.upstreams.emulators.wire import App
 class MakeApp(Protocol):
     """What a vendor's module must define as `app`."""
 
-    def __call__(self, studio: Studio, fetch: Fetch, *, instant: bool = False) -> App:
-        """The emulator, which loads its input files with `fetch`.
+    def __call__(self, studio: Studio, fetch: Fetch, post: Post, *, instant: bool = False) -> App:
+        """The emulator, which loads its input files with `fetch` and calls its clients back with `post`.
 
         With `instant` every picture without directives is one small ready-made file, answered at once.
         """

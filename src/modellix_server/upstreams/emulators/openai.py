@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from modellix_server.upstreams.emulators import directives, forms, media, paint, wire
 from modellix_server.upstreams.emulators.bill import Bill, Line
+from modellix_server.upstreams.emulators.callbacks import Post
 from modellix_server.upstreams.emulators.canvas import Canvas, Format, draw
 from modellix_server.upstreams.emulators.front import Front
 from modellix_server.upstreams.emulators.paint import BadMedia
@@ -205,7 +206,7 @@ def _opened(data: bytes, name: str, most_bytes: int, formats: tuple[str, ...]) -
     return image
 
 
-def app(studio: Studio, fetch: media.Fetch, *, instant: bool = False) -> wire.App:  # noqa: ARG001 - no links here
+def app(studio: Studio, _fetch: media.Fetch, _post: Post, *, instant: bool = False) -> wire.App:
     """The emulator. With `instant` every picture is one small ready-made PNG."""
     bill = Bill()
     ready = None

@@ -46,6 +46,8 @@ class ClipJob:
     tier: str
     wait_s: int
     asked: directives.Directives
+    callback: str
+    """Where the client wants to be told of every change; empty for nowhere."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ def clip(body: dict[str, Any], name: str, rules: ClipModel, draft: Callable[[str
     fields.tools(allowed=rules.search)
     if len(fields.text("safety_identifier")) > 64:
         raise invalid("safety_identifier", "at most 64 characters")
-    callback = fields.text("callback_url")  # calls are not made, but the address must be one
+    callback = fields.text("callback_url")
     if callback and not callback.startswith(("http://", "https://")):
         raise invalid("callback_url", "expected a URL")
     fields.end()
@@ -96,7 +98,7 @@ def clip(body: dict[str, Any], name: str, rules: ClipModel, draft: Callable[[str
         raise invalid("ratio", "adaptive needs an image")
     return ClipJob(
         name, rules, prompt, links, finished, resolution, ratio or shape,
-        frames, by_frames, seed, sound, is_draft, last_frame, tier, wait_s, asked(prompt),
+        frames, by_frames, seed, sound, is_draft, last_frame, tier, wait_s, asked(prompt), callback,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,6 +17,7 @@ from modellix_server.upstreams.emulators.ark.content import ClipJob
 from modellix_server.upstreams.emulators.ark.rules import PictureJob, Refusal
 from modellix_server.upstreams.emulators.ark.work import KEEP_S, File, Task, Workshop
 from modellix_server.upstreams.emulators.bill import Bill, Line
+from modellix_server.upstreams.emulators.callbacks import Caller, Post
 from modellix_server.upstreams.emulators.directives import FirstTimes
 from modellix_server.upstreams.emulators.front import Front
 from modellix_server.upstreams.emulators.paint import Picture
@@ -24,6 +26,9 @@ from modellix_server.upstreams.emulators.studio import Studio
 
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
 QUEUE_LIMIT = 2000
+CALLBACK_LIMIT_S = 5.0
+CALLBACK_TRIES = 4
+"""Of a success or failure: one, and three more while nobody acknowledges it."""
 PICTURES = "/api/v3/images/generations"
 TASKS = "/api/v3/contents/generations/tasks"
 _STATUSES = ("queued", "running", "cancelled", "succeeded", "failed")
@@ -31,7 +36,7 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def app(studio: Studio, fetch: media.Fetch, *, instant: bool = False) -> wire.App:
+def app(studio: Studio, fetch: media.Fetch, post: Post, *, instant: bool = False) -> wire.App:
     """The emulator. With `instant` every picture is one small ready-made file, answered at once."""
     bill = Bill()
     store: MemoryStore[Task] = MemoryStore(keep_s=KEEP_S)
@@ -41,17 +46,21 @@ def app(studio: Studio, fetch: media.Fetch, *, instant: bool = False) -> wire.Ap
         size = paint.paint(Picture("instant", 0, "ark", (64, 64)), path)
         ready = File(studio.spool.add_bytes("instant.jpg", path.read_bytes()), path, size)
     workshop = Workshop(studio, store, fetch, bill, ready)
-    return Front(Service(workshop, studio, store, bill), studio.spool, bill, "Ark emulator")
+    service = Service(workshop, studio, store, bill, Caller(post, CALLBACK_LIMIT_S))
+    return Front(service, studio.spool, bill, "Ark emulator")
 
 
 class Service:
     """The vendor's API below `/api/v3`."""
 
-    def __init__(self, workshop: Workshop, studio: Studio, store: MemoryStore[Task], bill: Bill) -> None:
+    def __init__(
+        self, workshop: Workshop, studio: Studio, store: MemoryStore[Task], bill: Bill, caller: Caller
+    ) -> None:
         self._workshop = workshop
         self._studio = studio
         self._store = store
         self._bill = bill
+        self._caller = caller
         self._table = table.load()
         self._first_times = FirstTimes()
 
@@ -169,6 +178,9 @@ class Service:
 
     async def _accept(self, task: Task, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         asked = task.job.asked
+        if isinstance(task.job, ClipJob) and task.job.callback:
+            task.on_move = partial(self._call_back, task.job, wire.origin(scope))
+            task.on_move(task)
         self._workshop.start(task)
         if "lost" in asked:
             await wire.cut(scope, receive)
@@ -180,6 +192,12 @@ class Service:
             await _answer(send, 200, {"id": task.id})
         else:
             await _answer_directly(task, task.job, scope, receive, send)
+
+    def _call_back(self, job: ClipJob, origin: str, task: Task) -> None:
+        """Send what a poll would show. `cancelled` is none of the states that are told."""
+        if task.status != "cancelled":
+            tries = CALLBACK_TRIES if task.status in ("succeeded", "failed") else 1
+            self._caller.tell(job.callback, answers.task(task, job, origin), tries=tries)
 
 
 async def _answer_directly(

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,6 +84,7 @@ class Task:
     refusal: Refusal | None = None
     runner: asyncio.Task[None] | None = None
     deleted: bool = False
+    on_move: Callable[[Task], None] | None = None
 
     @property
     def word(self) -> str:
@@ -97,6 +99,8 @@ class Task:
         self.status = status
         self.updated_at = time.time()
         self.line.state = status
+        if self.on_move is not None:
+            self.on_move(self)
 
 
 class Workshop:

@@ -10,6 +10,7 @@ import msgspec
 
 from modellix_server.upstreams.emulators import media, paint, wire
 from modellix_server.upstreams.emulators.bill import Bill, Line
+from modellix_server.upstreams.emulators.callbacks import Post
 from modellix_server.upstreams.emulators.dashscope import answers, rules, table
 from modellix_server.upstreams.emulators.dashscope.fields import Refusal, invalid
 from modellix_server.upstreams.emulators.dashscope.rules import Job
@@ -26,8 +27,11 @@ BASE = "/api/v1/"
 _decode = msgspec.json.Decoder().decode
 
 
-def app(studio: Studio, fetch: media.Fetch, *, instant: bool = False) -> wire.App:
-    """The emulator. With `instant` every picture is one small ready-made PNG and tasks end when submitted."""
+def app(studio: Studio, fetch: media.Fetch, _post: Post, *, instant: bool = False) -> wire.App:
+    """The emulator. With `instant` every picture is one small ready-made PNG and tasks end when submitted.
+
+    The vendor reports events over its cloud's event bus only, so nobody is called back.
+    """
     bill = Bill()
     store: MemoryStore[Task] = MemoryStore()
     ready = None

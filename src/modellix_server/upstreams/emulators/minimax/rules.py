@@ -78,6 +78,8 @@ class Job:
     seconds: int = 6
     mark: bool = False
     """Whether the result bears the vendor's mark."""
+    callback: str = ""
+    """Where the client wants to be told of changes; empty for nowhere."""
 
 
 def read(body: object, models: dict[str, Model], makes: Literal["picture", "clip"]) -> Job:
@@ -137,6 +139,13 @@ class Fields:
         if value not in allowed:
             raise invalid(f"{name} must be one of {', '.join(allowed)}")
         return str(value)
+
+    def address(self, name: str) -> str:
+        """The address of a web server; empty when it is not there."""
+        value = self.text(name, 2000)
+        if value and not value.startswith(("http://", "https://")):
+            raise invalid(f"{name} must be a URL")
+        return value
 
     def picture(self, name: str) -> str | None:
         """A link or a data URI, or None."""
@@ -243,6 +252,7 @@ def _clip(name: str, model: Model, fields: Fields) -> Job:
         resolution=resolution,
         seconds=seconds,
         mark=fields.flag("aigc_watermark"),
+        callback=fields.address("callback_url"),
     )
 
 

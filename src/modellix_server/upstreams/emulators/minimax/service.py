@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 
 from modellix_server.upstreams.emulators import media, paint, wire
 from modellix_server.upstreams.emulators.bill import Bill, Line
+from modellix_server.upstreams.emulators.callbacks import Caller, Post
 from modellix_server.upstreams.emulators.directives import FirstTimes
 from modellix_server.upstreams.emulators.front import Front
 from modellix_server.upstreams.emulators.minimax import rules, table
@@ -27,11 +29,14 @@ SUBMISSIONS: dict[str, Literal["picture", "clip"]] = {
     "/v1/video_generation": "clip",
 }
 GOOD = {"status_code": 0, "status_msg": "success"}
+CALLBACK_LIMIT_S = 3.0
+CALLBACK_WORDS = {"Processing": "processing", "Success": "success", "Fail": "failed"}
+"""The states that are told, and how they are written there."""
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def app(studio: Studio, fetch: media.Fetch, *, instant: bool = False) -> wire.App:
+def app(studio: Studio, fetch: media.Fetch, post: Post, *, instant: bool = False) -> wire.App:
     """The emulator. With `instant` every picture is one small ready-made PNG and is answered at once."""
     bill = Bill()
     store: MemoryStore[Task] = MemoryStore()
@@ -40,19 +45,22 @@ def app(studio: Studio, fetch: media.Fetch, *, instant: bool = False) -> wire.Ap
         path = studio.spool.new_path(".png")
         paint.paint(Picture("instant", 0, "minimax", (64, 64)), path)
         ready = studio.spool.add_bytes("instant.png", path.read_bytes())
-    service = Service(Workshop(studio, fetch, bill, ready), studio, store, bill)
+    service = Service(Workshop(studio, fetch, bill, ready), studio, store, bill, Caller(post, CALLBACK_LIMIT_S))
     return Front(service, studio.spool, bill, "MiniMax emulator")
 
 
 class Service:
     """The vendor's API below `/v1`."""
 
-    def __init__(self, workshop: Workshop, studio: Studio, store: MemoryStore[Task], bill: Bill) -> None:
+    def __init__(
+        self, workshop: Workshop, studio: Studio, store: MemoryStore[Task], bill: Bill, caller: Caller
+    ) -> None:
         self._workshop = workshop
         self._studio = studio
         self._store = store
         self._files: MemoryStore[Task] = MemoryStore()
         self._bill = bill
+        self._caller = caller
         self._models = table.load()
         self._first_times = FirstTimes()
 
@@ -127,6 +135,9 @@ class Service:
         if task.job.makes == "clip":
             self._store.put(task.id, task)
             self._files.put(task.file_id, task)
+            if task.job.callback:
+                heard = self._caller.challenge(task.job.callback, {"challenge": secrets.token_hex(16)})
+                task.on_move = partial(self._call_back, heard)
         self._workshop.start(task)
         if "lost" in asked:
             await wire.cut(scope, receive)
@@ -138,6 +149,13 @@ class Service:
             await _answer(send, {"task_id": task.id, "base_resp": GOOD})
         else:
             await self._answer_directly(task, scope, receive, send)
+
+    def _call_back(self, heard: asyncio.Task[bool], task: Task) -> None:
+        """Send the query's answer without the sizes, its state in words of its own; unless the challenge failed."""
+        if word := CALLBACK_WORDS.get(task.status):
+            told = _state(task)
+            said = {name: told[name] for name in ("task_id", "file_id", "base_resp")} | {"status": word}
+            self._caller.tell(task.job.callback, said, once=heard)
 
     async def _answer_directly(self, task: Task, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         try:

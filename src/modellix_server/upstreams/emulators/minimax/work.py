@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -60,6 +61,7 @@ class Task:
     outcome: Outcome | None = None
     refusal: Refusal | None = None
     runner: asyncio.Task[None] | None = None
+    on_move: Callable[[Task], None] | None = None
 
     @property
     def word(self) -> str:
@@ -68,6 +70,12 @@ class Task:
         if odd_s and self.status == "Processing" and time.time() - (self.started_at or 0) < odd_s:
             return UNKNOWN_WORD
         return self.status
+
+    def move(self, status: Status) -> None:
+        """Note a change of state."""
+        self.status = self.line.state = status
+        if self.on_move is not None:
+            self.on_move(self)
 
 
 class Workshop:
@@ -97,7 +105,7 @@ class Workshop:
         asked = task.job.asked
         try:
             if asked.queue_s:
-                task.status = task.line.state = "Queueing"
+                task.move("Queueing")
                 await asyncio.sleep(asked.queue_s)
             pause_s = max(asked.slow_s, asked.badword_s, FAILS_AFTER_S if asked.fail else 0.0)
             if pause_s or "never" in asked:
@@ -183,7 +191,7 @@ class Workshop:
 def _begin(task: Task) -> None:
     if task.started_at is None:
         task.started_at = time.time()
-        task.status = task.line.state = "Processing"
+        task.move("Processing")
 
 
 def _fail(task: Task, refusal: Refusal) -> None:
@@ -194,7 +202,7 @@ def _fail(task: Task, refusal: Refusal) -> None:
 
 def _end(task: Task, status: Status) -> None:
     task.line.finished_at = time.time()
-    task.status = task.line.state = status
+    task.move(status)
     task.runner = None
 
 

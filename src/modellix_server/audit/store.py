@@ -1,0 +1,95 @@
+"""All SQL of the audit log but for its walk from end to end (`verify`)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from modellix_server.audit.verify import Head
+from modellix_server.base.database import Connection, Pool
+from modellix_server.base.redaction import redact_text
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, and from where."""
+
+    name: str
+    """`admin:anna`, `key:7`, `member:3`."""
+    origin: str
+    """Host of a command, address of a client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the log."""
+
+    seq: int
+    at: datetime
+    actor: str
+    origin: str
+    action: str
+    subject: str
+    team_id: int | None
+    details: str
+    """JSON."""
+
+
+async def record(
+    db: Connection, actor: Actor, action: str, subject: str, *, team_id: int | None = None, **details: Any
+) -> int:
+    """Add an entry and return its number. Call it last in the transaction of the change it tells about.
+
+    Writers wait for each other until they commit, so this is for acts of people and of rare events, never for
+    tasks. Details are small plain values: no prompts, and no secrets, not even parts of them; what looks like
+    one in a note or a name is taken out all the same.
+    """
+    assert db.is_in_transaction(), "an entry belongs to the transaction of its change"
+    number: int = await db.fetchval(
+        "select audit.record($1, $2, $3, $4, $5, $6)",
+        _clean(actor.name),
+        _clean(actor.origin),
+        action,
+        _clean(subject),
+        team_id,
+        redact_text(json.dumps(details, ensure_ascii=False, sort_keys=True).replace("\\u0000", "")),
+    )
+    return number
+
+
+async def list_entries(
+    db: Pool | Connection, *, limit: int = 50, before: int | None = None, team_id: int | None = None
+) -> list[Entry]:
+    """The newest entries, or those before a number; of one team only when it is named."""
+    rows = await db.fetch(
+        """select seq, at, actor, origin, action, subject, team_id, details::text from audit.entry
+           where ($1::bigint is null or seq < $1) and ($2::bigint is null or team_id = $2)
+           order by seq desc limit $3""",
+        before,
+        team_id,
+        limit,
+    )
+    return [Entry(*row) for row in rows]
+
+
+async def head(db: Pool | Connection) -> Head:
+    """The end of the chain, to be noted where nobody who can write to this database can write."""
+    row = await db.fetchrow("select seq, hash from audit.head")
+    assert row is not None
+    return Head(row["seq"], row["hash"])
+
+
+def _kept(value: Any) -> Any:
+    match value:
+        case str():
+            return redact_text(value.replace("\0", ""))
+        case list() | tuple():
+            return [_kept(one) for one in value]
+        case _:
+            return value
+
+
+def _clean(text: str) -> str:
+    return redact_text(text.replace("\0", ""))[:200] or "-"

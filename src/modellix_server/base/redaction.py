@@ -1,0 +1,45 @@
+"""What of any text may be kept: no bytes, no keys, no signed links, no credentials in headers.
+
+Sent bytes become their digest, URLs lose query, fragment and user, API keys lose their body. Used for what
+is stored, and on every line that is logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+_DATA = re.compile(r"data:([\w.+/-]*(?:;[\w.=-]+)*);base64,([A-Za-z0-9+/=_%\\\s-]*)", re.ASCII | re.IGNORECASE)
+# Both look only where a run begins: trying again inside it would take a hostile body quadratic time.
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\\-])[A-Za-z0-9+/_\\-]{200,}={0,2}", re.ASCII)
+_URL = re.compile(r"(?<!\w)(\w+:(?:\\?/){2})([^\s\"'<>]*)", re.ASCII)
+_OWN_KEY = re.compile(r"mdlx-(?:test-)?[0-9A-Za-z]+", re.ASCII)
+_FOREIGN_KEY = re.compile(r"(?<![A-Za-z0-9])((?:sk|rk|whsec)[-_])[A-Za-z0-9+/_=-]{8,}", re.ASCII)
+_JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)  # MiniMax' keys
+_BEARER = re.compile(r"(?i:\b(bearer|basic) +)[A-Za-z0-9+/_.=~-]{20,}", re.ASCII)
+
+
+def redact_text(text: str) -> str:
+    """One string without its secrets."""
+    text = _DATA.sub(lambda found: f"data:{found[1]};base64,<{_digest(found[2])}>", text)
+    text = _BASE64.sub(lambda found: f"<{_digest(found[0])}>", text)
+    text = _URL.sub(lambda found: found[1] + _without_secrets(found[2]), text)
+    return redact_keys(text)
+
+
+def redact_keys(text: str) -> str:
+    """One string without API keys of ours, keys and signing secrets of the usual forms, and credentials."""
+    text = _OWN_KEY.sub("mdlx-<key>", text)
+    text = _FOREIGN_KEY.sub(lambda found: f"{found[1]}<key>", text)
+    text = _JWT.sub("<key>", text)
+    return _BEARER.sub(lambda found: f"{found[1]} <key>", text)
+
+
+def _without_secrets(rest: str) -> str:
+    location = re.split(r"[?#]|\\u003[fF]", rest, maxsplit=1)[0]
+    host, slash, path = location.partition("/")
+    return host.rpartition("@")[2] + slash + path
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()}, {len(text)} characters"

@@ -1,0 +1,33 @@
+"""Requests that need no key, counted by the address they come from; in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from modellix_server.limits.errors import RateLimited
+
+_WINDOW_S = 60
+
+
+class Reports:
+    """At most so many a minute from one address, and so many in all: a sender of many addresses fills no memory."""
+
+    def __init__(self, *, each: int = 30, together: int = 3000, clock: Callable[[], float] = time.monotonic) -> None:
+        self._each = each
+        self._together = together
+        self._clock = clock
+        self._ends = 0.0
+        self._total = 0
+        self._used: dict[str, int] = {}
+
+    def take(self, address: str) -> None:
+        """Count one; raises RateLimited."""
+        now = self._clock()
+        if now >= self._ends:  # one window for everybody, so that what is kept is bounded by what is let in
+            self._ends, self._total = now + _WINDOW_S, 0
+            self._used.clear()
+        if self._total >= self._together or self._used.get(address, 0) >= self._each:
+            raise RateLimited(f"{self._each} reports per minute", retry_after_s=int(self._ends - now) + 1)
+        self._total += 1
+        self._used[address] = self._used.get(address, 0) + 1

@@ -1,0 +1,188 @@
+"""Every route with every kind of credential. A route that has no row here fails the first test.
+
+A new route: declare it with its level in `api.routes`, and add one `Row` to `MATRIX`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.routing import Route
+from yarl import URL
+
+from modellix_server.api import routes
+from modellix_server.api.access import Access, Declared
+from modellix_server.api.exchange import exchange
+from modellix_server.api.reply import success_of
+from modellix_server.identity import keys, revoke_key
+
+NO_KEY = {"code": 401, "message": "Authentication failed: invalid or missing API key"}
+PICTURE = {"model": "alibaba/qwen-image-plus", "input": {"prompt": "a"}}
+
+
+@dataclass(frozen=True)
+class Row:
+    """How to call a route, and what a caller who may gets."""
+
+    access: Access
+    path: str = ""
+    """With `{task}` (a finished task) or `{link}` (its file) of the calling team where the route has one."""
+    body: Any = None
+    good: int = 200
+    foreign: int | None = None
+    """What a good key of another team, or of the other mode, gets; None: the same as a good one, of its own."""
+
+
+MATRIX = {
+    "GET /api/v1/models": Row(Access.KEY),
+    "GET /api/v1/models/{provider}/{model}": Row(Access.KEY, "/api/v1/models/alibaba/qwen-image-plus"),
+    "POST /api/v1/quote": Row(Access.KEY, body=PICTURE),
+    "GET /api/v1/apikey/validate": Row(Access.PUBLIC),
+    "GET /api/v1/team/balance": Row(Access.KEY),
+    "GET /api/v1/team/ledger": Row(Access.KEY),
+    "GET /api/v1/team/usage": Row(Access.KEY),
+    "GET /api/v1/logs": Row(Access.KEY),
+    "GET /api/v1/tasks": Row(Access.KEY),
+    "GET /api/v1/tasks/{task_id}": Row(Access.KEY, "/api/v1/tasks/{task}", foreign=404),
+    "POST /api/v1/tasks/{task_id}/cancel": Row(Access.KEY, "/api/v1/tasks/{task}/cancel", good=409, foreign=404),
+    "DELETE /api/v1/tasks/{task_id}/result": Row(Access.KEY, "/api/v1/tasks/{spare}/result", foreign=404),
+    # Refused after the key was taken, so that no row makes tasks.
+    "POST /api/v1/{provider}/{model}": Row(Access.KEY, "/api/v1/alibaba/qwen-image-plus", body={}, good=400),
+    "POST /api/v1/{provider}/{model}/async": Row(
+        Access.KEY, "/api/v1/alibaba/qwen-image-plus/async", body={}, good=400
+    ),
+    "POST /api/v1/{type}/{provider}/{model}/async": Row(
+        Access.KEY, "/api/v1/text-to-image/alibaba/qwen-image-plus/async", body={}, good=400
+    ),
+    "POST /api/v1/keys/leaked": Row(Access.PUBLIC, body={"key": "not a key"}),
+    "POST /callbacks/{upstream}/{token}": Row(Access.LINK, "/callbacks/ark/forged", body={}),
+    "GET /healthz": Row(Access.PUBLIC),
+    "GET /readyz": Row(Access.PUBLIC),
+    "GET /results/{task_id}/{name}": Row(Access.LINK, "{link}"),
+    "GET /samples/{name}": Row(Access.PUBLIC, "/samples/nothing.png", good=404),
+}
+
+
+def declared(table: list[Any]) -> dict[str, Access]:
+    """Every method and path with its level; AttributeError for a route that was written down without one."""
+    return {
+        f"{method} {route.path}": route.access
+        for route in table
+        for method in sorted(route.methods)
+        if method != "HEAD"  # comes with GET
+    }
+
+
+async def test_every_route_has_a_level_and_a_row_and_they_agree(settings):
+    table = declared(routes.build(SimpleNamespace(settings=settings, db=None)).routes)
+    assert table == {name: row.access for name, row in MATRIX.items()}
+
+
+def test_a_route_without_a_level_cannot_be_written_down():
+    with pytest.raises(TypeError):
+        Declared("/x", None, methods=["GET"])
+    with pytest.raises(AttributeError):
+        declared([Route("/x", lambda request: None)])
+
+
+async def test_an_endpoint_that_forgets_to_ask_for_the_key_answers_nobody():
+    sent = []
+
+    async def forgetful(*_):
+        return success_of({"balance": 1}, None)
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/api/v1/x", "query_string": b"", "headers": []}
+    nobody = SimpleNamespace(requests=SimpleNamespace(record=lambda entry: None))
+    await exchange(nobody, forgetful, Access.KEY, scope, None, send)
+    assert sent[0]["status"] == 500
+    assert b"balance" not in sent[1]["body"]
+    await exchange(nobody, forgetful, Access.PUBLIC, scope, None, send)
+    assert sent[2]["status"] == 200
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A team with a finished task, and everybody who might ask about it."""
+
+    own: dict[str, str]
+    bad: dict[str, str | None]
+    good: Any
+    other_team: Any
+    other_mode: Any
+
+    async def ask(self, name: str, who: Any, **changed: Any) -> Any:
+        row = dataclasses.replace(MATRIX[name], **changed)
+        method, path = name.split(" ")
+        body = {} if row.body is None else {"data": msgspec.json.encode(row.body)}
+        return await who.call(method, (row.path or path).format(**self.own), **body)
+
+
+@pytest.fixture(scope="module")
+async def accessed(platform) -> Stage:
+    team = await platform.team()
+    revoked = await platform.key(team)
+    await revoke_key(platform.pool, revoked.key.id)
+    done = await team.run("alibaba/qwen-image-plus", prompt="mine")
+    text = team.text
+    bad = {
+        "none": None,
+        "empty": "",
+        "other scheme": f"Basic {text}",
+        "without scheme": text,
+        "cut": f"Bearer {text[:-1]}",
+        "wrong checksum": f"Bearer {text[:-1]}{'0' if text[-1] != '0' else '1'}",
+        "two keys": f"Bearer {text}, Bearer {text}",
+        "unknown": f"Bearer {keys.mint(live=False)}",
+        "unknown live": f"Bearer {keys.mint(live=True)}",
+        "revoked": revoked.authorization,
+        "quote": "Bearer ' or 1=1 --",
+        "not ASCII": "Bearer mdlx-ключ".encode().decode("latin-1"),
+    }
+    link = URL(done["result"]["resources"][0]["url"]).raw_path_qs
+    spare = await team.run("alibaba/qwen-image-plus", prompt="mine too")
+    own = {"task": done["task_id"], "spare": spare["task_id"], "link": link}
+    return Stage(own, bad, team, await platform.team(), await platform.key(team, live=True))
+
+
+@pytest.mark.parametrize("name", MATRIX)
+async def test_who_has_no_good_key_gets_nothing_that_needs_one(platform, accessed, name):
+    row = MATRIX[name]
+    for kind, header in accessed.bad.items():
+        answer = await accessed.ask(name, platform.anyone(header))
+        if row.access is Access.KEY:
+            assert (answer.status, answer.json) == (401, NO_KEY), kind
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert "x-ratelimit-limit" not in answer.headers
+        else:
+            assert answer.status == row.good, kind
+
+
+@pytest.mark.parametrize("name", MATRIX)
+async def test_a_good_key_opens_its_own_and_nothing_of_others(accessed, name):
+    row = MATRIX[name]
+    assert (await accessed.ask(name, accessed.good)).status == row.good
+    for who in (accessed.other_team, accessed.other_mode):
+        assert (await accessed.ask(name, who)).status == (row.foreign or row.good)
+    if row.foreign == 404:
+        unknown = accessed.own | {"task": "task-" + "0" * 32}
+        nowhere = await dataclasses.replace(accessed, own=unknown).ask(name, accessed.other_team)
+        theirs = await accessed.ask(name, accessed.other_team)
+        assert nowhere.status == 404
+        assert theirs.body.replace(accessed.own["task"].encode(), b"") == nowhere.body.replace(
+            unknown["task"].encode(), b""
+        )
+
+
+async def test_a_link_without_its_signature_is_nothing(platform, accessed):
+    link = accessed.own["link"]
+    for changed in (link.partition("?")[0], link[:-1] + ("0" if link[-1] != "0" else "1"), link.replace("/0.", "/1.")):
+        answer = await platform.anyone(accessed.good.authorization).get(changed)
+        assert answer.status == 404, changed

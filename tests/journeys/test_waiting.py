@@ -1,0 +1,55 @@
+"""A full team's submissions wait when they ask for it, with a place that they are told."""
+
+from __future__ import annotations
+
+import asyncio
+
+PATH = "/api/v1/alibaba/qwen-image-plus/async"
+WAIT = {"X-Queue": "wait"}
+FULL = "Concurrent limit exceeded: "
+
+
+async def submit(team, prompt: str, **headers: str):
+    return await team.post(PATH, {"prompt": prompt}, headers=WAIT | headers)
+
+
+async def test_who_waits_is_told_its_place_and_is_served(platform) -> None:
+    team = await platform.team(concurrency=1)
+    first = (await submit(team, "[sandbox:slow=2] first")).data
+    assert "queue_position" not in first
+    waiting = [(await submit(team, f"waits {n}")).data for n in range(3)]
+    assert [one["queue_position"] for one in waiting] == [1, 2, 3]
+    (await team.post(PATH, {"prompt": "does not wait"})).refused(429, FULL + "team limit of 1 running tasks")
+    shown = (await team.get(f"/api/v1/tasks/{waiting[2]['task_id']}")).data
+    assert (shown["status"], shown["queue_position"]) == ("pending", 3)
+    canceled = waiting.pop(1)["task_id"]
+    assert (await team.post(f"/api/v1/tasks/{canceled}/cancel")).data["status"] == "failed"
+    shown = (await team.get(f"/api/v1/tasks/{waiting[1]['task_id']}")).data
+    assert shown["queue_position"] in (1, 2)
+    ends = await asyncio.gather(*(team.finish(one["task_id"]) for one in (first, *waiting)))
+    assert [end["status"] for end in ends] == ["success"] * 3
+    assert ends[1]["result"]["extensions"]["end_time"] <= ends[2]["result"]["extensions"]["end_time"]
+    assert "queue_position" not in ends[2]
+    assert await platform.purse(team) == (100_000_000 - 3 * 17_200, 0)
+
+
+async def test_a_raised_limit_starts_who_waits(platform) -> None:
+    team = await platform.team(concurrency=0)
+    task = (await submit(team, "patient")).data["task_id"]
+    await platform.pool.execute("update limits.team_limit set concurrency = 1 where team_id = $1", team.id)
+    assert (await team.finish(task, within_s=30))["status"] == "success"
+
+
+async def test_the_queue_is_bounded_and_its_header_is_read_strictly(platform) -> None:
+    team = await platform.team(concurrency=0)
+    await platform.pool.execute("update limits.team_limit set most_waiting = 1 where team_id = $1", team.id)
+    first = await submit(team, "a hill", **{"Idempotency-Key": "k"})
+    again = await submit(team, "a hill", **{"Idempotency-Key": "k"})
+    assert (first.data["queue_position"], again.data["task_id"]) == (1, first.data["task_id"])
+    full = await submit(team, "a hill")
+    full.refused(429, FULL + "as many tasks of this team wait for a slot as may")
+    assert full.headers["retry-after"] == "5"
+    for word in ("", "Wait", "yes", "wait, wait"):
+        answer = await team.post(PATH, {"prompt": "a"}, headers={"X-Queue": word})
+        answer.refused(400, "Invalid format: header 'X-Queue' can only be 'wait'")
+    assert (await team.post(f"/api/v1/tasks/{first.data['task_id']}/cancel")).data["status"] == "failed"
