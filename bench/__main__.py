@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
-from bench import catalogue, lists, programs, report, requests, tasks
+from bench import catalogue, large, lists, programs, report, requests, tasks
 from bench.figures import Figure
 from bench.load import CONNECTIONS, require_wrk
 from bench.programs import CannotMeasureError
@@ -29,6 +29,7 @@ PARTS: dict[str, Part] = {
     "whole": tasks.measure_whole,  # first: PostgreSQL still cleans up for a while after the big tables of `requests`
     "in-flight": tasks.measure_in_flight,
     "workers": requests.measure_with_workers,
+    "large": large.measure,
     "requests": requests.measure,
     "lists": lists.measure,
 }

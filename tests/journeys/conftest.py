@@ -143,6 +143,11 @@ class Platform:
     folder: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
+    @property
+    def serving(self) -> subprocess.Popen[bytes]:
+        """The API process."""
+        return next(process for process in self.processes if "serve" in process.args)
+
     def start(self, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{arguments[0]}.log").open("ab") as log:
             process = subprocess.Popen(

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from modellix_server.base.errors import InvalidFormat, Unavailable
-from modellix_server.results import read_input, save_inputs, take_inputs
+from modellix_server.results import Storage, drop_inputs, read_input, save_inputs, take_inputs
+from modellix_server.results.inputs import stored_input_path
 
 
 def b64(data: bytes) -> str:
@@ -50,6 +51,9 @@ def test_bytes_are_taken_out_and_links_stay(picture, clip):
         ("iVBORw0KGgo", "parameter 'image' is not valid base64"),
         ("ÄÖÜ", "parameter 'image' is not valid base64"),
         ("iVBO\nRw0K", "parameter 'image' is not valid base64"),
+        ("iVBORw0KGgo/\\/8=", "parameter 'image' is not valid base64"),
+        ('iVBORw0KGgo=", "', "parameter 'image' is not valid base64"),
+        ("iVBORw0KGgo=\udc80", "parameter 'image' is not valid base64"),
         ("data:image/png,plain", "parameter 'image' must be a base64 data URI"),
         ("data:image/png;base64", "parameter 'image' must be a base64 data URI"),
         ("", "parameter 'image' is empty"),
@@ -74,9 +78,10 @@ async def test_a_big_body_gives_the_same_as_a_small_one(helper, tmp_path, pictur
     slim, files = await helper.extract(body, ("images",))
     expected, taken = take_inputs(params, ("images",))
     assert slim == expected
-    assert [(f.sha256, f.mime, f.kind, f.size, f.content[:]) for f in files] == [
+    assert [(f.sha256, f.mime, f.kind, f.size, f.content.read_bytes()) for f in files] == [
         (f.sha256, f.mime, f.kind, f.size, f.content) for f in taken
     ]
+    await drop_inputs(files)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +113,7 @@ async def test_a_13_mb_body_leaves_the_event_loop_alone(helper, tmp_path, pictur
     path = tmp_path / "body"
     path.write_bytes(msgspec.json.encode({"images": [b64(big), b64(big + b"1"), b64(big + b"2"), b64(big + b"3")]}))
     assert path.stat().st_size > 13_000_000
-    await helper.extract(path, ("images",))  # the helper is up
+    await drop_inputs((await helper.extract(path, ("images",)))[1])  # the helper is up
 
     async def longest_stop() -> float:
         worst, extracting = 0.0, asyncio.create_task(helper.extract(path, ("images",)))
@@ -116,7 +121,9 @@ async def test_a_13_mb_body_leaves_the_event_loop_alone(helper, tmp_path, pictur
             before = time.perf_counter()
             await asyncio.sleep(0.001)
             worst = max(worst, time.perf_counter() - before - 0.001)
-        assert len((await extracting)[1]) == 4
+        files = (await extracting)[1]
+        assert len(files) == 4
+        await drop_inputs(files)
         return worst
 
     # The best of a few: on a busy machine the loop may stand still for others' sake.
@@ -145,6 +152,32 @@ async def test_files_of_a_big_body_are_stored(pool, storage, helper, tmp_path, p
     _, files = await helper.extract(path, ("image",))
     await save_inputs(pool, storage, files)
     assert await read_input(storage, digest(png)) == ("image/png", png)
+    await drop_inputs(files)  # a folder took the file, whatever else copied it
+    assert await read_input(storage, digest(png)) == ("image/png", png)
+
+
+async def test_a_folder_takes_the_file_of_a_big_body_itself(pool, helper, tmp_path, picture):
+    png = picture(noise=40)
+    body = tmp_path / "body"
+    body.write_bytes(msgspec.json.encode({"image": b64(png)}))
+    _, (file,) = await helper.extract(body, ("image",))
+    written = file.content.stat().st_ino
+    await save_inputs(pool, Storage((tmp_path / "with space").as_uri()), [file])
+    assert (tmp_path / "with space" / stored_input_path(digest(png))).stat().st_ino == written
+
+
+async def test_what_is_stored_already_is_not_written_again(pool, tmp_path, picture):
+    png = picture()
+    _, files = take_inputs({"image": b64(png)}, ("image",))
+    storage = Storage((tmp_path / "stored").as_uri())
+    await save_inputs(pool, storage, files)
+    path = tmp_path / "stored" / stored_input_path(digest(png))
+    first = path.stat().st_ino
+    await save_inputs(pool, storage, files)
+    assert path.stat().st_ino == first
+    path.write_bytes(b"a part of it")
+    await save_inputs(pool, storage, files)
+    assert path.read_bytes() == png
 
 
 async def test_many_at_once_store_the_same_files(pool, storage, picture):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from modellix_server.api.terms import read_max_cost, read_queue, too_dear
 from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.catalogue import Model, show
-from modellix_server.results import InputFile, save_inputs, take_inputs
+from modellix_server.results import InputFile, Scratch, drop_inputs, save_inputs, take_inputs
 from modellix_server.tasks import Accepted, Submission
 
 # First segments that are routes of their own and can never be a model's type or provider.
@@ -56,33 +55,36 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
     check_idempotency_key(request.idempotency_key)
     most, wait = read_max_cost(request.max_cost), read_queue(request.queue)
     given, files = await _parse_input(platform, request, trail, model)
-    params = model.check(given)
-    quote = model.quote(params, platform.prices(), live=caller.live)
-    text = _encode(params)
-    key = request.idempotency_key
-    submission = Submission(
-        task_id=uuid7(),
-        team_id=caller.team_id,
-        live=caller.live,
-        key_id=caller.key_id,
-        model=model.slug,
-        params=text.decode(),
-        price=_encode(quote).decode(),
-        quote=quote.amount_micros,
-        deadline_s=model.deadline_s,
-        slots=caller.concurrency,
-        idempotency_key=key,
-        fingerprint=hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None,
-        wait=wait,
-    )
-    if most is not None and quote.amount_micros > most:
-        accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, most))
-    elif obstacle := await platform.obstacle(model.routes[0], caller.live):
-        accepted = await _made_earlier(platform, submission, Unavailable(obstacle, retry_after_s=60))
-    else:
-        if files:
-            await save_inputs(platform.db, platform.storage, files)
-        accepted = await platform.submissions.accept(submission)
+    try:
+        params = model.check(given)
+        quote = model.quote(params, platform.prices(), live=caller.live)
+        text = _encode(params)
+        key = request.idempotency_key
+        submission = Submission(
+            task_id=uuid7(),
+            team_id=caller.team_id,
+            live=caller.live,
+            key_id=caller.key_id,
+            model=model.slug,
+            params=text.decode(),
+            price=_encode(quote).decode(),
+            quote=quote.amount_micros,
+            deadline_s=model.deadline_s,
+            slots=caller.concurrency,
+            idempotency_key=key,
+            fingerprint=hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None,
+            wait=wait,
+        )
+        if most is not None and quote.amount_micros > most:
+            accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, most))
+        elif obstacle := await platform.obstacle(model.routes[0], caller.live):
+            accepted = await _made_earlier(platform, submission, Unavailable(obstacle, retry_after_s=60))
+        else:
+            if files:
+                await save_inputs(platform.db, platform.storage, files)
+            accepted = await platform.submissions.accept(submission)
+    finally:
+        await drop_inputs(files)
     trail.logged_elsewhere = True
     headers = [(b"idempotency-replayed", b"true")] if accepted.replayed else None
     return success(_receipt(platform, trail, model, accepted), verdict, headers)
@@ -113,11 +115,11 @@ async def _parse_input(platform: Platform, request: Request, trail: Trail, model
     """
     body = await read_body(request, platform.spool, platform.turns)
     media = tuple(medium.name for medium in model.media)
-    if isinstance(body, Path):
+    if isinstance(body, Scratch):
         try:
-            return await platform.helper.extract(body, media)
+            return await platform.helper.extract(body.path, media)
         finally:
-            body.unlink(missing_ok=True)
+            body.close()
     trail.input = body
     params = decode(body)
     if media and isinstance(params, dict):

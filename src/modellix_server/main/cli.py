@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from modellix_server.base import log
-from modellix_server.base.process import die_with_parent
+from modellix_server.base.process import die_with_parent, give_way, leave_a_core
 from modellix_server.base.settings import BadSettings, Settings
 from modellix_server.main import admin, audit, ledger, upkeep
 from modellix_server.main.home import DEFAULT, CannotStartError, Home
@@ -43,6 +43,10 @@ Data = Annotated[
 Parent = Annotated[
     int | None, typer.Option("--parent", hidden=True, help="Process id of the supervisor to end together with.")
 ]
+
+
+# Steps of niceness: who waits for an answer to HTTP comes first, then the tasks, then what imitates the vendors.
+_WORK_YIELDS, _SANDBOX_YIELDS = 5, 10
 
 
 @contextmanager
@@ -88,7 +92,7 @@ def serve(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
 @app.command()
 def work(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
     """Carry out accepted tasks: call the vendors, store results, settle."""
-    settings = _begin(data, parent, yields=5)
+    settings = _begin(data, parent, yields=_WORK_YIELDS)
     from modellix_server.main.work import run
 
     with told_plainly():
@@ -102,7 +106,9 @@ def sandbox(
     parent: Parent = None,
 ) -> None:
     """Imitate the vendors for the test keys of one data directory."""
-    settings = _begin(data, parent, yields=10)
+    settings = _begin(data, parent, yields=_SANDBOX_YIELDS)
+    if parent is not None:
+        leave_a_core()
     from modellix_server.main.sandbox import run
 
     home = Home(data)
@@ -131,6 +137,8 @@ def emulate(
     ] = None,
 ) -> None:
     """Imitate vendors by themselves, for trying their own SDKs or for a sandbox on another machine."""
+    give_way(_SANDBOX_YIELDS)
+    leave_a_core()
     from modellix_server.main.sandbox import run
 
     with told_plainly():
@@ -164,7 +172,8 @@ def _begin(data: Path, parent: int | None, *, yields: int = 0) -> Settings:
     """
     if parent is not None:
         die_with_parent(parent)
-        os.nice(yields)
+        if yields:
+            give_way(yields)
     with told_plainly():
         settings = Home(data).settings(os.environ)
     for name in _SECRET_VARIABLES:  # they were read once; no program that is started from here inherits them

@@ -5,13 +5,14 @@ from modellix_server.results.expiry import delete_expired, delete_orphans, delet
 from modellix_server.results.fetch import Fetcher, InlineResult, RemoteResult, Resource
 from modellix_server.results.formats import FORMATS, Format, Kind, sniff
 from modellix_server.results.helper_process import Helper
-from modellix_server.results.inputs import STORED, InputFile, read_input, save_inputs, take_inputs
+from modellix_server.results.inputs import STORED, InputFile, drop_inputs, read_input, save_inputs, take_inputs
 from modellix_server.results.links import check_link, link, looks_own, own_link, own_sample
 from modellix_server.results.messages import Probed, Refused
-from modellix_server.results.spool import Spool
+from modellix_server.results.spool import Scratch, Spool
 from modellix_server.results.storage import MOST_READ_BYTES, TROUBLE, Opened, RangeNotSatisfiable, Storage, TooBig
 
 __all__ = [
+    "Scratch",
     "Spool",
     "Helper",
     "Storage",
@@ -32,6 +33,7 @@ __all__ = [
     "InputFile",
     "take_inputs",
     "save_inputs",
+    "drop_inputs",
     "read_input",
     "link",
     "looks_own",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
+import contextlib
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from mmap import mmap
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from modellix_server.base.database import Pool
 from modellix_server.base.errors import InvalidFormat
@@ -20,6 +22,7 @@ STORED = "sha256:"
 """How a media value that was taken out of a body begins; 64 hex digits follow."""
 
 _WAIT_FOR_DELETION_S = 10.0
+_decode_base64 = msgspec.json.Decoder(bytes).decode
 
 INPUT_TTL_S = 72 * 3600
 """Longer than any task may wait and run."""
@@ -33,8 +36,8 @@ class InputFile:
     mime: str
     kind: Kind
     size: int
-    content: bytes | mmap
-    """A mapped file has no name any more: it is gone when nobody holds it."""
+    content: bytes | Path
+    """A scratch file is gone once it is saved; `drop_inputs` deletes those that are not."""
 
 
 def take_inputs(params: Mapping[str, Any], media: Collection[str]) -> tuple[dict[str, Any], list[InputFile]]:
@@ -71,8 +74,9 @@ def _decode(name: str, text: str) -> InputFile:
         if not comma or not head.lower().endswith(";base64"):
             raise InvalidFormat(f"parameter '{name}' must be a base64 data URI")
     try:
-        data = binascii.a2b_base64(text, strict_mode=True)
-    except ValueError:  # binascii.Error, and characters that are not ASCII
+        # In half the time of binascii's strict mode; what would end or escape the string is no base64 either.
+        data = _decode_base64(f'"{text}"' if "\\" not in text else "")
+    except (msgspec.MsgspecError, ValueError):  # ValueError: half of a surrogate pair
         raise InvalidFormat(f"parameter '{name}' is not valid base64") from None
     if not data:
         raise InvalidFormat(f"parameter '{name}' is empty")
@@ -92,7 +96,25 @@ async def save_inputs(db: Pool, storage: Storage, files: Sequence[InputFile], tt
         while not await store.extend_inputs(db, files, ttl_s):  # noqa: ASYNC110 - perhaps another process
             await asyncio.sleep(0.1)
     for file in files:
-        await storage.put(stored_input_path(file.sha256), file.content)
+        path = stored_input_path(file.sha256)
+        if await storage.size(path) == file.size:
+            continue  # that very file, since its name says what is in it
+        if isinstance(file.content, Path):
+            await storage.move_in(path, file.content)
+        else:
+            await storage.put(path, file.content)
+
+
+async def drop_inputs(files: Sequence[InputFile]) -> None:
+    """Delete the scratch files that were not moved into the storage."""
+    if left := [file.content for file in files if isinstance(file.content, Path)]:
+        await asyncio.to_thread(_unlink, left)
+
+
+def _unlink(paths: Sequence[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 async def read_input(storage: Storage, sha256: str) -> tuple[str, bytes]:
