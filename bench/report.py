@@ -14,6 +14,8 @@ from bench.figures import Figure
 Figures = Mapping[str, Figure]
 
 _HEADINGS = {
+    "catalogue_load": "all models read at a start",
+    "catalogue_check": "the slowest check of a model's example",
     "proxy": "bare ASGI + aiohttp proxy (control)",
     "submit_hot": "submissions, one hot team",
     "submit_many": "submissions, 200 teams",
@@ -92,6 +94,8 @@ TARGETS = (
         at_least=False,
     ),
     _under("memory of a task in flight", "memory_in_flight", 10, "KB"),
+    _under("all models read at a start", "catalogue_load", 0.5, "s"),
+    _under("the slowest check of a model's example", "catalogue_check", 5, "us"),
     _under("the slowest page of tasks, calls or transfers", "list_page", 50, "ms"),
     _under("recovery, a new worker started", "recovery_cold", 2, "s"),
     _under("recovery, another worker running", "recovery_warm", 2, "s"),

@@ -31,6 +31,7 @@ ON_PURPOSE = {
     ("wan2.6-i2v-flash", "default of resolution"): "Modellix names none; the vendor's is sent",
     ("wanx-sketch-to-image-lite", "default of sketch_color"): "an empty list says the same as none",
     ("wan2.6-i2v-flash", "tiers"): "480P is offered, and its price is unknown: an unpriced tier of its own",
+    ("aitryon-parsing-v1", "max_items of clothes_type"): "there is no list of three among those that are taken",
     ("wan2.7-r2v", "tiers"): "with clips the seconds that are charged have no stated limit: unpriced",
 }
 

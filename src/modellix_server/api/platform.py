@@ -9,7 +9,7 @@ from uuid import UUID
 
 from modellix_server.base.database import Pool
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import Catalogue, Prices
+from modellix_server.catalogue import Catalogue, Prices, Route
 from modellix_server.identity import Callers
 from modellix_server.limits import Reports, Windows
 from modellix_server.requestlog import Writer
@@ -34,8 +34,8 @@ class Platform:
     spool: Spool
     prices: Callable[[], Prices]
     """The operator's price table, as fresh as a few seconds."""
-    reachable: Callable[[str, bool], Awaitable[bool]]
-    """(upstream, live) -> whether there is an account to send the task to."""
+    obstacle: Callable[[Route, bool], Awaitable[str | None]]
+    """(route, live) -> why there is no account to send the task to; None when there is one."""
     finished: dict[UUID, bytes] = field(default_factory=dict)
     """Answers about finished tasks as they were rendered once: nothing in them ever changes. Bounded by its user."""
     browsing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))

@@ -77,13 +77,12 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
         )
         if most is not None and quote.amount_micros > most:
             accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, most))
-        elif await platform.reachable(model.routes[0].upstream, caller.live):
+        elif obstacle := await platform.obstacle(model.routes[0], caller.live):
+            accepted = await _made_earlier(platform, submission, Unavailable(obstacle, retry_after_s=60))
+        else:
             if files:
                 await save_inputs(platform.db, platform.storage, files)
             accepted = await platform.submissions.accept(submission)
-        else:
-            unavailable = Unavailable("provider temporarily unavailable", retry_after_s=60)
-            accepted = await _made_earlier(platform, submission, unavailable)
     finally:
         await drop_inputs(files)
     trail.logged_elsewhere = True

@@ -105,7 +105,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         helper=helper,
         spool=spool,
         prices=book.prices,
-        reachable=accounts.reachable,
+        obstacle=accounts.obstacle,
     )
     writer.start()
     background = [
