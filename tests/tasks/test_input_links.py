@@ -15,8 +15,8 @@ from PIL import Image
 from modellix_server.base.outbound import Outbound
 from modellix_server.catalogue import Catalogue
 from modellix_server.results import Fetcher, Helper, Spool, Storage
-from modellix_server.tasks import Media, media
-from modellix_server.tasks.media import BadMedia
+from modellix_server.tasks import Media, inputs
+from modellix_server.tasks.inputs import BadMedia
 
 MODEL = Catalogue.load().models["alibaba/qwen-image-edit-plus"]
 NETWORK = [ipaddress.ip_network("127.0.0.0/8")]
@@ -35,7 +35,8 @@ class Shelf:
         self.media, self.origin = handling, origin
 
     async def resolve(self, *names: str) -> list[str]:
-        return (await self.media.resolve(MODEL, {"images": [f"{self.origin}/{name}" for name in names]}))["images"]
+        links = {"images": [f"{self.origin}/{name}" for name in names]}
+        return (await self.media.inputs.resolve(MODEL, links, sandbox=False)).params["images"]
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ async def shelf(settings, request) -> AsyncIterator[Shelf]:
 
 
 async def test_links_become_bytes(shelf: Shelf) -> None:
-    assert shelf.media.needed(MODEL, {"images": ["https://example.com/a.png"]})
+    assert shelf.media.inputs.needed(MODEL, {"images": ["https://example.com/a.png"]})
     (uri,) = await shelf.resolve("a")
     head, _, data = uri.partition(",")
     assert head == "data:image/png;base64"
@@ -76,16 +77,16 @@ async def test_links_become_bytes(shelf: Shelf) -> None:
 
 
 async def test_links_stay_for_a_vendor_that_loads_them(shelf: Shelf) -> None:
-    shelf.media.upstreams[MODEL.routes[0].upstream].traits.fetches_links = True
+    shelf.media.inputs._upstreams[MODEL.routes[0].upstream].traits.fetches_links = True
     url = f"{shelf.origin}/gone"
-    assert not shelf.media.needed(MODEL, {"images": [url]})
+    assert not shelf.media.inputs.needed(MODEL, {"images": [url]})
     assert await shelf.resolve("gone") == [url]
 
 
 async def test_a_passing_trouble_is_waited_out_for_a_moment(shelf: Shelf, monkeypatch) -> None:
-    monkeypatch.setattr(media.rules, "retry_in_s", lambda _: 0.01)
+    monkeypatch.setattr(inputs.rules, "retry_in_s", lambda _: 0.01)
     assert len(await shelf.resolve("flaky")) == 1
-    with pytest.raises(BadMedia, match="parameter 'images' could not be loaded: the answer was 503"):
+    with pytest.raises(BadMedia, match="parameter 'images\\[0\\]' could not be loaded: the answer was 503"):
         await shelf.resolve("down")
 
 
@@ -93,8 +94,8 @@ async def test_a_passing_trouble_is_waited_out_for_a_moment(shelf: Shelf, monkey
     ("name", "why"),
     [
         ("gone", "could not be loaded: the answer was 404"),
-        ("page", "no image of a known format"),
-        ("tiny", "a side of 8 px"),
+        ("page", "is not a supported image, video or audio file"),
+        ("tiny", "must have sides between 384 and 3072 pixels, got 8\\*8"),
         ("large", "larger than allowed"),
     ],
 )
@@ -104,7 +105,7 @@ async def test_what_is_no_input(shelf: Shelf, name: str, why: str) -> None:
 
 
 async def test_all_of_them_together_are_limited(shelf: Shelf, monkeypatch) -> None:
-    monkeypatch.setattr(media, "_MOST_INPUT_CHARACTERS", len(png()) * 2)
+    monkeypatch.setattr(inputs, "MOST_INLINE_BYTES", len(png()) * 3 // 2)
     await shelf.resolve("a")
     with pytest.raises(BadMedia, match="together"):
         await shelf.resolve("a", "b")

@@ -17,6 +17,7 @@ from modellix_server.api.terms import read_max_cost, read_queue, too_dear
 from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.catalogue import Model, show
+from modellix_server.limits import Verdict
 from modellix_server.results import InputFile, save_inputs, take_inputs
 from modellix_server.tasks import Accepted, Submission
 
@@ -57,9 +58,20 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
     most, wait = read_max_cost(request.max_cost), read_queue(request.queue)
     given, files = await _parse_input(platform, request, trail, model)
     params = model.check(given)
-    quote = model.quote(params, platform.prices(), live=caller.live)
     text = _encode(params)
     key = request.idempotency_key
+    fingerprint = hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None
+    if model.media:
+        try:
+            params, files = await platform.intake.check(model, params, files, caller.team_id, live=caller.live)
+        except PlatformError as refusal:
+            # A file may have expired since the first request with this key: its answer stays what it was.
+            earlier = await platform.submissions.made(caller.team_id, caller.live, key, fingerprint)
+            if earlier is None:
+                raise refusal from None
+            return _answer(platform, trail, model, earlier, verdict)
+        text = _encode(params)
+    quote = model.quote(params, platform.prices(), live=caller.live)
     submission = Submission(
         task_id=uuid7(),
         team_id=caller.team_id,
@@ -72,7 +84,7 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
         deadline_s=model.deadline_s,
         slots=caller.concurrency,
         idempotency_key=key,
-        fingerprint=hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None,
+        fingerprint=fingerprint,
         wait=wait,
     )
     if most is not None and quote.amount_micros > most:
@@ -84,6 +96,10 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
     else:
         unavailable = Unavailable("provider temporarily unavailable", retry_after_s=60)
         accepted = await _made_earlier(platform, submission, unavailable)
+    return _answer(platform, trail, model, accepted, verdict)
+
+
+def _answer(platform: Platform, trail: Trail, model: Model, accepted: Accepted, verdict: Verdict) -> Reply:
     trail.logged_elsewhere = True
     headers = [(b"idempotency-replayed", b"true")] if accepted.replayed else None
     return success(_receipt(platform, trail, model, accepted), verdict, headers)

@@ -75,7 +75,10 @@ class Helper:
             if isinstance(reply, Refused):
                 raise InvalidFormat(reply.why)
             assert isinstance(reply, Extracted)
-            files = [InputFile(file.sha256, file.mime, file.kind, file.size, _hold(file.path)) for file in reply.files]
+            files = [
+                InputFile(file.sha256, file.mime, file.kind, file.size, _hold(file.path), file.found)
+                for file in reply.files
+            ]
         except (Crashed, OSError):
             raise Unavailable("the request body could not be examined", retry_after_s=5) from None
         finally:
