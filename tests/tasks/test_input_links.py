@@ -13,10 +13,11 @@ from aiohttp import web
 from PIL import Image
 
 from modellix_server.base.outbound import Outbound
-from modellix_server.catalogue import Catalogue
+from modellix_server.catalogue import Catalogue, samples
 from modellix_server.results import Fetcher, Helper, Spool, Storage
 from modellix_server.tasks import Media, inputs
 from modellix_server.tasks.inputs import BadMedia
+from modellix_server.upstreams import load_all
 
 MODEL = Catalogue.load().models["alibaba/qwen-image-edit-plus"]
 NETWORK = [ipaddress.ip_network("127.0.0.0/8")]
@@ -115,3 +116,29 @@ async def test_all_of_them_together_are_limited(shelf: Shelf, monkeypatch) -> No
 async def test_no_inner_address_is_reached(shelf: Shelf) -> None:
     with pytest.raises(BadMedia, match="not a public address"):
         await shelf.resolve("a")
+
+
+async def test_samples_are_read_from_the_package(settings, shelf: Shelf) -> None:
+    """Inlined where the model takes bytes, linked or uploaded where it does not."""
+    origin, held = settings.public_origin, shelf.media.inputs
+    traits = SimpleNamespace(traits=SimpleNamespace(fetches_links=True))
+    held._upstreams = {MODEL.routes[0].upstream: traits}
+    cat = f"{origin}/samples/cat.jpg"
+    edit, dress = (Catalogue.load().models[f"alibaba/{name}"] for name in ("qwen-image-edit-plus", "aitryon"))
+    given = {"images": [cat, "https://example.com/samples/cat.jpg"]}
+    assert held.needed(edit, given)
+    resolved = (await held.resolve(edit, given, sandbox=False)).params["images"]
+    content = (samples.FOLDER / "cat.jpg").read_bytes()
+    text = base64.b64encode(content).decode()
+    assert resolved == [f"data:image/jpeg;base64,{text}", "https://example.com/samples/cat.jpg"]
+    linked = await held.resolve(dress, {"person_image_url": cat}, sandbox=True)
+    assert linked.params == {"person_image_url": cat}
+    with pytest.raises(BadMedia, match="must be a public link"):
+        await held.resolve(dress, {"person_image_url": cat}, sandbox=False)
+    with pytest.raises(BadMedia, match="names a file that has expired"):
+        await held.resolve(edit, {"images": [f"{origin}/samples/dog.jpg"]}, sandbox=False)
+    held._upstreams = load_all()
+    uploaded = await held.resolve(dress, {"person_image_url": cat}, sandbox=False)
+    (file,) = uploaded.files.values()
+    assert (file.name, file.mime, file.size) == ("cat.jpeg", "image/jpeg", len(content))
+    assert b"".join([chunk async for chunk in file.chunks()]) == content
