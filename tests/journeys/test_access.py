@@ -6,6 +6,7 @@ A new route: declare it with its level in `api.routes`, and add one `Row` to `MA
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -186,9 +187,8 @@ async def test_a_good_key_opens_its_own_and_nothing_of_others(accessed, name):
         nowhere = await dataclasses.replace(accessed, own=unknown).ask(name, accessed.other_team)
         theirs = await accessed.ask(name, accessed.other_team)
         assert nowhere.status == 404
-        assert theirs.body.replace(accessed.own["task"].encode(), b"") == nowhere.body.replace(
-            unknown["task"].encode(), b""
-        )
+        alike = [re.sub(rb"(task|file)-[0-9a-f]{32}", b"", answer.body) for answer in (theirs, nowhere)]
+        assert alike[0] == alike[1]
 
 
 async def test_a_link_without_its_signature_is_nothing(platform, accessed):
