@@ -70,7 +70,8 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
             if earlier is None:
                 raise refusal from None
             return _answer(platform, trail, model, earlier, verdict)
-        text = _encode(params)
+        if files:  # otherwise nothing was renamed
+            text = _encode(params)
     quote = model.quote(params, platform.prices(), live=caller.live)
     submission = Submission(
         task_id=uuid7(),
