@@ -134,7 +134,7 @@ def emulate(
     instant: Annotated[bool, typer.Option("--instant", help="Finish every task at once.")] = False,  # noqa: FBT002
     public_url: Annotated[
         str | None,
-        typer.Option(envvar="MODELLIX_PUBLIC_URL", help="Platform whose sample links are read from this package."),
+        typer.Option(envvar="MODELLIX_PUBLIC_URL", help="Platform whose own links are loaded wherever it is."),
     ] = None,
 ) -> None:
     """Imitate vendors by themselves, for trying their own SDKs or for a sandbox on another machine."""
