@@ -119,14 +119,6 @@ async def _news(world: World, in_flight: int, say: Say) -> dict[str, Figure]:
     rows = await world.pool.fetch(
         "select id from tasks.task where params not like '%never%' order by random() limit $1", _FOLLOWED - 1
     )
-    heard: dict[UUID, float] = {}
-
-    async def listen(task_id: UUID) -> None:
-        follower = await Follower.open(world, team, task_id)
-        with closing(follower.writer):
-            await follower.until(b'"status":"success"')
-        heard[task_id] = time.time()
-
     say("waiting until all are in flight")
     while await world.pool.fetchval("select count(*) from tasks.task where state in ('queued', 'submitting')"):
         worker.require_alive()
@@ -134,7 +126,8 @@ async def _news(world: World, in_flight: int, say: Say) -> dict[str, Figure]:
     begun, all_in_flight = time.monotonic(), time.time()
     cpu = {"worker": programs.own_cpu_s(worker.pid), "serve": programs.own_cpu_s(serve.pid)}
     say("waiting for their ends")
-    await asyncio.wait_for(asyncio.gather(*(listen(row["id"]) for row in rows)), _GIVE_UP_S)
+    hearing = asyncio.gather(*(_hear(world, team, row["id"]) for row in rows))
+    heard = dict(await asyncio.wait_for(hearing, _GIVE_UP_S))
     took_s = time.monotonic() - begun
     told = {}
     for line in (await world.bill())["lines"]:
@@ -174,6 +167,14 @@ async def _news(world: World, in_flight: int, say: Say) -> dict[str, Figure]:
     }
     await world.require_clean_books()
     return {"news_p99": Figure(round(quantiles(beyond, n=100)[98], 1), "ms", [], details)}
+
+
+async def _hear(world: World, team: Team, task_id: UUID) -> tuple[UUID, float]:
+    """Follow a task to its good end: when its client heard of it."""
+    follower = await Follower.open(world, team, task_id)
+    with closing(follower.writer):
+        await follower.until(b'"status":"success"')
+    return task_id, time.time()
 
 
 def _seconds(moment: str) -> float:

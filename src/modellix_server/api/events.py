@@ -139,10 +139,10 @@ async def submit_and_stream(platform: Platform, request: Request, trail: Trail) 
     caller, verdict = await admit(platform, request, trail)
     watch = platform.hub.open(team_id=caller.team_id, live=caller.live, key_id=caller.key_id)
     try:
-        receipt, task_id, headers = await accept_task(platform, request, trail, caller)
-        asked = Question(task_id, caller.team_id, caller.live, caller.key_id)
-        extra = [*verdict.headers(), *headers]
-        return _follow(platform, request, watch, asked, extra, [event("accepted", receipt)])
+        receipt = await accept_task(platform, request, trail)
+        asked = Question(receipt.task_id, caller.team_id, caller.live, caller.key_id)
+        extra = [*verdict.headers(), *receipt.headers]
+        return _follow(platform, request, watch, asked, extra, [event("accepted", receipt.body)])
     except BaseException:
         watch.close()
         raise

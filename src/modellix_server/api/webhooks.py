@@ -6,7 +6,6 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +22,7 @@ from modellix_server.base.errors import InvalidFormat, InvalidParameters, Missin
 from modellix_server.base.ids import task_name
 from modellix_server.catalogue import show
 from modellix_server.limits import Verdict
+from modellix_server.results import Scratch
 from modellix_server.webhooks import Delivery, Endpoint, Purse
 
 _ENDPOINT, _MESSAGE = re.compile(r"we_([0-9a-f]{32})", re.ASCII), re.compile(r"msg_([0-9a-f]{32})", re.ASCII)
@@ -141,8 +141,8 @@ async def _recorded(
 async def _body(platform: Platform, request: Request, known: Mapping[str, type]) -> dict[str, Any]:
     """The object of a body, empty when there is none. Raises what a submission raises for the same faults."""
     body = await read_body(request, platform.spool, platform.turns)
-    if isinstance(body, Path):
-        body.unlink()
+    if isinstance(body, Scratch):
+        body.close()
         raise BodyTooLarge("a request about webhooks is short")
     given = decode(body) if body else {}
     if not isinstance(given, dict):

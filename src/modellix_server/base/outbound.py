@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -83,6 +83,13 @@ class Origins:
 
     def __contains__(self, url: URL) -> bool:
         return bool(self.exact) and _origin(url) in self.exact
+
+    def names(self, text: str) -> bool:
+        """Whether a text is a URL at one of these origins."""
+        try:
+            return URL(text) in self
+        except ValueError:
+            return False
 
 
 PUBLIC_ONLY = Origins()
@@ -220,25 +227,6 @@ def _describe(error: BaseException, url: URL) -> str:
     return f"{type(error).__name__} at {url.raw_host}"
 
 
-@asynccontextmanager
-async def _exchange(
-    session: aiohttp.ClientSession,
-    method: str,
-    target: URL,
-    headers: Mapping[str, str],
-    body: bytes | None,
-    timeout_s: float,
-) -> AsyncIterator[aiohttp.ClientResponse]:
-    progress, again = _Progress(), () if method == "GET" else (_never_again,)
-    _progress.set(progress)
-    about: dict[str, Any] = {"allow_redirects": False, "timeout": _timeout(timeout_s)}
-    try:
-        async with session.request(method, target, headers=headers, data=body, middlewares=again, **about) as response:
-            yield response
-    except _FAILURES as error:
-        raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error
-
-
 async def _never_again(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Keep the library from repeating PUT or DELETE by showing it no error that it repeats on."""
     try:
@@ -275,7 +263,7 @@ class Outbound:
         url: str,
         *,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: bytes | AsyncIterable[bytes] | None,
         origins: Origins = PUBLIC_ONLY,
         timeout_s: float,
         max_bytes: int,
@@ -283,28 +271,36 @@ class Outbound:
     ) -> Answer:
         """One exchange with an API; redirects are not followed and nothing but GET is ever repeated.
 
+        With `max_bytes` 0 the answer's body is not wanted: it is not read, however much comes.
+
+        A body that comes in pieces needs its `Content-Length` among the headers.
+
         Raises NotSent (Blocked when we refuse the address) or AnswerLost (TooLarge when it is too large).
         """
         if any(char in value for value in headers.values() for char in "\r\n\0"):
             raise Blocked("a header value spans lines")
         target, session = self._check(url, origins, paid=method != "GET")
         deadline = asyncio.get_running_loop().time() + timeout_s
-        async with _exchange(session, method, target, headers, body, timeout_s) as response:
-            download = Download(response, max_bytes)
-            async with asyncio.timeout_at(deadline):  # the library's own deadline does not cover the wait
-                whole = await _whole(download, turn)
-            return Answer(download.status, whole, _lower(download.headers))
-
-    async def notify(
-        self, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float
-    ) -> tuple[int, Mapping[str, str]]:
-        """POST something that needs no answer but its status; headers come along, the body is never read.
-
-        Raises NotSent (Blocked when we refuse the address) or AnswerLost.
-        """
-        target, session = self._check(url, PUBLIC_ONLY, paid=True)
-        async with _exchange(session, "POST", target, headers, body, timeout_s) as response:
-            return response.status, _lower(response.headers)
+        progress = _Progress()
+        _progress.set(progress)
+        try:
+            async with session.request(
+                method,
+                target,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                timeout=_timeout(timeout_s),
+                middlewares=() if method == "GET" else (_never_again,),
+            ) as response:
+                if not max_bytes:
+                    return Answer(response.status, b"", _lower(response.headers))
+                download = Download(response, max_bytes)
+                async with asyncio.timeout_at(deadline):  # the library's own deadline does not cover the wait
+                    whole = await _whole(download, turn)
+                return Answer(download.status, whole, _lower(download.headers))
+        except _FAILURES as error:
+            raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error
 
     @asynccontextmanager
     async def stream(

@@ -15,6 +15,7 @@ from modellix_server.tasks.errors import (
     Unfinished,
 )
 from modellix_server.tasks.follow import Hub, Watch
+from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
 from modellix_server.tasks.media import Media
 from modellix_server.tasks.public import public_form
@@ -39,6 +40,7 @@ __all__ = [
     "Hub",
     "ListedTask",
     "IdempotencyMismatch",
+    "Intake",
     "Media",
     "NotCancelable",
     "Question",

@@ -166,14 +166,16 @@ class Deliverer:
             return Outcome(status, error, int((time.monotonic() - started) * 1000), wait_s)
 
         try:
-            status, said = await self._outbound.notify(message.url, headers=headers, body=body, timeout_s=TIMEOUT_S)
+            answer = await self._outbound.call(
+                "POST", message.url, headers=headers, body=body, timeout_s=TIMEOUT_S, max_bytes=0
+            )
         except Blocked:
             return outcome(None, "the link does not lead to a public address")
         except NotSent as error:
             return outcome(None, f"not reached: {error}")
         except AnswerLost as error:
             return outcome(None, f"no answer: {error}")
-        return outcome(status, None, said.get("retry-after", ""))
+        return outcome(answer.status, None, answer.headers.get("retry-after", ""))
 
     async def _write(self, reports: list[Report]) -> list[None]:
         for fallen in await messages.report(self._db, reports):
