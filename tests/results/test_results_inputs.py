@@ -7,8 +7,7 @@ import msgspec
 import pytest
 
 from modellix_server.base.errors import InvalidFormat, Unavailable
-from modellix_server.results import Storage, drop_inputs, read_input, save_inputs, take_inputs
-from modellix_server.results.inputs import stored_input_path
+from modellix_server.results import Storage, drop_inputs, save_inputs, stored_input_path, take_inputs
 
 
 def b64(data: bytes) -> str:
@@ -59,15 +58,20 @@ def test_bytes_are_taken_out_and_links_stay(picture, clip):
         ("", "parameter 'image' is empty"),
         ("data:image/png;base64,", "parameter 'image' is empty"),
         (b64(b"<html>"), "parameter 'image' is not a supported image, video or audio file"),
-        ("sha256:" + "0" * 64, "parameter 'image' must be a URL, a data URI or base64"),
+        ("sha256:" + "0" * 64, "parameter 'image' must be a URL, a data URI, base64 or the id of an uploaded file"),
         ("file:///etc/passwd", "parameter 'image' is not valid base64"),
     ],
 )
 def test_refusals_name_the_parameter(value, words):
-    for params in ({"image": value}, {"image": ["https://example.com/a", value]}):
+    deep = {"cast": [{"image": "https://example.com/a"}, {"image": ["https://example.com/a", value]}]}
+    for params, place, where in (
+        ({"image": value}, "image", "image"),
+        ({"image": ["https://example.com/a", value]}, "image", "image[1]"),
+        (deep, "cast.image", "cast[1].image[1]"),
+    ):
         with pytest.raises(InvalidFormat) as caught:
-            take_inputs(params, ("image",))
-        assert caught.value.detail == words
+            take_inputs(params, (place,))
+        assert caught.value.detail == words.replace("'image'", f"'{where}'")
 
 
 async def test_a_big_body_gives_the_same_as_a_small_one(helper, tmp_path, picture):
@@ -135,14 +139,10 @@ async def test_inputs_are_stored_under_their_digest_and_live_longest(pool, stora
     _, files = take_inputs({"image": b64(png)}, ("image",))
     await save_inputs(pool, storage, files)
     await save_inputs(pool, storage, files, ttl_s=10)  # a shorter need shortens nothing
-    assert await read_input(storage, digest(png)) == ("image/png", png)
+    assert await storage.read(stored_input_path(digest(png))) == png
     row = await pool.fetchrow("select *, expires_at - now() as left from results.input")
     assert (row["sha256"].hex(), row["mime"], row["kind"], row["size"]) == (digest(png), "image/png", "image", len(png))
     assert 71 < row["left"].total_seconds() / 3600 <= 72
-    with pytest.raises(FileNotFoundError):
-        await read_input(storage, "0" * 64)
-    with pytest.raises(ValueError, match="SHA-256"):
-        await read_input(storage, "../../etc/passwd")
 
 
 async def test_files_of_a_big_body_are_stored(pool, storage, helper, tmp_path, picture):
@@ -151,9 +151,9 @@ async def test_files_of_a_big_body_are_stored(pool, storage, helper, tmp_path, p
     path.write_bytes(msgspec.json.encode({"image": b64(png)}))
     _, files = await helper.extract(path, ("image",))
     await save_inputs(pool, storage, files)
-    assert await read_input(storage, digest(png)) == ("image/png", png)
+    assert await storage.read(stored_input_path(digest(png))) == png
     await drop_inputs(files)  # a folder took the file, whatever else copied it
-    assert await read_input(storage, digest(png)) == ("image/png", png)
+    assert await storage.read(stored_input_path(digest(png))) == png
 
 
 async def test_a_folder_takes_the_file_of_a_big_body_itself(pool, helper, tmp_path, picture):

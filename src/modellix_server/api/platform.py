@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -13,8 +14,8 @@ from modellix_server.catalogue import Catalogue, Prices, Route
 from modellix_server.identity import Callers
 from modellix_server.limits import Reports, Windows
 from modellix_server.requestlog import Writer
-from modellix_server.results import Helper, Spool, Storage
-from modellix_server.tasks import Reader, Submissions
+from modellix_server.results import Helper, Spool, Storage, Uploads
+from modellix_server.tasks import Intake, Reader, Submissions
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Platform:
     catalogue: Catalogue
     callers: Callers
     windows: Windows
+    intake: Intake
     submissions: Submissions
     reader: Reader
     requests: Writer
     storage: Storage
     helper: Helper
     spool: Spool
+    uploads: Uploads
     prices: Callable[[], Prices]
     """The operator's price table, as fresh as a few seconds."""
     obstacle: Callable[[Route, bool], Awaitable[str | None]]
@@ -44,3 +47,5 @@ class Platform:
     """Reports of leaked keys, which need no key to send."""
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Large bodies are read in turn."""
+    uploading: Counter[int] = field(default_factory=Counter)
+    """Team -> its uploads that are coming in just now."""

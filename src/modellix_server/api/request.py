@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
@@ -59,9 +59,16 @@ class Request:
     query: Mapping[str, str]
     address: str | None
     """Where the connection comes from; behind a proxy, the proxy's."""
+    headers: Sequence[tuple[bytes, bytes]]
+    """All of them, as they came; names in lower case."""
     bytes_in: int = 0
     max_cost: str | None = None
     queue: str | None = None
+
+    @property
+    def content_type(self) -> str:
+        """The header's value, empty when there is none."""
+        return next((value.decode("latin-1") for name, value in self.headers if name == b"content-type"), "")
 
 
 def read_head(scope: Scope, receive: Receive) -> Request:
@@ -90,6 +97,7 @@ def read_head(scope: Scope, receive: Receive) -> Request:
         client[0] if (client := scope.get("client")) else None,
         max_cost=max_cost,
         queue=queue,
+        headers=scope["headers"],
     )
 
 

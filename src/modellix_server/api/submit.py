@@ -11,11 +11,12 @@ import msgspec
 from modellix_server.api.exchange import Trail, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success
-from modellix_server.api.request import Request, check_idempotency_key, read_body
-from modellix_server.api.terms import read_max_cost, read_queue, too_dear
+from modellix_server.api.request import Request, read_body
+from modellix_server.api.terms import Terms, read_terms, too_dear
 from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.catalogue import Model, show
+from modellix_server.limits import Verdict
 from modellix_server.results import InputFile, Scratch, drop_inputs, save_inputs, take_inputs
 from modellix_server.tasks import Accepted, Submission
 
@@ -49,42 +50,67 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
 
     Raises the refusals in the contract's order: 401, rate 429, 404, 400, 503, 402, concurrency 429.
     """
-    caller, verdict = await admit(platform, request, trail)
+    await admit(platform, request, trail)
     model = find_model(platform, request.path)
     trail.model = model.slug
-    check_idempotency_key(request.idempotency_key)
-    most, wait = read_max_cost(request.max_cost), read_queue(request.queue)
+    terms = read_terms(request)
     given, files = await _parse_input(platform, request, trail, model)
     try:
-        params = model.check(given)
-        quote = model.quote(params, platform.prices(), live=caller.live)
-        text = _encode(params)
-        key = request.idempotency_key
-        submission = Submission(
-            task_id=uuid7(),
-            team_id=caller.team_id,
-            live=caller.live,
-            key_id=caller.key_id,
-            model=model.slug,
-            params=text.decode(),
-            price=_encode(quote).decode(),
-            quote=quote.amount_micros,
-            deadline_s=model.deadline_s,
-            slots=caller.concurrency,
-            idempotency_key=key,
-            fingerprint=hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None,
-            wait=wait,
-        )
-        if most is not None and quote.amount_micros > most:
-            accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, most))
-        elif obstacle := await platform.obstacle(model.routes[0], caller.live):
-            accepted = await _made_earlier(platform, submission, Unavailable(obstacle, retry_after_s=60))
-        else:
-            if files:
-                await save_inputs(platform.db, platform.storage, files)
-            accepted = await platform.submissions.accept(submission)
+        return await _accept(platform, trail, model, terms, given, files)
     finally:
-        await drop_inputs(files)
+        if files:
+            await drop_inputs(files)
+
+
+async def _accept(
+    platform: Platform, trail: Trail, model: Model, terms: Terms, given: Any, files: list[InputFile]
+) -> Reply:
+    """Check, price and record what was asked for."""
+    caller, verdict, key = trail.caller, trail.verdict, terms.idempotency_key
+    assert caller is not None
+    assert verdict is not None
+    params = model.check(given)
+    text = _encode(params)
+    fingerprint = hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None
+    if model.media:
+        try:
+            params, files = await platform.intake.check(model, params, files, caller.team_id, live=caller.live)
+        except PlatformError as refusal:
+            # A file may have expired since the first request with this key: its answer stays what it was.
+            earlier = await platform.submissions.made(caller.team_id, caller.live, key, fingerprint)
+            if earlier is None:
+                raise refusal from None
+            return _answer(platform, trail, model, earlier, verdict)
+        if files:  # otherwise nothing was renamed
+            text = _encode(params)
+    quote = model.quote(params, platform.prices(), live=caller.live)
+    submission = Submission(
+        task_id=uuid7(),
+        team_id=caller.team_id,
+        live=caller.live,
+        key_id=caller.key_id,
+        model=model.slug,
+        params=text.decode(),
+        price=_encode(quote).decode(),
+        quote=quote.amount_micros,
+        deadline_s=model.deadline_s,
+        slots=caller.concurrency,
+        idempotency_key=key,
+        fingerprint=fingerprint,
+        wait=terms.wait,
+    )
+    if terms.max_cost is not None and quote.amount_micros > terms.max_cost:
+        accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, terms.max_cost))
+    elif obstacle := await platform.obstacle(model.routes[0], caller.live):
+        accepted = await _made_earlier(platform, submission, Unavailable(obstacle, retry_after_s=60))
+    else:
+        if files:
+            await save_inputs(platform.db, platform.storage, files)
+        accepted = await platform.submissions.accept(submission)
+    return _answer(platform, trail, model, accepted, verdict)
+
+
+def _answer(platform: Platform, trail: Trail, model: Model, accepted: Accepted, verdict: Verdict) -> Reply:
     trail.logged_elsewhere = True
     headers = [(b"idempotency-replayed", b"true")] if accepted.replayed else None
     return success(_receipt(platform, trail, model, accepted), verdict, headers)

@@ -250,31 +250,3 @@ def review_tasks(
     from modellix_server.main import admin_desk, admin_tasks
 
     admin_desk.run(data, partial(admin_tasks.list_reviews, limit=limit), as_json=as_json)
-
-
-@app.command("contact-sheet")
-def contact_sheet(
-    out: Annotated[list[Path], typer.Option(help="Where to: an .html page or a .png picture; may be repeated.")] = [  # noqa: B006
-        Path("contact-sheet.html")
-    ],
-    team: Annotated[str, typer.Option(help="Whose test money pays.")] = "default",
-    model_type: Annotated[
-        list[str] | None, typer.Option("--type", help="Only models of this type; may be repeated.")
-    ] = None,
-    provider: Annotated[list[str] | None, typer.Option(help="Only models of this provider; may be repeated.")] = None,
-    concurrency: Annotated[int, typer.Option(help="Tasks at a time.", min=1, max=100)] = 3,
-    data: Data = _HERE,
-    as_json: Json = False,
-) -> None:
-    """Run every model's examples in test mode on the running platform, and show the results on one sheet."""
-    from modellix_server.main import admin_desk, admin_sheet
-
-    job = partial(
-        admin_sheet.make,
-        team=team,
-        out=out,
-        types=model_type or [],
-        providers=provider or [],
-        concurrency=concurrency,
-    )
-    raise typer.Exit(admin_desk.run(data, job, as_json=as_json))

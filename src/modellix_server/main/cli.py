@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -133,7 +134,7 @@ def emulate(
     instant: Annotated[bool, typer.Option("--instant", help="Finish every task at once.")] = False,  # noqa: FBT002
     public_url: Annotated[
         str | None,
-        typer.Option(envvar="MODELLIX_PUBLIC_URL", help="Platform whose sample links are read from this package."),
+        typer.Option(envvar="MODELLIX_PUBLIC_URL", help="Platform whose own links are loaded wherever it is."),
     ] = None,
 ) -> None:
     """Imitate vendors by themselves, for trying their own SDKs or for a sandbox on another machine."""
@@ -163,6 +164,35 @@ def migrate(data: Data = Path(DEFAULT)) -> None:
 
     with told_plainly():
         run(_begin(data, None))
+
+
+@app.command("contact-sheet")
+def contact_sheet(
+    out: Annotated[list[Path], typer.Option(help="Where to: an .html page or a .png picture; may be repeated.")] = [  # noqa: B006
+        Path("contact-sheet.html")
+    ],
+    team: Annotated[str, typer.Option(help="Whose test money pays.")] = "default",
+    model_type: Annotated[
+        list[str] | None, typer.Option("--type", help="Only models of this type; may be repeated.")
+    ] = None,
+    provider: Annotated[list[str] | None, typer.Option(help="Only models of this provider; may be repeated.")] = None,
+    concurrency: Annotated[int, typer.Option(help="Tasks at a time.", min=1, max=100)] = 3,
+    data: Data = Path(DEFAULT),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Run every model's examples in test mode on the running platform, and show the results on one sheet."""
+    from modellix_server.main import admin_desk
+    from modellix_server.main import contact_sheet as sheet
+
+    job = partial(
+        sheet.make,
+        team=team,
+        out=out,
+        types=model_type or [],
+        providers=provider or [],
+        concurrency=concurrency,
+    )
+    raise typer.Exit(admin_desk.run(data, job, as_json=as_json))
 
 
 def _begin(data: Path, parent: int | None, *, yields: int = 0) -> Settings:
