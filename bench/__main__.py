@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
-from bench import lists, programs, report, requests, tasks
+from bench import catalogue, large, lists, programs, report, requests, tasks
 from bench.figures import Figure
 from bench.load import CONNECTIONS, require_wrk
 from bench.programs import CannotMeasureError
@@ -25,9 +25,11 @@ from bench.stage import Stage, open_stage
 Part = Callable[[Stage, Extent, Say], Awaitable[dict[str, Figure]]]
 
 PARTS: dict[str, Part] = {
+    "catalogue": catalogue.measure,
     "whole": tasks.measure_whole,  # first: PostgreSQL still cleans up for a while after the big tables of `requests`
     "in-flight": tasks.measure_in_flight,
     "workers": requests.measure_with_workers,
+    "large": large.measure,
     "requests": requests.measure,
     "lists": lists.measure,
 }

@@ -97,10 +97,11 @@ class World:
         """Start a worker; it is not ready yet."""
         return self.start("work", *programs.MODELLIX, "work", "--parent", str(os.getpid()))
 
-    async def emulate(self) -> Program:
-        """Start the vendor's emulator, which finishes every task at once."""
+    async def emulate(self, *, instant: bool = True) -> Program:
+        """Start the vendor's emulator; an instant one finishes every task at once and draws nothing."""
         port = self.settings.sandbox_url.rpartition(":")[2]
-        program = self.start("emulator", *programs.MODELLIX, "emulate", "dashscope", "--port", port, "--instant")
+        options = ["--instant"] if instant else []
+        program = self.start("emulator", *programs.MODELLIX, "emulate", "dashscope", "--port", port, *options)
         await programs.ready(program, self.settings.sandbox_url, "/healthz")
         return program
 

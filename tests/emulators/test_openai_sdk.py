@@ -181,7 +181,17 @@ async def test_what_the_vendor_refuses(sdk: AsyncOpenAI, given: dict[str, Any], 
         ({"image": file("red"), "extra_body": {"moderation": "low"}}, "unknown_parameter"),
         ({"image": file("red"), "model": "gpt-image-2", "input_fidelity": "low"}, "unsupported_parameter"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "+".join(value),
+    ids=[
+        "no_picture",
+        "gif",
+        "too_many",
+        "no_image",
+        "small_mask",
+        "mask_without_alpha",
+        "n",
+        "moderation",
+        "fidelity",
+    ],
 )
 async def test_what_the_vendor_refuses_of_edits(sdk: AsyncOpenAI, given: dict[str, Any], code: str) -> None:
     with pytest.raises(openai.BadRequestError) as refused:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageStat
 
-from modellix_server.upstreams.emulators import caption, crafts
-from modellix_server.upstreams.emulators.crafts import cutout, scripts
+from modellix_server.upstreams.emulators import caption, crafts, cutout
+from modellix_server.upstreams.emulators.crafts import scripts
 from modellix_server.upstreams.emulators.crafts.brief import Craft
 from modellix_server.upstreams.emulators.paint import BadMedia, Picture, Source, paint
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import msgspec
 import pytest
-from PIL import Image
 
-from modellix_server.catalogue import Catalogue, Measurement, samples
-from modellix_server.results import Fetcher, FetchLater, FetchNever, Helper, Resource, Spool, Storage, link
+from modellix_server.catalogue import Catalogue, Measurement
+from modellix_server.results import FetchLater, FetchNever, Resource
 from modellix_server.tasks import Account, Worker, engine, store
-from modellix_server.tasks.delivered import Verdict
-from modellix_server.tasks.media import BadMedia
-from modellix_server.tasks.store import Ending, Job, Move
-from modellix_server.upstreams.contract import Done, Failed, InlineFile, RemoteFile
+from modellix_server.tasks.inputs import Resolved
+from modellix_server.tasks.store import Ending
+from modellix_server.upstreams.contract import Done, Failed, RemoteFile
 
 CATALOGUE = Catalogue.load()
 DONE = Done((RemoteFile("https://vendor.test/1.png", "image"),), Measurement(images=1))
@@ -167,46 +162,16 @@ async def test_a_submission_on_its_way_outlives_being_claimed_again(stage, datab
     first.cancel()
 
 
-async def test_a_huge_file_of_ours_is_no_input_and_is_not_read(settings, stage) -> None:
-    storage = Storage(settings.storage_url)
-    await storage.put(f"results/{stage.job.id.hex}/0.mp4", bytes(20_000_000))
-    url = link(settings, stage.job.id, 0, "mp4", int(time.time()) + 60)
-    media = replace(stage.tools.media, storage=storage)
-    model = CATALOGUE.models["alibaba/qwen-image-edit-plus"]
-    with pytest.raises(BadMedia, match="too big: 20,000,000 bytes"):
-        await media.resolve(model, {"images": [url]})
-
-
-async def test_samples_are_read_from_the_package(settings, stage) -> None:
-    """Inlined where the model takes bytes, linked where it does not, and never anything else."""
-    spool, origin = Spool(settings.spool_dir), settings.public_origin
-    media, cat = replace(stage.tools.media, helper=Helper(spool)), f"{origin}/samples/cat.jpg"
-    edit, dress = (CATALOGUE.models[f"alibaba/{name}"] for name in ("qwen-image-edit-plus", "aitryon"))
-    try:
-        assert media.needed(edit, {"images": [cat]})
-        resolved = (await media.resolve(edit, {"images": [cat, "https://example.com/samples/cat.jpg"]}))["images"]
-        content = base64.b64encode((samples.FOLDER / "cat.jpg").read_bytes()).decode()
-        assert resolved == [f"data:image/jpeg;base64,{content}", "https://example.com/samples/cat.jpg"]
-        assert await media.resolve(dress, {"person_image_url": cat}) == {"person_image_url": cat}
-        for name, why in (("dog.jpg", "names a sample that does not exist"), ("walk.mp4", "'images': ")):
-            with pytest.raises(BadMedia, match=why):
-                await media.resolve(edit, {"images": [f"{origin}/samples/{name}"]})
-    finally:
-        await media.helper.close()
-        spool.close()
-
-
 async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage) -> None:
     await stage.bring_to("preparing")
     resolved = []
 
-    async def resolve(model, params) -> dict:
-        resolved.append(model)
-        return params
+    class Inputs:
+        async def resolve(self, model, params, *, sandbox: bool) -> Resolved:
+            resolved.append(model)
+            return Resolved(params)
 
-    media = replace(stage.tools.media)
-    object.__setattr__(media, "resolve", resolve)
-    stage.tools.media = media
+    stage.tools.media = replace(stage.tools.media, inputs=Inputs())
     turns = stage.tools.posting[stage.job.model] = asyncio.Semaphore(1)
     await turns.acquire()
     life = asyncio.create_task(stage.live())
@@ -215,131 +180,3 @@ async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage) -> None:
     stage.vendor.polled = lambda: Failed("content_rejected", "no")
     turns.release()
     assert ((await life)["error_code"], len(resolved)) == ("content_rejected", 1)
-
-
-# -- results inside the answer
-
-
-@pytest.fixture
-async def storing(stage, settings) -> AsyncIterator[Storage]:
-    """A real storage and helper; no network."""
-    storage, spool = Storage(settings.storage_url), Spool(settings.spool_dir)
-    helper = Helper(spool)
-    fetcher = Fetcher(None, storage, helper, spool)
-    stage.tools.media = replace(stage.tools.media, storage=storage, helper=helper, fetcher=fetcher)
-    yield storage
-    await helper.close()
-    spool.close()
-
-
-def inline(*files: bytes) -> Done:
-    return Done(tuple(InlineFile(file, "image") for file in files), Measurement(images=len(files)), "r-1")
-
-
-def png(side: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.effect_noise((side, side), 90).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-async def files_of(storage: Storage, job: Job) -> dict[str, bytes]:
-    return {
-        path.rpartition("/")[2]: await storage.read(path)
-        async for page in storage.names(f"results/{job.id.hex}")
-        for path in page
-    }
-
-
-async def test_files_inside_an_answer_are_stored_and_the_row_keeps_no_byte_of_them(stage, storing) -> None:
-    small, large = png(40), png(1300)
-    assert len(large) > 1_000_000
-    stage.vendor.submitted = lambda: inline(small, large)
-    advance, found = stage.tools.journal.advance, []
-
-    async def noted(move: Move) -> bool:
-        if move.becomes == "storing":
-            found.append((await files_of(storing, stage.job), move.verdict))
-        return await advance(move)
-
-    stage.tools.journal.advance = noted
-    assert (await stage.live())["state"] == "succeeded"
-    ((files, verdict),) = found  # what a crash right after this move would find
-    assert files == {"0.png": small, "1.png": large}
-    assert len(verdict) < 1000
-    assert [file["stored"]["size"] for file in msgspec.json.decode(verdict)["files"]] == [len(small), len(large)]
-    await stage.clean()
-
-
-async def test_a_task_goes_on_from_its_verdict_without_the_answer(stage, storing) -> None:
-    verdict = await stage.tools.media.put_down(stage.job.id, inline(png(40)), time.monotonic() + 5)
-    await stage.bring_to("submitting", "storing", verdict=msgspec.json.encode(verdict).decode())
-    row = await stage.live()
-    assert (row["state"], stage.vendor.posts) == ("succeeded", 0)
-    resources = await stage.pool.fetchval("select resources from results.result")
-    assert msgspec.json.decode(resources)["request_id"] == "r-1"
-    await stage.clean()
-
-
-async def test_verdicts_look_as_they_did_before(stage) -> None:
-    """Workers of the last version and of this one read each other's rows."""
-    before = msgspec.json.encode(DONE)
-    verdict = msgspec.json.decode(before, type=Verdict)
-    after = await stage.tools.media.put_down(stage.job.id, DONE, 0)
-    assert after == verdict
-    assert msgspec.json.decode(msgspec.json.encode(after), type=BeforeDone) == msgspec.json.decode(
-        before, type=BeforeDone
-    )
-
-
-class BeforeDone(msgspec.Struct):
-    """`Done` as version 0.1.0 reads it from a row."""
-
-    files: tuple[RemoteFile, ...]
-    measured: Measurement
-    request_id: str | None = None
-    data: dict = {}
-
-
-@pytest.mark.parametrize("body", [b"<html>", b""])
-async def test_a_file_inside_an_answer_that_is_none_costs_nothing(stage, storing, body: bytes) -> None:
-    stage.vendor.submitted = lambda: inline(png(40), body)
-    row = await stage.live()
-    assert (row["state"], row["error_code"], row["captured"]) == ("failed", "result_unavailable", None)
-    assert await files_of(storing, stage.job) == {}
-    assert "result unavailable" in await stage.pool.fetchval("select reason || detail from tasks.review")
-    assert await stage.pool.fetchval("select outcome from tasks.attempt") == "done"
-    await stage.clean()
-
-
-async def test_a_storage_that_is_away_for_a_moment_loses_no_answer(stage, storing, monkeypatch) -> None:
-    put, left = storing.put, [True]
-
-    async def away_once(*about) -> None:
-        if left:
-            left.clear()
-            raise OSError(28, "No space left on device")
-        await put(*about)
-
-    monkeypatch.setattr(storing, "put", away_once)
-    stage.vendor.submitted = lambda: inline(png(40))
-    assert (await stage.live())["state"] == "succeeded"
-    assert left == []
-    await stage.clean()
-
-
-async def test_a_long_answer_keeps_its_room_until_its_files_are_stored(stage, storing, monkeypatch) -> None:
-    held = []
-
-    async def put(*_: object) -> None:
-        held.append(stage.tools.long_answers._value)
-
-    monkeypatch.setattr(storing, "put", put)
-    free = stage.tools.long_answers._value
-
-    async def submit(_order: object, http) -> Done:
-        await http._enter()
-        return inline(png(40))
-
-    monkeypatch.setattr(stage.vendor, "submit", submit)
-    await stage.live()
-    assert (held, stage.tools.long_answers._value) == ([free - 1], free)

@@ -67,7 +67,7 @@ def order(model_id: str = "gpt-image-1.5", region: str = "intl", **body: Any) ->
     model = CATALOGUE.models[f"openai/{model_id}"]
     given = {**model.example, **body}
     if "images" in given:
-        given["images"] = [RED if one.startswith("http") else one for one in given["images"]]
+        given["images"] = [one if one.startswith("data:") else RED for one in given["images"]]
     return Order("task-00-1", model.routes[0], model.check(given), key="sk-test", region=region)
 
 

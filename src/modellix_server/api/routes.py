@@ -10,11 +10,11 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match
 
-from modellix_server.api import account, leaks, lists, logs, models
+from modellix_server.api import account, leaks, lists, logs, models, uploads
 from modellix_server.api.access import Access, Declared
 from modellix_server.api.callbacks import CallbackDoor
 from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
-from modellix_server.api.files import ResultFile, sample_file
+from modellix_server.api.files import InputFile, ResultFile, sample_file
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, refusal, success_of
 from modellix_server.api.request import Receive, Request, Scope, Send
@@ -71,6 +71,9 @@ def build(platform: Platform) -> Starlette:
             route("/api/v1/team/usage", lists.usage, Access.KEY),
             route("/api/v1/logs", logs.list_calls, Access.KEY),
             route("/api/v1/tasks", lists.list_of_tasks, Access.KEY),
+            route("/api/v1/media/files", uploads.list_files, Access.KEY),
+            route("/api/v1/media/files", uploads.upload_file, Access.KEY, "POST"),
+            route("/api/v1/media/files/{file_id}", uploads.delete_file, Access.KEY, "DELETE"),
             route("/api/v1/tasks/{task_id}", read_task, Access.KEY),
             route("/api/v1/tasks/{task_id}/cancel", cancel_task, Access.KEY, "POST"),
             route("/api/v1/tasks/{task_id}/result", delete_task_result, Access.KEY, "DELETE"),
@@ -79,6 +82,7 @@ def build(platform: Platform) -> Starlette:
             route("/healthz", healthy, Access.PUBLIC),
             route("/readyz", ready, Access.PUBLIC),
             Declared("/results/{task_id}/{name}", ResultFile(platform), Access.LINK, ["GET"]),
+            Declared("/files/{name}", InputFile(platform), Access.LINK, ["GET"]),
             Declared("/samples/{name}", sample_file, Access.PUBLIC, ["GET"]),
         ],
         exception_handlers={HTTPException: _refuse},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,12 +11,13 @@ import msgspec
 from modellix_server.api.exchange import Trail, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success
-from modellix_server.api.request import Request, check_idempotency_key, read_body
-from modellix_server.api.terms import read_max_cost, read_queue, too_dear
+from modellix_server.api.request import Request, read_body
+from modellix_server.api.terms import Terms, read_terms, too_dear
 from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.catalogue import Model, show
-from modellix_server.results import InputFile, save_inputs, take_inputs
+from modellix_server.limits import Verdict
+from modellix_server.results import InputFile, Scratch, drop_inputs, save_inputs, take_inputs
 from modellix_server.tasks import Accepted, Submission
 
 # First segments that are routes of their own and can never be a model's type or provider.
@@ -50,16 +50,40 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
 
     Raises the refusals in the contract's order: 401, rate 429, 404, 400, 503, 402, concurrency 429.
     """
-    caller, verdict = await admit(platform, request, trail)
+    await admit(platform, request, trail)
     model = find_model(platform, request.path)
     trail.model = model.slug
-    check_idempotency_key(request.idempotency_key)
-    most, wait = read_max_cost(request.max_cost), read_queue(request.queue)
+    terms = read_terms(request)
     given, files = await _parse_input(platform, request, trail, model)
+    try:
+        return await _accept(platform, trail, model, terms, given, files)
+    finally:
+        if files:
+            await drop_inputs(files)
+
+
+async def _accept(
+    platform: Platform, trail: Trail, model: Model, terms: Terms, given: Any, files: list[InputFile]
+) -> Reply:
+    """Check, price and record what was asked for."""
+    caller, verdict, key = trail.caller, trail.verdict, terms.idempotency_key
+    assert caller is not None
+    assert verdict is not None
     params = model.check(given)
-    quote = model.quote(params, platform.prices(), live=caller.live)
     text = _encode(params)
-    key = request.idempotency_key
+    fingerprint = hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None
+    if model.media:
+        try:
+            params, files = await platform.intake.check(model, params, files, caller.team_id, live=caller.live)
+        except PlatformError as refusal:
+            # A file may have expired since the first request with this key: its answer stays what it was.
+            earlier = await platform.submissions.made(caller.team_id, caller.live, key, fingerprint)
+            if earlier is None:
+                raise refusal from None
+            return _answer(platform, trail, model, earlier, verdict)
+        if files:  # otherwise nothing was renamed
+            text = _encode(params)
+    quote = model.quote(params, platform.prices(), live=caller.live)
     submission = Submission(
         task_id=uuid7(),
         team_id=caller.team_id,
@@ -72,18 +96,21 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
         deadline_s=model.deadline_s,
         slots=caller.concurrency,
         idempotency_key=key,
-        fingerprint=hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None,
-        wait=wait,
+        fingerprint=fingerprint,
+        wait=terms.wait,
     )
-    if most is not None and quote.amount_micros > most:
-        accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, most))
-    elif await platform.reachable(model.routes[0].upstream, caller.live):
+    if terms.max_cost is not None and quote.amount_micros > terms.max_cost:
+        accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, terms.max_cost))
+    elif obstacle := await platform.obstacle(model.routes[0], caller.live):
+        accepted = await _made_earlier(platform, submission, Unavailable(obstacle, retry_after_s=60))
+    else:
         if files:
             await save_inputs(platform.db, platform.storage, files)
         accepted = await platform.submissions.accept(submission)
-    else:
-        unavailable = Unavailable("provider temporarily unavailable", retry_after_s=60)
-        accepted = await _made_earlier(platform, submission, unavailable)
+    return _answer(platform, trail, model, accepted, verdict)
+
+
+def _answer(platform: Platform, trail: Trail, model: Model, accepted: Accepted, verdict: Verdict) -> Reply:
     trail.logged_elsewhere = True
     headers = [(b"idempotency-replayed", b"true")] if accepted.replayed else None
     return success(_receipt(platform, trail, model, accepted), verdict, headers)
@@ -114,11 +141,11 @@ async def _parse_input(platform: Platform, request: Request, trail: Trail, model
     """
     body = await read_body(request, platform.spool, platform.turns)
     media = tuple(medium.name for medium in model.media)
-    if isinstance(body, Path):
+    if isinstance(body, Scratch):
         try:
-            return await platform.helper.extract(body, media)
+            return await platform.helper.extract(body.path, media)
         finally:
-            body.unlink(missing_ok=True)
+            body.close()
     trail.input = body
     params = decode(body)
     if media and isinstance(params, dict):

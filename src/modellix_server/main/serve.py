@@ -24,8 +24,8 @@ from modellix_server.main.models import load_models
 from modellix_server.main.sealed import self_test
 from modellix_server.pricing import PriceBook
 from modellix_server.requestlog import Writer
-from modellix_server.results import Helper, Spool, Storage
-from modellix_server.tasks import HINT_CHANNEL, Reader, Submissions
+from modellix_server.results import Helper, Spool, Storage, Uploads
+from modellix_server.tasks import HINT_CHANNEL, Intake, Reader, Submissions
 
 _CONNECTIONS = 8
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
@@ -79,7 +79,7 @@ async def _serve(settings: Settings) -> None:
 @contextlib.asynccontextmanager
 async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     """The rooms of one API process, opened and, at the end, closed in good order."""
-    catalogue, _ = load_models(settings)
+    catalogue, upstreams = load_models(settings)
     db = await open_pool(settings.database_url, size=_CONNECTIONS, name="serve")
     await require_durability(db)
     await require_limited_role(db)
@@ -92,20 +92,24 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     writer = Writer(db)
     spool = Spool(settings.spool_dir)
     helper = Helper(spool)
+    storage = Storage(settings.storage_url)
+    uploads = Uploads(settings, db, storage, helper)
     platform = Platform(
         settings=settings,
         db=db,
         catalogue=catalogue,
         callers=callers,
         windows=Windows(),
+        intake=Intake(settings, db, helper, uploads, upstreams),
         submissions=Submissions(db, hint),
         reader=Reader(db, settings.result_ttl_s),
         requests=writer,
-        storage=Storage(settings.storage_url),
+        storage=storage,
         helper=helper,
         spool=spool,
+        uploads=uploads,
         prices=book.prices,
-        reachable=accounts.reachable,
+        obstacle=accounts.obstacle,
     )
     writer.start()
     background = [

@@ -49,7 +49,7 @@ def backup(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(help="A folder that `backup` wrote.", exists=True, file_okay=False)],
+    source: Annotated[Path, typer.Argument(help="A folder that `backup` wrote.", file_okay=False)],
     data: Data = Path(DEFAULT),
     secrets: Annotated[
         Path | None, typer.Option(help="The secrets.json of the backup, if it is not in the data directory yet.")

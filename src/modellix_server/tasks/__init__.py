@@ -8,6 +8,7 @@ from modellix_server.tasks.deletion import delete_result
 from modellix_server.tasks.delivered import StoredResult
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable, Unfinished
+from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
 from modellix_server.tasks.media import Media
 from modellix_server.tasks.read import Question, Reader, TaskView
@@ -30,6 +31,7 @@ __all__ = [
     "FindAccount",
     "ListedTask",
     "IdempotencyMismatch",
+    "Intake",
     "Media",
     "NotCancelable",
     "Question",

@@ -1,12 +1,13 @@
 """Clips: H.264 with AAC in MP4, of exact size and length, moving all the time. Runs in a render process.
 
 A clip from a prompt is a landscape in motion; one from a first picture starts with that picture and drifts into
-it; one with a last picture, with or without a first one, ends with that. Frames are drawn at a modest size and
-scaled up by the encoder.
+it; one with a last picture, with or without a first one, ends with that. Frames are drawn at a modest size, scaled
+up by the encoder, and each is shown twice: what moves here is slow.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from modellix_server.upstreams.emulators.scene import Scene
 from modellix_server.upstreams.emulators.sound import Sound
 
 FRAMES_PER_S = 24
+DRAWN_PER_S = FRAMES_PER_S // 2
 DRAWN_PX = 960 * 540
 """Pixels of a drawn frame, at most."""
 _ZOOM = 0.14
@@ -55,7 +57,7 @@ def film(order: Clip, path: Path) -> tuple[int, int]:
         size = shape_like(shape.size, order.area)
     track = _track(order)
     drawn = drawn_size(size)
-    count = round(order.seconds * FRAMES_PER_S)
+    count = drawn_count(order.seconds)
     if first is None:
         frames = _landscape(order, drawn, count) if last is None else _arrival(order, last, drawn, count)
     else:
@@ -71,6 +73,11 @@ def _track(order: Clip) -> bytes | None:
     if order.dubbed:
         return sound.tune(f"{order.model}\n{order.seed}\n{order.prompt}", order.seconds)
     return None
+
+
+def drawn_count(seconds: float) -> int:
+    """How many frames are drawn for so many seconds: enough for the last one shown."""
+    return math.ceil(round(seconds * FRAMES_PER_S) * DRAWN_PER_S / FRAMES_PER_S)
 
 
 def drawn_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -132,7 +139,7 @@ def _encode(
     strip = scratch / "caption.png"
     note = f"seed {order.seed}  -  {order.model}  -  sandbox"
     caption.overlay(*size, order.prompt, note, mark=order.mark).save(strip, compress_level=1)
-    inputs = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{drawn[0]}x{drawn[1]}", "-r", str(FRAMES_PER_S)]
+    inputs = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{drawn[0]}x{drawn[1]}", "-r", str(DRAWN_PER_S)]
     inputs += ["-i", "pipe:0", "-i", str(strip)]
     sound_options = ["-an"]
     if track is not None:
@@ -143,7 +150,8 @@ def _encode(
     # Given pictures stay untouched at both ends; the caption comes and goes between.
     when = f":enable='between(t,0.5,{order.seconds - 0.5})'" if order.first or order.last else ""
     filters = (
-        f"[0:v]scale={size[0]}:{size[1]}:flags=bicubic:out_color_matrix=bt709:out_range=tv,format=yuv420p[base];"
+        f"[0:v]scale={size[0]}:{size[1]}:flags=bicubic:out_color_matrix=bt709:out_range=tv,format=yuv420p,"
+        f"fps={FRAMES_PER_S}[base];"
         f"[base][1:v]overlay=x=0:y=H-h:format=yuv420{when}[out]"
     )
     ffmpeg.run(

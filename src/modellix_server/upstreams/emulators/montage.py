@@ -13,17 +13,18 @@ from typing import Any
 
 from PIL import Image
 
-from modellix_server.upstreams.emulators import caption, clips, ffmpeg, footage, sound, staging
-from modellix_server.upstreams.emulators.clips import FRAMES_PER_S, Clip
+from modellix_server.upstreams.emulators import caption, clips, cutout, ffmpeg, footage, sound, staging
+from modellix_server.upstreams.emulators.clips import DRAWN_PER_S, FRAMES_PER_S, Clip
 from modellix_server.upstreams.emulators.footage import Footage, Take
 from modellix_server.upstreams.emulators.paint import Source, open_picture, shape_like
 from modellix_server.upstreams.emulators.sound import Sound
 
+Frames = Iterator[Image.Image]
 TONES = (
-    "colorchannelmixer=.45:.70:.19:0:.35:.60:.17:0:.20:.40:.13",
-    "colorchannelmixer=.35:.25:.10:0:.30:.60:.30:0:.35:.60:.55",
-    "colorchannelmixer=.60:.40:.20:0:.15:.40:.15:0:.40:.40:.50",
-    "colorchannelmixer=.25:.30:.10:0:.35:.75:.25:0:.20:.45:.30",
+    "colorchannelmixer=.35:.55:.15:0:.28:.50:.14:0:.18:.36:.12",
+    "colorchannelmixer=.30:.25:.10:0:.20:.50:.20:0:.20:.35:.50",
+    "colorchannelmixer=.55:.35:.15:0:.15:.40:.15:0:.30:.30:.40",
+    "colorchannelmixer=.25:.30:.10:0:.25:.55:.20:0:.15:.40:.20",
 )
 """Sepia, moonlight, magenta dusk, forest."""
 VACE_S = 5.0
@@ -146,7 +147,7 @@ def _joined(
     drawn = clips.drawn_size(size)
     lead_s = min(before.seconds, seconds / 2 if after else seconds) if before else 0.0
     tail_s = min(after.seconds, seconds - lead_s) if after else 0.0
-    count = round((seconds - lead_s - tail_s) * FRAMES_PER_S)
+    count = clips.drawn_count(seconds - lead_s - tail_s)
     start = footage.frame(before, lead_s) if before else first
     end = footage.frame(after, 0) if after else last
     frames = staging.drift(start, end, drawn, count) if count > 1 else iter(())
@@ -177,7 +178,7 @@ def _scene_with(desk: Desk, subjects: list[Image.Image], ground: Image.Image | N
     if ground is not None and "size" not in order.options:
         size = shape_like(ground.size, order.area)  # a first picture decides the shape
     drawn = clips.drawn_size(size)
-    count = round(seconds * FRAMES_PER_S)
+    count = clips.drawn_count(seconds)
     text = f"{order.model}\n{order.seed}\n{order.prompt}"
     frames = staging.stage(subjects, ground, text, drawn, count)
     counted = min(order.counted_s, sum(take.seconds for take in desk.takes))
@@ -205,7 +206,7 @@ def _act(desk: Desk) -> Plan:
     take, picture = desk.takes[0], desk.pictures("image_url")[0]
     size = shape_like(picture.size, desk.order.area)
     drawn = clips.drawn_size(size)
-    frames = staging.sway(picture, drawn, round(take.seconds * FRAMES_PER_S))
+    frames = _performance(picture, picture, drawn, take.seconds)
     width = round(size[0] * _ASIDE / 2) * 2
     pad = max(4, size[0] // 60)
     filters = (
@@ -215,9 +216,41 @@ def _act(desk: Desk) -> Plan:
     return Plan(size, take.seconds, [*_pipe(drawn), *take.source], filters, frames, voice=1 if take.sound else None)
 
 
+def _performance(picture: Image.Image, ground: Image.Image, size: tuple[int, int], seconds: float) -> Frames:
+    """The figure of the picture in the place of the one on the ground; the whole picture sways where there is none."""
+    place = cutout.found(ground)
+    if place is None:
+        return staging.sway(picture, size, clips.drawn_count(seconds))
+    across, down = size[0] / ground.width, size[1] / ground.height
+    left, top, right, foot = cutout.box(place)
+    box = (round(left * across), round(top * down), round(right * across), round(foot * down))
+    empty = cutout.without(ground, place).resize(size, Image.Resampling.BICUBIC)
+    return staging.perform(picture, empty, box, clips.drawn_count(seconds))
+
+
+def _restyle(desk: Desk) -> Plan:
+    """The given clips, one after the other and as long as asked for, in other colours but for the very ends."""
+    size = desk.order.size or shape_like(desk.takes[0].size, desk.order.area)
+    seconds = float(desk.order.options["duration"])
+    pace = seconds / sum(take.seconds for take in desk.takes)
+    shots = "".join(f"[{index}:v]{_fit(size)}[shot{index}];" for index in range(len(desk.takes)))
+    order = "".join(f"[shot{index}]" for index in range(len(desk.takes)))
+    filters = (
+        f"{shots}{order}concat=n={len(desk.takes)}:v=1:a=0,setpts=PTS*{pace:.5f},fps={FRAMES_PER_S},"
+        f"{_tone(desk.order)}:enable='between(t,0.5,{seconds - 0.5})'[base]"
+    )
+    return Plan(size, seconds, [part for take in desk.takes for part in take.source], filters)
+
+
 def _replace(desk: Desk) -> Plan:
     take, picture = desk.takes[0], desk.pictures("image_url")[0]
     size = shape_like(take.size, desk.order.area)
+    first = footage.frame(take, 0)
+    if cutout.found(picture) is not None and cutout.found(first) is not None:
+        drawn = clips.drawn_size(size)
+        frames = _performance(picture, first, drawn, take.seconds)
+        voice = 1 if take.sound else None
+        return Plan(size, take.seconds, [*_pipe(drawn), *take.source], f"[0:v]{_fit(size)}[base]", frames, voice=voice)
     staging.figure(picture, round(size[1] * 0.8)).save(desk.scratch / "figure.png", compress_level=1)
     inputs = [*take.source, "-loop", "1", "-framerate", str(FRAMES_PER_S), "-i", str(desk.scratch / "figure.png")]
     sway = f"(W-w)/2+{size[0] * 0.03:.0f}*sin(t*2.4)"
@@ -242,7 +275,7 @@ def _vace(desk: Desk) -> Plan:
     voice = 0 if take.sound else None
     match options["function"]:
         case "video_repainting":
-            lines = "edgedetect=mode=colormix:high=0.12:low=0.06"
+            lines = "edgedetect=mode=colormix:high=0.12:low=0.06,colorlevels=rimax=0.55:gimax=0.55:bimax=0.55"
             filters = f"[0:v]{_fit(size)},{_tone(desk.order)},format=gbrp,{lines},format=yuv420p[base]"
             return Plan(size, seconds, take.source, filters, voice=voice)
         case "video_edit":
@@ -292,6 +325,7 @@ _PLANS: dict[str, Callable[[Desk], Plan]] = {
     "edit": _edit,
     "act": _act,
     "replace": _replace,
+    "restyle": _restyle,
     "vace": _vace,
 }
 
@@ -310,15 +344,15 @@ def _at_most_720p(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _pipe(drawn: tuple[int, int]) -> list[str]:
-    form = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{drawn[0]}x{drawn[1]}", "-r", str(FRAMES_PER_S)]
+    form = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{drawn[0]}x{drawn[1]}", "-r", str(DRAWN_PER_S)]
     return [*form, "-i", "pipe:0"]
 
 
 def _fit(size: tuple[int, int]) -> str:
     width, height = size
     return (
-        f"fps={FRAMES_PER_S},scale={width}:{height}:force_original_aspect_ratio=increase:flags=bicubic"
-        f":out_color_matrix=bt709:out_range=tv,crop={width}:{height},setsar=1,format=yuv420p"
+        f"scale={width}:{height}:force_original_aspect_ratio=increase:flags=bicubic"
+        f":out_color_matrix=bt709:out_range=tv,crop={width}:{height},setsar=1,format=yuv420p,fps={FRAMES_PER_S}"
     )
 
 

@@ -17,6 +17,7 @@ from modellix_server.upstreams.emulators import caption
 from modellix_server.upstreams.emulators.scene import PALETTES, Scene
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+_MOST_INSETS = 4
 STEP_PX = 16
 """Sides that the vendor chooses itself are multiples of this."""
 Image.MAX_IMAGE_PIXELS = 80_000_000
@@ -43,7 +44,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture to make. With sources it is an edit of the last one; without `size` it keeps that one's shape."""
+    """A picture to make. With sources it is an edit of the last one, the others small in its corner.
+
+    Without `size` it keeps the last one's shape.
+    """
 
     prompt: str
     seed: int
@@ -88,6 +92,7 @@ def _edit(order: Picture) -> Image.Image:
     shape = order.size or shape_like(pictures[-1].size, order.area)
     image = ImageOps.fit(pictures[-1], shape, Image.Resampling.BICUBIC)
     changed = ImageChops.multiply(tone(image, f"{order.seed}\n{order.prompt}", order), _vignette(shape))
+    _inset(changed, pictures[:-1])
     if not order.boxes:
         return changed
     across, down = shape[0] / pictures[-1].width, shape[1] / pictures[-1].height
@@ -95,6 +100,18 @@ def _edit(order: Picture) -> Image.Image:
         box = (round(left * across), round(top * down), round(right * across), round(bottom * down))
         image.paste(changed.crop(box), box[:2])
     return image
+
+
+def _inset(image: Image.Image, pictures: list[Image.Image]) -> None:
+    """Small framed versions of pictures in a row at the top left."""
+    edge = max(2, min(image.size) // 160)
+    x = y = 4 * edge
+    for picture in pictures[:_MOST_INSETS]:
+        small = picture.copy()
+        small.thumbnail((image.width // (_MOST_INSETS + 1), image.height // 4), Image.Resampling.BICUBIC)
+        image.paste("#fffaf0", (x - edge, y - edge, x + small.width + edge, y + small.height + edge))
+        image.paste(small, (x, y))
+        x += small.width + 4 * edge
 
 
 def tone(image: Image.Image, text: str, order: Picture | None = None, strength: float = 0.45) -> Image.Image:
@@ -111,7 +128,7 @@ def tone(image: Image.Image, text: str, order: Picture | None = None, strength: 
 
 
 def _vignette(size: tuple[int, int]) -> Image.Image:
-    shade = Image.radial_gradient("L").point([255 - int((v / 255) ** 2.2 * 130) for v in range(256)])
+    shade = Image.radial_gradient("L").point([255 - int((v / 255) ** 2.2 * 70) for v in range(256)])
     return shade.resize(size, Image.Resampling.BILINEAR).convert("RGB")
 
 

@@ -18,8 +18,9 @@ from modellix_server.upstreams.emulators.paint import BadMedia
 
 RATE_HZ = 44_100
 FRAME_BYTES = 4
-_DRAFT_HZ = RATE_HZ // 2
-"""The tune is drafted in mono at half the rate: sums in Python are slow."""
+_FEWER = 4
+_DRAFT_HZ = RATE_HZ // _FEWER
+"""The tune is drafted in mono at a lower rate, which its low notes allow: sums in Python are slow."""
 _BEATS = 16
 _PENTATONIC = (0, 2, 4, 7, 9, 12, 14, 16)
 _NOTE_S = 1.2
@@ -51,11 +52,11 @@ def tune(text: str, seconds: float) -> bytes:
         for offset, value in enumerate(plucked[place], beat * step):
             loop[offset % len(loop)] += value
     draft = array("h", (max(-32_000, min(32_000, value)) for value in loop))
-    full = array("h", bytes(FRAME_BYTES * 2 * len(draft)))
-    for start in range(4):  # twice the rate, two channels
-        full[start::4] = draft
+    full = array("h", bytes(FRAME_BYTES * _FEWER * len(draft)))
+    for start in range(2 * _FEWER):  # the full rate, two channels
+        full[start :: 2 * _FEWER] = draft
     wanted = round(seconds * RATE_HZ) * FRAME_BYTES
-    return (full.tobytes() * (wanted // len(draft) // 8 + 1))[:wanted]
+    return (full.tobytes() * (wanted // (FRAME_BYTES * _FEWER * len(draft)) + 1))[:wanted]
 
 
 def _pluck(pitch_hz: float) -> array[int]:

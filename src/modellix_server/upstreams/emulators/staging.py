@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from modellix_server.upstreams.emulators import clips
+from modellix_server.upstreams.emulators import clips, cutout
 from modellix_server.upstreams.emulators.scene import Scene
 
 _GUIDE = 0.16
@@ -29,11 +29,11 @@ def drift(
 def stage(
     subjects: list[Image.Image], ground: Image.Image | None, text: str, size: tuple[int, int], count: int
 ) -> Iterator[Image.Image]:
-    """The subjects as portraits that float in a landscape, or before the `ground` picture."""
+    """The subjects, cut out or as portraits, that float in a landscape or before the `ground` picture."""
     scene = Scene(text)
     behind = None if ground is None else clips.pan(ground, size, count)
     height = round(size[1] * (0.58 if len(subjects) < 3 else 0.4))
-    figures = [figure(subject, height, widest=round(size[0] * 0.8 / len(subjects))) for subject in subjects]
+    figures = [_subject(subject, height, widest=round(size[0] * 0.8 / len(subjects))) for subject in subjects]
     for index in range(count):
         moment = index / count
         image = scene.frame(*size, moment) if behind is None else next(behind)
@@ -48,11 +48,47 @@ def sway(picture: Image.Image, size: tuple[int, int], count: int) -> Iterator[Im
     """The picture leaning left and right as if it danced."""
     ground = ImageOps.fit(picture, (round(size[0] * 1.16), round(size[1] * 1.16)), Image.Resampling.BICUBIC)
     for index in range(count):
-        turn = math.sin(index / clips.FRAMES_PER_S * 2.4)
-        lean, rise = 0.08 * turn, size[1] * 0.04 * abs(math.cos(index / clips.FRAMES_PER_S * 2.4))
+        turn = math.sin(index / clips.DRAWN_PER_S * 2.4)
+        lean, rise = 0.08 * turn, size[1] * 0.04 * abs(math.cos(index / clips.DRAWN_PER_S * 2.4))
         shift = (ground.width - size[0]) / 2 - lean * size[1] / 2
         data = (1.0, lean, shift, 0.0, 1.0, (ground.height - size[1]) / 2 - rise)
         yield ground.transform(size, Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
+
+
+def perform(picture: Image.Image, ground: Image.Image, place: cutout.Box, count: int) -> Iterator[Image.Image]:
+    """A figure cut out of its plain ground, leaning left and right on its feet, as high as `place` on the ground."""
+    left, top, right, foot = place
+    actor = _cut(picture, foot - top)
+    room = round(actor.height * 0.16)
+    stage = Image.new("RGBA", (actor.width + 2 * room, actor.height))
+    stage.paste(actor, (room, 0))
+    for index in range(count):
+        lean = 0.13 * math.sin(index / clips.DRAWN_PER_S * 4.2)
+        turned = stage.transform(
+            stage.size, Image.Transform.AFFINE, (1, lean, -lean * stage.height, 0, 1, 0), Image.Resampling.BICUBIC
+        )
+        image = ground.copy()
+        rise = round(actor.height * 0.03 * abs(math.cos(index / clips.DRAWN_PER_S * 4.2)))
+        image.paste(turned, ((left + right - turned.width) // 2, top - rise), turned)
+        yield image
+
+
+def _cut(picture: Image.Image, height: int) -> Image.Image:
+    """The figure before a plain ground, or the whole picture where there is none, as RGBA of this height."""
+    mask = cutout.figure(picture)
+    alone = picture.convert("RGBA")
+    alone.putalpha(mask)
+    alone = alone.crop(cutout.box(mask))
+    return alone.resize((max(1, round(alone.width * height / alone.height)), max(1, height)), Image.Resampling.LANCZOS)
+
+
+def _subject(picture: Image.Image, height: int, *, widest: int) -> Image.Image:
+    """A subject for a scene: a figure cut out of its plain ground, or else the picture as a portrait."""
+    if cutout.found(picture) is None:
+        return figure(picture, height, widest=widest)
+    alone = _cut(picture, height)
+    alone.thumbnail((widest, height), Image.Resampling.LANCZOS)
+    return alone
 
 
 def figure(picture: Image.Image, height: int, *, widest: int = 10_000) -> Image.Image:

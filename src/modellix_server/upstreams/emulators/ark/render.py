@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import io
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from modellix_server.upstreams.emulators import clips, footage, paint
+from modellix_server.upstreams.emulators import clips, footage, montage, paint
 from modellix_server.upstreams.emulators.clips import Clip
 from modellix_server.upstreams.emulators.footage import Footage, Take
+from modellix_server.upstreams.emulators.montage import Montage
 from modellix_server.upstreams.emulators.paint import BadMedia, Picture, Source
 
 MIB = 1024 * 1024
 MOST_PIXELS = 36_000_000
 MOST_FOOTAGE_S = 15
-NEAR_END_S = 0.15
-"""Before its very end a clip still has a frame, whatever its rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +78,7 @@ def shoot(order: Shot, path: Path) -> Shown:
         taken = [footage.develop(take, Path(scratch, str(index))) for index, take in enumerate(order.takes)]
         if sum(one.seconds for one in taken) > MOST_FOOTAGE_S + 0.05:
             raise BadMedia("duration", f"The videos must not be longer than {MOST_FOOTAGE_S} seconds together.")
-        if taken:
-            clip = replace(clip, first=_still(taken[0], 0), last=_still(taken[-1], taken[-1].seconds - NEAR_END_S))
-        size = clips.film(clip, path)
+        size = montage.cut(_restyled(order), path).size if taken else clips.film(clip, path)
         last = None
         if order.last_frame:
             last = path.with_suffix(".last.png")
@@ -91,7 +88,19 @@ def shoot(order: Shot, path: Path) -> Shown:
     return Shown(size, last)
 
 
-def _still(taken: Footage, at_s: float) -> Source:
-    file = io.BytesIO()
-    footage.frame(taken, at_s).save(file, "PNG", compress_level=1)
-    return Source(file.getvalue(), 100 * MIB, (1, 16_384))
+def _restyled(order: Shot) -> Montage:
+    clip = order.clip
+    return Montage(
+        work="restyle",
+        prompt=clip.prompt,
+        seed=clip.seed,
+        model=clip.model,
+        size=clip.size,
+        area=clip.area,
+        options={"duration": clip.seconds},
+        pictures={},
+        takes={"reference_video": order.takes},
+        dubbed=clip.dubbed,
+        sound=clip.sound,
+        mark=clip.mark,
+    )

@@ -8,10 +8,8 @@ from typing import Any, Literal
 
 from PIL import Image
 
+from modellix_server.upstreams.emulators.cutout import Box
 from modellix_server.upstreams.emulators.paint import Source, open_layer, open_picture
-
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom."""
 
 
 @dataclass(frozen=True, slots=True)

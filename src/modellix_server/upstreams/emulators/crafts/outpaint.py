@@ -70,7 +70,7 @@ def _surroundings(picture: Image.Image, place: tuple[int, int], size: tuple[int,
             one = ImageOps.flip(one) if row % 2 else one
             draft.paste(one, (corner[0] + column * inner[0], corner[1] + row * inner[1]))
     near = draft.filter(ImageFilter.GaussianBlur(1))
-    far = draft.filter(ImageFilter.GaussianBlur(max(small) / 14))
+    far = draft.filter(ImageFilter.GaussianBlur(max(small) / 50))
     distance = Image.new("L", small, 255)
     distance.paste(0, (*corner, corner[0] + inner[0], corner[1] + inner[1]))
     distance = distance.filter(ImageFilter.GaussianBlur(max(small) / 10))

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps, ImageStat
 
-from modellix_server.upstreams.emulators import caption, paint, staging
-from modellix_server.upstreams.emulators.crafts import cutout, outpaint, strokes
-from modellix_server.upstreams.emulators.crafts.brief import Box, Craft, Made
+from modellix_server.upstreams.emulators import caption, cutout, paint, staging
+from modellix_server.upstreams.emulators.crafts import outpaint, strokes
+from modellix_server.upstreams.emulators.crafts.brief import Craft, Made
+from modellix_server.upstreams.emulators.cutout import Box
 from modellix_server.upstreams.emulators.paint import BadMedia
 from modellix_server.upstreams.emulators.scene import Scene
 

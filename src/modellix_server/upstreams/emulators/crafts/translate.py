@@ -9,7 +9,8 @@ from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from modellix_server.upstreams.emulators import caption
 from modellix_server.upstreams.emulators.crafts import scripts
-from modellix_server.upstreams.emulators.crafts.brief import Box, Craft, Made
+from modellix_server.upstreams.emulators.crafts.brief import Craft, Made
+from modellix_server.upstreams.emulators.cutout import Box
 from modellix_server.upstreams.emulators.paint import BadMedia
 
 NO_TEXT = "No text detected for translation"
@@ -80,12 +81,18 @@ def _lines(image: Image.Image) -> list[Box]:
             start = y
         elif not amount and start is not None:
             inside = ink.crop((0, start, ink.width, y)).getbbox()
-            if inside and 6 <= y - start <= small.height * 0.3:
+            if inside and 6 <= y - start <= small.height * 0.3 and _written(ink.crop((inside[0], start, inside[2], y))):
                 box = (inside[0], start, inside[2], y)
                 left, top, right, bottom = (round(side * factor) for side in box)
                 found.append((left, top, right, bottom))
             start = None
     return found
+
+
+def _written(ink: Image.Image) -> bool:
+    """Whether it is a line of letters and no drawing: letters that large would have gaps between them."""
+    columns = ink.resize((ink.width, 1), Image.Resampling.BOX).tobytes()
+    return ink.width < 2 * ink.height or ink.height < 24 or 0 in columns
 
 
 def _ground(image: Image.Image) -> tuple[int, int, int] | None:

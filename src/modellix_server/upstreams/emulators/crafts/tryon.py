@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from modellix_server.upstreams.emulators.crafts import cutout
-from modellix_server.upstreams.emulators.crafts.brief import Box, Craft, Made
+from modellix_server.upstreams.emulators import cutout
+from modellix_server.upstreams.emulators.crafts.brief import Craft, Made
+from modellix_server.upstreams.emulators.cutout import Box
 from modellix_server.upstreams.emulators.paint import BadMedia
 
-_PARTS = {"upper": (0.15, 0.53), "lower": (0.47, 0.93), "dress": (0.15, 0.8)}
+_PARTS = {"upper": (0.175, 0.53), "lower": (0.47, 0.965), "dress": (0.175, 0.8)}
 """From where to where a garment goes on a standing person, as shares of the height."""
 _MEASURED = {"upper": 0.0, "lower": 0.3, "dress": 0.0}
 """Below which share of a garment's height the body's width is taken."""
@@ -94,13 +95,13 @@ def _wear(person: Image.Image, mask: Image.Image, garment: Image.Image, kind: st
     left, top, right, bottom = _part(cutout.box(mask), _PARTS[kind])
     measured = round(top + (bottom - top) * _MEASURED[kind])  # hands hang beside the hips
     body = cutout.box(mask.crop((left, measured, right, bottom)))
-    wide, middle = (body[2] - body[0]) * 1.12, left + (body[0] + body[2]) / 2
+    wide, middle = (body[2] - body[0]) * 1.06, left + (body[0] + body[2]) / 2
     size = (max(8, round(wide)), max(8, bottom - top))
     worn, shape = (part.crop(piece).resize(size, Image.Resampling.LANCZOS) for part in (garment, cloth))
     place = (round(middle - size[0] / 2), top)
     under = ImageOps.autocontrast(person.crop((*place, place[0] + size[0], place[1] + size[1])).convert("L"), cutoff=2)
     folds = under.filter(ImageFilter.GaussianBlur(max(2, size[0] / 60))).point(
-        [208 + v * 47 // 255 for v in range(256)]
+        [238 + v * 17 // 255 for v in range(256)]
     )
     shaded = ImageChops.multiply(worn, folds.convert("RGB"))
     dressed = person.copy()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from modellix_server.upstreams.emulators.crafts.brief import Box
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom."""
 
 _WORK_PX = 320
 """Masks are found at this length of the longer side."""
@@ -42,6 +43,16 @@ def box(mask: Image.Image) -> Box:
     """Where the figure is."""
     found = mask.point([0] * 128 + [255] * 128).getbbox()
     return found or (0, 0, *mask.size)
+
+
+def without(image: Image.Image, mask: Image.Image) -> Image.Image:
+    """The picture with its plain ground where the figure was: between what is at the left edge and at the right."""
+    edge = max(2, image.width // 60)
+    sides = [image.crop((x, 0, x + edge, image.height)).resize((1, image.height)) for x in (0, image.width - edge)]
+    left, right = (side.resize(image.size, Image.Resampling.NEAREST) for side in sides)
+    slope = Image.linear_gradient("L").rotate(90).resize(image.size)
+    hole = mask.filter(ImageFilter.GaussianBlur(image.width / 100)).point([min(255, v * 16) for v in range(256)])
+    return Image.composite(Image.composite(right, left, slope), image, hole)
 
 
 def _edge_colour(image: Image.Image) -> tuple[int, int, int]:
