@@ -118,6 +118,12 @@ def rss_bytes(pid: int) -> int:
     return size
 
 
+def disk_bytes(pid: int) -> int:
+    """Bytes that a process and its children had written to files on a disk, cached or not; memory does not count."""
+    process = psutil.Process(pid)
+    return sum(each.io_counters().write_bytes for each in (process, *process.children(recursive=True)))
+
+
 class Meter:
     """CPU of several processes over a stretch of time."""
 

@@ -14,6 +14,8 @@ from bench.figures import Figure
 Figures = Mapping[str, Figure]
 
 _HEADINGS = {
+    "catalogue_load": "all models read at a start",
+    "catalogue_check": "the slowest check of a model's example",
     "proxy": "bare ASGI + aiohttp proxy (control)",
     "submit_hot": "submissions, one hot team",
     "submit_many": "submissions, 200 teams",
@@ -26,10 +28,15 @@ _HEADINGS = {
     "submit_with_workers": "submissions, one hot team, a worker running",
     "steady_p99": "p99 from accept to success, steady stream",
     "whole_tasks": "whole tasks, full queue, one worker",
+    "small_alone": "p99 of small submissions, alone",
+    "small_beside": "p99 of small submissions, beside 20 edits of 10 MB",
     "memory_in_flight": "worker memory, a task in flight",
     "recovery_cold": "kill -9 of the worker, new one started",
     "list_page": "the slowest page of a list of a million rows",
     "recovery_warm": "kill -9 of the worker, another one running",
+    "idle_stream": "memory of the API, an idle event stream",
+    "news_p99": "p99 from the vendor's answer to the event at the client",
+    "webhooks": "webhooks delivered, beside a dead endpoint",
 }
 
 
@@ -81,10 +88,23 @@ TARGETS = (
     _under("p99 of a submission at half load", "half_load_p99", 10, "ms"),
     Target("whole tasks a second", ("whole_tasks",), _value("whole_tasks"), 500, "/s"),
     Target("whole tasks a second, stretch", ("whole_tasks",), _value("whole_tasks"), 1500, "/s"),
+    Target(
+        "p99 of small submissions beside 20 edits of 10 MB / alone",
+        ("small_beside", "small_alone"),
+        _ratio("small_beside", "small_alone"),
+        2,
+        "x",
+        at_least=False,
+    ),
     _under("memory of a task in flight", "memory_in_flight", 10, "KB"),
+    _under("all models read at a start", "catalogue_load", 0.5, "s"),
+    _under("the slowest check of a model's example", "catalogue_check", 5, "us"),
     _under("the slowest page of tasks, calls or transfers", "list_page", 50, "ms"),
     _under("recovery, a new worker started", "recovery_cold", 2, "s"),
     _under("recovery, another worker running", "recovery_warm", 2, "s"),
+    _under("memory of an idle event stream", "idle_stream", 20, "KB"),
+    _under("p99 from the vendor's answer to the event at the client", "news_p99", 100, "ms"),
+    Target("webhooks a minute, beside a dead endpoint", ("webhooks",), _value("webhooks"), 10_000, "/min"),
 )
 
 

@@ -31,6 +31,7 @@ ON_PURPOSE = {
     ("wan2.6-i2v-flash", "default of resolution"): "Modellix names none; the vendor's is sent",
     ("wanx-sketch-to-image-lite", "default of sketch_color"): "an empty list says the same as none",
     ("wan2.6-i2v-flash", "tiers"): "480P is offered, and its price is unknown: an unpriced tier of its own",
+    ("aitryon-parsing-v1", "max_items of clothes_type"): "there is no list of three among those that are taken",
     ("wan2.7-r2v", "tiers"): "with clips the seconds that are charged have no stated limit: unpriced",
 }
 
@@ -74,6 +75,7 @@ def differences(model: Model, fact: Facts) -> Iterator[str]:
     properties = model.schema["properties"]
     known = {param["name"]: param for param in fact["params"] or []}
     yield from differ("parameters", sorted(known), sorted(properties))
+    yield from media_differences(model, known)
     for name in known.keys() & properties.keys():
         yield from param_differences(model, name, known[name], properties[name])
     yield from price_differences(model, fact["price"])
@@ -109,6 +111,40 @@ def param_differences(model: Model, name: str, param: Facts, said: Facts) -> Ite
     if bounds and name == "size":
         for size in bounds.groups():
             yield from differ(f"size {size}", "taken", "taken" if takes(model, size) else "refused")
+
+
+def ratio(text: str) -> float:
+    """Longer side over shorter side, of `8:1`, `2.5` or `5:2`."""
+    long, _, short = text.rstrip(".").partition(":")
+    return float(long) / float(short or 1)
+
+
+STATED = (
+    # words of the facts -> (limit, what the words come to)
+    (r"sides? (?:at least|from) (\d+) px|short side at least (\d+) px", "min_side_px", int),
+    (r"sides (\d+)(?:-|\.\.)(?:\d+) px", "min_side_px", int),
+    (r"sides \d+-(\d+) px", "max_side_px", int),
+    (r"(?:max|<=) (\d+) MB", "max_bytes", lambda text: int(text) * 1024 * 1024),
+    (r"ratio (?:1:[\d.]+-|2:5\.\.|0\.4\.\.|1/\d+\.\.|at most )([\d.:]+)", "max_ratio", ratio),
+    (r"<= ([\d,]+) pixels", "max_pixels", lambda text: int(text.replace(",", ""))),
+    (r"(\d+)(?:-|\.\.)\d+ s\b", "min_ms", lambda text: int(text) * 1000),
+    (r"\d+(?:-|\.\.)(\d+) s\b", "max_ms", lambda text: int(text) * 1000),
+)
+"""Where sides are told as exclusive (`300..6000 px`), a model file has the numbers inside: one more, one less."""
+
+
+def media_differences(model: Model, known: dict[str, Facts]) -> Iterator[str]:
+    """What the notes say about pictures, clips and sounds, against the limits of a model with one kind there."""
+    for medium in model.media:
+        if medium.name not in known or len(medium.limits) != 1:
+            continue
+        (limits,) = medium.limits.values()
+        note = known[medium.name]["note"] or ""
+        for words, name, read in STATED:
+            if found := re.search(words, note):
+                stated, ours = read(next(filter(None, found.groups()))), getattr(limits, name)
+                if ours not in (stated, stated + 1, stated - 1):
+                    yield f"{name} of {medium.name}: {stated} in the facts, {ours} here"
 
 
 def takes(model: Model, size: str) -> bool:

@@ -93,8 +93,9 @@ def _dance(size: tuple[int, int]) -> Iterator[Image.Image]:
     for index in range(CLIP_S * FRAMES_PER_S):
         image = Image.new("RGB", large, "#dfe6e4")
         draw = ImageDraw.Draw(image)
-        draw.rectangle((0, large[1] * 0.84, *large), fill="#c3cbc6")
         sway = large[0] * 0.05 * math.sin(index / FRAMES_PER_S * math.tau / 1.5)
+        shade = (large[0] * 0.3 + sway, large[1] * 0.885, large[0] * 0.7 + sway, large[1] * 0.915)
+        draw.ellipse(shade, fill="#cdd6d3")
         pose = people.dancing(index / FRAMES_PER_S / 1.5)
         Figure(draw, (large[0] / 2 + sway, large[1] * 0.9), large[1] * 0.68, clothes, pose).front()
         yield image.resize(size, Image.Resampling.LANCZOS)

@@ -2,7 +2,7 @@ import ipaddress
 
 import pytest
 
-from modellix_server.base.addresses import is_reachable
+from modellix_server.base.addresses import is_public_https, is_reachable
 
 DENIED = [
     "0.0.0.0", "0.1.2.3", "10.0.0.1", "10.255.255.255", "100.64.0.1", "100.127.255.254", "127.0.0.1", "127.255.255.254",
@@ -47,3 +47,25 @@ def test_an_opened_network_opens_itself_on_any_port_and_nothing_else():
     assert is_reachable("::ffff:10.1.2.3", 9000, opened)
     assert not is_reachable("10.2.0.1", 443, opened)
     assert not is_reachable("8.8.8.8", 9000, opened)
+
+
+@pytest.mark.parametrize(
+    ("origin", "public"),
+    [
+        ("https://pictures.example.com", True),
+        ("https://pictures.example.com:8443", True),
+        ("https://93.184.216.34", True),
+        ("http://pictures.example.com", False),
+        ("https://127.0.0.1", False),
+        ("https://10.1.2.3", False),
+        ("https://[::1]", False),
+        ("https://localhost", False),
+        ("https://media", False),
+        ("https://media.internal", False),
+        ("https://media.local.", False),
+        ("https://[broken", False),
+        ("", False),
+    ],
+)
+def test_what_a_vendor_could_fetch_from(origin: str, public: bool) -> None:
+    assert is_public_https(origin) is public

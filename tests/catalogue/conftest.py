@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -30,14 +31,11 @@ from modellix_server.upstreams.contract import Answer, Part
 from modellix_server.upstreams.emulators import load_all as load_emulators
 from modellix_server.upstreams.emulators.paint import BadMedia
 
-TYPE, MISSING, FORMAT, RANGE = (
-    "Invalid parameters",
-    "Missing required parameter",
-    "Invalid format",
-    "Value out of range",
-)
+TYPE, MISSING = "Invalid parameters", "Missing required parameter"
+FORMAT, RANGE = "Invalid format", "Value out of range"
 LINK = "https://example.com/a.png"
-DATA = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA"
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgZGJmAQAAGQAL51pGpAAAAABJRU5ErkJggg=="
+DATA = f"data:image/png;base64,{PIXEL}"
 JSON_VALUES: tuple[Any, ...] = (None, True, 7, 2.5, "word", ["word"], {"word": 1})
 MOST_MENDS = 6
 
@@ -310,8 +308,8 @@ class NoStudio:
         yield
 
 
-async def no_fetch(url: str) -> bytes:
-    raise BadMedia("parameter", f"{url}: nothing is fetched here")
+async def no_web(url: str, *_: object) -> bytes:
+    raise BadMedia("parameter", f"{url}: nothing is reached from here")
 
 
 @dataclass
@@ -321,6 +319,7 @@ class Emulator:
     name: str
     app: Any
     base: str
+    fetch: Any
     sent: Any = None
     answer: Answer | None = None
 
@@ -349,8 +348,12 @@ class Emulator:
             + [(key.lower().encode(), value.encode()) for key, value in headers.items()],
         }  # fmt: skip
 
+        unread = [body]
+
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body}
+            if not unread:
+                await asyncio.Event().wait()  # the client stays
+            return {"type": "http.request", "body": unread.pop()}
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
@@ -376,7 +379,7 @@ def shown_form(parts: list[Part]) -> dict[str, list[Any]]:
 
 def emulator(name: str, studio: Any, fetch: Any) -> Emulator:
     base = urlsplit(next(iter(load_all()[name].traits.origins.values()))).path
-    return Emulator(name, load_emulators()[name](studio, fetch), base)
+    return Emulator(name, load_emulators()[name](studio, fetch, no_web), base, fetch)
 
 
 @pytest.fixture
@@ -387,7 +390,7 @@ def allowed():
 @pytest.fixture(scope="session")
 def emulators() -> dict[str, Emulator]:
     """Every emulator by its vendor's name; they accept or refuse, and make nothing."""
-    return {name: emulator(name, NoStudio(), no_fetch) for name in load_emulators()}
+    return {name: emulator(name, NoStudio(), no_web) for name in load_emulators()}
 
 
 @pytest.fixture

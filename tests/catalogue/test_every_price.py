@@ -6,6 +6,7 @@ The emulators run here with everything but the drawing, so that what they delive
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import secrets
 import subprocess
@@ -207,6 +208,8 @@ async def run(model: Model, vendor: Any, body: dict[str, Any]) -> tuple[Quote, i
     """The quote, the charge, and what the emulator's bill says: pictures, or milliseconds of clip."""
     params = model.check(body)
     quote = model.quote(params, None, live=False)
+    if not ADAPTERS[vendor.name].traits.fetches_links:
+        params = {name: await inline(value, vendor.fetch) for name, value in params.items()}
     adapter, route = ADAPTERS[vendor.name], model.routes[0]
     attempt = f"task-{secrets.token_hex(8)}-1"
     order = Order(attempt, route, params, "sk-test", next(iter(route.models)))
@@ -222,6 +225,15 @@ async def run(model: Model, vendor: Any, body: dict[str, Any]) -> tuple[Quote, i
     line = await vendor.line(attempt)
     billed = line["images"] if quote.unit == "image" else round(line["seconds"] * 1000)
     return quote, capture(quote, answer.measured), billed
+
+
+async def inline(value: Any, fetch: Any) -> Any:
+    """What the engine makes of links for a vendor that loads none itself."""
+    if isinstance(value, list):
+        return [await inline(one, fetch) for one in value]
+    if not isinstance(value, str) or not value.startswith("https://"):
+        return value
+    return f"data:image/png;base64,{base64.b64encode(await fetch(value)).decode()}"
 
 
 def filled(model: Model, body: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -24,7 +24,8 @@ from modellix_server.upstreams.contract import Order, UnmappedAnswer
 
 CATALOGUE = Catalogue.load()
 ADAPTERS = load_all()
-DATA = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA"
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgZGJmAQAAGQAL51pGpAAAAABJRU5ErkJggg=="
+DATA = f"data:image/png;base64,{PIXEL}"
 V2V = [f"bytedance/seedance-2.0{kind}-v2v" for kind in ("", "-fast", "-mini")]
 THE_VENDOR_REFUSES = {(slug, f"{end}_frame_image") for slug in V2V for end in ("first", "last")}
 """What the public contract has and the vendor documents as impossible: the parameter's description says so."""
@@ -136,8 +137,8 @@ async def sell(model: Model, body: dict[str, Any], emulators: dict[str, Any]) ->
     for route in model.routes:
         vendor = emulators[route.upstream]
         attempt = f"task-{secrets.token_hex(8)}-1"
-        if not ADAPTERS[route.upstream].traits.fetches_links:
-            params = {name: inline(value) for name, value in params.items()}
+        links = ADAPTERS[route.upstream].traits.fetches_links
+        params = {name: ready(value, links=links) for name, value in params.items()}
         order = Order(attempt, route, params, "sk-test", next(iter(route.models)))
         with contextlib.suppress(UnmappedAnswer):  # an answer at once: that nothing was made
             await ADAPTERS[route.upstream].submit(order, vendor)
@@ -149,11 +150,12 @@ async def sell(model: Model, body: dict[str, Any], emulators: dict[str, Any]) ->
     return vendor.sent, order
 
 
-def inline(value: Any) -> Any:
-    """What the engine makes of links for a vendor that loads none itself."""
+def ready(value: Any, *, links: bool) -> Any:
+    """What the engine makes of media: raw base64 becomes a data URI, and so do links the vendor does not load."""
     if isinstance(value, list):
-        return [inline(one) for one in value]
-    return DATA if isinstance(value, str) and value.startswith("https://") else value
+        return [ready(one, links=links) for one in value]
+    linked = isinstance(value, str) and value.startswith(("https://", "http://"))
+    return DATA if value == PIXEL or (linked and not links) else value
 
 
 def carried(order: Order, name: str, sent: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+import imageio_ffmpeg
 import msgspec
 import pytest
 from PIL import Image
@@ -142,6 +143,11 @@ class Platform:
     secret: Secret
     folder: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def serving(self) -> subprocess.Popen[bytes]:
+        """The API process."""
+        return next(process for process in self.processes if "serve" in process.args)
 
     def start(self, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{arguments[0]}.log").open("ab") as log:
@@ -375,3 +381,20 @@ class Draw:
 @pytest.fixture(scope="session")
 def draw() -> Draw:
     return Draw()
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory) -> Callable[..., bytes]:
+    """Makes clips and sounds."""
+    folder = tmp_path_factory.mktemp("films")
+
+    def make(name: str, seconds: float, size: str = "320x240") -> bytes:
+        path = folder / f"{seconds}-{size}-{name}"
+        if not path.exists():
+            sound = ["-f", "lavfi", "-i", f"sine=duration={seconds}"]
+            sight = ["-f", "lavfi", "-i", f"testsrc=size={size}:rate=10:duration={seconds}"]
+            made = sound if name.endswith(("wav", "mp3")) else sight
+            subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", *made, str(path)], check=True)
+        return path.read_bytes()
+
+    return make

@@ -6,10 +6,12 @@ A new route: declare it with its level in `api.routes`, and add one `Row` to `MA
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 from starlette.routing import Route
@@ -22,6 +24,7 @@ from modellix_server.api.reply import success_of
 from modellix_server.identity import keys, revoke_key
 
 NO_KEY = {"code": 401, "message": "Authentication failed: invalid or missing API key"}
+HOOK = "/api/v1/webhooks/we_" + "0" * 32  # whose others cannot reach it: tests/journeys/test_webhooks.py
 PICTURE = {"model": "alibaba/qwen-image-plus", "input": {"prompt": "a"}}
 
 
@@ -47,6 +50,10 @@ MATRIX = {
     "GET /api/v1/team/ledger": Row(Access.KEY),
     "GET /api/v1/team/usage": Row(Access.KEY),
     "GET /api/v1/logs": Row(Access.KEY),
+    "GET /api/v1/media/files": Row(Access.KEY),
+    "POST /api/v1/media/files": Row(Access.KEY, body={}, good=400),
+    "DELETE /api/v1/media/files/{file_id}": Row(Access.KEY, "/api/v1/media/files/{spare_file}", foreign=404),
+    "GET /files/{name}": Row(Access.LINK, "{file_link}"),
     "GET /api/v1/tasks": Row(Access.KEY),
     "GET /api/v1/tasks/{task_id}": Row(Access.KEY, "/api/v1/tasks/{task}", foreign=404),
     "POST /api/v1/tasks/{task_id}/cancel": Row(Access.KEY, "/api/v1/tasks/{task}/cancel", good=409, foreign=404),
@@ -59,6 +66,27 @@ MATRIX = {
     "POST /api/v1/{type}/{provider}/{model}/async": Row(
         Access.KEY, "/api/v1/text-to-image/alibaba/qwen-image-plus/async", body={}, good=400
     ),
+    "GET /api/v1/tasks/{task_id}/stream": Row(Access.KEY, "/api/v1/tasks/{task}/stream", foreign=404),
+    "POST /api/v1/{provider}/{model}/stream": Row(
+        Access.KEY, "/api/v1/alibaba/qwen-image-plus/stream", body={}, good=400
+    ),
+    "POST /api/v1/{type}/{provider}/{model}/stream": Row(
+        Access.KEY, "/api/v1/text-to-image/alibaba/qwen-image-plus/stream", body={}, good=400
+    ),
+    "GET /api/v1/webhooks": Row(Access.KEY),
+    "POST /api/v1/webhooks": Row(Access.KEY, body={}, good=400),
+    "GET /api/v1/webhooks/secret": Row(Access.KEY),
+    "POST /api/v1/webhooks/secret/rotate": Row(Access.KEY, body={}),
+    "GET /api/v1/webhooks/deliveries": Row(Access.KEY),
+    "POST /api/v1/webhooks/deliveries/{message_id}/replay": Row(
+        Access.KEY, "/api/v1/webhooks/deliveries/msg_0/replay", body={}, good=404
+    ),
+    "GET /api/v1/webhooks/{endpoint_id}": Row(Access.KEY, HOOK, good=404),
+    "PATCH /api/v1/webhooks/{endpoint_id}": Row(Access.KEY, HOOK, body={}, good=404),
+    "DELETE /api/v1/webhooks/{endpoint_id}": Row(Access.KEY, HOOK, good=404),
+    "POST /api/v1/webhooks/{endpoint_id}/rotate": Row(Access.KEY, f"{HOOK}/rotate", body={}, good=404),
+    "GET /api/v1/webhooks/{endpoint_id}/deliveries": Row(Access.KEY, f"{HOOK}/deliveries", good=404),
+    "POST /api/v1/webhooks/{endpoint_id}/replay": Row(Access.KEY, f"{HOOK}/replay", body={}, good=404),
     "POST /api/v1/keys/leaked": Row(Access.PUBLIC, body={"key": "not a key"}),
     "POST /callbacks/{upstream}/{token}": Row(Access.LINK, "/callbacks/ark/forged", body={}),
     "GET /healthz": Row(Access.PUBLIC),
@@ -126,7 +154,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-async def accessed(platform) -> Stage:
+async def accessed(platform, draw) -> Stage:
     team = await platform.team()
     revoked = await platform.key(team)
     await revoke_key(platform.pool, revoked.key.id)
@@ -149,6 +177,11 @@ async def accessed(platform) -> Stage:
     link = URL(done["result"]["resources"][0]["url"]).raw_path_qs
     spare = await team.run("alibaba/qwen-image-plus", prompt="mine too")
     own = {"task": done["task_id"], "spare": spare["task_id"], "link": link}
+    for name in ("file", "spare_file"):
+        sent = aiohttp.FormData()
+        sent.add_field("file", draw.picture(), filename="a.png")
+        kept = (await team.call("POST", "/api/v1/media/files", data=sent)).data
+        own |= {name: kept["file_id"], f"{name}_link": URL(kept["url"]).raw_path_qs}
     return Stage(own, bad, team, await platform.team(), await platform.key(team, live=True))
 
 
@@ -172,13 +205,12 @@ async def test_a_good_key_opens_its_own_and_nothing_of_others(accessed, name):
     for who in (accessed.other_team, accessed.other_mode):
         assert (await accessed.ask(name, who)).status == (row.foreign or row.good)
     if row.foreign == 404:
-        unknown = accessed.own | {"task": "task-" + "0" * 32}
+        unknown = accessed.own | {"task": "task-" + "0" * 32, "spare_file": "file-" + "0" * 32}
         nowhere = await dataclasses.replace(accessed, own=unknown).ask(name, accessed.other_team)
         theirs = await accessed.ask(name, accessed.other_team)
         assert nowhere.status == 404
-        assert theirs.body.replace(accessed.own["task"].encode(), b"") == nowhere.body.replace(
-            unknown["task"].encode(), b""
-        )
+        alike = [re.sub(rb"(task|file)-[0-9a-f]{32}", b"", answer.body) for answer in (theirs, nowhere)]
+        assert alike[0] == alike[1]
 
 
 async def test_a_link_without_its_signature_is_nothing(platform, accessed):

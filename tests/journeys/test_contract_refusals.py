@@ -125,7 +125,7 @@ async def test_broken_bodies_that_are_large(untouched, padding: int) -> None:
 
 async def test_media_that_is_none(untouched, draw) -> None:
     good = draw.data_uri(draw.picture())
-    wanted = "must be an http(s) URL, a data URI or base64 without spaces or non-ASCII characters"
+    wanted = "must be an http(s) URL without spaces or non-ASCII characters, a data URI, base64 or the id of an upload"
     for images, message in (
         (None, "Invalid parameters: parameter 'images' must be an array, got null"),
         (LINK, "Invalid parameters: parameter 'images' must be an array, got 'https://example.com/a.png'"),
@@ -134,12 +134,15 @@ async def test_media_that_is_none(untouched, draw) -> None:
         ([5], "Invalid parameters: parameter 'images[0]' must be a string, got 5"),
         (["http://"], f"Invalid format: parameter 'images[0]' {wanted}, got 'http://'"),
         (["https://ex ample.com/"], f"Invalid format: parameter 'images[0]' {wanted}, got 'https://ex ample.com/'"),
-        (["ftp://example.com/a.png"], "Invalid format: parameter 'images' is not valid base64"),
-        (["file:///etc/passwd"], "Invalid format: parameter 'images' is not valid base64"),
-        ([good[:-5]], "Invalid format: parameter 'images' is not valid base64"),
-        (["data:image/png,abc"], "Invalid format: parameter 'images' must be a base64 data URI"),
-        (["aGVsbG8="], "Invalid format: parameter 'images' is not a supported image, video or audio file"),
-        (["sha256:" + "0" * 64], "Invalid format: parameter 'images' must be a URL, a data URI or base64"),
+        (["ftp://example.com/a.png"], "Invalid format: parameter 'images[0]' is not valid base64"),
+        (["file:///etc/passwd"], "Invalid format: parameter 'images[0]' is not valid base64"),
+        ([good[:-5]], "Invalid format: parameter 'images[0]' is not valid base64"),
+        (["data:image/png,abc"], "Invalid format: parameter 'images[0]' must be a base64 data URI"),
+        (["aGVsbG8="], "Invalid format: parameter 'images[0]' is not a supported image, video or audio file"),
+        (
+            ["sha256:" + "0" * 64],
+            "Invalid format: parameter 'images[0]' must be a URL, a data URI, base64 or the id of an uploaded file",
+        ),
         ([""], "Invalid format: parameter 'images' is empty"),
     ):
         (await untouched.submit(EDIT, prompt="a", images=images)).refused(400, message)

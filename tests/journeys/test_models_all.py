@@ -21,7 +21,7 @@ from modellix_server.base.money import ceil_div
 from modellix_server.catalogue import Catalogue, samples
 
 MODELS = Catalogue.load().models
-LEAST_MODELS = 108
+LEAST_MODELS = 112
 WITHIN_S = 240
 _SIZE = re.compile(r"(\d+)[*x](\d+)", re.ASCII)
 Sides = tuple[int, int]

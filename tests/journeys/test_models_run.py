@@ -129,16 +129,7 @@ async def test_in_live_mode(platform, superuser, draw) -> None:
     )
     assert await platform.purse(team) == (100_000_000, 0)
     assert await platform.tasks_of(team) == 0
-    address = f"{platform.sandbox}/dashscope/api/v1"
-    account = ("admin", "upstream", "set", "dashscope", "--base-url", address, "--region", "cn")
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "modellix_server.main.cli", *account],
-        env=platform.env,
-        input=b"sk-live-account\n",
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr
+    await set_account(platform, f"{platform.sandbox}/dashscope/api/v1", "cn")
     try:
         await answers(team, first, 200)
         await asyncio.gather(*(check(platform, team, case, filled(case.given, draw)) for case in CASES))
@@ -148,6 +139,41 @@ async def test_in_live_mode(platform, superuser, draw) -> None:
     finally:
         await superuser.execute("delete from vault.account")
         await answers(team, first, 503)
+
+
+async def test_a_model_of_another_region_is_refused_before_money_is_held(platform, superuser, draw) -> None:
+    team = await platform.team(live=True)
+    case = next(case for case in CASES if case.model == "alibaba/wan2.2-kf2v-flash")
+    await set_account(platform, f"{platform.sandbox}/dashscope/api/v1", "intl")
+    try:
+        await answers(team, CASES[0], 200)
+        held = await platform.purse(team)
+        refused = await team.submit(case.model, **filled(case.given, draw))
+        refused.refused(503, "Service unavailable: the provider offers this model not in our region 'intl' but in: cn")
+        assert refused.headers["retry-after"] == "60"
+        assert (await platform.purse(team))[0] <= held[0]
+        assert (
+            await platform.pool.fetchval(
+                "select count(*) from tasks.task where team_id = $1 and model = $2", team.id, case.model
+            )
+            == 0
+        )
+    finally:
+        await superuser.execute("delete from vault.account")
+        await answers(team, CASES[0], 503)
+
+
+async def set_account(platform, address: str, region: str) -> None:
+    """As an operator does it."""
+    account = ("admin", "upstream", "set", "dashscope", "--base-url", address, "--region", region)
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "modellix_server.main.cli", *account],
+        env=platform.env,
+        input=b"sk-live-account\n",
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 async def answers(client, case: Case, status: int) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from modellix_server.base.errors import InvalidFormat, Unavailable
-from modellix_server.results import read_input, save_inputs, take_inputs
+from modellix_server.results import Storage, drop_inputs, save_inputs, stored_input_path, take_inputs
 
 
 def b64(data: bytes) -> str:
@@ -50,20 +50,28 @@ def test_bytes_are_taken_out_and_links_stay(picture, clip):
         ("iVBORw0KGgo", "parameter 'image' is not valid base64"),
         ("ÄÖÜ", "parameter 'image' is not valid base64"),
         ("iVBO\nRw0K", "parameter 'image' is not valid base64"),
+        ("iVBORw0KGgo/\\/8=", "parameter 'image' is not valid base64"),
+        ('iVBORw0KGgo=", "', "parameter 'image' is not valid base64"),
+        ("iVBORw0KGgo=\udc80", "parameter 'image' is not valid base64"),
         ("data:image/png,plain", "parameter 'image' must be a base64 data URI"),
         ("data:image/png;base64", "parameter 'image' must be a base64 data URI"),
         ("", "parameter 'image' is empty"),
         ("data:image/png;base64,", "parameter 'image' is empty"),
         (b64(b"<html>"), "parameter 'image' is not a supported image, video or audio file"),
-        ("sha256:" + "0" * 64, "parameter 'image' must be a URL, a data URI or base64"),
+        ("sha256:" + "0" * 64, "parameter 'image' must be a URL, a data URI, base64 or the id of an uploaded file"),
         ("file:///etc/passwd", "parameter 'image' is not valid base64"),
     ],
 )
 def test_refusals_name_the_parameter(value, words):
-    for params in ({"image": value}, {"image": ["https://example.com/a", value]}):
+    deep = {"cast": [{"image": "https://example.com/a"}, {"image": ["https://example.com/a", value]}]}
+    for params, place, where in (
+        ({"image": value}, "image", "image"),
+        ({"image": ["https://example.com/a", value]}, "image", "image[1]"),
+        (deep, "cast.image", "cast[1].image[1]"),
+    ):
         with pytest.raises(InvalidFormat) as caught:
-            take_inputs(params, ("image",))
-        assert caught.value.detail == words
+            take_inputs(params, (place,))
+        assert caught.value.detail == words.replace("'image'", f"'{where}'")
 
 
 async def test_a_big_body_gives_the_same_as_a_small_one(helper, tmp_path, picture):
@@ -74,9 +82,10 @@ async def test_a_big_body_gives_the_same_as_a_small_one(helper, tmp_path, pictur
     slim, files = await helper.extract(body, ("images",))
     expected, taken = take_inputs(params, ("images",))
     assert slim == expected
-    assert [(f.sha256, f.mime, f.kind, f.size, f.content[:]) for f in files] == [
+    assert [(f.sha256, f.mime, f.kind, f.size, f.content.read_bytes()) for f in files] == [
         (f.sha256, f.mime, f.kind, f.size, f.content) for f in taken
     ]
+    await drop_inputs(files)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +117,7 @@ async def test_a_13_mb_body_leaves_the_event_loop_alone(helper, tmp_path, pictur
     path = tmp_path / "body"
     path.write_bytes(msgspec.json.encode({"images": [b64(big), b64(big + b"1"), b64(big + b"2"), b64(big + b"3")]}))
     assert path.stat().st_size > 13_000_000
-    await helper.extract(path, ("images",))  # the helper is up
+    await drop_inputs((await helper.extract(path, ("images",)))[1])  # the helper is up
 
     async def longest_stop() -> float:
         worst, extracting = 0.0, asyncio.create_task(helper.extract(path, ("images",)))
@@ -116,7 +125,9 @@ async def test_a_13_mb_body_leaves_the_event_loop_alone(helper, tmp_path, pictur
             before = time.perf_counter()
             await asyncio.sleep(0.001)
             worst = max(worst, time.perf_counter() - before - 0.001)
-        assert len((await extracting)[1]) == 4
+        files = (await extracting)[1]
+        assert len(files) == 4
+        await drop_inputs(files)
         return worst
 
     # The best of a few: on a busy machine the loop may stand still for others' sake.
@@ -128,14 +139,10 @@ async def test_inputs_are_stored_under_their_digest_and_live_longest(pool, stora
     _, files = take_inputs({"image": b64(png)}, ("image",))
     await save_inputs(pool, storage, files)
     await save_inputs(pool, storage, files, ttl_s=10)  # a shorter need shortens nothing
-    assert await read_input(storage, digest(png)) == ("image/png", png)
+    assert await storage.read(stored_input_path(digest(png))) == png
     row = await pool.fetchrow("select *, expires_at - now() as left from results.input")
     assert (row["sha256"].hex(), row["mime"], row["kind"], row["size"]) == (digest(png), "image/png", "image", len(png))
     assert 71 < row["left"].total_seconds() / 3600 <= 72
-    with pytest.raises(FileNotFoundError):
-        await read_input(storage, "0" * 64)
-    with pytest.raises(ValueError, match="SHA-256"):
-        await read_input(storage, "../../etc/passwd")
 
 
 async def test_files_of_a_big_body_are_stored(pool, storage, helper, tmp_path, picture):
@@ -144,7 +151,33 @@ async def test_files_of_a_big_body_are_stored(pool, storage, helper, tmp_path, p
     path.write_bytes(msgspec.json.encode({"image": b64(png)}))
     _, files = await helper.extract(path, ("image",))
     await save_inputs(pool, storage, files)
-    assert await read_input(storage, digest(png)) == ("image/png", png)
+    assert await storage.read(stored_input_path(digest(png))) == png
+    await drop_inputs(files)  # a folder took the file, whatever else copied it
+    assert await storage.read(stored_input_path(digest(png))) == png
+
+
+async def test_a_folder_takes_the_file_of_a_big_body_itself(pool, helper, tmp_path, picture):
+    png = picture(noise=40)
+    body = tmp_path / "body"
+    body.write_bytes(msgspec.json.encode({"image": b64(png)}))
+    _, (file,) = await helper.extract(body, ("image",))
+    written = file.content.stat().st_ino
+    await save_inputs(pool, Storage((tmp_path / "with space").as_uri()), [file])
+    assert (tmp_path / "with space" / stored_input_path(digest(png))).stat().st_ino == written
+
+
+async def test_what_is_stored_already_is_not_written_again(pool, tmp_path, picture):
+    png = picture()
+    _, files = take_inputs({"image": b64(png)}, ("image",))
+    storage = Storage((tmp_path / "stored").as_uri())
+    await save_inputs(pool, storage, files)
+    path = tmp_path / "stored" / stored_input_path(digest(png))
+    first = path.stat().st_ino
+    await save_inputs(pool, storage, files)
+    assert path.stat().st_ino == first
+    path.write_bytes(b"a part of it")
+    await save_inputs(pool, storage, files)
+    assert path.read_bytes() == png
 
 
 async def test_many_at_once_store_the_same_files(pool, storage, picture):

@@ -192,12 +192,13 @@ def test_formats_are_told_by_their_first_bytes():
         b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff\xe0": "jpeg", b"RIFF\0\0\0\0WEBPVP8 ": "webp", b"GIF89a": "gif",
         b"II*\0": "tiff", b"MM\0*": "tiff", b"\0\0\0\x18ftypheic": "heic", b"\0\0\0\x18ftypmif1": "heic",
         b"\0\0\0\x18ftypisom": "mp4", b"\0\0\0\x18ftypmp42": "mp4", b"\0\0\0\x14ftypqt  ": "mov",
-        b"\0\0\0\x08wide\0\0": "mov", b"\0\0\0\x1cftypM4A ": "m4a", b"RIFF\0\0\0\0WAVEfmt ": "wav", b"ID3\4": "mp3",
+        b"\0\0\0\x08wide\0\0": "mov", b"RIFF\0\0\0\0AVI LIST": "avi",
+        b"\0\0\0\x1cftypM4A ": "m4a", b"RIFF\0\0\0\0WAVEfmt ": "wav", b"ID3\4": "mp3",
         b"\xff\xfb\x90\0": "mp3", b"\xff\xf1P@": "aac", b"OggS\0": "ogg", b"fLaC\0": "flac",
         b"BM\x8a\x10\0\0\0\0\0\0\x8a\0\0\0\x7c\0\0\0": "bmp",
     }  # fmt: skip
     assert {head: sniff(head).name for head in cases} == cases
-    for head in (b"", b"BM", b"BM is a fine start", b"\0\0\0\x18ftypavif", b"RIFF\0\0\0\0AVI ", b"PK\3\4",
+    for head in (b"", b"BM", b"BM is a fine start", b"\0\0\0\x18ftypavif", b"RIFF\0\0\0\0ACON", b"PK\3\4",
                  b"\xff\xff\xff\xff", b"\x1a\x45\xdf\xa3\x42\x82matroska", b"<svg", b"\xff\xd9"):  # fmt: skip
         assert sniff(head) is None, head
 

@@ -25,6 +25,8 @@ async def storing(stage, settings) -> AsyncIterator[Storage]:
     """A real storage and helper; no network."""
     storage, spool = Storage(settings.storage_url), Spool(settings.spool_dir)
     helper = Helper(spool)
+    for kind in ("image", "vector"):  # both processes start now, and not while a life is timed
+        await helper.probe(kind, png(8))
     fetcher = Fetcher(None, storage, helper, spool)
     stage.tools.media = replace(stage.tools.media, storage=storage, helper=helper, fetcher=fetcher)
     yield storage

@@ -13,10 +13,11 @@ from aiohttp import web
 from PIL import Image
 
 from modellix_server.base.outbound import Outbound
-from modellix_server.catalogue import Catalogue
+from modellix_server.catalogue import Catalogue, samples
 from modellix_server.results import Fetcher, Helper, Spool, Storage
-from modellix_server.tasks import Media, media
-from modellix_server.tasks.media import BadMedia
+from modellix_server.tasks import Media, inputs
+from modellix_server.tasks.inputs import BadMedia
+from modellix_server.upstreams import load_all
 
 MODEL = Catalogue.load().models["alibaba/qwen-image-edit-plus"]
 NETWORK = [ipaddress.ip_network("127.0.0.0/8")]
@@ -35,7 +36,8 @@ class Shelf:
         self.media, self.origin = handling, origin
 
     async def resolve(self, *names: str) -> list[str]:
-        return (await self.media.resolve(MODEL, {"images": [f"{self.origin}/{name}" for name in names]}))["images"]
+        links = {"images": [f"{self.origin}/{name}" for name in names]}
+        return (await self.media.inputs.resolve(MODEL, links, sandbox=False)).params["images"]
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ async def shelf(settings, request) -> AsyncIterator[Shelf]:
 
 
 async def test_links_become_bytes(shelf: Shelf) -> None:
-    assert shelf.media.needed(MODEL, {"images": ["https://example.com/a.png"]})
+    assert shelf.media.inputs.needed(MODEL, {"images": ["https://example.com/a.png"]})
     (uri,) = await shelf.resolve("a")
     head, _, data = uri.partition(",")
     assert head == "data:image/png;base64"
@@ -76,16 +78,16 @@ async def test_links_become_bytes(shelf: Shelf) -> None:
 
 
 async def test_links_stay_for_a_vendor_that_loads_them(shelf: Shelf) -> None:
-    shelf.media.upstreams[MODEL.routes[0].upstream].traits.fetches_links = True
+    shelf.media.inputs._upstreams[MODEL.routes[0].upstream].traits.fetches_links = True
     url = f"{shelf.origin}/gone"
-    assert not shelf.media.needed(MODEL, {"images": [url]})
+    assert not shelf.media.inputs.needed(MODEL, {"images": [url]})
     assert await shelf.resolve("gone") == [url]
 
 
 async def test_a_passing_trouble_is_waited_out_for_a_moment(shelf: Shelf, monkeypatch) -> None:
-    monkeypatch.setattr(media.rules, "retry_in_s", lambda _: 0.01)
+    monkeypatch.setattr(inputs.rules, "retry_in_s", lambda _: 0.01)
     assert len(await shelf.resolve("flaky")) == 1
-    with pytest.raises(BadMedia, match="parameter 'images' could not be loaded: the answer was 503"):
+    with pytest.raises(BadMedia, match="parameter 'images\\[0\\]' could not be loaded: the answer was 503"):
         await shelf.resolve("down")
 
 
@@ -93,8 +95,8 @@ async def test_a_passing_trouble_is_waited_out_for_a_moment(shelf: Shelf, monkey
     ("name", "why"),
     [
         ("gone", "could not be loaded: the answer was 404"),
-        ("page", "no image of a known format"),
-        ("tiny", "a side of 8 px"),
+        ("page", "is not a supported image, video or audio file"),
+        ("tiny", "must have sides between 384 and 3072 pixels, got 8\\*8"),
         ("large", "larger than allowed"),
     ],
 )
@@ -104,7 +106,7 @@ async def test_what_is_no_input(shelf: Shelf, name: str, why: str) -> None:
 
 
 async def test_all_of_them_together_are_limited(shelf: Shelf, monkeypatch) -> None:
-    monkeypatch.setattr(media, "_MOST_INPUT_CHARACTERS", len(png()) * 2)
+    monkeypatch.setattr(inputs, "MOST_INLINE_BYTES", len(png()) * 3 // 2)
     await shelf.resolve("a")
     with pytest.raises(BadMedia, match="together"):
         await shelf.resolve("a", "b")
@@ -114,3 +116,29 @@ async def test_all_of_them_together_are_limited(shelf: Shelf, monkeypatch) -> No
 async def test_no_inner_address_is_reached(shelf: Shelf) -> None:
     with pytest.raises(BadMedia, match="not a public address"):
         await shelf.resolve("a")
+
+
+async def test_samples_are_read_from_the_package(settings, shelf: Shelf) -> None:
+    """Inlined where the model takes bytes, linked or uploaded where it does not."""
+    origin, held = settings.public_origin, shelf.media.inputs
+    traits = SimpleNamespace(traits=SimpleNamespace(fetches_links=True))
+    held._upstreams = {MODEL.routes[0].upstream: traits}
+    cat = f"{origin}/samples/cat.jpg"
+    edit, dress = (Catalogue.load().models[f"alibaba/{name}"] for name in ("qwen-image-edit-plus", "aitryon"))
+    given = {"images": [cat, "https://example.com/samples/cat.jpg"]}
+    assert held.needed(edit, given)
+    resolved = (await held.resolve(edit, given, sandbox=False)).params["images"]
+    content = (samples.FOLDER / "cat.jpg").read_bytes()
+    text = base64.b64encode(content).decode()
+    assert resolved == [f"data:image/jpeg;base64,{text}", "https://example.com/samples/cat.jpg"]
+    linked = await held.resolve(dress, {"person_image_url": cat}, sandbox=True)
+    assert linked.params == {"person_image_url": cat}
+    with pytest.raises(BadMedia, match="must be a public link"):
+        await held.resolve(dress, {"person_image_url": cat}, sandbox=False)
+    with pytest.raises(BadMedia, match="names a file that has expired"):
+        await held.resolve(edit, {"images": [f"{origin}/samples/dog.jpg"]}, sandbox=False)
+    held._upstreams = load_all()
+    uploaded = await held.resolve(dress, {"person_image_url": cat}, sandbox=False)
+    (file,) = uploaded.files.values()
+    assert (file.name, file.mime, file.size) == ("cat.jpeg", "image/jpeg", len(content))
+    assert b"".join([chunk async for chunk in file.chunks()]) == content

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
 from dataclasses import replace
 
 import msgspec
 import pytest
 
-from modellix_server.catalogue import Catalogue, Measurement, samples
-from modellix_server.results import FetchLater, FetchNever, Helper, Resource, Spool, Storage, link
+from modellix_server.catalogue import Catalogue, Measurement
+from modellix_server.results import FetchLater, FetchNever, Resource
 from modellix_server.tasks import Account, Worker, engine, store
-from modellix_server.tasks.media import BadMedia
+from modellix_server.tasks.inputs import Resolved
 from modellix_server.tasks.store import Ending
 from modellix_server.upstreams.contract import Done, Failed, RemoteFile
 
@@ -163,46 +162,16 @@ async def test_a_submission_on_its_way_outlives_being_claimed_again(stage, datab
     first.cancel()
 
 
-async def test_a_huge_file_of_ours_is_no_input_and_is_not_read(settings, stage) -> None:
-    storage = Storage(settings.storage_url)
-    await storage.put(f"results/{stage.job.id.hex}/0.mp4", bytes(20_000_000))
-    url = link(settings, stage.job.id, 0, "mp4", int(time.time()) + 60)
-    media = replace(stage.tools.media, storage=storage)
-    model = CATALOGUE.models["alibaba/qwen-image-edit-plus"]
-    with pytest.raises(BadMedia, match="too big: 20,000,000 bytes"):
-        await media.resolve(model, {"images": [url]})
-
-
-async def test_samples_are_read_from_the_package(settings, stage) -> None:
-    """Inlined where the model takes bytes, linked where it does not, and never anything else."""
-    spool, origin = Spool(settings.spool_dir), settings.public_origin
-    media, cat = replace(stage.tools.media, helper=Helper(spool)), f"{origin}/samples/cat.jpg"
-    edit, dress = (CATALOGUE.models[f"alibaba/{name}"] for name in ("qwen-image-edit-plus", "aitryon"))
-    try:
-        assert media.needed(edit, {"images": [cat]})
-        resolved = (await media.resolve(edit, {"images": [cat, "https://example.com/samples/cat.jpg"]}))["images"]
-        content = base64.b64encode((samples.FOLDER / "cat.jpg").read_bytes()).decode()
-        assert resolved == [f"data:image/jpeg;base64,{content}", "https://example.com/samples/cat.jpg"]
-        assert await media.resolve(dress, {"person_image_url": cat}) == {"person_image_url": cat}
-        for name, why in (("dog.jpg", "names a sample that does not exist"), ("walk.mp4", "'images': ")):
-            with pytest.raises(BadMedia, match=why):
-                await media.resolve(edit, {"images": [f"{origin}/samples/{name}"]})
-    finally:
-        await media.helper.close()
-        spool.close()
-
-
 async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage) -> None:
     await stage.bring_to("preparing")
     resolved = []
 
-    async def resolve(model, params) -> dict:
-        resolved.append(model)
-        return params
+    class Inputs:
+        async def resolve(self, model, params, *, sandbox: bool) -> Resolved:
+            resolved.append(model)
+            return Resolved(params)
 
-    media = replace(stage.tools.media)
-    object.__setattr__(media, "resolve", resolve)
-    stage.tools.media = media
+    stage.tools.media = replace(stage.tools.media, inputs=Inputs())
     turns = stage.tools.posting[stage.job.model] = asyncio.Semaphore(1)
     await turns.acquire()
     life = asyncio.create_task(stage.live())

@@ -1,4 +1,4 @@
-"""Result files, public by their signature, and samples: inert in a browser, in ranges where a player asks for them."""
+"""Result files and inputs, public by their signature, and samples: inert in a browser, in ranges for players."""
 
 from __future__ import annotations
 
@@ -11,9 +11,19 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from modellix_server.api.platform import Platform
 from modellix_server.api.request import Receive, Scope, Send
 from modellix_server.api.security import CLOSED
+from modellix_server.base.database import UNREACHABLE
 from modellix_server.base.errors import NotFound
+from modellix_server.base.ids import parse_file_name
 from modellix_server.catalogue import samples
-from modellix_server.results import FORMATS, TROUBLE, RangeNotSatisfiable, check_link, sniff
+from modellix_server.results import (
+    FORMATS,
+    TROUBLE,
+    RangeNotSatisfiable,
+    check_file_link,
+    check_link,
+    sniff,
+    stored_input_path,
+)
 
 # Whatever a vendor delivered, a browser only ever shows it: no script, no sniffing, no embedding of other things.
 _INERT = {
@@ -25,8 +35,8 @@ _INERT = {
 }
 
 
-class ResultFile:
-    """`GET /results/{task_id}/{name}` with a signed query."""
+class _SignedFile:
+    """`GET` of a file under a signed query."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -36,28 +46,54 @@ class ResultFile:
         response = await self._answer(StarletteRequest(scope))
         await response(scope, receive, send)
 
+    async def _find(self, path: str, query: str) -> tuple[str, str]:
+        """Where the file lies in the storage, and its format. Raises NotFound."""
+        raise NotImplementedError
+
     async def _answer(self, request: StarletteRequest) -> Response:
         settings = self._platform.settings
         try:
             if settings.results_url and not _same_origin(request, settings.results_origin):
                 raise NotFound("no such result")
-            path = check_link(settings, request.url.path, request.url.query)
+            path, format_name = await self._find(request.url.path, request.url.query)
             opened = await self._platform.storage.open(path, request.headers.get("range"))
         except (NotFound, FileNotFoundError):
             return _plain("no such result, or it has expired", 404)
         except RangeNotSatisfiable as error:
             return _plain("range not satisfiable", 416, {"Content-Range": f"bytes */{error.size}"})
-        except TROUBLE:
+        except (*TROUBLE, *UNREACHABLE):
             return _plain("the result cannot be read just now", 503, {"Retry-After": "5"})
         headers = {**_INERT, "Content-Length": str(opened.end - opened.start)}
         if opened.partial:
             headers["Content-Range"] = f"bytes {opened.start}-{opened.end - 1}/{opened.size}"
         # A name for whoever saves it. It is shown, not forced to be saved: nothing in it can run.
         headers["Content-Disposition"] = f'inline; filename="{"-".join(request.url.path.split("/")[2:])}"'
-        mime = FORMATS[path.rpartition(".")[2]].mime
+        mime = FORMATS[format_name].mime
         if request.method == "HEAD":
             return Response(None, 206 if opened.partial else 200, headers, mime)
         return StreamingResponse(opened.chunks, 206 if opened.partial else 200, headers, mime)
+
+
+class ResultFile(_SignedFile):
+    """`GET /results/{task_id}/{name}` with a signed query."""
+
+    async def _find(self, path: str, query: str) -> tuple[str, str]:
+        stored = check_link(self._platform.settings, path, query)
+        return stored, stored.rpartition(".")[2]
+
+
+class InputFile(_SignedFile):
+    """`GET /files/{name}`: an uploaded file by its id, or an input by its digest, as vendors get it to fetch."""
+
+    async def _find(self, path: str, query: str) -> tuple[str, str]:
+        name, format_name = check_file_link(self._platform.settings, path, query)
+        file_id = parse_file_name(name)
+        if file_id is None:
+            return stored_input_path(name), format_name
+        upload = await self._platform.uploads.find(file_id)
+        if upload is None:
+            raise NotFound("no such file")
+        return upload.path, upload.format
 
 
 async def sample_file(request: StarletteRequest) -> Response:

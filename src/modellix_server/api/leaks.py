@@ -8,14 +8,13 @@ for a key that exists and one that does not; `GET /apikey/validate` tells the ho
 from __future__ import annotations
 
 import ipaddress
-from pathlib import Path
 from typing import Any
 
 from modellix_server import audit, identity
 from modellix_server.api.exchange import Trail
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success_of
-from modellix_server.api.request import BodyTooLarge, Request, read_body
+from modellix_server.api.request import Request, read_small_body
 from modellix_server.api.submit import decode
 from modellix_server.base.errors import InvalidFormat, InvalidParameters
 
@@ -29,10 +28,7 @@ _SHAPES = (
 async def report_leak(platform: Platform, request: Request, _trail: Trail) -> Reply:
     """End the keys that were found, whatever their mode; at most 100 in one request."""
     platform.reports.take(_network(request.address))
-    body = await read_body(request, platform.spool, platform.turns)
-    if isinstance(body, Path):
-        body.unlink()
-        raise BodyTooLarge("a report has at most 100 keys")
+    body = await read_small_body(request, f"a report has at most {_MOST} keys")
     found = _found(decode(body))
     if len(found) > _MOST:
         raise InvalidParameters(f"a report has at most {_MOST} keys, got {len(found)}")

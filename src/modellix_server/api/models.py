@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from modellix_server.api.exchange import Trail, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success_of
-from modellix_server.api.request import BodyTooLarge, Request, read_body
+from modellix_server.api.request import Request, read_small_body
 from modellix_server.api.submit import decode
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, NotFound
 from modellix_server.base.money import usd_number
@@ -85,10 +84,9 @@ def _price_list(platform: Platform, model: Model) -> list[dict[str, Any]]:
 async def quote(platform: Platform, request: Request, trail: Trail) -> Reply:
     """`POST /quote` with `{"model": …, "input": {…}}`: what the task would hold, and can cost at most."""
     caller, verdict = await admit(platform, request, trail)
-    body = await read_body(request, platform.spool, platform.turns)
-    if isinstance(body, Path):
-        body.unlink()
-        raise BodyTooLarge("a quote needs no bytes of media: send a URL in their place, it is not fetched")
+    body = await read_small_body(
+        request, "a quote needs no bytes of media: send a URL in their place, it is not fetched"
+    )
     slug, given = _question(decode(body))
     provider, _, name = slug.partition("/")
     model = _find(platform, slug, provider, name)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from modellix_server.base.database import Pool
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import Catalogue, Prices
+from modellix_server.catalogue import Catalogue, Prices, Route
 from modellix_server.identity import Callers
 from modellix_server.limits import Reports, Windows
 from modellix_server.requestlog import Writer
-from modellix_server.results import Helper, Spool, Storage
-from modellix_server.tasks import Reader, Submissions
+from modellix_server.results import Helper, Spool, Storage, Uploads
+from modellix_server.tasks import Hub, Intake, Reader, Submissions
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,19 @@ class Platform:
     catalogue: Catalogue
     callers: Callers
     windows: Windows
+    intake: Intake
     submissions: Submissions
     reader: Reader
+    hub: Hub
     requests: Writer
     storage: Storage
     helper: Helper
     spool: Spool
+    uploads: Uploads
     prices: Callable[[], Prices]
     """The operator's price table, as fresh as a few seconds."""
-    reachable: Callable[[str, bool], Awaitable[bool]]
-    """(upstream, live) -> whether there is an account to send the task to."""
+    obstacle: Callable[[Route, bool], Awaitable[str | None]]
+    """(route, live) -> why there is no account to send the task to; None when there is one."""
     finished: dict[UUID, bytes] = field(default_factory=dict)
     """Answers about finished tasks as they were rendered once: nothing in them ever changes. Bounded by its user."""
     browsing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
@@ -46,3 +50,5 @@ class Platform:
     """Set when this process has been asked to end, some time before it takes no more connections."""
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Large bodies are read in turn."""
+    uploading: Counter[int] = field(default_factory=Counter)
+    """Team -> its uploads that are coming in just now."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from io import FileIO
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 from urllib.parse import parse_qsl
 
+from modellix_server.api.protocol import LINE
 from modellix_server.base.errors import InvalidFormat, PlatformError
-from modellix_server.results import Spool
+from modellix_server.results import Scratch, Spool
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -20,11 +19,10 @@ Send = Callable[[Message], Awaitable[None]]
 
 MOST_BODY_BYTES = 64 * 1024 * 1024
 SMALL_BODY_BYTES = 256 * 1024
-"""Above this a body goes to a file and is parsed in the helper process, so that it delays nobody."""
+"""Above this a body goes to a scratch file and is parsed in the helper process, so that it delays nobody."""
 
 
 _BODY_TIMEOUT_S = 300.0
-_WRITE_BYTES = 1024 * 1024
 
 
 class BodyTooLarge(PlatformError):
@@ -47,6 +45,18 @@ class ClientGone(Exception):
     """The client closed the connection before its request was complete; there is nobody to answer."""
 
 
+class Line(Protocol):
+    """The client's connection."""
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once, as soon as the connection is gone."""
+        ...
+
+    def cut(self) -> None:
+        """End it at once, whatever was still to be sent."""
+        ...
+
+
 @dataclass(slots=True)
 class Request:
     """One HTTP request, its headers found once."""
@@ -62,19 +72,43 @@ class Request:
     query: Mapping[str, str]
     address: str | None
     """Where the connection comes from; behind a proxy, the proxy's."""
+    headers: Sequence[tuple[bytes, bytes]]
+    """All of them, as they came; names in lower case."""
     bytes_in: int = 0
     max_cost: str | None = None
     queue: str | None = None
+    line: Line | None = None
+    last_event_id: str | None = None
+    webhook_url: str | None = None
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call `tell` as soon as the client's connection is gone."""
+        if self.line is not None:
+            self.line.when_lost(tell)
+
+    def cut_line(self) -> None:
+        """End the client's connection at once."""
+        if self.line is not None:
+            self.line.cut()
+
+    @property
+    def content_type(self) -> str:
+        """The header's value, empty when there is none."""
+        return next((value.decode("latin-1") for name, value in self.headers if name == b"content-type"), "")
 
 
 def read_head(scope: Scope, receive: Receive) -> Request:
     """The request's head; header values are latin-1 as HTTP has it."""
-    authorization = idempotency_key = content_length = max_cost = queue = None
+    authorization = idempotency_key = content_length = max_cost = queue = last_event_id = webhook_url = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = _joined(authorization, value)
         elif name == b"idempotency-key":
             idempotency_key = _joined(idempotency_key, value)
+        elif name == b"last-event-id":
+            last_event_id = value.decode("latin-1")
+        elif name == b"x-webhook-url":
+            webhook_url = _joined(webhook_url, value)
         elif name == b"x-max-cost":
             max_cost = _joined(max_cost, value)
         elif name == b"x-queue":
@@ -93,6 +127,10 @@ def read_head(scope: Scope, receive: Receive) -> Request:
         client[0] if (client := scope.get("client")) else None,
         max_cost=max_cost,
         queue=queue,
+        headers=scope["headers"],
+        line=scope.get("extensions", {}).get(LINE),
+        last_event_id=last_event_id,
+        webhook_url=webhook_url,
     )
 
 
@@ -102,8 +140,8 @@ def _joined(former: str | None, value: bytes) -> str:
     return text if former is None else f"{former}, {text}"
 
 
-async def read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> bytes | Path:
-    """The body: bytes when small, otherwise a file that the caller deletes.
+async def read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> bytes | Scratch:
+    """The body: bytes when small, otherwise a file that the caller closes.
 
     Large bodies take turns, one part of one body in each round of the event loop: the parts of twenty
     bodies in one round would delay every other request by all of them.
@@ -114,44 +152,53 @@ async def read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> byte
         async with asyncio.timeout(_BODY_TIMEOUT_S):
             return await _read_body(request, spool, turns)
     except TimeoutError:
-        raise BodyTooSlow(f"the request body did not arrive within {_BODY_TIMEOUT_S:.0f} seconds") from None
+        raise _too_slow() from None
 
 
-async def _read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> bytes | Path:
-    if request.content_length is not None and request.content_length > MOST_BODY_BYTES:
-        raise _too_large()
+async def read_small_body(request: Request, advice: str) -> bytes:
+    """The body where only a small one makes sense. Raises BodyTooLarge with `advice`, BodyTooSlow or ClientGone."""
+    if (request.content_length or 0) > SMALL_BODY_BYTES:
+        raise BodyTooLarge(advice)
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            body, more = await _read_start(request)
+    except TimeoutError:
+        raise _too_slow() from None
+    if more or len(body) > SMALL_BODY_BYTES:
+        raise BodyTooLarge(advice)
+    return body
+
+
+async def _read_start(request: Request) -> tuple[bytes, bool]:
+    """The body as far as it is small, and whether there is more."""
     body, more = await _receive(request)
     if not more:
-        return body
+        return body, False
     pending = bytearray(body)
     while more and request.bytes_in <= SMALL_BODY_BYTES:
         chunk, more = await _receive(request)
         pending += chunk
-    if request.bytes_in <= SMALL_BODY_BYTES:
-        return bytes(pending)
-    path = spool.path()
+    return bytes(pending), more
+
+
+async def _read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> bytes | Scratch:
+    if request.content_length is not None and request.content_length > MOST_BODY_BYTES:
+        raise _too_large()
+    start, more = await _read_start(request)
+    if len(start) <= SMALL_BODY_BYTES and not more:
+        return start
+    scratch = spool.scratch(request.content_length or MOST_BODY_BYTES)
     try:
-        with path.open("xb", buffering=0) as file:
-            while more:
-                async with turns:
-                    await asyncio.sleep(0)
-                chunk, more = await _receive(request)
-                pending += chunk
-                if len(pending) >= _WRITE_BYTES:
-                    # Off the event loop: the disk may make a writer wait, and everybody else with it.
-                    await asyncio.to_thread(_write_all, file, pending)
-                    pending = bytearray()
-            await asyncio.to_thread(_write_all, file, pending)
+        await scratch.write(start)
+        while more:
+            async with turns:
+                await asyncio.sleep(0)
+            chunk, more = await _receive(request)
+            await scratch.write(chunk)
     except BaseException:
-        path.unlink(missing_ok=True)
+        scratch.close()
         raise
-    return path
-
-
-def _write_all(file: FileIO, data: bytearray) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
+    return scratch
 
 
 async def _receive(request: Request) -> tuple[bytes, bool]:
@@ -164,6 +211,10 @@ async def _receive(request: Request) -> tuple[bytes, bool]:
     if request.bytes_in > MOST_BODY_BYTES:
         raise _too_large()
     return chunk, message.get("more_body", False)
+
+
+def _too_slow() -> BodyTooSlow:
+    return BodyTooSlow(f"the request body did not arrive within {_BODY_TIMEOUT_S:.0f} seconds")
 
 
 def _too_large() -> BodyTooLarge:

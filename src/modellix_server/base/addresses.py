@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PORTS = (80, 443)
+_INSIDE = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test", ".invalid", ".example")
 _DENIED_4 = tuple(
     ipaddress.IPv4Network(text)
     for text in (
@@ -48,6 +50,25 @@ _DENIED_6 = tuple(
         "8000::/1",  # unassigned; unique local fc00::/7, link-local fe80::/10, site-local fec0::/10, multicast ff00::/8
     )
 )
+
+
+def is_public_https(origin: str) -> bool:
+    """Whether an origin looks as if a vendor could fetch from it: https, a public address or a name that may have one.
+
+    Nothing is asked of the network.
+    """
+    try:
+        parts = urlsplit(origin)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    if parts.scheme != "https":
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "." in host.rstrip(".") and not host.rstrip(".").endswith(_INSIDE)
+    return is_reachable(host, port or 443)
 
 
 def is_reachable(text: str, port: int, opened: Iterable[Network] = ()) -> bool:

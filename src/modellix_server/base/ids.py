@@ -1,4 +1,4 @@
-"""Identifiers: UUIDv7 (RFC 9562) and the public form of a task id."""
+"""Identifiers: UUIDv7 (RFC 9562) and the public forms of the ids of tasks and uploaded files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 _TASK_ID = re.compile(r"task-([0-9a-f]{32})", re.ASCII)
+_FILE_ID = re.compile(r"file-([0-9a-f]{32})", re.ASCII)
 
 
 class _Randomness:
@@ -62,4 +63,15 @@ def task_name(task_id: UUID) -> str:
 def parse_task_name(text: str) -> UUID | None:
     """The UUID of a public task id, or None when the text is not one."""
     found = _TASK_ID.fullmatch(text)
+    return UUID(hex=found[1]) if found else None
+
+
+def file_name(file_id: UUID) -> str:
+    """The public form: `file-` and 32 hex digits."""
+    return f"file-{file_id.hex}"
+
+
+def parse_file_name(text: str) -> UUID | None:
+    """The UUID of an uploaded file's public id, or None when the text is not one."""
+    found = _FILE_ID.fullmatch(text)
     return UUID(hex=found[1]) if found else None

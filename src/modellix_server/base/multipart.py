@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ async def encode_form(parts: Sequence[Part]) -> tuple[str, bytes]:
     """Content type and body of a form. Raises ValueError for a name or type that would break out of its header."""
     form = aiohttp.FormData(default_to_multipart=True, quote_fields=False)
     for part in parts:
-        form.add_field(part.name, part.data, filename=part.filename, content_type=part.content_type)
+        data = io.BytesIO(part.data) if isinstance(part.data, bytes) else part.data  # long bytes it warns about
+        form.add_field(part.name, data, filename=part.filename, content_type=part.content_type)
     writer = form()
     return writer.headers["Content-Type"], await writer.as_bytes()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -83,6 +83,13 @@ class Origins:
 
     def __contains__(self, url: URL) -> bool:
         return bool(self.exact) and _origin(url) in self.exact
+
+    def names(self, text: str) -> bool:
+        """Whether a text is a URL at one of these origins."""
+        try:
+            return URL(text) in self
+        except ValueError:
+            return False
 
 
 PUBLIC_ONLY = Origins()
@@ -256,13 +263,17 @@ class Outbound:
         url: str,
         *,
         headers: Mapping[str, str],
-        body: bytes | None,
+        body: bytes | AsyncIterable[bytes] | None,
         origins: Origins = PUBLIC_ONLY,
         timeout_s: float,
         max_bytes: int,
         turn: Turn | None = None,
     ) -> Answer:
         """One exchange with an API; redirects are not followed and nothing but GET is ever repeated.
+
+        With `max_bytes` 0 the answer's body is not wanted: it is not read, however much comes.
+
+        A body that comes in pieces needs its `Content-Length` among the headers.
 
         Raises NotSent (Blocked when we refuse the address) or AnswerLost (TooLarge when it is too large).
         """
@@ -282,6 +293,8 @@ class Outbound:
                 timeout=_timeout(timeout_s),
                 middlewares=() if method == "GET" else (_never_again,),
             ) as response:
+                if not max_bytes:
+                    return Answer(response.status, b"", _lower(response.headers))
                 download = Download(response, max_bytes)
                 async with asyncio.timeout_at(deadline):  # the library's own deadline does not cover the wait
                     whole = await _whole(download, turn)

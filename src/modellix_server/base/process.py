@@ -22,3 +22,23 @@ def die_with_parent(parent_pid: int, signum: int = signal.SIGKILL) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent_pid:
         sys.exit("parent process is gone")
+
+
+def give_way(steps: int) -> None:
+    """Let others on this machine go first, by so many steps of niceness; children that start later inherit it.
+
+    On Linux also as a batch process: it does not cut short the turn of whoever runs when it has something to do.
+    """
+    os.nice(steps)
+    if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def leave_a_core() -> None:
+    """Keep off one of this machine's cores, if there are several; children that start later do so too.
+
+    Whoever wakes up to answer a request then finds a core where nobody has to be driven away first: niceness
+    decides who gets more, but even the nicest finish their turn of some milliseconds.
+    """
+    if sys.platform == "linux" and len(cores := os.sched_getaffinity(0)) > 1:
+        os.sched_setaffinity(0, cores - {min(cores)})

@@ -56,6 +56,10 @@ class Settings:
     """How long an API process that is asked to end still takes connections, so that load balancers notice."""
     result_ttl_s: int = 86_400
     """Results are deleted this long after completion."""
+    upload_ttl_s: int = 7 * 86_400
+    """Uploaded files are deleted this long after they came."""
+    upload_quota_bytes: int = 2_000_000_000
+    """Of files that a team may keep at once, in each mode."""
     log_level: str = "info"
     old_master_keys: tuple[Secret, ...] = ()
     """Former master keys, which still open what they sealed until a rotation has seen to it."""
@@ -118,6 +122,8 @@ def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Sett
         lease_s=_at_least(1, "lease_s", number("lease_s", 30)),
         drain_s=_at_least(0, "drain_s", number("drain_s", 5)),
         result_ttl_s=int(number("result_ttl_s", 86_400)),
+        upload_ttl_s=int(_at_least(60, "upload_ttl_s", number("upload_ttl_s", 7 * 86_400))),
+        upload_quota_bytes=int(_at_least(0, "upload_quota_bytes", number("upload_quota_bytes", 2_000_000_000))),
         log_level=values.get("log_level") or "info",
         old_master_keys=old_master_keys,
     )

@@ -1,7 +1,8 @@
 """Models as data: find one, check its inputs, quote and charge it. Pure: no database, no network."""
 
 from modellix_server.catalogue import samples
-from modellix_server.catalogue.media import Form, MediaInput, MediaKind, form
+from modellix_server.catalogue.media import Form, Limits, MediaInput, MediaKind, form
+from modellix_server.catalogue.mediacheck import Facts, refusal, refusal_together
 from modellix_server.catalogue.model import Confidence, Model, ModelType, Retirement
 from modellix_server.catalogue.modelfile import BadModel
 from modellix_server.catalogue.price import (
@@ -31,6 +32,10 @@ __all__ = [
     "MediaInput",
     "MediaKind",
     "Form",
+    "Limits",
+    "Facts",
+    "refusal",
+    "refusal_together",
     "form",
     "Quote",
     "Unit",

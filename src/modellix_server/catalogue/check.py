@@ -135,7 +135,7 @@ def _beyond(spec: Input) -> Beyond | None:
         case Text(enum=()):
             return _clean
         case Media():
-            return _media(spec)
+            return _each(_medium) if spec.many else _medium
         case Array():
             inner = _beyond(spec.items)
             return _each(inner) if inner else None
@@ -190,16 +190,8 @@ def _size(spec: Size) -> Beyond:
     return one
 
 
-def _media(spec: Media) -> Beyond:
-    described = spec.describe("")
-    data = "data" in spec.accepts
-    wanted = f"must be an http(s) URL{', a data URI or base64' if data else ''} without spaces or non-ASCII characters"
-
-    links = "url" in spec.accepts
-
-    def one(name: str, text: str) -> PlatformError | None:
-        if (links and is_plain_link(text)) or described.allows(text):
-            return None
-        return InvalidFormat(f"parameter '{name}' {wanted}, got '{clip(text)}'")
-
-    return _each(one) if spec.many else one
+def _medium(name: str, text: str) -> PlatformError | None:
+    if is_plain_link(text) or form(text) is not None:
+        return None
+    wanted = "must be an http(s) URL without spaces or non-ASCII characters, a data URI, base64 or the id of an upload"
+    return InvalidFormat(f"parameter '{name}' {wanted}, got '{clip(text)}'")

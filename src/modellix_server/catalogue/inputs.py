@@ -7,12 +7,12 @@ the class does not have is refused.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from modellix_server.catalogue.media import MediaInput, MediaKind
+from modellix_server.catalogue.media import Limits, MediaInput, MediaKind
 from modellix_server.catalogue.wording import size_pattern
 
 MOST_SIZE_CHARACTERS = 16
@@ -194,69 +194,108 @@ class Size(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag
 
 
 class Media(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """A picture, a clip or a sound, by link or inline; a list of them with `many`."""
-
-    kind: ClassVar[MediaKind]
+    """Pictures, clips or sounds: by link, inline, or uploaded before; a list of them with `many`."""
 
     accepts: tuple[Literal["url", "data"], ...]
+    """What the vendor takes: links, data URIs. The caller may send either, and we see to the rest."""
     many: bool = False
     min_items: int = 1
     max_items: int = 1
-    max_bytes: int | None = None
-    formats: tuple[str, ...] = ()
-    min_side: int | None = None
-    max_side: int | None = None
-    min_seconds: int | None = None
-    max_seconds: int | None = None
+    max_total_seconds: int | None = None
+    """Of all clips or sounds in the list together."""
 
     def __post_init__(self) -> None:
         if not self.accepts or (self.max_items > 1 and not self.many) or self.min_items > self.max_items:
             raise ValueError("a media parameter needs accepts, and min_items and max_items only with many")
 
     def schema(self) -> dict[str, Any]:
-        """JSON Schema of the property; the shapes a media text may have are for `MediaInput` to say."""
+        """JSON Schema of the property; the shapes a media text may have are for `form` to say."""
         one = {"type": "string", "minLength": 1, "maxLength": MOST_MEDIA_CHARACTERS}
         if not self.many:
             return {"description": self.description, **one}
         limits = {"items": one, "minItems": self.min_items, "maxItems": self.max_items}
         return {"description": self.description, "type": "array", **limits}
 
+    def limits(self) -> dict[MediaKind, Limits]:
+        """The kinds it takes, and what the vendor says about each."""
+        raise NotImplementedError
+
     def describe(self, name: str) -> MediaInput:
-        """For the rooms that fetch, store and probe media."""
-        return MediaInput(
-            name=name,
-            kind=self.kind,
-            many=self.many,
-            accepts=self.accepts,
+        """For the rooms that fetch, store and probe media; `name` is the way to it through objects."""
+        return MediaInput(name, self.limits(), self.accepts, _ms(self.max_total_seconds))
+
+
+class OneKind(Media, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Media of one kind, with the vendor's limits. Sides and pixels are of pictures and clips."""
+
+    kind: ClassVar[MediaKind]
+
+    min_bytes: int | None = None
+    max_bytes: int | None = None
+    formats: tuple[str, ...] = ()
+    min_side: int | None = None
+    max_side: int | None = None
+    max_pixels: int | None = None
+    max_ratio: float | None = None
+    """Longer side over shorter side; 4 allows 1:4 to 4:1."""
+    min_seconds: int | None = None
+    max_seconds: int | None = None
+
+    def limits(self) -> dict[MediaKind, Limits]:
+        """Its one kind."""
+        limits = Limits(
+            min_bytes=self.min_bytes,
             max_bytes=self.max_bytes,
             formats=self.formats,
             min_side_px=self.min_side,
             max_side_px=self.max_side,
-            min_ms=None if self.min_seconds is None else self.min_seconds * 1000,
-            max_ms=None if self.max_seconds is None else self.max_seconds * 1000,
+            max_pixels=self.max_pixels,
+            max_ratio=self.max_ratio,
+            min_ms=_ms(self.min_seconds),
+            max_ms=_ms(self.max_seconds),
         )
+        return {self.kind: limits}
 
 
-class Image(Media, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="image"):
+class Image(OneKind, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="image"):
     """A picture."""
 
     kind = "image"
 
 
-class Video(Media, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="video"):
+class Video(OneKind, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="video"):
     """A clip."""
 
     kind = "video"
 
 
-class Audio(Media, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="audio"):
+class Audio(OneKind, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="audio"):
     """A sound."""
 
     kind = "audio"
 
 
+class AnyMedia(Media, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="media"):
+    """Media of several kinds in one place; the limits of each as they would stand in a parameter of that kind."""
+
+    kinds: dict[MediaKind, dict[str, Any]]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.limits()) < 2:
+            raise ValueError("media needs at least two kinds; there are types for one")
+
+    def limits(self) -> dict[MediaKind, Limits]:
+        """Each of its kinds. Raises ValueError for a limit that its kind does not have."""
+        found: dict[MediaKind, Limits] = {}
+        for kind, table in self.kinds.items():
+            whole = {"type": kind, "description": self.description, "accepts": self.accepts, **table}
+            found |= msgspec.convert(whole, Image | Video | Audio).limits()
+        return found
+
+
 class Array(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="array"):
-    """A list of plain values or objects. A list of media is a media parameter with `many`."""
+    """A list of plain values or objects. A list of media alone is a media parameter with `many`."""
 
     json_type = "array"
 
@@ -283,8 +322,29 @@ class Object(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, t
         }
 
 
-Nested = Text | Integer | Number | Boolean | Array | Object
-Input = Text | Integer | Number | Boolean | Size | Image | Video | Audio | Array | Object
+Nested = Text | Integer | Number | Boolean | Image | Video | Audio | AnyMedia | Array | Object
+Input = Text | Integer | Number | Boolean | Size | Image | Video | Audio | AnyMedia | Array | Object
+
+
+def media_of(inputs: Mapping[str, Input] | Mapping[str, Nested], before: str = "") -> Iterator[MediaInput]:
+    """Every place below these parameters that carries media."""
+    for name, spec in inputs.items():
+        yield from _media_in(spec, before + name)
+
+
+def _media_in(spec: Input | Nested, name: str) -> Iterator[MediaInput]:
+    match spec:
+        case Media():
+            yield spec.describe(name)
+        case Array(items=items):
+            # `base.places` goes through one list at each key.
+            if isinstance(items, Array) or (isinstance(items, Media) and items.many):
+                if any(_media_in(items, name)):
+                    raise ValueError(f"{name}: media in a list of lists would not be found")
+            else:
+                yield from _media_in(items, name)
+        case Object():
+            yield from media_of(spec.properties, f"{name}.")
 
 
 NOTHING: tuple[Any, ...] = (None, "", [])
@@ -300,6 +360,10 @@ def pixels(size: str, separator: str = "*") -> int:
     """Area of `768*768`; ValueError when it is not written like that."""
     width, height = map(int, size.split(separator))
     return width * height
+
+
+def _ms(seconds: int | None) -> int | None:
+    return None if seconds is None else seconds * 1000
 
 
 def _between(low: object, high: object) -> str:

@@ -15,7 +15,7 @@ from modellix_server.base.money import micros_from_usd
 from modellix_server.catalogue import samples
 from modellix_server.catalogue.check import Checker
 from modellix_server.catalogue.inherit import inherit
-from modellix_server.catalogue.inputs import Input, Integer, Media
+from modellix_server.catalogue.inputs import Input, Integer, media_of
 from modellix_server.catalogue.model import Confidence, Model, ModelType, Retirement
 from modellix_server.catalogue.price import PriceTable, Tier, Unit
 from modellix_server.catalogue.route import Route
@@ -145,7 +145,7 @@ def build(file: ModelFile, provider: str, model_id: str) -> Model:
         name=file.name,
         summary=file.summary,
         schema=schema,
-        media=tuple(spec.describe(name) for name, spec in file.input.items() if isinstance(spec, Media)),
+        media=tuple(media_of(file.input)),
         routes=file.route,
         price=_price_table(slug, file.price, file.input),
         deadline_s=file.deadline_s,

@@ -7,6 +7,7 @@ from modellix_server.base import log
 from modellix_server.base.database import Pool
 from modellix_server.base.outbound import Origins
 from modellix_server.base.settings import Settings
+from modellix_server.catalogue import Route
 from modellix_server.tasks import Account, api_path
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Upstream
@@ -47,9 +48,15 @@ class AccountFinder(Accounts):
         region = _SANDBOX_REGION if _SANDBOX_REGION in regions else next(iter(regions))
         return Account(upstream.name, url, region, Origins.of(url), _SANDBOX_KEY, None, sandbox=True)
 
-    async def reachable(self, upstream: str, live: bool) -> bool:  # noqa: FBT001 - the API's signature
-        """Whether there is an account at all."""
-        return not live or await self._usable(upstream) is not None
+    async def obstacle(self, route: Route, live: bool) -> str | None:  # noqa: FBT001 - the API's signature
+        """Why no task can be sent by a route, for the client; None when it can."""
+        account = await self.find(route.upstream, live)
+        if account is None:
+            return "provider temporarily unavailable"
+        if account.region not in route.models:
+            others = ", ".join(sorted(route.models))
+            return f"the provider offers this model not in our region '{account.region}' but in: {others}"
+        return None
 
     async def _usable(self, upstream: str) -> vault.Account | None:
         """A key that cannot be opened is as good as none: tasks wait, and the operator is told once."""

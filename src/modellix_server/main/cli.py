@@ -8,13 +8,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from modellix_server.base import log
-from modellix_server.base.process import die_with_parent
+from modellix_server.base.process import die_with_parent, give_way, leave_a_core
 from modellix_server.base.settings import BadSettings, Settings
 from modellix_server.main import admin, audit, ledger, upkeep
 from modellix_server.main.home import DEFAULT, CannotStartError, Home
@@ -43,6 +44,10 @@ Data = Annotated[
 Parent = Annotated[
     int | None, typer.Option("--parent", hidden=True, help="Process id of the supervisor to end together with.")
 ]
+
+
+# Steps of niceness: who waits for an answer to HTTP comes first, then the tasks, then what imitates the vendors.
+_WORK_YIELDS, _SANDBOX_YIELDS = 5, 10
 
 
 @contextmanager
@@ -88,7 +93,7 @@ def serve(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
 @app.command()
 def work(data: Data = Path(DEFAULT), parent: Parent = None) -> None:
     """Carry out accepted tasks: call the vendors, store results, settle."""
-    settings = _begin(data, parent, yields=5)
+    settings = _begin(data, parent, yields=_WORK_YIELDS)
     from modellix_server.main.work import run
 
     with told_plainly():
@@ -102,7 +107,9 @@ def sandbox(
     parent: Parent = None,
 ) -> None:
     """Imitate the vendors for the test keys of one data directory."""
-    settings = _begin(data, parent, yields=10)
+    settings = _begin(data, parent, yields=_SANDBOX_YIELDS)
+    if parent is not None:
+        leave_a_core()
     from modellix_server.main.sandbox import run
 
     home = Home(data)
@@ -127,10 +134,12 @@ def emulate(
     instant: Annotated[bool, typer.Option("--instant", help="Finish every task at once.")] = False,  # noqa: FBT002
     public_url: Annotated[
         str | None,
-        typer.Option(envvar="MODELLIX_PUBLIC_URL", help="Platform whose sample links are read from this package."),
+        typer.Option(envvar="MODELLIX_PUBLIC_URL", help="Platform whose own links are loaded wherever it is."),
     ] = None,
 ) -> None:
     """Imitate vendors by themselves, for trying their own SDKs or for a sandbox on another machine."""
+    give_way(_SANDBOX_YIELDS)
+    leave_a_core()
     from modellix_server.main.sandbox import run
 
     with told_plainly():
@@ -157,6 +166,35 @@ def migrate(data: Data = Path(DEFAULT)) -> None:
         run(_begin(data, None))
 
 
+@app.command("contact-sheet")
+def contact_sheet(
+    out: Annotated[list[Path], typer.Option(help="Where to: an .html page or a .png picture; may be repeated.")] = [  # noqa: B006
+        Path("contact-sheet.html")
+    ],
+    team: Annotated[str, typer.Option(help="Whose test money pays.")] = "default",
+    model_type: Annotated[
+        list[str] | None, typer.Option("--type", help="Only models of this type; may be repeated.")
+    ] = None,
+    provider: Annotated[list[str] | None, typer.Option(help="Only models of this provider; may be repeated.")] = None,
+    concurrency: Annotated[int, typer.Option(help="Tasks at a time.", min=1, max=100)] = 3,
+    data: Data = Path(DEFAULT),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,  # noqa: FBT002
+) -> None:
+    """Run every model's examples in test mode on the running platform, and show the results on one sheet."""
+    from modellix_server.main import admin_desk
+    from modellix_server.main import contact_sheet as sheet
+
+    job = partial(
+        sheet.make,
+        team=team,
+        out=out,
+        types=model_type or [],
+        providers=provider or [],
+        concurrency=concurrency,
+    )
+    raise typer.Exit(admin_desk.run(data, job, as_json=as_json))
+
+
 def _begin(data: Path, parent: int | None, *, yields: int = 0) -> Settings:
     """Tie this process to its supervisor first, then read the settings.
 
@@ -164,7 +202,8 @@ def _begin(data: Path, parent: int | None, *, yields: int = 0) -> Settings:
     """
     if parent is not None:
         die_with_parent(parent)
-        os.nice(yields)
+        if yields:
+            give_way(yields)
     with told_plainly():
         settings = Home(data).settings(os.environ)
     for name in _SECRET_VARIABLES:  # they were read once; no program that is started from here inherits them

@@ -31,8 +31,8 @@ CALLBACK_ANSWER_BYTES = 64 * 1024
 class Sandbox:
     """The root ASGI app: hands each request to the emulator its path names, and owns what they share.
 
-    `front` names the emulator that also answers at the root; `origin` is the public one of the platform, whose sample
-    links are read from the package and which may be called back wherever it is.
+    `front` names the emulator that also answers at the root; `origin` is the public one of the platform, whose links
+    to samples and files work here, and which may be called back, wherever it is.
     """
 
     def __init__(
@@ -125,9 +125,11 @@ async def _every(pause_s: float, work: Callable[[], None]) -> AsyncIterator[None
 def _fetcher(outbound: Outbound, origin: str | None) -> media.Fetch:
     """Load input files the way the whole platform reaches out: public addresses only, within limits.
 
-    Samples of the platform at `origin` are the ones in the package: a test on one machine has no public address.
+    Samples of the platform at `origin` are the ones in the package, and its links to files are followed wherever they
+    lead: a test on one machine has no public address.
     """
     start = None if origin is None else samples.link(origin, "")
+    origins = PUBLIC_ONLY if origin is None else Origins.of(origin)
 
     async def fetch(url: str) -> bytes:
         if start is not None and url.startswith(start):
@@ -136,7 +138,9 @@ def _fetcher(outbound: Outbound, origin: str | None) -> media.Fetch:
                 raise media.Unreachable(url)
             return path.read_bytes()
         try:
-            async with outbound.stream(url, timeout_s=INPUT_TIMEOUT_S, max_bytes=INPUT_LIMIT_BYTES) as download:
+            async with outbound.stream(
+                url, origins=origins, timeout_s=INPUT_TIMEOUT_S, max_bytes=INPUT_LIMIT_BYTES
+            ) as download:
                 if download.status != 200:
                     raise media.Unreachable(url)
                 return b"".join([chunk async for chunk in download.chunks()])
@@ -215,7 +219,7 @@ def run(
 
     Each is at `/<vendor>`, below which the paths are the vendor's own. Without `upstreams` all are served; a
     single one also answers at the root. `spool` is where result files go: a directory of our own is made in it
-    and removed at the end. `origin` as in `Sandbox`. Raises ValueError for an unknown vendor.
+    and removed at the end. `origin` as in `Sandbox`. Raises ValueError for an unknown vendor or a bad `origin`.
     """
     emulators = load_all()
     names = list(emulators) if upstreams is None else upstreams

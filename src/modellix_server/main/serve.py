@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any
@@ -25,8 +26,8 @@ from modellix_server.main.models import load_models
 from modellix_server.main.sealed import self_test
 from modellix_server.pricing import PriceBook
 from modellix_server.requestlog import Writer
-from modellix_server.results import Helper, Spool, Storage
-from modellix_server.tasks import HINT_CHANNEL, Reader, Submissions
+from modellix_server.results import Helper, Spool, Storage, Uploads
+from modellix_server.tasks import HINT_CHANNEL, Hub, Intake, Reader, Submissions
 
 _CONNECTIONS = 8
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
@@ -60,11 +61,11 @@ class _Server(uvicorn.Server):
     behind it are closed and the last rows of the request log are written.
     """
 
-    def __init__(self, config: uvicorn.Config, draining: asyncio.Event, notice_s: float) -> None:
-        """Set `draining` when asked to end; take connections for another `notice_s`."""
+    def __init__(self, config: uvicorn.Config, platform: Platform) -> None:
         super().__init__(config)
-        self._draining = draining
-        self._notice_s = notice_s
+        self._hub = platform.hub
+        self._draining = platform.draining
+        self._notice_s = platform.settings.drain_s
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -83,13 +84,18 @@ class _Server(uvicorn.Server):
             self._draining.set()
             asyncio.get_running_loop().call_later(self._notice_s, self.handle_exit, signal.SIGTERM, None)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Send followers of tasks away first: they would keep their connections open for ever."""
+        self._hub.close()
+        await super().shutdown(sockets)
+
 
 async def _serve(settings: Settings) -> None:
     async with open_platform(settings) as platform:
         where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
         protocol: Any = partial(Protocol, draining=platform.draining)
         config = uvicorn.Config(build_app(platform), http=protocol, **_SERVER, **where)
-        server = _Server(config, platform.draining, settings.drain_s)
+        server = _Server(config, platform)
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)
@@ -99,7 +105,7 @@ async def _serve(settings: Settings) -> None:
 @contextlib.asynccontextmanager
 async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     """The rooms of one API process, opened and, at the end, closed in good order."""
-    catalogue, _ = load_models(settings)
+    catalogue, upstreams = load_models(settings)
     db = await open_pool(settings.database_url, size=_CONNECTIONS, name="serve")
     await require_durability(db)
     await require_limited_role(db)
@@ -112,24 +118,30 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     writer = Writer(db)
     spool = Spool(settings.spool_dir)
     helper = Helper(spool)
+    storage = Storage(settings.storage_url)
+    uploads = Uploads(settings, db, storage, helper)
     platform = Platform(
         settings=settings,
         db=db,
         catalogue=catalogue,
         callers=callers,
         windows=Windows(),
+        intake=Intake(settings, db, helper, uploads, upstreams),
         submissions=Submissions(db, hint),
         reader=Reader(db, settings.result_ttl_s),
+        hub=(hub := Hub(db)),
         requests=writer,
-        storage=Storage(settings.storage_url),
+        storage=storage,
         helper=helper,
         spool=spool,
+        uploads=uploads,
         prices=book.prices,
-        reachable=accounts.reachable,
+        obstacle=accounts.obstacle,
     )
     writer.start()
     background = [
-        asyncio.create_task(follow(settings.database_url, [callers, accounts])),
+        asyncio.create_task(follow(settings.database_url, [callers, accounts, hub, hub.keys, hub.progress])),
+        asyncio.create_task(hub.keep_looking()),
         asyncio.create_task(_wake_workers(platform, hint)),
         asyncio.create_task(book.keep_fresh()),
     ]

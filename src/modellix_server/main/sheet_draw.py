@@ -21,7 +21,7 @@ _COLUMNS, _CELL, _PAD, _LINE, _GAP = 4, 560, 14, 18, 6
 _NARROW = "text-to-image"
 """The type whose cells need only half the width."""
 _TINY = 0.6
-_GROUND, _CARD, _INK, _PALE, _BAD = "#eceff3", "#ffffff", "#1d2733", "#6b7785", "#b3261e"
+_GROUND, _CARD, _INK, _PALE, BAD = "#eceff3", "#ffffff", "#1d2733", "#6b7785", "#b3261e"
 _FFMPEG_TIMEOUT_S = 60.0
 
 
@@ -155,7 +155,7 @@ def _draw(one: Cell, wide: int) -> Image.Image:
     if shot.words:
         lines += [(line, 13, _INK) for line in _wrapped(shot.words, _face(13), wide, 2)]
     if shot.error:
-        lines += [(line, 14, _BAD) for line in _wrapped(f"Failed: {shot.error}", _face(14), wide, 4)]
+        lines += [(line, 14, BAD) for line in _wrapped(f"Failed: {shot.error}", _face(14), wide, 4)]
     shelves = _shelves(one, wide)
     tall = sum(max((part.height for part in shelf), default=0) + _GAP for shelf in shelves)
     image = Image.new("RGB", (wide, len(lines) * _LINE + 8 + tall), _CARD)

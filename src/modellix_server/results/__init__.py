@@ -5,13 +5,34 @@ from modellix_server.results.expiry import delete_expired, delete_orphans, delet
 from modellix_server.results.fetch import Fetcher, InlineResult, RemoteResult, Resource
 from modellix_server.results.formats import FORMATS, Format, Kind, sniff
 from modellix_server.results.helper_process import Helper
-from modellix_server.results.inputs import STORED, InputFile, read_input, save_inputs, take_inputs
-from modellix_server.results.links import check_link, link, looks_own, own_link, own_sample
+from modellix_server.results.inputs import (
+    INPUT_TTL_S,
+    STORED,
+    UPLOADED,
+    InputFile,
+    drop_inputs,
+    save_inputs,
+    stored_input_path,
+    take_inputs,
+)
+from modellix_server.results.links import (
+    check_file_link,
+    check_link,
+    file_link,
+    is_ours,
+    link,
+    own_file_link,
+    own_link,
+    own_sample,
+)
 from modellix_server.results.messages import Probed, Refused
-from modellix_server.results.spool import Spool
+from modellix_server.results.spool import Scratch, Spool
 from modellix_server.results.storage import MOST_READ_BYTES, TROUBLE, Opened, RangeNotSatisfiable, Storage, TooBig
+from modellix_server.results.store import resources
+from modellix_server.results.uploads import MOST_UPLOAD_BYTES, Upload, Uploads
 
 __all__ = [
+    "Scratch",
     "Spool",
     "Helper",
     "Storage",
@@ -32,9 +53,19 @@ __all__ = [
     "InputFile",
     "take_inputs",
     "save_inputs",
-    "read_input",
+    "drop_inputs",
+    "stored_input_path",
+    "INPUT_TTL_S",
+    "UPLOADED",
+    "MOST_UPLOAD_BYTES",
+    "Upload",
+    "Uploads",
+    "resources",
+    "is_ours",
+    "file_link",
+    "check_file_link",
+    "own_file_link",
     "link",
-    "looks_own",
     "own_link",
     "own_sample",
     "check_link",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 import resource
 import struct
 import sys
+
+from modellix_server.base.process import give_way
 
 _MEMORY_BYTES = 2 << 30
 _FILE_BYTES = 64 << 20
@@ -24,7 +25,7 @@ def confine() -> None:
 
     Raises OSError when the system refuses, in which case nothing may be probed here.
     """
-    os.nice(5)
+    give_way(5)
     _limit(resource.RLIMIT_AS, _MEMORY_BYTES)
     _limit(resource.RLIMIT_FSIZE, _FILE_BYTES)
     _limit(resource.RLIMIT_CORE, 0)

@@ -19,12 +19,16 @@ _CLAIM_S = 60.0  # well above the time-out: nobody needs a file again while it m
 
 
 async def delete_expired(db: Pool, storage: Storage, limit: int = 100) -> int:
-    """Delete up to `limit` expired results and as many inputs: files first, rows last; the number of both.
+    """Delete up to `limit` expired results, inputs and uploads each: files first, rows last; the number of all.
 
     Several processes may do this at once, and a crash half-way leaves rows that are found again a minute later.
     Raises storage.TROUBLE or TimeoutError with the rows still there.
     """
-    return await _delete_results(db, storage, limit) + await _delete_inputs(db, storage, limit)
+    return (
+        await _delete_results(db, storage, limit)
+        + await _delete_inputs(db, storage, limit)
+        + await store.forget_expired_uploads(db, limit)
+    )
 
 
 async def _delete_results(db: Pool, storage: Storage, limit: int) -> int:

@@ -36,6 +36,7 @@ FORMATS = {
         Format("mp4", "video", "video/mp4"),
         Format("mov", "video", "video/quicktime"),
         Format("webm", "video", "video/webm"),
+        Format("avi", "video", "video/x-msvideo"),
         Format("wav", "audio", "audio/wav"),
         Format("mp3", "audio", "audio/mpeg"),
         Format("aac", "audio", "audio/aac"),
@@ -79,7 +80,7 @@ def _name(head: bytes) -> str | None:
         if head.startswith(start):
             return name
     if head[:4] == b"RIFF":
-        return {b"WEBP": "webp", b"WAVE": "wav"}.get(head[8:12])
+        return {b"WEBP": "webp", b"WAVE": "wav", b"AVI ": "avi"}.get(head[8:12])
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12])
     if head[4:8] in (b"moov", b"wide", b"mdat"):  # QuickTime from before brands

@@ -17,6 +17,7 @@ import msgspec
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.process import die_with_parent
 from modellix_server.results.confine import confine, renew_time
+from modellix_server.results.formats import Kind
 from modellix_server.results.inputs import take_inputs
 from modellix_server.results.messages import (
     LENGTH,
@@ -25,6 +26,7 @@ from modellix_server.results.messages import (
     Extracted,
     ExtractedFile,
     Probe,
+    Probed,
     Refused,
     Reply,
     decode_requests,
@@ -68,6 +70,15 @@ def _serve(request: Probe | Extract) -> Reply:
         return Refused("the file takes too much memory to look at")
 
 
+def _probe(kind: Kind, path: Path) -> Probed | Refused:
+    """A file on its way, while its bytes are at hand."""
+    try:
+        with path.open("rb") as file:
+            return probe(kind, file)
+    except Unfit as unfit:
+        return Refused(str(unfit))
+
+
 def _extract(request: Extract) -> Extracted:
     """The body in the file without its media; those go into files beside `target`."""
     try:
@@ -85,7 +96,8 @@ def _extract(request: Extract) -> Extracted:
             assert isinstance(file.content, bytes)
             path = Path(f"{request.target}.{number}")
             path.write_bytes(file.content)
-            files.append(ExtractedFile(file.sha256, file.mime, file.kind, file.size, str(path)))
+            found = _probe(file.kind, path)
+            files.append(ExtractedFile(file.sha256, file.mime, file.kind, file.size, str(path), found))
     slim = msgspec.json.encode(params)
     if len(slim) > MOST_SLIM_BYTES:
         raise InvalidFormat("the body is too large without its media")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import mmap
 import os
 import sys
 from collections.abc import Collection
@@ -54,11 +53,20 @@ class Helper:
 
     async def probe(self, kind: Wanted, content: bytes | Path) -> Probed | Refused:
         """What a file is that ought to be of this kind, or why it is refused. Raises OSError if no helper starts."""
-        inline = isinstance(content, bytes)
-        request = Probe(kind, content, None) if isinstance(content, bytes) else Probe(kind, None, str(content))
-        quick = inline and kind == "image" and len(request.data or b"") <= _QUICK_BYTES
+        if isinstance(content, Path):
+            return await self._probe(self._slow, Probe(kind, None, str(content)))
+        if len(content) <= _QUICK_BYTES:
+            return await self._probe(self._quick if kind == "image" else self._slow, Probe(kind, content, None))
+        scratch = self._spool.scratch(len(content))  # a pipe takes it in a hundred small pieces
         try:
-            reply = await (self._quick if quick else self._slow).ask(request)
+            await scratch.write(content)
+            return await self._probe(self._slow, Probe(kind, None, str(scratch.path)))
+        finally:
+            scratch.close()
+
+    async def _probe(self, lane: _Lane, request: Probe) -> Probed | Refused:
+        try:
+            reply = await lane.ask(request)
         except Crashed:
             return Refused("the file could not be examined safely")
         assert isinstance(reply, Probed | Refused)
@@ -67,7 +75,8 @@ class Helper:
     async def extract(self, body: Path, media: Collection[str]) -> tuple[Any, list[InputFile]]:
         """`take_inputs` for a big JSON body in a file, without holding up the event loop.
 
-        What is no JSON object comes back as it is. Raises InvalidFormat, or Unavailable when the helper fails.
+        The files are scratch files, for the caller to save or to drop. What is no JSON object comes back as it is.
+        Raises InvalidFormat, or Unavailable when the helper fails.
         """
         target = self._spool.path()
         try:
@@ -75,23 +84,20 @@ class Helper:
             if isinstance(reply, Refused):
                 raise InvalidFormat(reply.why)
             assert isinstance(reply, Extracted)
-            files = [InputFile(file.sha256, file.mime, file.kind, file.size, _hold(file.path)) for file in reply.files]
-        except (Crashed, OSError):
-            raise Unavailable("the request body could not be examined", retry_after_s=5) from None
-        finally:
-            for left in target.parent.glob(f"{target.name}.*"):  # mapped files live on without a name
+        except BaseException as error:
+            for left in target.parent.glob(f"{target.name}.*"):
                 left.unlink()
-        return msgspec.json.decode(reply.slim), files
+            if isinstance(error, Crashed | OSError):
+                raise Unavailable("the request body could not be examined", retry_after_s=5) from None
+            raise
+        return msgspec.json.decode(reply.slim), [
+            InputFile(file.sha256, file.mime, file.kind, file.size, Path(file.path), file.found) for file in reply.files
+        ]
 
     async def close(self) -> None:
         """End the processes."""
         await self._quick.stop()
         await self._slow.stop()
-
-
-def _hold(path: str) -> mmap.mmap:
-    with Path(path).open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 class _Lane:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
+import contextlib
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from mmap import mmap
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from modellix_server.base.database import Pool
 from modellix_server.base.errors import InvalidFormat
+from modellix_server.base.places import Found, replace
 from modellix_server.results import store
 from modellix_server.results.formats import Kind, sniff
+from modellix_server.results.messages import Probed, Refused
 from modellix_server.results.storage import Storage
 
 STORED = "sha256:"
 """How a media value that was taken out of a body begins; 64 hex digits follow."""
 
+UPLOADED = "file-"
+"""How the id of an uploaded file begins; 32 hex digits follow. No base64 begins so."""
+
 _WAIT_FOR_DELETION_S = 10.0
+_decode_base64 = msgspec.json.Decoder(bytes).decode
 
 INPUT_TTL_S = 72 * 3600
 """Longer than any task may wait and run."""
@@ -33,46 +41,44 @@ class InputFile:
     mime: str
     kind: Kind
     size: int
-    content: bytes | mmap
-    """A mapped file has no name any more: it is gone when nobody holds it."""
+    content: bytes | Path | None
+    """A scratch file is gone once it is saved; `drop_inputs` deletes the others. None for what is stored already."""
+    found: Probed | Refused | None = None
+    """What the helper found it to be, where it has looked at it already."""
 
 
 def take_inputs(params: Mapping[str, Any], media: Collection[str]) -> tuple[dict[str, Any], list[InputFile]]:
     """The parameters with media bytes replaced by `sha256:<hex>`, and those bytes, each file once.
 
-    `media` names the parameters that carry media, as a string or a list of strings. http(s) URLs stay, and
-    so does what is no string: that is for the model's schema to refuse.
+    `media` names the places that carry media, as `base.places` takes them. http(s) URLs and the ids of
+    uploaded files stay, and so does what is no string: that is for the model's schema to refuse.
 
     Raises InvalidFormat for broken base64, an unknown file type, or a `sha256:` value from outside.
     """
-    slim = dict(params)
     files: dict[str, InputFile] = {}
 
-    def take(name: str, value: Any) -> Any:
-        if not isinstance(value, str) or value[:8].lower().startswith(("http://", "https://")):
-            return value
-        file = _decode(name, value)
+    def take(found: Found) -> str:
+        text = found.text
+        if text[:8].lower().startswith(("http://", "https://")) or text.startswith(UPLOADED):
+            return text
+        file = _decode(found.where, text)
         files[file.sha256] = file
         return STORED + file.sha256
 
-    for name in media:
-        if isinstance(value := slim.get(name), list):
-            slim[name] = [take(name, item) for item in value]
-        elif value is not None:
-            slim[name] = take(name, value)
-    return slim, list(files.values())
+    return replace(params, media, take), list(files.values())
 
 
 def _decode(name: str, text: str) -> InputFile:
     if text.startswith(STORED):
-        raise InvalidFormat(f"parameter '{name}' must be a URL, a data URI or base64")
+        raise InvalidFormat(f"parameter '{name}' must be a URL, a data URI, base64 or the id of an uploaded file")
     if text[:5].lower() == "data:":
         head, comma, text = text.partition(",")
         if not comma or not head.lower().endswith(";base64"):
             raise InvalidFormat(f"parameter '{name}' must be a base64 data URI")
     try:
-        data = binascii.a2b_base64(text, strict_mode=True)
-    except ValueError:  # binascii.Error, and characters that are not ASCII
+        # In half the time of binascii's strict mode; what would end or escape the string is no base64 either.
+        data = _decode_base64(f'"{text}"' if "\\" not in text else "")
+    except (msgspec.MsgspecError, ValueError):  # ValueError: half of a surrogate pair
         raise InvalidFormat(f"parameter '{name}' is not valid base64") from None
     if not data:
         raise InvalidFormat(f"parameter '{name}' is empty")
@@ -88,25 +94,37 @@ async def save_inputs(db: Pool, storage: Storage, files: Sequence[InputFile], tt
     The row comes first: from then on nobody deletes the file, and a deletion under way is waited for.
     Raises storage.TROUBLE, or TimeoutError when such a deletion does not end.
     """
+    await hold_inputs(db, files, ttl_s)
+    for file in files:
+        path = stored_input_path(file.sha256)
+        if file.content is None or await storage.size(path) == file.size:
+            continue  # that very file, since its name says what is in it
+        if isinstance(file.content, Path):
+            await storage.move_in(path, file.content)
+        else:
+            await storage.put(path, file.content)
+
+
+async def hold_inputs(db: Pool, files: Sequence[InputFile], ttl_s: int = INPUT_TTL_S) -> None:
+    """Keep files from being deleted for that long, stored or about to be stored.
+
+    Raises TimeoutError when a deletion under way does not end.
+    """
     async with asyncio.timeout(_WAIT_FOR_DELETION_S):
         while not await store.extend_inputs(db, files, ttl_s):  # noqa: ASYNC110 - perhaps another process
             await asyncio.sleep(0.1)
-    for file in files:
-        await storage.put(stored_input_path(file.sha256), file.content)
 
 
-async def read_input(storage: Storage, sha256: str) -> tuple[str, bytes]:
-    """MIME type and bytes of a stored input.
+async def drop_inputs(files: Sequence[InputFile]) -> None:
+    """Delete the scratch files that were not moved into the storage."""
+    if left := [file.content for file in files if isinstance(file.content, Path)]:
+        await asyncio.to_thread(_unlink, left)
 
-    Raises FileNotFoundError when it has expired, storage.TROUBLE, ValueError for what is no digest or no media.
-    """
-    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
-        raise ValueError("not a SHA-256 in hex")
-    data = await storage.read(stored_input_path(sha256))
-    found = sniff(data)
-    if found is None:
-        raise ValueError(f"the stored input {sha256} is no media file")
-    return found.mime, data
+
+def _unlink(paths: Sequence[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def stored_input_path(sha256: str) -> str:

@@ -1,4 +1,4 @@
-"""Public links to results: signed, expiring, and built from the configured origin only."""
+"""Public links to results and inputs: signed, expiring, and built from the configured origin only."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import parse_task_name, task_name
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import samples
+from modellix_server.results.inputs import STORED, UPLOADED
 
 _PATH = re.compile(r"/results/(task-[0-9a-f]{32})/([0-9]{1,4}\.[a-z0-9]{2,5})", re.ASCII)
+_FILE_PATH = re.compile(r"/files/(file-[0-9a-f]{32}|[0-9a-f]{64})\.([a-z0-9]{2,5})", re.ASCII)
+_OWN_FOLDERS = ("/results/", "/files/", samples.PATH)
 _QUERY = re.compile(r"expires=([0-9]{1,12})&signature=([0-9a-f]{64})", re.ASCII)
 
 
@@ -73,14 +76,50 @@ def own_sample(settings: Settings, url: str) -> Path | None:
     return path
 
 
-def looks_own(settings: Settings, url: str) -> bool:
-    """Whether this is a link to a result or a sample of ours, valid or not."""
-    starts = (f"{origin}/results/" for origin in _origins(settings))
-    return url.startswith((samples.link(settings.public_origin, ""), *starts))
+def file_link(settings: Settings, name: str, format_name: str, expires_at: int) -> str:
+    """The public URL until `expires_at` (Unix seconds) of an uploaded file, or of an input by its SHA-256."""
+    path = f"/files/{name}.{format_name}"
+    return f"{settings.results_origin}{path}?expires={expires_at}&signature={_sign(settings, path, str(expires_at))}"
+
+
+def check_file_link(settings: Settings, path: str, query: str) -> tuple[str, str]:
+    """Id or SHA-256, and format, that a requested public path and its query string stand for.
+
+    Raises NotFound for a link that is altered, expired or never was one: all look alike from outside.
+    """
+    place, proof = _FILE_PATH.fullmatch(path), _QUERY.fullmatch(query)
+    if place is None or proof is None:
+        raise NotFound("no such file")
+    if not hmac.compare_digest(_sign(settings, path, proof[1]), proof[2]) or int(proof[1]) <= time.time():
+        raise NotFound("no such file, or its link has expired")
+    return place[1], place[2]
+
+
+def own_file_link(settings: Settings, url: str) -> str | None:
+    """Id or SHA-256 of one of our own links to files, None for any other URL.
+
+    Raises InvalidFormat for a link of ours that is altered or expired: it is never fetched instead.
+    """
+    origin = next((one for one in _origins(settings) if url.startswith(f"{one}/files/")), None)
+    if origin is None:
+        return None
+    path, _, query = url.removeprefix(origin).partition("?")
+    try:
+        return check_file_link(settings, path, query)[0]
+    except NotFound:
+        raise InvalidFormat("the link is not valid or has expired") from None
+
+
+def is_ours(settings: Settings, text: str) -> bool:
+    """Whether a media value names a file that we hold, valid or not: bytes of a body, an upload, a link of ours."""
+    if text.startswith((STORED, UPLOADED)):
+        return True
+    origin = next((one for one in _origins(settings) if text.startswith(one)), None)
+    return origin is not None and text[len(origin) :].startswith(_OWN_FOLDERS)
 
 
 def _origins(settings: Settings) -> tuple[str, str]:
-    """Where results lie, and where they lay before the operator gave them an origin of their own."""
+    """Where files lie, and where they lay before the operator gave them an origin of their own."""
     return settings.results_origin, settings.public_origin
 
 

@@ -54,6 +54,7 @@ class ExtractedFile(msgspec.Struct, frozen=True):
     kind: Kind
     size: int
     path: str
+    found: Probed | Refused
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

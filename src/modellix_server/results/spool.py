@@ -1,15 +1,47 @@
-"""Local scratch files: one private folder per process, and none left behind by the dead."""
+"""Local scratch files: in memory within a budget, else in a private folder per process; none outlives its process."""
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import secrets
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 _PREFIX = "modellix-spool-"
+_MEMORY_BYTES = 256 << 20
+"""Of all scratch files together that are kept in memory."""
+
+
+class Scratch:
+    """A file to be written once, read by its `path` from any process of ours, and closed by whoever asked for it."""
+
+    def __init__(self, file: int, path: Path | None, gone: Callable[[], None]) -> None:
+        self._file = file
+        self._gone = gone
+        self.in_memory = path is None
+        self.path = path or Path(f"/proc/{os.getpid()}/fd/{file}")
+
+    async def write(self, data: bytes) -> None:
+        """Append. Raises OSError, when the disk is full for instance."""
+        if self.in_memory:
+            _write_all(self._file, data)
+        else:  # off the event loop: the disk may make a writer wait, and everybody else with it
+            await asyncio.to_thread(_write_all, self._file, data)
+
+    def close(self) -> None:
+        """Delete the file."""
+        os.close(self._file)
+        self._gone()
+
+
+def _write_all(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
 
 
 class Spool:
@@ -27,10 +59,28 @@ class Spool:
         self._lock = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         self.folder = fresh.rename(root / f"{_PREFIX}{fresh.name}")
+        self._memory_left = _MEMORY_BYTES
 
     def path(self) -> Path:
         """A name for a new file; whoever makes the file deletes it."""
         return self.folder / secrets.token_hex(16)
+
+    def scratch(self, most_bytes: int) -> Scratch:
+        """A new file that will hold at most so many bytes; in memory while there is room for all of them.
+
+        What lives for a second only need not go through the disk, which the database's log is waiting for.
+        Raises OSError.
+        """
+        if most_bytes > self._memory_left:
+            path = self.path()
+            return Scratch(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), path, path.unlink)
+        file = os.memfd_create("modellix-scratch")
+        self._memory_left -= most_bytes
+
+        def give_back() -> None:
+            self._memory_left += most_bytes
+
+        return Scratch(file, None, give_back)
 
     def close(self) -> None:
         """Remove the folder and all that is in it."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from mmap import mmap
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
@@ -60,18 +61,36 @@ class Storage:
     """Files by path; `url` is `file:///…`, `s3://…`, `gs://…`, `az://…` or `memory:///` (tests)."""
 
     def __init__(self, url: str) -> None:
+        self._folder: Path | None = None
         if url.startswith("file:"):
+            self._folder = Path(unquote(urlsplit(url).path))
             # A local folder is made if need be, and a task's folder goes with its last file.
             self._store = from_url(url, mkdir=True, automatic_cleanup=True)
         else:
             self._store = from_url(url)
 
-    async def put(self, path: str, content: bytes | mmap | Path) -> None:
+    async def put(self, path: str, content: bytes | Path) -> None:
         """Write or replace a file; readers see the old one or the new one, never a part. Raises TROUBLE."""
         if isinstance(content, Path):
             await obstore.put_async(self._store, path, content, max_concurrency=_PARTS_AT_ONCE)
         else:
             await obstore.put_async(self._store, path, content, use_multipart=False)
+
+    async def move_in(self, path: str, file: Path) -> None:
+        """Like `put`, of a local file that may be gone afterwards: nothing is copied to a folder on the same disk."""
+        if self._folder is not None:
+            with suppress(OSError):  # another disk, or a folder that is being removed: then as with any storage
+                await asyncio.to_thread(_rename, file, self._folder / path)
+                return
+        await self.put(path, file)
+
+    async def size(self, path: str) -> int | None:
+        """Bytes of a file, None if there is none. Raises TROUBLE."""
+        try:
+            size: int = (await obstore.head_async(self._store, path))["size"]
+        except FileNotFoundError:
+            return None
+        return size
 
     async def delete(self, paths: Sequence[str]) -> None:
         """Delete files; one that is not there is fine. Raises TROUBLE."""
@@ -112,6 +131,11 @@ class Storage:
         """All paths under a folder, a page at a time. Raises TROUBLE."""
         async for page in obstore.list(self._store, prefix, chunk_size=1000):
             yield [meta["path"] for meta in page]
+
+
+def _rename(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    file.rename(target)
 
 
 def _bounds(first: str, last: str, size: int) -> tuple[int, int]:

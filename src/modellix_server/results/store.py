@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from modellix_server.base.database import Pool
+from modellix_server.base.database import Pool, Row
 
 if TYPE_CHECKING:
     from modellix_server.results.inputs import InputFile
@@ -88,3 +88,62 @@ async def without_row(db: Pool, tasks: Sequence[UUID]) -> list[UUID]:
         tasks,
     )
     return [row["id"] for row in rows]
+
+
+async def resources(db: Pool, task_id: UUID) -> str | None:
+    """What a task's result was stored with, as JSON; None when it has expired or there never was one."""
+    found: str | None = await db.fetchval("select resources from results.of_tasks($1)", [task_id])
+    return found
+
+
+async def add_upload(db: Pool, *about: Any) -> int | None:
+    """Note an uploaded file, in the order of `results.add_upload`; the bytes kept already when there is no room."""
+    places = ", ".join(f"${number + 1}" for number in range(len(about)))
+    kept: int | None = await db.fetchval(f"select results.add_upload({places})", *about)
+    return kept
+
+
+async def delete_upload(db: Pool, file_id: UUID, team_id: int, live: bool, needed_s: int) -> bool:  # noqa: FBT001
+    """Forget a team's file; False when it has none of that id. Its bytes are kept for `needed_s` more seconds."""
+    deleted: bool = await db.fetchval("select results.delete_upload($1, $2, $3, $4)", file_id, team_id, live, needed_s)
+    return deleted
+
+
+async def find_upload(db: Pool, file_id: UUID) -> Row | None:
+    """Any team's file that has not expired: who may ask for it is for the caller to know."""
+    return await db.fetchrow("select * from results.upload where id = $1 and expires_at > now()", file_id)
+
+
+async def list_uploads(db: Pool, team_id: int, live: bool, before: UUID | None, limit: int) -> list[Row]:  # noqa: FBT001
+    """A team's files that have not expired, newest first; with `before` those older than that one."""
+    return await db.fetch(
+        """select * from results.upload
+           where team_id = $1 and live = $2 and expires_at > now() and ($3::uuid is null or id < $3)
+           order by id desc limit $4""",
+        team_id,
+        live,
+        before,
+        limit,
+    )
+
+
+async def kept_bytes(db: Pool, team_id: int, live: bool) -> int:  # noqa: FBT001
+    """Bytes of a team's files that have not expired."""
+    kept: int = await db.fetchval(
+        """select coalesce(sum(size), 0)::bigint from results.upload
+           where team_id = $1 and live = $2 and expires_at > now()""",
+        team_id,
+        live,
+    )
+    return kept
+
+
+async def forget_expired_uploads(db: Pool, limit: int) -> int:
+    """Delete rows of expired files; their bytes go with the rows of `results.input`."""
+    done: str = await db.execute(
+        """delete from results.upload where id in (
+               select id from results.upload where expires_at <= now()
+               order by expires_at limit $1 for update skip locked)""",
+        limit,
+    )
+    return int(done.rpartition(" ")[2])

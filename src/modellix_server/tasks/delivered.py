@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from modellix_server.catalogue import Measurement
+from modellix_server.catalogue import Measurement, MediaKind
 from modellix_server.upstreams.contract import FileKind
 
 
 class StoredFile(msgspec.Struct, frozen=True):
     """One file of a stored result, as the client sees it. Pixels, bytes, milliseconds."""
 
-    type: str
+    type: MediaKind
     format: str
     role: str
     size: int

@@ -11,7 +11,7 @@ from modellix_server.base import faults
 from modellix_server.tasks import rules
 from modellix_server.tasks.claimed import Claimed, Over
 from modellix_server.tasks.delivered import Verdict
-from modellix_server.tasks.media import BadMedia
+from modellix_server.tasks.inputs import BadMedia
 from modellix_server.upstreams.contract import Done
 
 STORE_AT_LEAST_S = 300.0

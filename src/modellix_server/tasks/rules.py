@@ -21,6 +21,18 @@ PUBLIC_WORDS = {
     "failed": "failed",
 }
 
+# State of an unfinished task -> its stage, in words of their own, so that states can change (docs/adr/0004).
+STAGES = {
+    "queued": "queued",
+    "preparing": "queued",
+    "submitting": "running",
+    "running": "running",
+    "storing": "storing",
+}
+
+MOST_INLINE_BYTES = 40 << 20
+"""Of all files in one request to a vendor together: a third more in base64, and vendors take 64 MB."""
+
 _POLL_SHARE_OF_AGE = 0.2
 _FIRST_RETRY_S = 1.0
 _SLOWEST_RETRY_S = 60.0

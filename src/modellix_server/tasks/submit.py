@@ -74,28 +74,36 @@ class Submissions:
         return await self._accept(submission)
 
     async def replayed(self, submission: Submission) -> Accepted | None:
+        """`made` for a request that could not be accepted anew."""
+        return await self.made(submission.team_id, submission.live, submission.idempotency_key, submission.fingerprint)
+
+    async def made(
+        self,
+        team_id: int,
+        live: bool,  # noqa: FBT001 - in the order of the table's key
+        idempotency_key: str | None,
+        fingerprint: bytes | None,
+    ) -> Accepted | None:
         """The task that an earlier request with the same Idempotency-Key made, if there is one.
 
-        For a request that could not be accepted anew. Raises IdempotencyMismatch, Unavailable.
+        Raises IdempotencyMismatch, Unavailable.
         """
-        if submission.idempotency_key is None:
+        if idempotency_key is None:
             return None
         try:
             row = await self._db.fetchrow(
                 "select task_id, fingerprint from tasks.idempotency where team_id = $1 and live = $2 and key = $3",
-                submission.team_id,
-                submission.live,
-                submission.idempotency_key,
+                team_id,
+                live,
+                idempotency_key,
             )
         except DATABASE_ERRORS:
             raise _unreachable() from None
         if row is None:
             return None
-        word = "replayed" if row["fingerprint"] == submission.fingerprint else "mismatch"
-        verdict = _verdict(submission, word, row["task_id"])
-        if not isinstance(verdict, Accepted):
-            raise verdict
-        return verdict
+        if row["fingerprint"] != fingerprint:
+            raise _mismatch()
+        return Accepted(row["task_id"], replayed=True)
 
     async def _accept_batch(self, batch: list[Submission]) -> Sequence[Verdict]:
         try:
@@ -174,7 +182,7 @@ def _verdict(submission: Submission, word: str, task_id: UUID, place: int | None
         case "again":
             return Again()
         case "mismatch":
-            return IdempotencyMismatch("this Idempotency-Key was used with a different request")
+            return _mismatch()
         case "revoked":
             return Unauthorized("invalid or missing API key")
         case "insufficient":
@@ -185,6 +193,10 @@ def _verdict(submission: Submission, word: str, task_id: UUID, place: int | None
         case "full":
             return ConcurrencyExceeded("as many tasks of this team wait for a slot as may", retry_after_s=5)
     raise AssertionError(f"tasks.accept said {word!r}")
+
+
+def _mismatch() -> IdempotencyMismatch:
+    return IdempotencyMismatch("this Idempotency-Key was used with a different request")
 
 
 def _unreachable() -> Unavailable:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import assert_never
 
 from modellix_server.base import faults, log
 from modellix_server.requestlog import redact_text
@@ -14,7 +13,7 @@ from modellix_server.tasks import rules
 from modellix_server.tasks.accounts import Account
 from modellix_server.tasks.claimed import Over
 from modellix_server.tasks.delivery import Delivery
-from modellix_server.tasks.media import BadMedia
+from modellix_server.tasks.inputs import BadMedia
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import (
     AnswerLost,
@@ -24,12 +23,15 @@ from modellix_server.upstreams.contract import (
     NotSent,
     Order,
     Submitted,
+    TakesFiles,
     Ticket,
     UnmappedAnswer,
     Upstream,
 )
 
 _ACCOUNT_RETRY_S = 30.0
+_UPLOAD_TIMEOUT_S = 30.0
+_UPLOAD_RETRY_S = 15.0
 _LOG = log.get("tasks")
 
 
@@ -38,7 +40,7 @@ class Submitting(Delivery):
 
     async def _begin(self) -> None:
         await self._require_start()
-        if self._tools.media.needed(self._model(), self._params()):
+        if self._tools.media.inputs.needed(self._model(), self._params()):
             await self._move("preparing")
         else:
             await self._submit()
@@ -49,21 +51,43 @@ class Submitting(Delivery):
             await self._requeue(_ACCOUNT_RETRY_S, note="the operator has no account for this vendor")
             raise Over
         async with self._tools.posting[self._job.model]:  # inputs too: nobody waits with megabytes in hand
-            await self._post(upstream, account, await self._inputs())
+            await self._post(upstream, account, await self._prepared(upstream, account))
         if self._tools.draining:
             raise Over
 
-    async def _inputs(self) -> Mapping[str, Any]:
-        """The parameters as the vendor gets them."""
+    async def _prepared(self, upstream: Upstream, account: Account) -> Order:
+        """The order with its media as the vendor takes them. All of it may be done again: nothing is paid for yet."""
         try:
-            params = await self._tools.media.resolve(self._model(), self._params())
+            inputs = self._tools.media.inputs
+            media = await inputs.resolve(self._model(), self._params(), sandbox=account.sandbox)
         except BadMedia as error:
             await self._fail("invalid_input", str(error))
+        order = replace(
+            self._order(account, media.params, self._attempt + 1),
+            files=media.files,
+            callback_url=self._callback_url(account),
+        )
+        if media.files and isinstance(upstream, TakesFiles):
+            order = await self._uploaded(upstream, order, VendorHttp(account, self._tools.outbound, _UPLOAD_TIMEOUT_S))
         faults.point("prepared")
-        return params
+        return order
 
-    async def _post(self, upstream: Upstream, account: Account, params: Mapping[str, Any]) -> None:
-        order = replace(self._order(account, params, self._attempt + 1), callback_url=self._callback_url(account))
+    async def _uploaded(self, upstream: TakesFiles, order: Order, http: VendorHttp) -> Order:
+        """The order with its files at the vendor; trouble on the way there is waited out in the queue."""
+        try:
+            answer: Order | Busy | Failed = await upstream.prepare(order, http)
+        except (NotSent, AnswerLost, UnmappedAnswer) as error:
+            answer = Busy(f"upload: {redact_text(str(error)) or type(error).__name__}")
+        if isinstance(answer, Order):
+            return answer
+        if isinstance(answer, Failed):
+            await self._fail(answer.code, answer.message)
+        if answer.operator:
+            _LOG.error("the vendor refuses our account", model=self._job.model, reason=answer.reason)
+        await self._requeue(_UPLOAD_RETRY_S if answer.retry_in_s is None else answer.retry_in_s, note=answer.reason)
+        raise Over
+
+    async def _post(self, upstream: Upstream, account: Account, order: Order) -> None:
         http = VendorHttp(
             account,
             self._tools.outbound,

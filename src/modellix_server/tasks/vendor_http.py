@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from modellix_server.base import faults
 from modellix_server.base.multipart import Part, encode_form
-from modellix_server.base.outbound import Answer, Outbound, Turn
+from modellix_server.base.outbound import Answer, Blocked, Outbound, Turn
 from modellix_server.requestlog import redact_text
 from modellix_server.tasks.accounts import Account
-from modellix_server.upstreams.contract import QUICK_ANSWER_BYTES
+from modellix_server.upstreams.contract import QUICK_ANSWER_BYTES, MediaFile
 
 _KEPT_CHARS = 2_000
 _LEAST_KEY_BYTES = 6  # what is shorter is no key, and taking it out would break the answer
+_UPLOAD_TIMEOUT_S = 300.0
 
 
 class VendorHttp:
@@ -100,3 +102,51 @@ class VendorHttp:
         if self._room is not None and not self._in_room:
             await self._room.acquire()
             self._in_room = True
+
+    async def upload(self, url: str, fields: Mapping[str, str], file: MediaFile) -> Answer:
+        """POST a form with a file to where the vendor said, without its key, streamed.
+
+        Raises NotSent (Blocked for an address that is neither https nor the account's own) or AnswerLost.
+        """
+        if not url.startswith("https://") and not self._account.origins.names(url):
+            raise Blocked("the vendor's upload address is not https")
+        boundary = secrets.token_hex(16)
+        start, end = _around(boundary, fields, file)
+        answer = await self._outbound.call(
+            "POST",
+            url,
+            headers={
+                "Content-Type": f"multipart/form-data; boundary={boundary}",
+                "Content-Length": str(len(start) + file.size + len(end)),
+            },
+            body=_chained(start, file, end),
+            origins=self._account.origins,
+            timeout_s=_UPLOAD_TIMEOUT_S,
+            max_bytes=QUICK_ANSWER_BYTES,
+        )
+        self._note(answer)
+        return answer
+
+
+def _around(boundary: str, fields: Mapping[str, str], file: MediaFile) -> tuple[bytes, bytes]:
+    """What stands before the bytes of the file, and after them (RFC 7578)."""
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ]
+    parts.append(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n'
+        f"Content-Type: {file.mime}\r\n\r\n"
+    )
+    return "".join(parts).encode(), f"\r\n--{boundary}--\r\n".encode()
+
+
+async def _chained(start: bytes, file: MediaFile, end: bytes) -> AsyncIterator[bytes]:
+    yield start
+    left = file.size
+    async for chunk in file.chunks():
+        left -= len(chunk)
+        yield chunk
+    if left:  # the vendor would wait for the rest
+        raise OSError(f"the file has {-left:+} bytes more than it had")
+    yield end

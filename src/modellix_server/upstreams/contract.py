@@ -1,14 +1,14 @@
 """What the engine and an upstream say to each other: values in, values out.
 
-An adapter has `check`, `submit` and `poll`, and `cancel` where the vendor can stop a task. It never touches
-the database, money, time or secrets storage, and downloads nothing. The engine owns retries, deadlines,
-storage and settlement.
+An adapter has `check`, `submit` and `poll`, `cancel` where the vendor can stop a task, and `prepare` where it
+takes files before a submission. It never touches the database, money, time or secrets storage, and downloads
+nothing. The engine owns retries, deadlines, storage and settlement.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -26,6 +26,19 @@ QUICK_ANSWER_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class MediaFile:
+    """A file of ours that a vendor gets before the submission that names it."""
+
+    name: str
+    """ASCII, with the extension of its format."""
+    mime: str
+    size: int
+    """Bytes."""
+    chunks: Callable[[], AsyncIterator[bytes]] = field(repr=False)
+    """Reads it, from the beginning each time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One attempt at one task, ready to be translated."""
 
@@ -33,13 +46,15 @@ class Order:
     """`task-<hex>-<n>`: ours, unique per POST; sent along where the vendor has room for it."""
     route: Route
     params: Mapping[str, Any]
-    """Validated, defaults filled in; media as an https URL or a data URI."""
+    """Validated, defaults filled in; media as an https URL, a data URI, or a key of `files`."""
     key: str = field(repr=False)
     """The vendor account's API key."""
     region: str = "intl"
     """Which of the route's model names applies."""
     callback_url: str | None = None
     """Where a vendor that calls back may do so; None where it could not reach us."""
+    files: Mapping[str, MediaFile] = field(default_factory=dict)
+    """Text in `params` -> the file that `prepare` uploads and puts the vendor's name for in its place."""
 
 
 class Http(Protocol):
@@ -57,6 +72,13 @@ class Http(Protocol):
         """Send one request, never retried: with a JSON body, a multipart form, or neither.
 
         Raises NotSent or AnswerLost.
+        """
+        ...
+
+    async def upload(self, url: str, fields: Mapping[str, str], file: MediaFile) -> Answer:
+        """POST a form with a file, as its last part `file`, to where the vendor said: without its key.
+
+        Raises NotSent (Blocked for an address that is neither https nor the account's own) or AnswerLost.
         """
         ...
 
@@ -194,4 +216,16 @@ class Cancels(Protocol):
 
     async def cancel(self, ticket: str, order: Order, http: Http) -> bool:
         """Ask once. True only if the vendor says that the task has stopped and will not be charged."""
+        ...
+
+
+@runtime_checkable
+class TakesFiles(Upstream, Protocol):
+    """A vendor with storage for inputs: also for those whose models take links and nothing else."""
+
+    async def prepare(self, order: Order, http: Http) -> Order | Busy | Failed:
+        """The order with every file of it uploaded and named as the vendor does.
+
+        Nothing is ordered by it and it may be done again. Raises what calls raise, and UnmappedAnswer.
+        """
         ...

@@ -12,10 +12,12 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
+from urllib.parse import quote
 
 import msgspec
 
 from modellix_server.catalogue import Measurement, Route
+from modellix_server.upstreams import oss
 from modellix_server.upstreams.contract import (
     Answer,
     Busy,
@@ -31,6 +33,7 @@ from modellix_server.upstreams.contract import (
     Traits,
     UnmappedAnswer,
 )
+from modellix_server.upstreams.paths import put, steps
 
 NAME = "dashscope"
 MOST_MESSAGE_CHARACTERS = 300
@@ -55,7 +58,6 @@ _CLIP_USAGE = ("duration", "video_duration", "output_video_duration")
 
 _TICKET = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 _ENDPOINT = re.compile(r"[a-z0-9]+(?:[/-][a-z0-9]+)*/?", re.ASCII)
-_STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[(?:0|type=[a-z_]+)?\])?", re.ASCII)
 _PRIVATE = re.compile(r"sk-[\w*-]+|ws-\w+|\b\d{12,}\b|https?://\S+", re.ASCII)
 
 
@@ -108,11 +110,32 @@ class DashScope:
         if not _ENDPOINT.fullmatch(wire.path):
             raise ValueError(f"route.wire.path: not an endpoint below the base URL: {wire.path!r}")
         for path in (*route.to.values(), *route.constants):
-            if _steps(path)[0][0] not in ("input", "parameters") or _steps(path)[-1][1]:
+            if steps(path)[0][0] not in ("input", "parameters") or steps(path)[-1][1]:
                 raise ValueError(f"the vendor's body has only input and parameters: {path!r}")
         for path in wire.found_at():
-            if _steps(path)[0] != ("output", "") or len(_steps(path)) < 2:
+            if steps(path)[0] != ("output", "") or len(steps(path)) < 2:
                 raise ValueError(f"route.wire: results are in output: {path!r}")
+
+    async def prepare(self, order: Order, http: Http) -> Order | Busy | Failed:
+        """Put the order's files into the vendor's temporary storage, which keeps them for 48 hours.
+
+        One policy serves them all; what it names is only good for the same model and account.
+        """
+        model = order.route.models.get(order.region)
+        if model is None:  # `submit` says so
+            return order
+        answer = await http.call(
+            "GET", f"/uploads?action=getPolicy&model={quote(model)}", headers={"Authorization": f"Bearer {order.key}"}
+        )
+        said = _read(answer)
+        if said.get("code"):
+            return _refused(answer, said)
+        # The vendor's pages show the policy in `data`, its client reads it from `output`.
+        try:
+            policy = msgspec.convert(said.get("data") or said.get("output"), oss.Policy)
+        except msgspec.ValidationError as error:
+            raise UnmappedAnswer(NAME, "upload policy", error) from error
+        return await oss.put_files(policy, order, http)
 
     async def submit(self, order: Order, http: Http) -> Submitted:
         """Ask for the generation, with exactly one POST."""
@@ -127,6 +150,8 @@ class DashScope:
         headers = {"Authorization": f"Bearer {order.key}", "X-Request-Id": order.attempt}
         if wire.mode == "task":
             headers["X-DashScope-Async"] = "enable"
+        if order.files:
+            headers["X-DashScope-OssResourceResolve"] = "enable"
         answer = await http.call("POST", f"/{wire.path}", json=body(model, order), headers=headers)
         said = _read(answer)
         output = said.get("output")
@@ -174,7 +199,7 @@ def body(model: str, order: Order) -> dict[str, Any]:
     route = order.route
     built: dict[str, Any] = {"model": model}
     for path, value in route.constants.items():
-        _put(built, path, value)
+        put(built, path, value)
     # In a message the pictures come first and the one text part ends it.
     for name, path in sorted(route.to.items(), key=lambda item: item[1].endswith("[].text")):
         if name not in order.params:
@@ -186,31 +211,8 @@ def body(model: str, order: Order) -> dict[str, Any]:
             value = route.values[name].get(value, value)
         each = isinstance(value, list) and ("[]" in path or "[type=" in path)
         for one in value if each else (value,):
-            _put(built, path, one)
+            put(built, path, one)
     return built
-
-
-def _put(target: dict[str, Any], path: str, value: Any) -> None:
-    """Set `a.b`, the first item of a list at `a[0].b`, or append an item at `a[].b` or, with a type, `a[type=x].b`."""
-    *way, (last, _) = _steps(path)
-    for key, index in way:
-        if index == "[0]":
-            target = target.setdefault(key, [{}])[0]
-        elif index:
-            items = target.setdefault(key, [])
-            items.append({"type": index[6:-1]} if "=" in index else {})
-            target = items[-1]
-        else:
-            target = target.setdefault(key, {})
-    target[last] = value
-
-
-def _steps(path: str) -> list[tuple[str, str]]:
-    steps = [_STEP.fullmatch(step) for step in path.split(".")]
-    found = [(step[1], step[2] or "") for step in steps if step]
-    if len(found) != len(steps):
-        raise ValueError(f"not a path: {path!r}")
-    return found
 
 
 def _read(answer: Answer) -> dict[str, Any]:
@@ -248,7 +250,7 @@ def _kind(code: object) -> str | None:
     return None
 
 
-def _refused(answer: Answer, said: Mapping[str, Any]) -> Submitted:
+def _refused(answer: Answer, said: Mapping[str, Any]) -> Busy | Failed:
     """Judge the error a submission was answered with."""
     code, message = said.get("code"), _words(said.get("message"))
     kind = _kind(code)
@@ -318,7 +320,7 @@ def _done(said: Mapping[str, Any], output: dict[str, Any], wire: Wire) -> Done |
 
 def _links(output: dict[str, Any], path: str) -> tuple[list[str], list[dict[str, Any]], int]:
     """Find the links at a path, the items that say why they have none, and how many are null in a list of links."""
-    *way, (key, index) = _steps(path)[1:]
+    *way, (key, index) = steps(path)[1:]
     found: list[Any] = [output]
     for name, each in way:
         found = [item[name] for item in found if isinstance(item, dict) and name in item]
@@ -346,7 +348,7 @@ def _data(output: dict[str, Any], wire: Wire) -> dict[str, Any]:
     found = {}
     for path in wire.data:
         value: Any = output
-        for key, _ in _steps(path)[1:]:
+        for key, _ in steps(path)[1:]:
             value = value.get(key) if isinstance(value, dict) else None
         if value is not None and len(json.dumps(value)) <= MOST_DATA_CHARACTERS:
             found[key] = value

@@ -21,10 +21,10 @@ from modellix_server.upstreams.emulators.sound import Sound
 
 Frames = Iterator[Image.Image]
 TONES = (
-    "colorchannelmixer=.45:.70:.19:0:.35:.60:.17:0:.20:.40:.13",
-    "colorchannelmixer=.35:.25:.10:0:.30:.60:.30:0:.35:.60:.55",
-    "colorchannelmixer=.60:.40:.20:0:.15:.40:.15:0:.40:.40:.50",
-    "colorchannelmixer=.25:.30:.10:0:.35:.75:.25:0:.20:.45:.30",
+    "colorchannelmixer=.35:.55:.15:0:.28:.50:.14:0:.18:.36:.12",
+    "colorchannelmixer=.30:.25:.10:0:.20:.50:.20:0:.20:.35:.50",
+    "colorchannelmixer=.55:.35:.15:0:.15:.40:.15:0:.30:.30:.40",
+    "colorchannelmixer=.25:.30:.10:0:.25:.55:.20:0:.15:.40:.20",
 )
 """Sepia, moonlight, magenta dusk, forest."""
 VACE_S = 5.0
@@ -275,7 +275,7 @@ def _vace(desk: Desk) -> Plan:
     voice = 0 if take.sound else None
     match options["function"]:
         case "video_repainting":
-            lines = "edgedetect=mode=colormix:high=0.12:low=0.06"
+            lines = "edgedetect=mode=colormix:high=0.12:low=0.06,colorlevels=rimax=0.55:gimax=0.55:bimax=0.55"
             filters = f"[0:v]{_fit(size)},{_tone(desk.order)},format=gbrp,{lines},format=yuv420p[base]"
             return Plan(size, seconds, take.source, filters, voice=voice)
         case "video_edit":

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from modellix_server.base.process import die_with_parent
+from modellix_server.base.process import die_with_parent, give_way
 from modellix_server.upstreams.emulators import clips, crafts, montage, paint
 from modellix_server.upstreams.emulators.clips import Clip
 from modellix_server.upstreams.emulators.crafts.brief import Craft, Crafted
@@ -124,7 +124,7 @@ class Studio:
 def _begin(parent_pid: int) -> None:
     """Set up a render process: it ends with its parent, leaves Ctrl-C to it, and yields to everything else."""
     die_with_parent(parent_pid)
-    os.nice(10)
+    give_way(10)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -229,7 +229,7 @@ def _link(value: Any, limits: Media, where: str) -> str:
         if limits.data_uri:
             return value
         raise Refusal(400, "InvalidURL", f"{where}: a public http or https URL is required")
-    if not value.startswith(("http://", "https://")) or not value.isascii():
+    if not value.startswith(("http://", "https://", "oss://")) or not value.isascii():
         raise Refusal(400, "InvalidURL", f"{where}: the URL must be http or https without non-ASCII characters")
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,9 +12,10 @@ import msgspec
 from modellix_server.upstreams.emulators import media, paint, wire
 from modellix_server.upstreams.emulators.bill import Bill, Line
 from modellix_server.upstreams.emulators.callbacks import Post
-from modellix_server.upstreams.emulators.dashscope import answers, rules, table
+from modellix_server.upstreams.emulators.dashscope import answers, rules, table, uploads
 from modellix_server.upstreams.emulators.dashscope.fields import Refusal, invalid
 from modellix_server.upstreams.emulators.dashscope.rules import Job
+from modellix_server.upstreams.emulators.dashscope.uploads import Uploads
 from modellix_server.upstreams.emulators.dashscope.work import Task, Workshop
 from modellix_server.upstreams.emulators.directives import FirstTimes
 from modellix_server.upstreams.emulators.front import Front
@@ -39,24 +41,43 @@ def app(studio: Studio, fetch: media.Fetch, _post: Post, *, instant: bool = Fals
         path = studio.spool.new_path(".png")
         paint.paint(Picture("instant", 0, "dashscope", (64, 64)), path)
         ready = studio.spool.add_bytes("instant.png", path.read_bytes())
-    workshop = Workshop(studio, store, fetch, bill, ready)
-    return Front(Service(workshop, studio, store, bill), studio.spool, bill, "DashScope emulator")
+    files = Uploads(studio.spool)
+    workshop = Workshop(studio, store, _with_uploads(fetch, files), bill, ready)
+    return Front(Service(workshop, studio, store, bill, files), studio.spool, bill, "DashScope emulator")
+
+
+def _with_uploads(fetch: media.Fetch, files: Uploads) -> media.Fetch:
+    async def load(link: str) -> bytes:
+        if not link.startswith(uploads.SCHEME):
+            return await fetch(link)
+        try:
+            return files.read(link)
+        except FileNotFoundError:
+            raise media.Unreachable(link) from None
+
+    return load
 
 
 class Service:
     """The vendor's API below `/api/v1`."""
 
-    def __init__(self, workshop: Workshop, studio: Studio, store: MemoryStore[Task], bill: Bill) -> None:
+    def __init__(
+        self, workshop: Workshop, studio: Studio, store: MemoryStore[Task], bill: Bill, uploads: Uploads
+    ) -> None:
         self._workshop = workshop
         self._studio = studio
         self._store = store
         self._bill = bill
         self._models = table.load()
         self._first_times = FirstTimes()
+        self._uploads = uploads
 
     async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         """Answer one request."""
         path = wire.path_in_app(scope)
+        if path == uploads.PATH:
+            await self._uploads.receive(scope, receive, send)
+            return
         if not path.startswith(BASE):
             await wire.answer_json(send, 404, answers.error("NotFound", "Not found."))
             return
@@ -66,8 +87,11 @@ class Service:
             await self._post(path.removeprefix("services/"), scope, receive, send)
             return
         try:
-            _authenticate(scope)
-            answer = self._task_call(path.split("/"), method, scope)
+            account = _authenticate(scope)
+            if (method, path) == ("GET", "uploads"):
+                answer = self._uploads.policy(account, wire.query(scope), self._models, wire.origin(scope))
+            else:
+                answer = self._task_call(path.split("/"), method, scope)
         except Refusal as refusal:
             await _refuse(send, refusal)
         else:
@@ -77,7 +101,11 @@ class Service:
         match (method, parts):
             case ("GET", ["tasks", task_id]):
                 task = self._store.get(task_id)
-                return answers.unknown(task_id) if task is None else answers.task(task, wire.origin(scope))
+                if task is None:
+                    return answers.unknown(task_id)
+                if task.line.finished_at is not None and task.line.told_at is None:
+                    task.line.told_at = time.time()
+                return answers.task(task, wire.origin(scope))
             case ("GET", ["tasks"]):
                 return self._list(wire.query(scope))
             case ("POST", ["tasks", task_id, "cancel"]):
@@ -105,9 +133,9 @@ class Service:
     async def _post(self, path: str, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         line = self._bill.post(wire.header(scope, b"x-request-id"))
         try:
-            _authenticate(scope)
+            account = _authenticate(scope)
             body = _parse(scope, await wire.read_body(receive, BODY_LIMIT_BYTES))
-            job = self._admit(body, path, scope, line)
+            job = self._admit(body, path, scope, line, account)
         except Refusal as refusal:
             line.code = refusal.code
             await _refuse(send, refusal)
@@ -119,13 +147,16 @@ class Service:
         else:
             await self._accept(Task(job, line), scope, receive, send)
 
-    def _admit(self, body: object, path: str, scope: wire.Scope, line: Line) -> Job:
+    def _admit(self, body: object, path: str, scope: wire.Scope, line: Line, account: str) -> Job:
         name, model, route = rules.read(body, self._models, path)
         line.describe(name, "")
         _check_mode(scope, route.mode)
         assert isinstance(body, dict)
         job = rules.check(body, name, model, route)
         line.describe(name, job.prompt or job.negative_prompt)
+        links = [link for files in job.media.values() for link in files if link.startswith(uploads.SCHEME)]
+        resolve = wire.header(scope, b"x-dashscope-ossresourceresolve") == "enable"
+        self._uploads.require(links, account, name, resolve=resolve)
         self._refuse_on_request(job, line)
         if self._studio.waiting > QUEUE_LIMIT:
             raise _throttled()
@@ -173,13 +204,15 @@ class Service:
             await wire.answer_json(send, 200, answers.direct(task, task.outcome, wire.origin(scope)))
 
 
-def _authenticate(scope: wire.Scope) -> None:
+def _authenticate(scope: wire.Scope) -> str:
+    """The account's key. Raises Refusal."""
     given = wire.header(scope, b"authorization")
     if not given:
         raise Refusal(401, "InvalidApiKey", "No API-key provided.")
     scheme, _, key = given.partition(" ")
     if scheme.lower() != "bearer" or not key.startswith("sk-") or len(key) <= len("sk-"):
         raise Refusal(401, "InvalidApiKey", "Invalid API-key provided.")
+    return key
 
 
 def _parse(scope: wire.Scope, body: bytes) -> object:

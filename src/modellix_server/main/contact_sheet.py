@@ -1,4 +1,4 @@
-"""`modellix-server admin contact-sheet`: every model's examples run in test mode, and one page that shows them."""
+"""`modellix-server contact-sheet`: every model's examples run in test mode, and one page that shows them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,37 @@
+"""The catalogue by itself: how long a start reads it, and how long a request is checked. No stage is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import timeit
+from collections.abc import Callable
+
+from bench.figures import Figure, Sample, interleaved
+from bench.requests import Extent, Say
+from bench.stage import Stage
+from modellix_server.catalogue import Catalogue
+
+CHECKS = 20
+"""So few that some of the tries fall between two turns of other processes."""
+
+
+async def measure(_: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
+    """Start-up with all models, and the slowest check of any model's example: each the best of many tries."""
+    return {
+        **await interleaved({"catalogue_load": _load}, extent.rounds, "s", say),
+        **await interleaved({"catalogue_check": _check}, extent.rounds, "us", say),
+    }
+
+
+async def _load() -> Sample:
+    return Sample(await asyncio.to_thread(_best, Catalogue.load, 1, 5), {"models": len(Catalogue.load())})
+
+
+async def _check() -> Sample:
+    models = list(Catalogue.load())
+    took = sorted([await asyncio.to_thread(_best, lambda m=model: m.check(m.example), CHECKS, 300) for model in models])
+    return Sample(took[-1] * 1e6, {"median us": round(took[len(took) // 2] * 1e6, 2)})
+
+
+def _best(call: Callable[[], object], number: int, repeat: int) -> float:
+    return min(timeit.repeat(call, number=number, repeat=repeat)) / number

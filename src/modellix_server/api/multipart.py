@@ -1,0 +1,192 @@
+"""One file in a multipart body, received into the spool with every part of it capped."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from io import BufferedWriter
+from pathlib import Path
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from modellix_server.api.request import BodyTooLarge, BodyTooSlow, ClientGone, Request
+from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter
+from modellix_server.catalogue import show
+from modellix_server.results import MOST_UPLOAD_BYTES, Format, Spool, sniff
+
+_TIMEOUT_S = 900.0
+_AT_ONCE_BYTES = 1 << 20
+_AROUND_BYTES = 64 * 1024  # boundaries and headers
+_HEAD_BYTES = 64
+_MOST_BODY_BYTES = max(MOST_UPLOAD_BYTES.values()) + _AROUND_BYTES
+_MOST_NAME_CHARACTERS = 255
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A whole file, in the spool."""
+
+    path: Path
+    sha256: str
+    format: Format
+    filename: str
+    """Fit to be shown; never a path."""
+
+
+@asynccontextmanager
+async def received_file(request: Request, spool: Spool) -> AsyncIterator[Received]:
+    """The part `file` of the body; the spool file goes with the context.
+
+    Raises InvalidFormat, InvalidParameters, MissingParameter, BodyTooLarge, BodyTooSlow or ClientGone.
+    """
+    if request.content_length is not None and request.content_length > _MOST_BODY_BYTES:
+        raise _too_large(_MOST_BODY_BYTES)
+    path = spool.path()
+    try:
+        with path.open("xb") as file:
+            reader = _Reader(request.content_type, file)
+            try:
+                async with asyncio.timeout(_TIMEOUT_S):
+                    await _receive(request, reader)
+            except TimeoutError:
+                raise BodyTooSlow(f"the request body did not arrive within {_TIMEOUT_S:.0f} seconds") from None
+        yield reader.result(path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+async def _receive(request: Request, reader: _Reader) -> None:
+    pending = bytearray()
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        pending += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(pending) >= _AT_ONCE_BYTES or not more:
+            request.bytes_in += len(pending)
+            if request.bytes_in > _MOST_BODY_BYTES:
+                raise _too_large(_MOST_BODY_BYTES)
+            # Off the event loop: the parser is slow where bytes look like boundaries, and the disk may make it wait.
+            await asyncio.to_thread(reader.feed, bytes(pending))
+            pending.clear()
+
+
+class _Reader:
+    """Follows the parser's events: one part called `file`, and nothing beside it."""
+
+    def __init__(self, content_type: str, file: BufferedWriter) -> None:
+        kind, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary", b"")
+        if kind != b"multipart/form-data" or not boundary:
+            raise InvalidFormat("header 'Content-Type' must be multipart/form-data with a boundary")
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": self._field,
+                    "on_header_value": self._value,
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._begin_data,
+                    "on_part_data": self._data,
+                    "on_end": self._end_all,
+                },
+            )
+        except FormParserError:
+            raise InvalidFormat("header 'Content-Type' has a boundary that is too long") from None
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._name = self._text = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._head = bytearray()
+        self._format: Format | None = None
+        self._filename: str | None = None
+        self._size = 0
+        self._ended = False
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the body. Raises what `received_file` raises."""
+        try:
+            self._parser.write(data)
+        except FormParserError:
+            raise InvalidFormat("the body is not valid multipart/form-data") from None
+
+    def result(self, path: Path) -> Received:
+        """What the whole body held."""
+        if not self._ended:
+            raise InvalidFormat("the multipart body is cut off")
+        if self._filename is None:
+            raise MissingParameter("parameter 'file' is required")
+        if not self._size:
+            raise InvalidFormat("parameter 'file' is empty")
+        if self._format is None:  # shorter than what is looked at
+            self._format = self._recognised()
+        return Received(path, self._digest.hexdigest(), self._format, _shown(self._filename, self._format))
+
+    def _begin(self) -> None:
+        self._headers = {}
+        self._name = self._text = b""
+
+    def _field(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _value(self, data: bytes, start: int, end: int) -> None:
+        self._text += data[start:end]
+
+    def _end_header(self) -> None:
+        self._headers[self._name.lower()] = self._text
+        self._name = self._text = b""
+
+    def _begin_data(self) -> None:
+        kind, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        name = options.get(b"name", b"").decode("utf-8", "replace")
+        if kind != b"form-data" or not name:
+            raise InvalidFormat("a part of the multipart body has no name")
+        if name != "file":
+            raise InvalidParameters(f"unknown parameter {show(name)}; allowed: file")
+        if self._filename is not None:
+            raise InvalidParameters("parameter 'file' is there more than once")
+        if b"content-transfer-encoding" in self._headers:
+            raise InvalidFormat("parameter 'file' must be sent as it is, without a Content-Transfer-Encoding")
+        self._filename = options.get(b"filename", b"").decode("utf-8", "replace")
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        piece = data[start:end]
+        self._size += len(piece)
+        if self._format is None:
+            self._head += piece[: _HEAD_BYTES - len(self._head)]
+            if len(self._head) == _HEAD_BYTES:
+                self._format = self._recognised()
+        elif self._size > (most := MOST_UPLOAD_BYTES[self._format.kind]):
+            raise _too_large(most, self._format.kind)
+        self._digest.update(piece)
+        self._file.write(piece)
+
+    def _recognised(self) -> Format:
+        found = sniff(bytes(self._head))
+        if found is None:
+            raise InvalidFormat("parameter 'file' is not a supported image, video or audio file")
+        return found
+
+    def _end_all(self) -> None:
+        self._ended = True
+
+
+def _too_large(most: int, kind: str = "body") -> BodyTooLarge:
+    what = "the request body" if kind == "body" else f"the {kind}"
+    return BodyTooLarge(f"{what} is larger than {most / (1 << 20):.0f} MB")
+
+
+def _shown(name: str, format_: Format) -> str:
+    """A name without folders and without what a terminal or a page would trip over."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    clean = _UNPRINTABLE.sub("", last).strip(" .")[:_MOST_NAME_CHARACTERS]
+    return clean or f"file.{format_.name}"

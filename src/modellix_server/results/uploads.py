@@ -1,0 +1,139 @@
+"""Files that a team uploads before it uses them: kept for some days, listed, deleted, under a link of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+from uuid import UUID
+
+from modellix_server.base.database import Pool, Row
+from modellix_server.base.errors import InvalidFormat, NotFound, OutOfRange
+from modellix_server.base.ids import file_name, uuid7
+from modellix_server.base.settings import Settings
+from modellix_server.results import store
+from modellix_server.results.formats import FORMATS, Kind
+from modellix_server.results.helper_process import Helper
+from modellix_server.results.inputs import INPUT_TTL_S, InputFile, hold_inputs, stored_input_path
+from modellix_server.results.links import file_link
+from modellix_server.results.messages import Refused
+from modellix_server.results.storage import Storage
+
+MOST_UPLOAD_BYTES: dict[Kind, int] = {"image": 32 << 20, "audio": 32 << 20, "video": 200 << 20}
+"""By kind: no model takes more of a sound or a clip, and none but one (100 MB) of a picture."""
+
+_UNTIL_NOTED_S = 3600
+"""Bytes that are stored but not noted after all, for want of room or of this process, go after this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One file of a team."""
+
+    id: UUID
+    team_id: int
+    live: bool
+    sha256: str
+    kind: Kind
+    format: str
+    size: int
+    """Bytes."""
+    width: int | None
+    """Pixels; None for sounds."""
+    height: int | None
+    duration_ms: int | None
+    filename: str
+    created_at: datetime
+    expires_at: datetime
+
+    @property
+    def path(self) -> str:
+        """In the storage."""
+        return stored_input_path(self.sha256)
+
+    def link(self, settings: Settings) -> str:
+        """Its public URL, until it expires or is deleted."""
+        return file_link(settings, file_name(self.id), self.format, int(self.expires_at.timestamp()))
+
+
+class Uploads:
+    """Uploaded files of all teams."""
+
+    def __init__(self, settings: Settings, db: Pool, storage: Storage, helper: Helper) -> None:
+        self._settings = settings
+        self._db = db
+        self._storage = storage
+        self._helper = helper
+
+    async def require_room(self, team_id: int, size: int, *, live: bool) -> None:
+        """Refuse a file of this size that the team cannot keep, before it is received. Raises OutOfRange."""
+        kept = await store.kept_bytes(self._db, team_id, live)
+        if kept + size > self._settings.upload_quota_bytes:
+            raise self._no_room(kept, size)
+
+    async def add(self, team_id: int, path: Path, sha256: str, kind: Kind, filename: str, *, live: bool) -> Upload:
+        """Examine and keep a received file.
+
+        Raises InvalidFormat for one that is broken, OutOfRange when the team keeps too much, storage.TROUBLE.
+        """
+        found = await self._helper.probe(kind, path)
+        if isinstance(found, Refused):
+            raise InvalidFormat(f"parameter 'file': {found.why}")
+        size = path.stat().st_size
+        await self.require_room(team_id, size, live=live)
+        file = InputFile(sha256, FORMATS[found.format].mime, kind, size, None)
+        await hold_inputs(self._db, [file], _UNTIL_NOTED_S)
+        await self._storage.put(stored_input_path(sha256), path)
+        file_id = uuid7()
+        kept = await store.add_upload(
+            self._db, file_id, team_id, live, bytes.fromhex(sha256), kind, found.format, size,
+            found.width, found.height, found.duration_ms, filename,
+            self._settings.upload_ttl_s, self._settings.upload_quota_bytes,
+        )  # fmt: skip
+        if kept is not None:
+            raise self._no_room(kept, size)
+        upload = await self.find(file_id)
+        assert upload is not None
+        return upload
+
+    def _no_room(self, kept: int, size: int) -> OutOfRange:
+        most = self._settings.upload_quota_bytes
+        return OutOfRange(
+            f"uploaded files of the team must have at most {most:,} bytes together, got {size:,} beside {kept:,}"
+        )
+
+    async def find(self, file_id: UUID) -> Upload | None:
+        """A file of whichever team; None when there is none or it has expired."""
+        row = await store.find_upload(self._db, file_id)
+        return None if row is None else _upload(row)
+
+    async def page(self, team_id: int, before: UUID | None, limit: int, *, live: bool) -> list[Upload]:
+        """A team's files, newest first; with `before` those older than that one."""
+        return [_upload(row) for row in await store.list_uploads(self._db, team_id, live, before, limit)]
+
+    async def delete(self, team_id: int, file_id: UUID, *, live: bool) -> None:
+        """Forget a file: its link and its id are dead at once, its bytes go when no accepted task can need them.
+
+        Raises NotFound, for another team's file too.
+        """
+        if not await store.delete_upload(self._db, file_id, team_id, live, INPUT_TTL_S):
+            raise NotFound(f"file '{file_name(file_id)}' not found")
+
+
+def _upload(row: Row) -> Upload:
+    return Upload(
+        id=row["id"],
+        team_id=row["team_id"],
+        live=row["live"],
+        sha256=row["sha256"].hex(),
+        kind=cast("Kind", row["kind"]),
+        format=row["format"],
+        size=row["size"],
+        width=row["width"],
+        height=row["height"],
+        duration_ms=row["duration_ms"],
+        filename=row["filename"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+    )

@@ -1,0 +1,33 @@
+import pytest
+
+from modellix_server.results import Spool
+from modellix_server.results.spool import _MEMORY_BYTES
+
+
+@pytest.fixture
+def own_spool(tmp_path):
+    spool = Spool(str(tmp_path))
+    yield spool
+    spool.close()
+
+
+async def test_scratch_files_are_in_memory_until_that_is_full(own_spool):
+    first = own_spool.scratch(_MEMORY_BYTES - 10)
+    second = own_spool.scratch(10)
+    third = own_spool.scratch(1)
+    assert (first.in_memory, second.in_memory, third.in_memory) == (True, True, False)
+    assert list(own_spool.folder.iterdir()) == [third.path]
+    for scratch in (second, third):
+        await scratch.write(b"one ")
+        await scratch.write(b"two")
+        assert scratch.path.read_bytes() == b"one two"
+        scratch.close()
+    assert list(own_spool.folder.iterdir()) == []
+    fourth = own_spool.scratch(11)
+    assert not fourth.in_memory
+    first.close()
+    fifth = own_spool.scratch(_MEMORY_BYTES)
+    assert fifth.in_memory  # everything was given back, and not more than once
+    assert not own_spool.scratch(1).in_memory
+    fourth.close()
+    fifth.close()
