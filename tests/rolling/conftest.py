@@ -81,17 +81,17 @@ class Fleet:
         assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
         return done.stdout
 
-    async def serve(self, *, source: Path | None = None) -> tuple[subprocess.Popen[bytes], int]:
+    async def serve(self, *, source: Path | None = None, **env: str) -> tuple[subprocess.Popen[bytes], int]:
         """Start an API process and wait until it is ready; it and its port."""
         port = free_port()
-        process = self.start("serve", source=source, MODELLIX_PORT=str(port))
+        process = self.start("serve", source=source, MODELLIX_PORT=str(port), **env)
         await until_ready(f"http://127.0.0.1:{port}/readyz")
         return process, port
 
-    async def work(self, *, source: Path | None = None) -> tuple[subprocess.Popen[bytes], int]:
+    async def work(self, *, source: Path | None = None, **env: str) -> tuple[subprocess.Popen[bytes], int]:
         """Start a worker and wait until it has signed on; it and its number."""
         before = await self._workers()
-        process = self.start("work", source=source)
+        process = self.start("work", source=source, **env)
         give_up = time.monotonic() + 60
         while not (new := await self._workers() - before):
             assert time.monotonic() < give_up

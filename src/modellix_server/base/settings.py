@@ -61,6 +61,8 @@ class Settings:
     upload_quota_bytes: int = 2_000_000_000
     """Of files that a team may keep at once, in each mode."""
     log_level: str = "info"
+    metrics_address: str = ""
+    """`HOST:PORT` where this process answers `GET /metrics`; empty: nowhere."""
     old_master_keys: tuple[Secret, ...] = ()
     """Former master keys, which still open what they sealed until a rotation has seen to it."""
     reread_master_keys: Callable[[], MasterKeys] | None = field(default=None, compare=False)
@@ -125,6 +127,7 @@ def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Sett
         upload_ttl_s=int(_at_least(60, "upload_ttl_s", number("upload_ttl_s", 7 * 86_400))),
         upload_quota_bytes=int(_at_least(0, "upload_quota_bytes", number("upload_quota_bytes", 2_000_000_000))),
         log_level=values.get("log_level") or "info",
+        metrics_address=values.get("metrics_address", ""),
         old_master_keys=old_master_keys,
     )
 

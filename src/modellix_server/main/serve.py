@@ -17,11 +17,13 @@ import uvloop
 from modellix_server.api import Platform, Protocol, build_app, on_every_answer
 from modellix_server.base import log
 from modellix_server.base.database import UNREACHABLE, open_pool, require_durability, require_limited_role
+from modellix_server.base.metrics import Gauges, gauge
 from modellix_server.base.notify import follow
 from modellix_server.base.settings import Settings
 from modellix_server.identity import Callers
 from modellix_server.limits import Windows
 from modellix_server.main.accounts import AccountFinder
+from modellix_server.main.metrics import serve_metrics
 from modellix_server.main.models import load_models
 from modellix_server.main.sealed import self_test
 from modellix_server.pricing import PriceBook
@@ -99,7 +101,19 @@ async def _serve(settings: Settings) -> None:
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)
-        await server.serve()
+        gauges = Gauges()
+        gauges.add(partial(_gauges, platform))
+        async with serve_metrics(settings, platform.db, gauges):
+            await server.serve()
+
+
+async def _gauges(platform: Platform) -> list[str]:
+    rows = platform.requests
+    return [
+        *gauge("modellix_request_log_waiting", "Rows that are not written yet.", rows.waiting),
+        *gauge("modellix_request_log_lost", "Rows that never reached the log, since the start.", rows.lost),
+        *gauge("modellix_draining", "Whether this process has been asked to end.", int(platform.draining.is_set())),
+    ]
 
 
 @contextlib.asynccontextmanager

@@ -19,6 +19,7 @@ from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
 from modellix_server.tasks.media import Media
 from modellix_server.tasks.public import public_form
+from modellix_server.tasks.queue import QueueNow, queue_now
 from modellix_server.tasks.read import Question, Reader, TaskView, views
 from modellix_server.tasks.restored import end_doubtful
 from modellix_server.tasks.store import forget_idempotency_keys, note_death, review, start_waiting
@@ -68,6 +69,8 @@ __all__ = [
     "look_again",
     "note_death",
     "public_form",
+    "QueueNow",
+    "queue_now",
     "review",
     "reviews",
     "start_waiting",

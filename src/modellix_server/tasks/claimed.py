@@ -12,6 +12,7 @@ import msgspec
 from modellix_server.base import faults, log
 from modellix_server.base.database import DATABASE_ERRORS, refused
 from modellix_server.base.ids import task_name
+from modellix_server.base.metrics import Counter
 from modellix_server.catalogue import Model
 from modellix_server.requestlog import redact_text
 from modellix_server.tasks import store
@@ -24,6 +25,10 @@ from modellix_server.upstreams.contract import Order, Upstream
 
 _DATABASE_RETRY_S = 0.5
 _LOG = log.get("tasks")
+_MOVES = Counter("modellix_task_moves_total", "Moves of tasks between unfinished states.", ("to",))
+_ENDED = Counter(
+    "modellix_tasks_ended_total", "Ended tasks; the code of a success is empty.", ("model", "upstream", "mode", "code")
+)
 
 Result = TypeVar("Result")
 
@@ -132,6 +137,7 @@ class Claimed:
         moved = await self._asked(self._tools.journal.advance, move)
         if moved:
             self._state = becomes
+            _MOVES[becomes,] += 1
         return moved
 
     async def _fail(self, code: str, message: str, **about: Any) -> NoReturn:
@@ -148,6 +154,10 @@ class Claimed:
         faults.point("before_settle")
         ended = await self._asked(self._tools.journal.settle, ending)
         faults.point("settled")
+        if ended:
+            model = self._tools.catalogue.models.get(job.model)
+            upstream = model.routes[0].upstream if model else ""
+            _ENDED[job.model, upstream, "live" if job.live else "test", ending.error_code or ""] += 1
         return ended
 
     async def _asked(self, ask: Callable[..., Awaitable[Result]], *about: Any) -> Result:
