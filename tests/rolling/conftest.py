@@ -68,14 +68,15 @@ class Fleet:
         self.processes.append(process)
         return process
 
-    async def command(self, *arguments: str, source: Path | None = None) -> str:
-        """Run a command to its end; what it prints."""
+    async def command(self, *arguments: str, source: Path | None = None, told: str = "") -> str:
+        """Run a command to its end, with `told` on its standard input; what it prints."""
         done = await asyncio.to_thread(
             subprocess.run,
             [*PROGRAM, *arguments],
             env=self._env(source),
             capture_output=True,
             text=True,
+            input=told,
             cwd=self.folder,
         )
         assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
@@ -111,15 +112,17 @@ class Fleet:
     def log(self) -> str:
         return (self.folder / "log").read_text()[-5000:]
 
-    async def key(self, source: Path | None = None) -> str:
-        """The text of a test key of a new team with money and few limits."""
-        for arguments in (
-            ("team", "create", "acme"),
-            ("team", "limits", "acme", "--concurrency", "100000", "--rpm", "1000000", "--key-rpm", "1000000"),
-            ("team", "credit", "acme", "--usd", "10000", "--test"),
-        ):
-            await self.command("admin", *arguments, source=source)
-        made = await self.command("admin", "key", "create", "--team", "acme", "--test", "--json", source=source)
+    async def team(self, source: Path | None = None) -> None:
+        """Make the team `acme`, with few limits."""
+        limits = ("--concurrency", "100000", "--rpm", "1000000", "--key-rpm", "1000000")
+        await self.command("admin", "team", "create", "acme", source=source)
+        await self.command("admin", "team", "limits", "acme", *limits, source=source)
+
+    async def key(self, source: Path | None = None, *, live: bool = False) -> str:
+        """Give the team money; the text of a new key of it."""
+        mode = () if live else ("--test",)
+        await self.command("admin", "team", "credit", "acme", "--usd", "10000", *mode, source=source)
+        made = await self.command("admin", "key", "create", "--team", "acme", *mode, "--json", source=source)
         return str(json.loads(made)["key"])
 
     async def ended_by(self, tasks: list[str]) -> set[int]:

@@ -17,6 +17,7 @@ async def test_rolling_restart_under_load(fleet, front, load) -> None:
     await fleet.command("migrate")
     fleet.env["MODELLIX_DRAIN_S"] = "3"
     fleet.start("emulate", "dashscope", "--instant", "--port", fleet.sandbox.rpartition(":")[2])
+    await fleet.team()
     key = await fleet.key()
     apis = await asyncio.gather(*(fleet.serve() for _ in range(3)))
     workers = [await fleet.work() for _ in range(2)]
@@ -44,6 +45,7 @@ async def test_rolling_restart_under_load(fleet, front, load) -> None:
 async def test_notice_is_given_before_the_port_closes(fleet) -> None:
     await fleet.command("migrate")
     fleet.env["MODELLIX_DRAIN_S"] = "3"
+    await fleet.team()
     key = await fleet.key()
     api, port = await fleet.serve()
     headers = {"Authorization": f"Bearer {key}"}

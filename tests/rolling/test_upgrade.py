@@ -31,6 +31,7 @@ async def test_rolling_upgrade_from_the_first_release(fleet, front, load, first_
     old = first_release
     await fleet.command("migrate", source=old)
     fleet.start("emulate", "dashscope", "--instant", "--port", fleet.sandbox.rpartition(":")[2], source=old)
+    await fleet.team(source=old)
     key = await fleet.key(source=old)
     (old_api, old_port), (old_work, old_worker) = await fleet.serve(source=old), await fleet.work(source=old)
     async with front() as entrance:

@@ -49,6 +49,7 @@ async def opened(fleet):
     await fleet.command("migrate")
     fleet.env["MODELLIX_DRAIN_S"] = "0"
     fleet.start("emulate", "--instant", "--port", fleet.sandbox.rpartition(":")[2])
+    await fleet.team()
     key = await fleet.key()
     ports = free_port(), free_port()
     _, port = await fleet.serve(MODELLIX_METRICS_ADDRESS=f"127.0.0.1:{ports[0]}")

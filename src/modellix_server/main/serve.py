@@ -29,7 +29,7 @@ from modellix_server.main.sealed import self_test
 from modellix_server.pricing import PriceBook
 from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, Spool, Storage, Uploads
-from modellix_server.tasks import HINT_CHANNEL, Hub, Intake, Reader, Submissions
+from modellix_server.tasks import HINT_CHANNEL, Breakers, Hub, Intake, Reader, Submissions
 
 _CONNECTIONS = 8
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
@@ -128,7 +128,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     callers = Callers(db, settings.secret)
     book = PriceBook(db)
     await book.refresh()
-    accounts = AccountFinder(db, settings)
+    breakers = Breakers(db)
+    accounts = AccountFinder(db, settings, breakers)
     writer = Writer(db)
     spool = Spool(settings.spool_dir)
     helper = Helper(spool)
@@ -158,6 +159,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         asyncio.create_task(hub.keep_looking()),
         asyncio.create_task(_wake_workers(platform, hint)),
         asyncio.create_task(book.keep_fresh()),
+        asyncio.create_task(breakers.keep_fresh()),
     ]
     try:
         yield platform

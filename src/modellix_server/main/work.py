@@ -97,12 +97,14 @@ async def _work(settings: Settings) -> None:
     background = [
         asyncio.create_task(_chores(db, storage, tools)),
         asyncio.create_task(_stay_awake(settings.lease_s)),
+        asyncio.create_task(tools.breakers.keep_fresh()),
         asyncio.create_task(deliverer.run()),
         asyncio.create_task(follow(settings.database_url, [deliverer])),
     ]
     worker = Worker(db, settings.database_url, tools, name=name, lease_s=settings.lease_s)
     gauges = Gauges()
     gauges.add(partial(_gauges, db, worker))
+    gauges.add(tools.breakers.gauges)
     try:
         async with serve_metrics(settings, db, gauges):
             await worker.run(stop)

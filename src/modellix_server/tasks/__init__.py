@@ -2,6 +2,7 @@
 
 from modellix_server.tasks.accounts import Account, FindAccount, api_path
 from modellix_server.tasks.afterlook import look_again
+from modellix_server.tasks.breakers import Breaker, Breakers, list_open
 from modellix_server.tasks.callbacks import Callbacks, Doorbell
 from modellix_server.tasks.canceling import cancel
 from modellix_server.tasks.deletion import delete_result
@@ -69,7 +70,10 @@ __all__ = [
     "look_again",
     "note_death",
     "public_form",
+    "Breaker",
+    "Breakers",
     "QueueNow",
+    "list_open",
     "queue_now",
     "review",
     "reviews",

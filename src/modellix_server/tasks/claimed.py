@@ -18,6 +18,7 @@ from modellix_server.requestlog import redact_text
 from modellix_server.tasks import store
 from modellix_server.tasks.accounts import Account
 from modellix_server.tasks.afterlook import look_later
+from modellix_server.tasks.breakers import Kind
 from modellix_server.tasks.nudges import Nudge
 from modellix_server.tasks.store import Ending, Job, Move
 from modellix_server.tasks.tools import Tools
@@ -159,6 +160,14 @@ class Claimed:
             upstream = model.routes[0].upstream if model else ""
             _ENDED[job.model, upstream, "live" if job.live else "test", ending.error_code or ""] += 1
         return ended
+
+    async def _unanswered(
+        self, kind: Kind, upstream: Upstream, why: str, *, only_model: str | None = None, even_in_test: bool = False
+    ) -> None:
+        """The vendor gave no proper answer. In test mode most such answers were asked for in the prompt."""
+        live = self._job.live
+        if live or even_in_test:
+            await self._tools.breakers.failed(kind, upstream.name, live=live, reason=why, only_model=only_model)
 
     async def _asked(self, ask: Callable[..., Awaitable[Result]], *about: Any) -> Result:
         """Ask until the database has answered; a move that went through unseen is known again by its epoch."""

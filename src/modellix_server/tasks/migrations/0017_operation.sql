@@ -6,6 +6,7 @@ alter table requestlog.entry add column request_id text;
 create table tasks.breaker (
     upstream text not null,
     live boolean not null,
+    kind text not null check (kind in ('submit', 'poll')),
     opened_at timestamptz,                    -- null: closed
     probe_at timestamptz,                     -- when the next single try is due
     pause_s double precision not null default 0,
