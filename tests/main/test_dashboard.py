@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from pathlib import Path
 
 TOP = Path(__file__).parents[2]
-SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in (TOP / "src/modellix_server").rglob("*.py"))
 OPS = {path.name: path.read_text(encoding="utf-8") for path in (TOP / "ops").iterdir()}
 BY_PROMETHEUS = {"le", "instance"}
 
@@ -15,11 +15,16 @@ BY_PROMETHEUS = {"le", "instance"}
 def given() -> dict[str, set[str]]:
     """Every number with the names of its labels, as the source declares them."""
     found: dict[str, set[str]] = {}
-    for name, rest in re.findall(r'(?:Counter|Histogram|gauge)\(\s*"([a-z_]+)",(.*?)\n?\s*\)\n?', SOURCE, re.DOTALL):
-        labels = re.findall(r'\(((?:"[a-z_]+",? ?)+)\)', rest)
-        found[name] = set(re.findall(r'"([a-z_]+)"', labels[-1])) if labels else set()
-        if "_LABELS" in rest:
-            found[name] |= {"upstream", "mode", "method", "outcome"}
+    for path in (TOP / "src/modellix_server").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            named = isinstance(node, ast.Call) and getattr(node.func, "id", None) in {"Counter", "Histogram", "gauge"}
+            if not named or not node.args:
+                continue
+            name, last = node.args[0], node.args[-1]
+            if isinstance(name, ast.Constant) and str(name.value).startswith("modellix_"):
+                labels = {part.value for part in ast.walk(last) if isinstance(part, ast.Constant)}
+                shared = {"upstream", "mode", "method"} if "_LABELS" in ast.dump(last) else set()
+                found[name.value] = (labels if isinstance(last, ast.Tuple) else set()) | shared
     return found
 
 

@@ -162,11 +162,8 @@ class Claimed:
             mode, code = "live" if job.live else "test", ending.error_code
             _ENDED[job.model, upstream, mode, code or ""] += 1
             if tracing.on():
-                failed, about = (
-                    code is not None,
-                    {"model": job.model, "upstream": upstream, "mode": mode, "error": code},
-                )
-                tracing.record_root(job.id, self._age(), failed=failed, **about)
+                about = {"model": job.model, "upstream": upstream, "mode": mode, "error": code}
+                tracing.record_root(job.id, self._age(), failed=code is not None, **about)
         return ended
 
     async def _unanswered(
