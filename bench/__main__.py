@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
-from bench import catalogue, large, lists, programs, report, requests, tasks
+from bench import catalogue, following, large, lists, programs, report, requests, tasks
 from bench.figures import Figure
 from bench.load import CONNECTIONS, require_wrk
 from bench.programs import CannotMeasureError
@@ -31,6 +31,8 @@ PARTS: dict[str, Part] = {
     "workers": requests.measure_with_workers,
     "large": large.measure,
     "requests": requests.measure,
+    "streams": following.measure_streams,
+    "webhooks": following.measure_webhooks,
     "lists": lists.measure,
 }
 FULL = Extent(rounds=3, seconds=4, tasks=10_000, in_flight=10_000)

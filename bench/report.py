@@ -34,6 +34,9 @@ _HEADINGS = {
     "recovery_cold": "kill -9 of the worker, new one started",
     "list_page": "the slowest page of a list of a million rows",
     "recovery_warm": "kill -9 of the worker, another one running",
+    "idle_stream": "memory of the API, an idle event stream",
+    "news_p99": "p99 from the vendor's answer to the event at the client",
+    "webhooks": "webhooks delivered, beside a dead endpoint",
 }
 
 
@@ -99,6 +102,9 @@ TARGETS = (
     _under("the slowest page of tasks, calls or transfers", "list_page", 50, "ms"),
     _under("recovery, a new worker started", "recovery_cold", 2, "s"),
     _under("recovery, another worker running", "recovery_warm", 2, "s"),
+    _under("memory of an idle event stream", "idle_stream", 20, "KB"),
+    _under("p99 from the vendor's answer to the event at the client", "news_p99", 100, "ms"),
+    Target("webhooks a minute, beside a dead endpoint", ("webhooks",), _value("webhooks"), 10_000, "/min"),
 )
 
 

@@ -74,6 +74,7 @@ class World:
             "MODELLIX_SANDBOX_URL": chosen.sandbox_url,
             "MODELLIX_PORT": str(chosen.port),
             "MODELLIX_LOG_LEVEL": "warning",
+            "MODELLIX_ALLOW_NETWORKS": "127.0.0.0/8",  # where the receivers of webhooks are
         }
 
     def start(self, name: str, *arguments: str) -> Program:
@@ -117,16 +118,24 @@ class World:
             polls_per_s=polls_per_s,
         )
 
-    async def preload(self, count: int, prompt: str = PROMPT, *, live: bool = False) -> None:
-        """Queue tasks of the first team without HTTP, in batches as `serve` would."""
+    async def live_key(self, team: Team) -> tuple[str, int]:
+        """A live key of a team, and its number."""
+        text, key = await identity.create_key(
+            self.pool, self.settings.secret, team.id, live=True, name="bench", created_by="bench"
+        )
+        return text, key.id
+
+    async def preload(self, count: int, prompt: str = PROMPT, *, live: bool = False, team: Team | None = None) -> None:
+        """Queue tasks of a team, the first one, without HTTP, in batches as `serve` would."""
+        team = team or self.teams[0]
         model = self.catalogue.models[MODEL]
         params = model.check({"prompt": prompt})
         quote = model.quote(params, None, live=live)
         sample = Submission(
             task_id=uuid7(),
-            team_id=self.teams[0].id,
+            team_id=team.id,
             live=live,
-            key_id=self.teams[0].key_id,
+            key_id=team.key_id,
             model=model.slug,
             params=msgspec.json.encode(params).decode(),
             price=msgspec.json.encode(quote).decode(),

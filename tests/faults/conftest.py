@@ -102,6 +102,7 @@ class Stage:
             "MODELLIX_MASTER_KEY": base64.b64encode(self.settings.master_key.value).decode(),
             "MODELLIX_SANDBOX_URL": self.emulator.url,
             "MODELLIX_LEASE_S": str(self.settings.lease_s),
+            "MODELLIX_ALLOW_NETWORKS": "127.0.0.0/8",
             "MODELLIX_KILL_AT": kill_at,
             "MODELLIX_CATALOGUE_DIR": str(self.own_models),
         }

@@ -24,6 +24,7 @@ from modellix_server.api.reply import success_of
 from modellix_server.identity import keys, revoke_key
 
 NO_KEY = {"code": 401, "message": "Authentication failed: invalid or missing API key"}
+HOOK = "/api/v1/webhooks/we_" + "0" * 32  # whose others cannot reach it: tests/journeys/test_webhooks.py
 PICTURE = {"model": "alibaba/qwen-image-plus", "input": {"prompt": "a"}}
 
 
@@ -65,6 +66,27 @@ MATRIX = {
     "POST /api/v1/{type}/{provider}/{model}/async": Row(
         Access.KEY, "/api/v1/text-to-image/alibaba/qwen-image-plus/async", body={}, good=400
     ),
+    "GET /api/v1/tasks/{task_id}/stream": Row(Access.KEY, "/api/v1/tasks/{task}/stream", foreign=404),
+    "POST /api/v1/{provider}/{model}/stream": Row(
+        Access.KEY, "/api/v1/alibaba/qwen-image-plus/stream", body={}, good=400
+    ),
+    "POST /api/v1/{type}/{provider}/{model}/stream": Row(
+        Access.KEY, "/api/v1/text-to-image/alibaba/qwen-image-plus/stream", body={}, good=400
+    ),
+    "GET /api/v1/webhooks": Row(Access.KEY),
+    "POST /api/v1/webhooks": Row(Access.KEY, body={}, good=400),
+    "GET /api/v1/webhooks/secret": Row(Access.KEY),
+    "POST /api/v1/webhooks/secret/rotate": Row(Access.KEY, body={}),
+    "GET /api/v1/webhooks/deliveries": Row(Access.KEY),
+    "POST /api/v1/webhooks/deliveries/{message_id}/replay": Row(
+        Access.KEY, "/api/v1/webhooks/deliveries/msg_0/replay", body={}, good=404
+    ),
+    "GET /api/v1/webhooks/{endpoint_id}": Row(Access.KEY, HOOK, good=404),
+    "PATCH /api/v1/webhooks/{endpoint_id}": Row(Access.KEY, HOOK, body={}, good=404),
+    "DELETE /api/v1/webhooks/{endpoint_id}": Row(Access.KEY, HOOK, good=404),
+    "POST /api/v1/webhooks/{endpoint_id}/rotate": Row(Access.KEY, f"{HOOK}/rotate", body={}, good=404),
+    "GET /api/v1/webhooks/{endpoint_id}/deliveries": Row(Access.KEY, f"{HOOK}/deliveries", good=404),
+    "POST /api/v1/webhooks/{endpoint_id}/replay": Row(Access.KEY, f"{HOOK}/replay", body={}, good=404),
     "POST /api/v1/keys/leaked": Row(Access.PUBLIC, body={"key": "not a key"}),
     "POST /callbacks/{upstream}/{token}": Row(Access.LINK, "/callbacks/ark/forged", body={}),
     "GET /healthz": Row(Access.PUBLIC),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from modellix_server.api import routes
 from modellix_server.api.access import Access
+from modellix_server.api.events import submit_and_stream
 from modellix_server.api.exchange import Endpoint, exchange
 from modellix_server.api.platform import Platform
 from modellix_server.api.request import Receive, Scope, Send
@@ -39,5 +40,5 @@ def _hot(scope: Scope) -> Endpoint | None:
     if method == "GET" and path.startswith(_TASKS):
         return None if "/" in path[len(_TASKS) :] else read_task
     if method == "POST" and may_name_model(path):
-        return submit_task
+        return submit_and_stream if path.endswith("/stream") else submit_task
     return None

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from modellix_server.api.access import Access
 from modellix_server.api.platform import Platform
@@ -36,7 +37,15 @@ class Trail:
     started: float = field(default_factory=time.perf_counter)
 
 
-Endpoint = Callable[[Platform, Request, Trail], Awaitable[Reply | Streamed]]
+class Stream(Protocol):
+    """An answer that takes its time and sends itself, after a head with status 200."""
+
+    async def send(self, send: Send) -> None:
+        """Send it to its end, or until the client has gone; gives up what it holds in either case."""
+        ...
+
+
+Endpoint = Callable[[Platform, Request, Trail], Awaitable[Reply | Streamed | Stream]]
 
 
 async def admit(platform: Platform, request: Request, trail: Trail) -> tuple[Caller, Verdict]:
@@ -82,7 +91,14 @@ async def exchange(
         size = await _stream(reply, request, receive, send)
         platform.requests.record(_entry(request, trail, 200, size))
         return
-    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+    if not isinstance(reply, Reply):
+        if not trail.logged_elsewhere:
+            platform.requests.record(_entry(request, trail, 200, 0))
+        await reply.send(send)
+        return
+    headers = reply.headers
+    if reply.status != 204:  # which has no body, not even an empty one (RFC 9110, 8.6)
+        headers = [*headers, (b"content-length", b"%d" % len(reply.body))]
     if send_whole := scope.get("extensions", {}).get(EXTENSION):
         send_whole(reply.status, headers, reply.body)
     else:

@@ -15,7 +15,7 @@ from modellix_server.identity import Callers
 from modellix_server.limits import Reports, Windows
 from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, Spool, Storage, Uploads
-from modellix_server.tasks import Intake, Reader, Submissions
+from modellix_server.tasks import Hub, Intake, Reader, Submissions
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Platform:
     intake: Intake
     submissions: Submissions
     reader: Reader
+    hub: Hub
     requests: Writer
     storage: Storage
     helper: Helper

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -17,18 +17,39 @@ ASGI takes head and body apart, and the server checks each header by regular exp
 is a quarter of their cost, and the headers of ours have nothing of the client in them.
 """
 
+LINE = "modellix.line"
+"""In `scope["extensions"]`: a `Line`, the client's connection. It tells of its own end without being waited for."""
+
 Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Protocol(HttpToolsProtocol):
     """For `uvicorn.Config(http=…)`."""
 
+    _tell_loss: Callable[[], None] = staticmethod(lambda: None)
+
     def on_headers_complete(self) -> None:
         """Offer the extension to the request whose head has just been read, before anything runs for it."""
         super().on_headers_complete()
         if self.cycle is not None and self.cycle.scope is self.scope:
-            extensions: dict[str, Any] = {EXTENSION: partial(self._send_whole, self.cycle)}
+            extensions: dict[str, Any] = {EXTENSION: partial(self._send_whole, self.cycle), LINE: self}
             self.scope["extensions"] = extensions
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once, as soon as the connection is gone; in place of what was to be called before."""
+        if self.transport.is_closing():
+            tell()
+        else:
+            self._tell_loss = tell
+
+    def cut(self) -> None:
+        """End the connection at once, whatever was still to be sent."""
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell whoever follows this connection."""
+        super().connection_lost(exc)
+        self._tell_loss()
 
     def _send_whole(self, cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> None:
         if cycle.disconnected:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 from urllib.parse import parse_qsl
 
+from modellix_server.api.protocol import LINE
 from modellix_server.base.errors import InvalidFormat, PlatformError
 from modellix_server.results import Scratch, Spool
 
@@ -44,6 +45,18 @@ class ClientGone(Exception):
     """The client closed the connection before its request was complete; there is nobody to answer."""
 
 
+class Line(Protocol):
+    """The client's connection."""
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once, as soon as the connection is gone."""
+        ...
+
+    def cut(self) -> None:
+        """End it at once, whatever was still to be sent."""
+        ...
+
+
 @dataclass(slots=True)
 class Request:
     """One HTTP request, its headers found once."""
@@ -64,6 +77,19 @@ class Request:
     bytes_in: int = 0
     max_cost: str | None = None
     queue: str | None = None
+    line: Line | None = None
+    last_event_id: str | None = None
+    webhook_url: str | None = None
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call `tell` as soon as the client's connection is gone."""
+        if self.line is not None:
+            self.line.when_lost(tell)
+
+    def cut_line(self) -> None:
+        """End the client's connection at once."""
+        if self.line is not None:
+            self.line.cut()
 
     @property
     def content_type(self) -> str:
@@ -73,12 +99,16 @@ class Request:
 
 def read_head(scope: Scope, receive: Receive) -> Request:
     """The request's head; header values are latin-1 as HTTP has it."""
-    authorization = idempotency_key = content_length = max_cost = queue = None
+    authorization = idempotency_key = content_length = max_cost = queue = last_event_id = webhook_url = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             authorization = _joined(authorization, value)
         elif name == b"idempotency-key":
             idempotency_key = _joined(idempotency_key, value)
+        elif name == b"last-event-id":
+            last_event_id = value.decode("latin-1")
+        elif name == b"x-webhook-url":
+            webhook_url = _joined(webhook_url, value)
         elif name == b"x-max-cost":
             max_cost = _joined(max_cost, value)
         elif name == b"x-queue":
@@ -98,6 +128,9 @@ def read_head(scope: Scope, receive: Receive) -> Request:
         max_cost=max_cost,
         queue=queue,
         headers=scope["headers"],
+        line=scope.get("extensions", {}).get(LINE),
+        last_event_id=last_event_id,
+        webhook_url=webhook_url,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -10,9 +11,10 @@ from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match
 
-from modellix_server.api import account, leaks, lists, logs, models, uploads
+from modellix_server.api import account, leaks, lists, logs, models, uploads, webhooks
 from modellix_server.api.access import Access, Declared
 from modellix_server.api.callbacks import CallbackDoor
+from modellix_server.api.events import stream_task, submit_and_stream
 from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
 from modellix_server.api.files import InputFile, ResultFile, sample_file
 from modellix_server.api.platform import Platform
@@ -30,6 +32,19 @@ _SUBMIT_PATHS = (
     "/api/v1/{provider}/{model}",
     "/api/v1/{provider}/{model}/async",
     "/api/v1/{type}/{provider}/{model}/async",
+)
+_STREAM_PATHS = ("/api/v1/{provider}/{model}/stream", "/api/v1/{type}/{provider}/{model}/stream")
+
+_WEBHOOKS: tuple[tuple[Any, ...], ...] = (
+    ("", webhooks.endpoints, "GET", "POST"),
+    ("/secret", webhooks.team_secret),
+    ("/secret/rotate", webhooks.rotate_team_secret, "POST"),
+    ("/deliveries", webhooks.deliveries),
+    ("/deliveries/{message_id}/replay", webhooks.replay, "POST"),
+    ("/{endpoint_id}", webhooks.endpoint, "GET", "PATCH", "DELETE"),
+    ("/{endpoint_id}/rotate", webhooks.rotate, "POST"),
+    ("/{endpoint_id}/deliveries", webhooks.deliveries),
+    ("/{endpoint_id}/replay", webhooks.replay_failed, "POST"),
 )
 
 
@@ -59,6 +74,7 @@ def build(platform: Platform) -> Starlette:
         return Declared(path, _Exchange(platform, endpoint, access), access, methods or ("GET",))
 
     submit = _Exchange(platform, submit_task, Access.KEY)
+    stream = _Exchange(platform, submit_and_stream, Access.KEY)
     app = Starlette(
         routes=[
             route("/api/v1/models", models.list_models, Access.KEY),
@@ -75,9 +91,15 @@ def build(platform: Platform) -> Starlette:
             route("/api/v1/media/files", uploads.upload_file, Access.KEY, "POST"),
             route("/api/v1/media/files/{file_id}", uploads.delete_file, Access.KEY, "DELETE"),
             route("/api/v1/tasks/{task_id}", read_task, Access.KEY),
+            route("/api/v1/tasks/{task_id}/stream", stream_task, Access.KEY),
             route("/api/v1/tasks/{task_id}/cancel", cancel_task, Access.KEY, "POST"),
             route("/api/v1/tasks/{task_id}/result", delete_task_result, Access.KEY, "DELETE"),
             *(_SubmitRoute(path, submit, Access.KEY, ["POST"]) for path in _SUBMIT_PATHS),
+            *(_SubmitRoute(path, stream, Access.KEY, ["POST"]) for path in _STREAM_PATHS),
+            *(
+                route(f"/api/v1/webhooks{path}", endpoint, Access.KEY, *methods)
+                for path, endpoint, *methods in _WEBHOOKS
+            ),
             Declared("/callbacks/{upstream}/{token}", CallbackDoor(platform), Access.LINK, ["POST"]),
             route("/healthz", healthy, Access.PUBLIC),
             route("/readyz", ready, Access.PUBLIC),

@@ -1,26 +1,22 @@
-"""`GET /tasks/{task_id}`: the public form of a task."""
+"""`GET /tasks/{task_id}`: the public form of a task, now or as soon as it has ended."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
-import msgspec
+import time
 
 from modellix_server.api.exchange import Trail, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success
-from modellix_server.api.request import Request
-from modellix_server.base.errors import NotFound
-from modellix_server.base.ids import parse_task_name, task_name
-from modellix_server.base.money import usd_number
-from modellix_server.base.settings import Settings
+from modellix_server.api.request import ClientGone, Request
+from modellix_server.base.errors import InvalidFormat, NotFound, OutOfRange
+from modellix_server.base.ids import parse_task_name
 from modellix_server.catalogue import show
 from modellix_server.identity import Caller
-from modellix_server.results import link
-from modellix_server.tasks import Question, StoredResult, TaskView
+from modellix_server.tasks import Question, TaskView, public_form
 
 _MOST_FINISHED = 10_000  # about 15 MB
+_LONGEST_WAIT_S = 30
+_USUAL_WAIT_S = 10  # with its way there and back well below the 15 s at which known clients give up
 
 
 def question(caller: Caller, text: str) -> Question:
@@ -32,55 +28,56 @@ def question(caller: Caller, text: str) -> Question:
 
 
 async def read_task(platform: Platform, request: Request, trail: Trail) -> Reply:
-    """How a task is doing, and its results when it is done."""
+    """How a task is doing, and its results when it is done; with `wait` not before it is, or the time is up."""
     caller, verdict = await admit(platform, request, trail)
-    view = await platform.reader.read(question(caller, request.path.rpartition("/")[2]))
+    asked = question(caller, request.path.rpartition("/")[2])
+    if wait_s := _wait(request.query.get("wait", "0")):
+        view = await _when_finished(platform, request, asked, wait_s)
+    else:
+        view = await platform.reader.read(asked)
     trail.model = view.model
-    model_id = view.model.partition("/")[2]
+    return success(rendered(platform, view), verdict)
+
+
+def rendered(platform: Platform, view: TaskView) -> bytes:
+    """The public form of a task; that of a finished one is made once."""
     if view.finished_at is None:
-        name = task_name(view.id)
-        place = f',"queue_position":{view.queue_position}' if view.queue_position else ""
-        pending = f'{{"status":"{view.status}","task_id":"{name}","model_id":"{model_id}"{place}}}'
-        return success(pending.encode(), verdict)
+        return public_form(platform.settings, view)
     data = platform.finished.get(view.id)
     if data is None:
-        data = msgspec.json.encode(_finished(platform.settings, view, view.finished_at, model_id))
+        data = public_form(platform.settings, view)
         if len(platform.finished) >= _MOST_FINISHED:
             platform.finished.clear()
         platform.finished[view.id] = data
-    return success(data, verdict)
+    return data
 
 
-def _finished(settings: Settings, view: TaskView, finished_at: datetime, model_id: str) -> dict[str, Any]:
-    expires_at = finished_at.timestamp() + settings.result_ttl_s
-    resources: list[dict[str, Any]] = []
-    metadata: dict[str, Any] = {}
-    if view.resources is not None:
-        stored = msgspec.json.decode(view.resources, type=StoredResult)
-        resources = [
-            {"url": link(settings, view.id, index, resource.format, int(expires_at)), **resource.public()}
-            for index, resource in enumerate(stored.resources)
-        ]
-        metadata = stored.metadata()
-    answer: dict[str, Any] = {
-        "status": view.status,
-        "task_id": task_name(view.id),
-        "model_id": model_id,
-        "duration": int((finished_at - view.created_at).total_seconds() * 1000),
-        "result": {
-            "resources": resources,
-            "metadata": metadata,
-            "extensions": {"submit_time": _iso(view.created_at), "end_time": _iso(finished_at)},
-        },
-        "billing": {"amount": usd_number(view.captured or 0)},
-        "result_expires_at": _iso(datetime.fromtimestamp(expires_at, UTC)),
-    }
-    if view.error_code is not None:
-        words = view.error_code.replace("_", " ").capitalize()
-        answer["error"] = {"code": view.error_code, "message": f"{words}: {view.error_message}"}
-    return answer
+def _wait(text: str) -> int:
+    """Seconds of a `wait` parameter. Raises InvalidFormat or OutOfRange."""
+    if text == "true":
+        return _USUAL_WAIT_S
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidFormat("parameter 'wait' must be a whole number of seconds, or 'true'")
+    if len(text) > 4 or int(text) > _LONGEST_WAIT_S:
+        raise OutOfRange(f"parameter 'wait' must be at most {_LONGEST_WAIT_S} seconds")
+    return int(text)
 
 
-def _iso(moment: datetime) -> str:
-    """ISO 8601 of a moment in UTC, as the database gives them."""
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+async def _when_finished(platform: Platform, request: Request, asked: Question, wait_s: int) -> TaskView:
+    """The task at its end, or as it is when the time is up; raises ClientGone when nobody waits any more."""
+    until = time.monotonic() + wait_s
+    watch = platform.hub.open(team_id=asked.team_id, live=asked.live, key_id=asked.key_id)
+    try:
+        request.when_lost(watch.leave)
+        watch.follow(asked)
+        while True:
+            view = await platform.reader.read(asked)
+            watch.seen = view.moves
+            left_s = until - time.monotonic()
+            if view.finished_at is not None or platform.hub.closed or left_s <= 0:
+                return view
+            await watch.news(left_s)
+            if watch.left and not platform.hub.closed:
+                raise ClientGone
+    finally:
+        watch.close()

@@ -1,27 +1,29 @@
-"""`POST …/async`: the hot path of the platform."""
+"""`POST …/async` and its like: the hot path of the platform."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
+from modellix_server import webhooks
 from modellix_server.api.exchange import Trail, admit
 from modellix_server.api.platform import Platform
-from modellix_server.api.reply import Reply, success
+from modellix_server.api.reply import Headers, Reply, success
 from modellix_server.api.request import Request, read_body
 from modellix_server.api.terms import Terms, read_terms, too_dear
 from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.catalogue import Model, show
-from modellix_server.limits import Verdict
 from modellix_server.results import InputFile, Scratch, drop_inputs, save_inputs, take_inputs
 from modellix_server.tasks import Accepted, Submission
 
 # First segments that are routes of their own and can never be a model's type or provider.
-_RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote", "logs", "keys"})
+_RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote", "logs", "keys", "webhooks"})
+_WAYS = frozenset({"async", "stream"})
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -31,13 +33,13 @@ def may_name_model(path: str) -> bool:
 
 
 def find_model(platform: Platform, path: str) -> Model:
-    """The model that a submit path names: `[type/]provider/model/async`, or `provider/model`.
+    """The model that a submit path names: `[type/]provider/model/async` (or `stream`), or `provider/model`.
 
     Raises NotFound for an unknown model, and for a type that is not the model's.
     """
     segments = path.removeprefix("/api/v1/").split("/")
-    names = segments[:-1] if segments[-1] == "async" else segments
-    if not 2 <= len(names) <= 3 or (len(names) == 3 and segments[-1] != "async"):
+    names = segments[:-1] if segments[-1] in _WAYS else segments
+    if not 2 <= len(names) <= 3 or (len(names) == 3 and segments[-1] not in _WAYS):
         raise NotFound("no such route")
     model = platform.catalogue.find(names[-2], names[-1])
     if model is None or (len(names) == 3 and names[0] != model.type):
@@ -50,10 +52,24 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
 
     Raises the refusals in the contract's order: 401, rate 429, 404, 400, 503, 402, concurrency 429.
     """
-    await admit(platform, request, trail)
+    _, verdict = await admit(platform, request, trail)
+    receipt = await accept_task(platform, request, trail)
+    return success(receipt.body, verdict, receipt.headers)
+
+
+class Receipt(NamedTuple):
+    """What the client of an accepted task gets: the `data` of the answer, and headers of its own."""
+
+    task_id: UUID
+    body: bytes
+    headers: Headers
+
+
+async def accept_task(platform: Platform, request: Request, trail: Trail) -> Receipt:
+    """Accept one task of an admitted caller; raises the refusals from 404 on."""
     model = find_model(platform, request.path)
     trail.model = model.slug
-    terms = read_terms(request)
+    terms = read_terms(request, platform.settings.allow_networks)
     given, files = await _parse_input(platform, request, trail, model)
     try:
         return await _accept(platform, trail, model, terms, given, files)
@@ -64,11 +80,10 @@ async def submit_task(platform: Platform, request: Request, trail: Trail) -> Rep
 
 async def _accept(
     platform: Platform, trail: Trail, model: Model, terms: Terms, given: Any, files: list[InputFile]
-) -> Reply:
+) -> Receipt:
     """Check, price and record what was asked for."""
-    caller, verdict, key = trail.caller, trail.verdict, terms.idempotency_key
+    caller, key = trail.caller, terms.idempotency_key
     assert caller is not None
-    assert verdict is not None
     params = model.check(given)
     text = _encode(params)
     fingerprint = hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None
@@ -80,7 +95,7 @@ async def _accept(
             earlier = await platform.submissions.made(caller.team_id, caller.live, key, fingerprint)
             if earlier is None:
                 raise refusal from None
-            return _answer(platform, trail, model, earlier, verdict)
+            return _receipt(platform, trail, model, earlier)
         if files:  # otherwise nothing was renamed
             text = _encode(params)
     quote = model.quote(params, platform.prices(), live=caller.live)
@@ -106,14 +121,26 @@ async def _accept(
     else:
         if files:
             await save_inputs(platform.db, platform.storage, files)
+        accepted = await _offer(platform, submission, terms.webhook_url)
+    return _receipt(platform, trail, model, accepted)
+
+
+async def _offer(platform: Platform, submission: Submission, url: str | None) -> Accepted:
+    """Accept it, and have its end told to a link, if there is one; a replay is told where the first one wished."""
+    if url is None:
+        return await platform.submissions.accept(submission)
+    purse = webhooks.Purse(submission.team_id, submission.live)
+    await webhooks.subscribe(platform.db, platform.settings.keyring, purse, submission.task_id, url)
+    try:
         accepted = await platform.submissions.accept(submission)
-    return _answer(platform, trail, model, accepted, verdict)
-
-
-def _answer(platform: Platform, trail: Trail, model: Model, accepted: Accepted, verdict: Verdict) -> Reply:
-    trail.logged_elsewhere = True
-    headers = [(b"idempotency-replayed", b"true")] if accepted.replayed else None
-    return success(_receipt(platform, trail, model, accepted), verdict, headers)
+    except Unavailable:
+        raise  # it may have been accepted all the same
+    except PlatformError:
+        await webhooks.unsubscribe(platform.db, submission.task_id)
+        raise
+    if accepted.replayed:
+        await webhooks.unsubscribe(platform.db, submission.task_id)
+    return accepted
 
 
 async def _made_earlier(platform: Platform, submission: Submission, refusal: PlatformError) -> Accepted:
@@ -123,15 +150,17 @@ async def _made_earlier(platform: Platform, submission: Submission, refusal: Pla
     raise refusal
 
 
-def _receipt(platform: Platform, trail: Trail, model: Model, accepted: Accepted) -> bytes:
+def _receipt(platform: Platform, trail: Trail, model: Model, accepted: Accepted) -> Receipt:
+    trail.logged_elsewhere = True
     name = task_name(accepted.task_id)
     spent_ms = int((time.perf_counter() - trail.started) * 1000)
     url = f"{platform.settings.public_origin}/api/v1/tasks/{name}"
     place = f'"queue_position":{accepted.queue_position},' if accepted.queue_position else ""
-    return (
+    body = (
         f'{{"status":"pending","task_id":"{name}","model_id":"{model.id}","duration":{spent_ms},'
         f'{place}"get_result":{{"method":"GET","url":"{url}"}}}}'
     ).encode()
+    return Receipt(accepted.task_id, body, [(b"idempotency-replayed", b"true")] if accepted.replayed else [])
 
 
 async def _parse_input(platform: Platform, request: Request, trail: Trail, model: Model) -> tuple[Any, list[InputFile]]:

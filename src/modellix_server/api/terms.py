@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modellix_server.api.request import Request, check_idempotency_key
+from modellix_server.base.addresses import Network
 from modellix_server.base.errors import InvalidFormat, OutOfRange
 from modellix_server.base.money import micros_from_usd, usd
+from modellix_server.webhooks import check_url
 
 _USD = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?", re.ASCII)
 
@@ -21,12 +24,17 @@ class Terms:
     """Micro-dollars."""
     wait: bool
     """Whether to wait for a free slot."""
+    webhook_url: str | None
+    """A link that is to hear of the task's end."""
 
 
-def read_terms(request: Request) -> Terms:
-    """The terms of a submission; raises InvalidFormat."""
+def read_terms(request: Request, opened: Sequence[Network]) -> Terms:
+    """The terms of a submission; raises InvalidFormat or InvalidParameters."""
     check_idempotency_key(request.idempotency_key)
-    return Terms(request.idempotency_key, _max_cost(request.max_cost), _queue(request.queue))
+    url = request.webhook_url
+    if url is not None:
+        url = check_url(url, opened, "header 'X-Webhook-URL'")
+    return Terms(request.idempotency_key, _max_cost(request.max_cost), _queue(request.queue), url)
 
 
 def _max_cost(header: str | None) -> int | None:

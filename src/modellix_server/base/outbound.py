@@ -271,6 +271,8 @@ class Outbound:
     ) -> Answer:
         """One exchange with an API; redirects are not followed and nothing but GET is ever repeated.
 
+        With `max_bytes` 0 the answer's body is not wanted: it is not read, however much comes.
+
         A body that comes in pieces needs its `Content-Length` among the headers.
 
         Raises NotSent (Blocked when we refuse the address) or AnswerLost (TooLarge when it is too large).
@@ -291,6 +293,8 @@ class Outbound:
                 timeout=_timeout(timeout_s),
                 middlewares=() if method == "GET" else (_never_again,),
             ) as response:
+                if not max_bytes:
+                    return Answer(response.status, b"", _lower(response.headers))
                 download = Download(response, max_bytes)
                 async with asyncio.timeout_at(deadline):  # the library's own deadline does not cover the wait
                     whole = await _whole(download, turn)

@@ -1,5 +1,5 @@
 # ruff: noqa: FBT002, PLC0415 - flags are Typer's way; each command imports what it runs when it runs, so that help is instant
-"""`modellix-server admin`: teams, keys, vendor accounts and prices, from a terminal or a program."""
+"""`modellix-server admin`: teams, keys, vendor accounts, prices and webhooks, from a terminal or a program."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _keys = typer.Typer(help="API keys.", no_args_is_help=True)
 _upstreams = typer.Typer(help="Your accounts at the vendors.", no_args_is_help=True)
 _vault = typer.Typer(help="The master key that your keys at vendors are encrypted under.", no_args_is_help=True)
 _tasks = typer.Typer(help="What became of tasks.", no_args_is_help=True)
+_webhooks = typer.Typer(help="Where teams are told of their tasks.", no_args_is_help=True)
 _prices = typer.Typer(help="Your prices over the catalogue's list prices.", no_args_is_help=True)
 app.add_typer(_teams, name="team")
 app.add_typer(_keys, name="key")
@@ -24,6 +25,7 @@ app.add_typer(_upstreams, name="upstream")
 app.add_typer(_vault, name="vault")
 app.add_typer(_prices, name="price")
 app.add_typer(_tasks, name="task")
+app.add_typer(_webhooks, name="webhook")
 
 Data = Annotated[Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.", file_okay=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -31,6 +33,7 @@ TeamName = Annotated[str, typer.Argument(metavar="TEAM", help="Name of the team.
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="provider/id, or '*' for every model.")]
 TierName = Annotated[str | None, typer.Option("--tier", help="Only this tier of the model.")]
 TestMode = Annotated[bool, typer.Option("--test", help="Test mode instead of live.")]
+EndpointName = Annotated[str, typer.Argument(metavar="ID", help="we_…, from `webhook list`.")]
 UpstreamName = Annotated[str, typer.Argument(metavar="NAME", help="Name of the upstream, such as dashscope.")]
 
 _HERE = Path(DEFAULT)
@@ -250,3 +253,72 @@ def review_tasks(
     from modellix_server.main import admin_desk, admin_tasks
 
     admin_desk.run(data, partial(admin_tasks.list_reviews, limit=limit), as_json=as_json)
+
+
+@_webhooks.command("create")
+def create_endpoint(
+    team: TeamName,
+    url: Annotated[str, typer.Argument(metavar="URL", help="An https link.")],
+    test: TestMode = False,
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Tell a link of every ended task of a team, and print its signing secret: it cannot be shown again."""
+    from modellix_server.main import admin_desk, admin_webhooks
+
+    admin_desk.run(data, partial(admin_webhooks.create, team=team, url=url, live=not test), as_json=as_json)
+
+
+@_webhooks.command("list")
+def list_endpoints(team: TeamName, test: TestMode = False, data: Data = _HERE, as_json: Json = False) -> None:
+    """Show a team's endpoints and how they are doing."""
+    from modellix_server.main import admin_desk, admin_webhooks
+
+    admin_desk.run(data, partial(admin_webhooks.list_all, team=team, live=not test), as_json=as_json)
+
+
+@_webhooks.command("enable")
+def enable_endpoint(
+    team: TeamName, endpoint: EndpointName, test: TestMode = False, data: Data = _HERE, as_json: Json = False
+) -> None:
+    """Put an endpoint that was given up back into service."""
+    from modellix_server.main import admin_desk, admin_webhooks
+
+    job = partial(admin_webhooks.enable, team=team, endpoint=endpoint, live=not test)
+    admin_desk.run(data, job, as_json=as_json)
+
+
+@_webhooks.command("delete")
+def delete_endpoint(
+    team: TeamName, endpoint: EndpointName, test: TestMode = False, data: Data = _HERE, as_json: Json = False
+) -> None:
+    """Remove an endpoint with everything that waits for it."""
+    from modellix_server.main import admin_desk, admin_webhooks
+
+    job = partial(admin_webhooks.delete, team=team, endpoint=endpoint, live=not test)
+    admin_desk.run(data, job, as_json=as_json)
+
+
+@_webhooks.command("deliveries")
+def list_deliveries(
+    team: TeamName,
+    limit: Annotated[int, typer.Option(help="How many, newest first.", min=1)] = 50,
+    test: TestMode = False,
+    data: Data = _HERE,
+    as_json: Json = False,
+) -> None:
+    """Show what was sent to a team, and what came of it."""
+    from modellix_server.main import admin_desk, admin_webhooks
+
+    admin_desk.run(data, partial(admin_webhooks.deliveries, team=team, limit=limit, live=not test), as_json=as_json)
+
+
+@_webhooks.command("replay")
+def replay_failed(
+    team: TeamName, endpoint: EndpointName, test: TestMode = False, data: Data = _HERE, as_json: Json = False
+) -> None:
+    """Send again everything that an endpoint has failed to take."""
+    from modellix_server.main import admin_desk, admin_webhooks
+
+    job = partial(admin_webhooks.replay, team=team, endpoint=endpoint, live=not test)
+    admin_desk.run(data, job, as_json=as_json)

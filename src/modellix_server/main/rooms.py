@@ -4,5 +4,16 @@ from __future__ import annotations
 
 ROOMS = tuple(
     f"modellix_server.{room}"
-    for room in ("identity", "limits", "ledger", "pricing", "results", "requestlog", "vault", "tasks", "audit")
+    for room in (
+        "identity",
+        "limits",
+        "ledger",
+        "pricing",
+        "results",
+        "requestlog",
+        "vault",
+        "webhooks",
+        "tasks",
+        "audit",
+    )
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from modellix_server import vault
+from modellix_server import vault, webhooks
 from modellix_server.base import log
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.settings import Settings
 
-SEALED_COLUMNS = (*vault.SEALED,)
+SEALED_COLUMNS = (*vault.SEALED, *webhooks.SEALED)
 
 _LOG = log.get("main")
 

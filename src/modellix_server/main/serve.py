@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -25,7 +26,7 @@ from modellix_server.main.sealed import self_test
 from modellix_server.pricing import PriceBook
 from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, Spool, Storage, Uploads
-from modellix_server.tasks import HINT_CHANNEL, Intake, Reader, Submissions
+from modellix_server.tasks import HINT_CHANNEL, Hub, Intake, Reader, Submissions
 
 _CONNECTIONS = 8
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
@@ -57,6 +58,10 @@ class _Server(uvicorn.Server):
     behind it are closed and the last rows of the request log are written.
     """
 
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Drain on SIGTERM and SIGINT; a second SIGINT no longer waits for open requests."""
@@ -65,11 +70,16 @@ class _Server(uvicorn.Server):
             loop.add_signal_handler(signum, self.handle_exit, signum, None)
         yield
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Send followers of tasks away first: they would keep their connections open for ever."""
+        self._hub.close()
+        await super().shutdown(sockets)
+
 
 async def _serve(settings: Settings) -> None:
     async with open_platform(settings) as platform:
         where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
-        server = _Server(uvicorn.Config(build_app(platform), **_SERVER, **where))
+        server = _Server(uvicorn.Config(build_app(platform), **_SERVER, **where), platform.hub)
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)
@@ -103,6 +113,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         intake=Intake(settings, db, helper, uploads, upstreams),
         submissions=Submissions(db, hint),
         reader=Reader(db, settings.result_ttl_s),
+        hub=(hub := Hub(db)),
         requests=writer,
         storage=storage,
         helper=helper,
@@ -113,7 +124,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     )
     writer.start()
     background = [
-        asyncio.create_task(follow(settings.database_url, [callers, accounts])),
+        asyncio.create_task(follow(settings.database_url, [callers, accounts, hub, hub.keys, hub.progress])),
+        asyncio.create_task(hub.keep_looking()),
         asyncio.create_task(_wake_workers(platform, hint)),
         asyncio.create_task(book.keep_fresh()),
     ]

@@ -8,13 +8,16 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import uvloop
 
+from modellix_server import webhooks
 from modellix_server.base import log
 from modellix_server.base.database import Pool, open_pool, require_durability, require_limited_role
+from modellix_server.base.notify import follow
 from modellix_server.base.outbound import Outbound
 from modellix_server.base.settings import Settings
 from modellix_server.main.accounts import AccountFinder
@@ -31,13 +34,18 @@ from modellix_server.tasks import (
     forget_idempotency_keys,
     look_again,
     note_death,
+    public_form,
+    review,
     start_waiting,
     take_words,
+    views,
 )
+from modellix_server.webhooks import Deliverer
 
 _CONNECTIONS = 6
 _IDEMPOTENCY_S = 72 * 3600
 _LOG_DAYS = 90
+_MESSAGES_S = 30 * 86_400
 _HANG_LEASES = 3
 _LEAST_HANG_S = 10.0  # a machine may be that busy
 _LOG = log.get("main")
@@ -80,7 +88,13 @@ async def _work(settings: Settings) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     name = f"{socket.gethostname()}-{os.getpid()}"
-    background = [asyncio.create_task(_chores(db, storage, tools)), asyncio.create_task(_stay_awake(settings.lease_s))]
+    deliverer = _deliverer(settings, db, outbound)
+    background = [
+        asyncio.create_task(_chores(db, storage, tools)),
+        asyncio.create_task(_stay_awake(settings.lease_s)),
+        asyncio.create_task(deliverer.run()),
+        asyncio.create_task(follow(settings.database_url, [deliverer])),
+    ]
     try:
         await Worker(db, settings.database_url, tools, name=name, lease_s=settings.lease_s).run(stop)
     finally:
@@ -92,6 +106,22 @@ async def _work(settings: Settings) -> None:
         spool.close()
         witness.close()
         await db.close()
+
+
+def _deliverer(settings: Settings, db: Pool, outbound: Outbound) -> Deliverer:
+    """Webhooks, with the very bytes of a status read as their bodies."""
+
+    async def render(ids: Sequence[UUID]) -> dict[UUID, bytes]:
+        found = await views(db, ids)
+        return {
+            task_id: b'{"code":0,"message":"success","data":' + public_form(settings, view) + b"}"
+            for task_id, view in found.items()
+        }
+
+    async def tell(reason: str, detail: str) -> None:
+        await review(db, None, reason, detail)
+
+    return Deliverer(db, settings.keyring, outbound, render, tell, lease_s=settings.lease_s)
 
 
 async def _open_witness(db: Pool, folder: str) -> Witness:
@@ -143,6 +173,7 @@ async def _chores(db: Pool, storage: Storage, tools: Tools) -> None:
         _Chore("waiting tasks", 5, lambda: start_waiting(db)),
         _Chore("late verdicts", 30, lambda: look_again(tools)),
         _Chore("old idempotency keys", 300, lambda: forget_idempotency_keys(db, _IDEMPOTENCY_S)),
+        _Chore("old webhook messages", 300, lambda: webhooks.drop_old(db, _MESSAGES_S)),
         _Chore("request log partitions", 3600, lambda: ensure_partitions(db)),
         _Chore("old request log", 3600, lambda: drop_old(db, _LOG_DAYS)),
         _Chore("files nobody knows", 86_400, lambda: delete_orphans(db, storage), first_after_s=3600),

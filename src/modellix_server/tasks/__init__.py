@@ -7,13 +7,21 @@ from modellix_server.tasks.canceling import cancel
 from modellix_server.tasks.deletion import delete_result
 from modellix_server.tasks.delivered import StoredResult
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
-from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch, NotCancelable, Unfinished
+from modellix_server.tasks.errors import (
+    ConcurrencyExceeded,
+    IdempotencyMismatch,
+    NotCancelable,
+    TooManyFollowers,
+    Unfinished,
+)
+from modellix_server.tasks.follow import Hub, Watch
 from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
 from modellix_server.tasks.media import Media
-from modellix_server.tasks.read import Question, Reader, TaskView
+from modellix_server.tasks.public import public_form
+from modellix_server.tasks.read import Question, Reader, TaskView, views
 from modellix_server.tasks.restored import end_doubtful
-from modellix_server.tasks.store import forget_idempotency_keys, note_death, start_waiting
+from modellix_server.tasks.store import forget_idempotency_keys, note_death, review, start_waiting
 from modellix_server.tasks.story import Review, Story, reviews, story
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
 from modellix_server.tasks.tools import Tools
@@ -29,6 +37,7 @@ __all__ = [
     "ConcurrencyExceeded",
     "Doorbell",
     "FindAccount",
+    "Hub",
     "ListedTask",
     "IdempotencyMismatch",
     "Intake",
@@ -43,9 +52,11 @@ __all__ = [
     "Submissions",
     "TaskFilter",
     "TaskView",
+    "TooManyFollowers",
     "Tools",
     "Unfinished",
     "Usage",
+    "Watch",
     "Witness",
     "Worker",
     "api_path",
@@ -56,10 +67,13 @@ __all__ = [
     "list_tasks",
     "look_again",
     "note_death",
+    "public_form",
+    "review",
     "reviews",
     "start_waiting",
     "story",
     "take_words",
     "usage",
     "verify",
+    "views",
 ]

@@ -11,6 +11,12 @@ class ConcurrencyExceeded(PlatformError):
     status, category, code = 429, "Concurrent limit exceeded", "concurrency_exceeded"
 
 
+class TooManyFollowers(ConcurrencyExceeded):
+    """The key or the team has as many open streams and waiting requests as it may."""
+
+    code = "too_many_followers"
+
+
 class IdempotencyMismatch(PlatformError):
     """The Idempotency-Key was used earlier with another request."""
 

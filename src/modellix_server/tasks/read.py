@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from modellix_server.base.batcher import Batcher
@@ -14,7 +15,7 @@ from modellix_server.base.ids import task_name
 from modellix_server.tasks import rules
 
 _READ = """
-    select t.id, t.model, t.state, t.created_at, t.finished_at, t.captured, t.error_code, t.error_message,
+    select t.id, t.model, t.state, t.moves, t.created_at, t.finished_at, t.captured, t.error_code, t.error_message,
         r.resources, case when t.queue_no is not null then tasks.queue_position(t.team_id, t.live, t.queue_no) end,
         k.active is not null as key_active,
         t.team_id = a.team_id and t.live = a.live and coalesce(t.finished_at > now() - $5::interval, true)
@@ -46,6 +47,10 @@ class TaskView:
     model: str
     status: str
     """pending, success or failed."""
+    stage: str | None
+    """Of a pending task: queued, running or storing."""
+    moves: int
+    """State moves so far: the id of the newest event."""
     created_at: datetime
     finished_at: datetime | None
     captured: int | None
@@ -93,6 +98,7 @@ def _view(
     task_id: UUID | None,
     model: str,
     state: str,
+    moves: int,
     created_at: datetime,
     finished_at: datetime | None,
     captured: int | None,
@@ -107,16 +113,20 @@ def _view(
         return Unauthorized("invalid or missing API key")
     if task_id is None or not visible:
         return NotFound(f"task '{task_name(question.task_id)}' not found")
-    word = rules.PUBLIC_WORDS[state]
-    return TaskView(
-        task_id,
-        model,
-        word,
-        created_at,
-        finished_at,
-        captured,
-        error_code,
-        error_message,
-        resources,
-        queue_position,
+    about = (moves, created_at, finished_at, captured, error_code, error_message, resources, queue_position)
+    return _seen(task_id, model, state, *about)
+
+
+def _seen(task_id: UUID, model: str, state: str, *about: Any) -> TaskView:
+    return TaskView(task_id, model, rules.PUBLIC_WORDS[state], rules.STAGES.get(state), *about)
+
+
+async def views(db: Pool, ids: Sequence[UUID]) -> dict[UUID, TaskView]:
+    """Tasks for the platform itself, whoever they belong to; unknown ones are left out."""
+    rows = await db.fetch(
+        """select t.id, t.model, t.state, t.moves, t.created_at, t.finished_at, t.captured, t.error_code,
+               t.error_message, r.resources
+           from tasks.task t left join results.of_tasks($1) r on r.task_id = t.id where t.id = any ($1)""",
+        ids,
     )
+    return {row["id"]: _seen(*row) for row in rows}

@@ -21,6 +21,15 @@ PUBLIC_WORDS = {
     "failed": "failed",
 }
 
+# State of an unfinished task -> its stage, in words of their own, so that states can change (docs/adr/0004).
+STAGES = {
+    "queued": "queued",
+    "preparing": "queued",
+    "submitting": "running",
+    "running": "running",
+    "storing": "storing",
+}
+
 MOST_INLINE_BYTES = 40 << 20
 """Of all files in one request to a vendor together: a third more in base64, and vendors take 64 MB."""
 

@@ -49,6 +49,8 @@ class Line:
     seconds: float = 0.0
     """Charged so far: pictures, and seconds of clips."""
     finished_at: float | None = None
+    told_at: float | None = None
+    """When a status query was first answered with the end."""
 
     def describe(self, model: str, prompt: str) -> None:
         """Note what was asked for."""
@@ -139,6 +141,7 @@ def _shown(line: Line) -> dict[str, object]:
         "seconds": line.seconds,
         "received_at": _utc(line.received_at),
         "finished_at": None if line.finished_at is None else _utc(line.finished_at),
+        "told_at": None if line.told_at is None else _utc(line.told_at),
     }
 
 

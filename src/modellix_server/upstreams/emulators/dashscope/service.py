@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -100,7 +101,11 @@ class Service:
         match (method, parts):
             case ("GET", ["tasks", task_id]):
                 task = self._store.get(task_id)
-                return answers.unknown(task_id) if task is None else answers.task(task, wire.origin(scope))
+                if task is None:
+                    return answers.unknown(task_id)
+                if task.line.finished_at is not None and task.line.told_at is None:
+                    task.line.told_at = time.time()
+                return answers.task(task, wire.origin(scope))
             case ("GET", ["tasks"]):
                 return self._list(wire.query(scope))
             case ("POST", ["tasks", task_id, "cancel"]):

@@ -24,6 +24,8 @@ UNKNOWN_WORD = "DREAMING"
 _log = log.get("sandbox")
 _FAULTS = ("InternalError", "SystemError", "Model", "RequestTimeOut")
 """Beginnings of the codes that are the vendor's own fault: HTTP 500 where a call answers with them."""
+_ONLY_TIME = frozenset({"queue", "slow"})
+"""Directives that change nothing but when a task ends."""
 Status = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELED"]
 
 
@@ -142,4 +144,6 @@ class Workshop:
             raise Refusal(status, asked.fail, "The task failed, as its prompt asked for.")
         if task.job.count == 1 and "partial" in asked:
             raise Refusal(500, "InternalError.Algo", "The image could not be generated.")
+        if self._ready is not None and task.job.rules.makes == "picture" and asked.names <= _ONLY_TIME:
+            return self._instant(task)
         return await self._maker.make(task.job, lambda: self._begin(task))

@@ -1,0 +1,240 @@
+"""What following tasks costs: news by server-sent events, thousands of idle streams, webhooks."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from contextlib import AsyncExitStack, closing, suppress
+from datetime import datetime
+from statistics import quantiles
+from uuid import UUID
+
+from bench import programs
+from bench.figures import Figure
+from bench.programs import CannotMeasureError
+from bench.requests import Extent, Say, finish_some
+from bench.stage import PROMPT, Stage, Team, World
+from modellix_server import webhooks
+from modellix_server.base.ids import parse_task_name, task_name
+from modellix_server.webhooks import Purse
+
+_STREAMS_OF_KEY = 1_000
+_IDLE_TEAMS = 5
+_FOLLOWED = 1_000
+_STUCK_SHARE = 10  # one in so many never ends
+_FIRST_END_S, _LAST_END_S = 60, 150
+_POLLS_PER_S = 200.0
+_SETTLE_S = 5.0
+_WATCH_S = 30.0
+_GIVE_UP_S = 300.0
+_OPEN_AT_ONCE = 100
+
+
+class Follower:
+    """One client of a stream, as cheap as can be, so that what is measured is the server."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def open(cls, world: World, team: Team, task_id: UUID) -> Follower:
+        """Follow a task and hear how it is now. Raises CannotMeasureError."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.settings.port, limit=4096)
+        path = f"/api/v1/tasks/{task_name(task_id)}/stream"
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {team.key}\r\n\r\n".encode())
+        follower = cls(reader, writer)
+        await follower.until(b"data: ")
+        return follower
+
+    async def until(self, words: bytes) -> None:
+        """Read until a line has these words."""
+        said = b""
+        while words not in (line := await self._reader.readline()):
+            if not line:
+                raise CannotMeasureError(f"a stream ended early, after {said[-300:]!r}")
+            said += line
+
+
+async def measure_streams(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
+    """Idle streams: memory and CPU of the API. Then news of tasks that end while thousands are in flight."""
+    async with stage.world() as world:
+        idle = await _idle(world, say)
+    async with stage.world() as world:
+        news = await _news(world, extent.in_flight, say)
+    return idle | news
+
+
+async def _idle(world: World, say: Say) -> dict[str, Figure]:
+    teams = world.teams[:_IDLE_TEAMS]
+    for team in teams:
+        await world.preload(1, team=team)
+    serve = await world.serve()
+    rows = {row["team_id"]: row["id"] for row in await world.pool.fetch("select team_id, id from tasks.task")}
+    await Follower.open(world, teams[0], rows[teams[0].id])
+    before = programs.rss_bytes(serve.pid)
+    say(f"opening {_IDLE_TEAMS * _STREAMS_OF_KEY:,} streams")
+    wanted = [(team, rows[team.id]) for team in teams for _ in range(_STREAMS_OF_KEY - 1)]
+    followers = [
+        follower
+        for start in range(0, len(wanted), _OPEN_AT_ONCE)
+        for follower in await asyncio.gather(
+            *(Follower.open(world, team, task) for team, task in wanted[start : start + _OPEN_AT_ONCE])
+        )
+    ]
+    await asyncio.sleep(_SETTLE_S)
+    after = programs.rss_bytes(serve.pid)
+    say("watching them wait")
+    spent, database = programs.own_cpu_s(serve.pid), programs.cpu_s(world.postgres_pid)
+    await asyncio.sleep(_WATCH_S)
+    details = {
+        "streams": float(len(followers)),
+        "serve_rss_mb_before": round(before / 1e6, 1),
+        "serve_rss_mb": round(after / 1e6, 1),
+        "cpu_percent": round((programs.own_cpu_s(serve.pid) - spent) / _WATCH_S * 100, 2),
+        "postgres_cpu_percent": round((programs.cpu_s(world.postgres_pid) - database) / _WATCH_S * 100, 2),
+    }
+    for follower in followers:
+        follower.writer.close()
+    return {"idle_stream": Figure(round((after - before) / len(followers) / 1000, 2), "KB", [], details)}
+
+
+async def _news(world: World, in_flight: int, say: Say) -> dict[str, Figure]:
+    """From the vendor's answer that a task has ended to the event at the client, over the emulator's clock and ours."""
+    await world.emulate()
+    await world.open_account(_POLLS_PER_S)
+    team = world.teams[0]
+    text, _ = await world.live_key(team)
+    team = Team(team.id, team.key_id, text)
+    worker, serve = world.work(), await world.serve()
+    stuck = in_flight // _STUCK_SHARE
+    say(f"bringing {in_flight:,} tasks in flight, {stuck:,} of them stuck")
+    await world.preload(stuck, f"{PROMPT} [sandbox:never]", live=True)
+    span = range(_FIRST_END_S, _LAST_END_S)
+    for place, slow_s in enumerate(span):
+        left = in_flight - stuck
+        count = left // len(span) + (place < left % len(span))
+        await world.preload(count, f"{PROMPT} [sandbox:slow={slow_s}]", live=True)
+    rows = await world.pool.fetch(
+        "select id from tasks.task where params not like '%never%' order by random() limit $1", _FOLLOWED - 1
+    )
+    say("waiting until all are in flight")
+    while await world.pool.fetchval("select count(*) from tasks.task where state in ('queued', 'submitting')"):
+        worker.require_alive()
+        await asyncio.sleep(0.5)
+    begun, all_in_flight = time.monotonic(), time.time()
+    cpu = {"worker": programs.own_cpu_s(worker.pid), "serve": programs.own_cpu_s(serve.pid)}
+    say("waiting for their ends")
+    hearing = asyncio.gather(*(_hear(world, team, row["id"]) for row in rows))
+    heard = dict(await asyncio.wait_for(hearing, _GIVE_UP_S))
+    took_s = time.monotonic() - begun
+    told = {}
+    for line in (await world.bill())["lines"]:
+        if line["told_at"] is not None:
+            task_id = parse_task_name(line["attempt"].rpartition("-")[0])
+            told[task_id] = (_seconds(line["finished_at"]), _seconds(line["told_at"]))
+    # What ended while others were still being submitted shows how busy that is, and nothing else.
+    heard = {task: at for task, at in heard.items() if told[task][0] >= all_in_flight}
+    if len(heard) < _FOLLOWED // 2:
+        raise CannotMeasureError(f"only {len(heard)} tasks ended after all were in flight")
+    moved = {
+        (row["task_id"], row["state"]): row["at"].timestamp()
+        for row in await world.pool.fetch(
+            "select task_id, state, at from tasks.move where state in ('storing', 'succeeded') and task_id = any ($1)",
+            list(heard),
+        )
+    }
+    parts = {
+        "to_verdict": [moved[task, "storing"] - told[task][1] for task in heard],
+        "to_settled": [moved[task, "succeeded"] - moved[task, "storing"] for task in heard],
+        "to_client": [heard[task] - moved[task, "succeeded"] for task in heard],
+    }
+    beyond = [(heard[task] - told[task][1]) * 1000 for task in heard]
+    whole = [(heard[task] - told[task][0]) * 1000 for task in heard]
+    details = {
+        "p50_ms": round(quantiles(beyond, n=100)[49], 1),
+        "most_ms": round(max(beyond), 1),
+        "p50_ms_with_poll_interval": round(quantiles(whole, n=100)[49], 1),
+        "p99_ms_with_poll_interval": round(quantiles(whole, n=100)[98], 1),
+        **{f"p99_ms_{name}": round(quantiles(part, n=100)[98] * 1000, 1) for name, part in parts.items()},
+        "streams": float(len(heard)),
+        "in_flight": float(in_flight),
+        "stuck": float(stuck),
+        "polls_per_s": _POLLS_PER_S,
+        "worker_cpu_percent": round((programs.own_cpu_s(worker.pid) - cpu["worker"]) / took_s * 100, 1),
+        "serve_cpu_percent": round((programs.own_cpu_s(serve.pid) - cpu["serve"]) / took_s * 100, 1),
+    }
+    await world.require_clean_books()
+    return {"news_p99": Figure(round(quantiles(beyond, n=100)[98], 1), "ms", [], details)}
+
+
+async def _hear(world: World, team: Team, task_id: UUID) -> tuple[UUID, float]:
+    """Follow a task to its good end: when its client heard of it."""
+    follower = await Follower.open(world, team, task_id)
+    with closing(follower.writer):
+        await follower.until(b'"status":"success"')
+    return task_id, time.time()
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+async def measure_webhooks(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
+    """Deliveries a minute to two receivers that answer at once, while a third that hangs has as much to get."""
+    async with stage.world() as world, AsyncExitStack() as stack:
+        tasks = extent.tasks // 2
+        say(f"finishing {tasks:,} tasks")
+        await finish_some(world, tasks)
+        hanging = await asyncio.start_server(_hang, "127.0.0.1", 0)
+        stack.push_async_callback(_close, hanging)
+        port = programs.free_port()
+        receiver = world.start("receiver", "-m", "bench.control", "upstream", str(port))
+        await programs.ready(receiver, f"http://127.0.0.1:{port}", "/")
+        purse = Purse(world.teams[0].id, live=False)
+        urls = [f"http://127.0.0.1:{port}/{n}" for n in (1, 2)]
+        urls.append(f"http://127.0.0.1:{hanging.sockets[0].getsockname()[1]}/")
+        for url in urls:
+            loopback = [ipaddress.ip_network("127.0.0.0/8")]
+            await webhooks.create(world.pool, world.settings.keyring, purse, url, loopback)
+        say(f"delivering {2 * tasks:,} messages")
+        await world.pool.execute(
+            """select webhooks.enqueue(array_agg(id), array_agg(team_id), array_agg(live),
+                   array_agg('prediction.task.succeeded'::text)) from tasks.task""",
+            timeout=60,
+        )
+        worker = world.work()
+        begun: float | None = None
+        spent = 0.0
+        give_up = time.monotonic() + _GIVE_UP_S
+        first = done = 0
+        while done < 2 * tasks:
+            done = await world.pool.fetchval("select count(*) from webhooks.message where state = 'delivered'")
+            if begun is None and done:
+                begun, spent, first = time.monotonic(), programs.own_cpu_s(worker.pid), done
+            worker.require_alive()
+            if time.monotonic() > give_up:
+                raise CannotMeasureError(f"only {done} of {2 * tasks} messages were delivered")
+            await asyncio.sleep(0.1)
+        assert begun is not None
+        took_s = time.monotonic() - begun
+        rate = (done - first) / took_s * 60
+        details = {
+            "messages": float(done),
+            "to_the_dead": float(
+                await world.pool.fetchval("select count(*) from webhooks.message where state = 'waiting'")
+            ),
+            "worker_cpu_us": round((programs.own_cpu_s(worker.pid) - spent) * 1e6 / max(done - first, 1), 1),
+        }
+        return {"webhooks": Figure(round(rate), "/min", [], details)}
+
+
+async def _hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError), closing(writer):
+        while await reader.read(4096):
+            pass
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()

@@ -1,0 +1,43 @@
+"""Telling teams of the end of their tasks: endpoints, signatures, deliveries."""
+
+from modellix_server.webhooks.delivery import Deliverer
+from modellix_server.webhooks.endpoints import (
+    SEALED,
+    Endpoint,
+    Purse,
+    change,
+    create,
+    delete,
+    find,
+    list_all,
+    rotate,
+    subscribe,
+    team_secret,
+    unsubscribe,
+)
+from modellix_server.webhooks.messages import Delivery, deliveries, drop_old, replay, replay_failed
+from modellix_server.webhooks.signing import message_name
+from modellix_server.webhooks.target import check_url
+
+__all__ = [
+    "SEALED",
+    "Deliverer",
+    "Delivery",
+    "Endpoint",
+    "Purse",
+    "change",
+    "check_url",
+    "create",
+    "delete",
+    "deliveries",
+    "drop_old",
+    "find",
+    "list_all",
+    "message_name",
+    "replay",
+    "replay_failed",
+    "rotate",
+    "subscribe",
+    "team_secret",
+    "unsubscribe",
+]

@@ -1,0 +1,271 @@
+"""Where teams want to be told, and the secrets they know us by. All SQL of endpoints, secrets and subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from modellix_server.base import log
+from modellix_server.base.addresses import Network
+from modellix_server.base.database import Connection, Pool, Row
+from modellix_server.base.envelope import CannotOpen, Keyring
+from modellix_server.base.errors import InvalidParameters, NotFound
+from modellix_server.base.ids import uuid7
+from modellix_server.base.sealed import SealedColumn
+from modellix_server.webhooks import signing
+from modellix_server.webhooks.target import check_url, lane
+
+BOTH_SIGN_S = 86_400
+"""After a rotation the former secret signs beside the new one for so long."""
+
+SEALED = (SealedColumn("webhooks.secret", "sealed", row=("id",), bound=("id", "team_id", "live")),)
+
+_MOST_OF_TEAM = 20
+_LOG = log.get("webhooks")
+_COLUMNS = "id, team_id, live, url, created_at, failing_since, disabled_at, disabled_why"
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """Whose webhooks: a team in one mode. Nothing of another is ever seen or touched."""
+
+    team_id: int
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A link that is told of every ended task of a team, in one mode."""
+
+    id: UUID
+    team_id: int
+    live: bool
+    url: str
+    created_at: datetime
+    failing_since: datetime | None
+    """When the first of the failures since the last success was."""
+    disabled_at: datetime | None
+    disabled_why: str | None
+
+
+async def create(
+    db: Pool | Connection, keys: Keyring, purse: Purse, url: str, opened: Sequence[Network]
+) -> tuple[Endpoint, str]:
+    """A new endpoint and its signing secret, which is not shown again. Raises InvalidParameters."""
+    url = check_url(url, opened, "parameter 'url'")
+    async with _transaction(db) as connection:
+        # Two at once would each see room for one more.
+        await connection.execute(
+            "select pg_advisory_xact_lock(hashtextextended('webhooks.endpoint', $1))", purse.team_id
+        )
+        count = await connection.fetchval(
+            "select count(*) from webhooks.endpoint where team_id = $1 and live = $2", purse.team_id, purse.live
+        )
+        if count >= _MOST_OF_TEAM:
+            raise InvalidParameters(f"a team has at most {_MOST_OF_TEAM} endpoints in each mode")
+        row = await connection.fetchrow(
+            f"""insert into webhooks.endpoint (id, team_id, live, url, lane) values ($1, $2, $3, $4, $5)
+                returning {_COLUMNS}""",  # noqa: S608 - a constant
+            uuid7(),
+            purse.team_id,
+            purse.live,
+            url,
+            lane(url, purse.team_id, live=purse.live),
+        )
+        assert row is not None
+        secret = await _new_secret(connection, keys, purse, row["id"])
+    return Endpoint(*row), secret
+
+
+async def list_all(db: Pool | Connection, purse: Purse) -> list[Endpoint]:
+    """Every endpoint, oldest first."""
+    rows = await db.fetch(
+        f"select {_COLUMNS} from webhooks.endpoint where team_id = $1 and live = $2 order by id",  # noqa: S608
+        purse.team_id,
+        purse.live,
+    )
+    return [Endpoint(*row) for row in rows]
+
+
+async def find(db: Pool | Connection, purse: Purse, endpoint_id: UUID) -> Endpoint:
+    """One endpoint; raises NotFound."""
+    return _found(
+        await db.fetchrow(
+            f"select {_COLUMNS} from webhooks.endpoint where id = $1 and team_id = $2 and live = $3",  # noqa: S608
+            endpoint_id,
+            purse.team_id,
+            purse.live,
+        )
+    )
+
+
+async def change(
+    db: Pool | Connection,
+    purse: Purse,
+    endpoint_id: UUID,
+    opened: Sequence[Network],
+    *,
+    url: str | None,
+    enabled: bool | None,
+) -> Endpoint:
+    """Point it elsewhere, take it out of service or back into it. Raises InvalidParameters or NotFound.
+
+    What waits for it goes to the new link, or has failed when it is taken out of service. Back in service it starts
+    with a clean slate.
+    """
+    if url is not None:
+        url = check_url(url, opened, "parameter 'url'")
+    place = None if url is None else lane(url, purse.team_id, live=purse.live)
+    return _found(
+        await db.fetchrow(
+            f"""with moved as (
+                   update webhooks.message m set lane = coalesce($5, m.lane),
+                       state = case when $6 is false then 'failed' else m.state end,
+                       ended_at = case when $6 is false then now() end
+                   where ($5::text is not null or $6 is false) and m.endpoint_id = $1 and m.team_id = $2 and m.live = $3
+                       and m.state = 'waiting'
+               )
+               update webhooks.endpoint set
+                   url = coalesce($4, url), lane = coalesce($5, lane),
+                   failing_since = case when $6 then null else failing_since end,
+                   disabled_at = case when $6 then null else coalesce(disabled_at, case when not $6 then now() end) end,
+                   disabled_why = case when $6 then null
+                       else coalesce(disabled_why, case when not $6 then 'by its team' end) end
+               where id = $1 and team_id = $2 and live = $3 returning {_COLUMNS}""",  # noqa: S608
+            endpoint_id,
+            purse.team_id,
+            purse.live,
+            url,
+            place,
+            enabled,
+        )
+    )
+
+
+async def delete(db: Pool | Connection, purse: Purse, endpoint_id: UUID) -> None:
+    """Remove it with everything that was or would be sent there; raises NotFound."""
+    gone = await db.fetchval(
+        "delete from webhooks.endpoint where id = $1 and team_id = $2 and live = $3 returning true",
+        endpoint_id,
+        purse.team_id,
+        purse.live,
+    )
+    if not gone:
+        raise NotFound("no such endpoint")
+
+
+async def rotate(db: Pool | Connection, keys: Keyring, purse: Purse, endpoint_id: UUID | None) -> str:
+    """A new signing secret for an endpoint, or for the team's own links; the former signs too for a day.
+
+    Raises NotFound.
+    """
+    async with _transaction(db) as connection:
+        if endpoint_id is not None:
+            await find(connection, purse, endpoint_id)
+        await connection.execute(
+            """update webhooks.secret set signs_until = now() + make_interval(secs => $4)
+               where team_id = $1 and live = $2 and endpoint_id is not distinct from $3 and signs_until is null""",
+            purse.team_id,
+            purse.live,
+            endpoint_id,
+            BOTH_SIGN_S,
+        )
+        return await _new_secret(connection, keys, purse, endpoint_id)
+
+
+async def team_secret(db: Pool, keys: Keyring, purse: Purse) -> str:
+    """What signs messages to links given with a task; made when it is first asked for."""
+    while True:
+        row = await db.fetchrow(
+            """select id, sealed from webhooks.secret
+               where team_id = $1 and live = $2 and endpoint_id is null and signs_until is null""",
+            purse.team_id,
+            purse.live,
+        )
+        if row is not None:
+            return keys.open(row["sealed"], *_context(row["id"], purse.team_id, live=purse.live))
+        try:
+            return await _new_secret(db, keys, purse, None)
+        except asyncpg.UniqueViolationError:
+            continue  # somebody else was first
+
+
+async def signing_secrets(
+    db: Pool, keys: Keyring, endpoints: Sequence[UUID], teams: Sequence[int]
+) -> dict[UUID | tuple[int, bool], list[str]]:
+    """The secrets that sign now, the newest first: by endpoint, and by team and mode for links given with a task.
+
+    One that does not open signs nothing: the operator is told, and messages wait for it.
+    """
+    rows = await db.fetch(
+        """select id, team_id, live, endpoint_id, sealed from webhooks.secret
+           where (endpoint_id = any ($1) or (endpoint_id is null and team_id = any ($2)))
+               and (signs_until is null or signs_until > now())
+           order by signs_until desc nulls first""",
+        endpoints,
+        teams,
+    )
+    found: dict[UUID | tuple[int, bool], list[str]] = {}
+    for row in rows:
+        owner = row["endpoint_id"] or (row["team_id"], row["live"])
+        try:
+            opened = keys.open(row["sealed"], *_context(row["id"], row["team_id"], live=row["live"]))
+        except CannotOpen as error:
+            _LOG.error("a webhook secret cannot be opened", secret=str(row["id"]), error=str(error))
+        else:
+            found.setdefault(owner, []).append(opened)
+    return found
+
+
+async def subscribe(db: Pool, keys: Keyring, purse: Purse, task_id: UUID, url: str) -> None:
+    """Have a task's end told to a link that `check_url` has passed. To be called before the task is accepted."""
+    await team_secret(db, keys, purse)  # there must be one to sign with
+    await db.execute(
+        "insert into webhooks.subscription (task_id, url, lane) values ($1, $2, $3)",
+        task_id,
+        url,
+        lane(url, purse.team_id, live=purse.live),
+    )
+
+
+async def unsubscribe(db: Pool, task_id: UUID) -> None:
+    """The task was not accepted."""
+    await db.execute("delete from webhooks.subscription where task_id = $1", task_id)
+
+
+async def _new_secret(db: Pool | Connection, keys: Keyring, purse: Purse, endpoint_id: UUID | None) -> str:
+    secret_id, secret = uuid7(), signing.mint()
+    await db.execute(
+        "insert into webhooks.secret (id, team_id, live, endpoint_id, sealed) values ($1, $2, $3, $4, $5)",
+        secret_id,
+        purse.team_id,
+        purse.live,
+        endpoint_id,
+        keys.seal(secret, *_context(secret_id, purse.team_id, live=purse.live)),
+    )
+    return secret
+
+
+@asynccontextmanager
+async def _transaction(db: Pool | Connection) -> AsyncIterator[Connection]:
+    if isinstance(db, asyncpg.Pool):
+        async with db.acquire() as connection, connection.transaction():
+            yield connection
+    else:
+        async with db.transaction():
+            yield db
+
+
+def _context(secret_id: UUID, team_id: int, *, live: bool) -> tuple[str, ...]:
+    return SEALED[0].context(str(secret_id), str(team_id), "true" if live else "false")
+
+
+def _found(row: Row | None) -> Endpoint:
+    if row is None:
+        raise NotFound("no such endpoint")
+    return Endpoint(*row)

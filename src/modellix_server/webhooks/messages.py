@@ -1,0 +1,195 @@
+"""What was and will be sent. All SQL of messages and attempts that is not a function in the migration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from modellix_server.base.database import Connection, Pool
+from modellix_server.base.errors import NotFound
+from modellix_server.webhooks.endpoints import Purse
+from modellix_server.webhooks.rules import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A leased message. Whoever has it reports on it before the lease ends, or another sends it again."""
+
+    id: UUID
+    lease: int
+    task_id: UUID
+    team_id: int
+    live: bool
+    endpoint_id: UUID | None
+    url: str
+    lane: str
+    event: str
+    payload: str | None
+    """The body of earlier attempts; None before the first."""
+    tries: int
+    attempts: int
+    failing_for_s: float | None
+    """How long the endpoint has had no success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one attempt, and what follows."""
+
+    message: Message
+    body: str | None
+    outcome: Outcome
+    again_in_s: float | None
+    disable: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Disabled:
+    """An endpoint that has just been given up."""
+
+    id: UUID
+    team_id: int
+    live: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One line of the delivery log."""
+
+    at: datetime
+    status: int | None
+    error: str | None
+    took_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message with all its attempts, as its team may see it."""
+
+    id: UUID
+    task_id: UUID
+    endpoint_id: UUID | None
+    url: str
+    event: str
+    state: str
+    """waiting, delivered or failed."""
+    created_at: datetime
+    due_at: datetime | None
+    """When it is tried next."""
+    attempts: tuple[Attempt, ...]
+
+
+async def lease(
+    db: Pool, rooms: dict[str, int], usual_room: int, full_teams: Sequence[int], limit: int, lease_s: float
+) -> list[Message]:
+    """Up to `limit` due messages, for this process alone to send within `lease_s`."""
+    rows = await db.fetch(
+        """select m.id, m.lease, m.task_id, m.team_id, m.live, m.endpoint_id, coalesce(p.url, m.url), m.lane, m.event,
+               m.payload, m.tries, m.attempts, extract(epoch from now() - p.failing_since)::float8
+           from webhooks.lease($1, $2, $3, $4, $5, $6) m left join webhooks.endpoint p on p.id = m.endpoint_id""",
+        list(rooms),
+        list(rooms.values()),
+        usual_room,
+        full_teams,
+        limit,
+        lease_s,
+    )
+    return [Message(*row) for row in rows]
+
+
+async def report(db: Pool, reports: Sequence[Report]) -> list[Disabled]:
+    """Write attempts down; returns the endpoints that are given up because of them."""
+    rows = await db.fetch(
+        "select id, team_id, live, disabled_why from webhooks.report($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        [r.message.id for r in reports],
+        [r.message.lease for r in reports],
+        [r.outcome.delivered for r in reports],
+        [r.again_in_s for r in reports],
+        [r.outcome.status for r in reports],
+        [r.outcome.error for r in reports],
+        [r.outcome.took_ms for r in reports],
+        [r.body for r in reports],
+        [r.disable for r in reports],
+    )
+    return [Disabled(*row) for row in rows]
+
+
+async def deliveries(db: Pool | Connection, purse: Purse, endpoint_id: UUID | None, limit: int) -> list[Delivery]:
+    """The latest messages of an endpoint, or of the whole team, newest first."""
+    rows = await db.fetch(
+        """select m.id, m.task_id, m.endpoint_id, coalesce(m.url, p.url) as url, m.event, m.state, m.created_at,
+               case when m.state = 'waiting' then m.due_at end as due_at,
+               (select array_agg((a.at, a.status, a.error, a.took_ms) order by a.n)
+                from webhooks.attempt a where a.message_id = m.id) as attempts
+           from webhooks.message m left join webhooks.endpoint p on p.id = m.endpoint_id
+           where m.team_id = $1 and m.live = $2 and ($3::uuid is null or m.endpoint_id = $3)
+           order by m.created_at desc, m.id limit $4""",
+        purse.team_id,
+        purse.live,
+        endpoint_id,
+        limit,
+    )
+    return [
+        Delivery(**{**row, "attempts": tuple(Attempt(*one) for one in row["attempts"] or ())})  #
+        for row in rows
+    ]
+
+
+_AGAIN = "state = 'waiting', ended_at = null, due_at = now(), tries = 0"
+
+
+async def replay(db: Pool | Connection, purse: Purse, message_id: UUID) -> None:
+    """Send a message once more, under its own id, with the whole schedule before it. Raises NotFound."""
+    again = await db.fetchval(
+        f"update webhooks.message set {_AGAIN} where id = $1 and team_id = $2 and live = $3 returning true",  # noqa: S608
+        message_id,
+        purse.team_id,
+        purse.live,
+    )
+    if not again:
+        raise NotFound("no such delivery")
+    await _hint(db)
+
+
+async def replay_failed(db: Pool | Connection, purse: Purse, endpoint_id: UUID, since: datetime) -> int:
+    """Send all messages to an endpoint once more that have failed and were made since then; returns how many."""
+    count: int = await db.fetchval(
+        f"""with again as (
+                update webhooks.message set {_AGAIN}
+                where endpoint_id = $1 and team_id = $2 and live = $3 and state = 'failed' and created_at >= $4
+                returning 1)
+            select count(*) from again""",  # noqa: S608
+        endpoint_id,
+        purse.team_id,
+        purse.live,
+        since,
+    )
+    await _hint(db)
+    return count
+
+
+async def _hint(db: Pool | Connection) -> None:
+    await db.execute("select pg_notify('modellix_webhooks', '')")
+
+
+async def drop_old(db: Pool, keep_s: float, limit: int = 5_000) -> int:
+    """Forget messages that ended so long ago, and links of tasks that never came to be; returns how many."""
+    dropped: int = await db.fetchval(
+        """with old as (
+               delete from webhooks.message where id in (
+                   select id from webhooks.message where ended_at < now() - make_interval(secs => $1)
+                   order by ended_at limit $2)
+               returning 1),
+           stray as (
+               delete from webhooks.subscription where task_id in (
+                   select task_id from webhooks.subscription where created_at < now() - make_interval(secs => $1)
+                   order by created_at limit $2)
+               returning 1)
+           select (select count(*) from old) + (select count(*) from stray)""",
+        keep_s,
+        limit,
+    )
+    return dropped

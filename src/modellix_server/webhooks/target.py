@@ -1,0 +1,63 @@
+"""Which links may be told of tasks. Where a name leads is checked again at every delivery, by the dialler."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from yarl import URL
+
+from modellix_server.base.addresses import Network, is_reachable
+from modellix_server.base.errors import InvalidParameters
+
+_MOST_CHARS = 2048
+_HTTPS = 443
+
+
+def check_url(text: str, opened: Sequence[Network], what: str) -> str:
+    """The link in the form it is called by; `what` names it in a refusal. Raises InvalidParameters.
+
+    Public https only. In networks that the operator has opened, addresses may be spoken to over http and on any port.
+    """
+
+    def refuse(why: str) -> InvalidParameters:
+        return InvalidParameters(f"{what} {why}")
+
+    if not 1 <= len(text) <= _MOST_CHARS or not text.isascii() or not text.isprintable() or " " in text:
+        raise refuse(f"must be a link of at most {_MOST_CHARS} ASCII characters")
+    try:
+        url = URL(text)
+        host, port = url.host, url.port
+    except ValueError:
+        raise refuse("is not a link") from None
+    if not host or port is None or url.scheme not in ("https", "http"):
+        raise refuse("must be an https link")
+    if url.raw_user is not None or url.raw_password is not None or url.raw_fragment:
+        raise refuse("must not carry a user, a password or a fragment")
+    inside = _is_opened(host, opened)
+    if url.scheme != "https" and not inside:
+        raise refuse("must be an https link")
+    looks_like_address = ":" in host or host.replace(".", "").isdigit()
+    if (
+        host == "localhost"
+        or host.endswith(".localhost")
+        or (looks_like_address and not is_reachable(host, port, opened))
+    ):
+        raise refuse("must lead to a public address")
+    if port != _HTTPS and not inside and not opened:
+        raise refuse("must use port 443")
+    return str(url)
+
+
+def lane(url: str, team_id: int, *, live: bool) -> str:
+    """Messages of one team to one origin take their turns together."""
+    origin = URL(url)
+    return f"{team_id}:{'live' if live else 'test'}:{origin.scheme}://{origin.raw_host}:{origin.port}"
+
+
+def _is_opened(host: str, opened: Sequence[Network]) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return any(address in network for network in opened)

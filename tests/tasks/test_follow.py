@@ -1,0 +1,226 @@
+"""Followers are woken by every move of their task, by nothing else, and also when a notice was missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+
+import pytest
+
+from modellix_server import identity
+from modellix_server.base.database import Pool, connect
+from modellix_server.base.errors import Unavailable
+from modellix_server.base.ids import uuid7
+from modellix_server.base.notify import follow
+from modellix_server.tasks import Hub, Question, Reader, Submissions, TooManyFollowers, store
+from modellix_server.tasks import follow as module
+from modellix_server.tasks.follow import Watch
+from modellix_server.tasks.store import Ending, Journal, Move
+
+SOON_S, NEVER_S = 5.0, 0.4
+
+
+@pytest.fixture
+async def customer(new_customer: Callable):
+    return await new_customer(micros=100_000)
+
+
+class Listening(Hub):
+    """A hub that tells when it can hear."""
+
+    def __init__(self, db: Pool) -> None:
+        super().__init__(db)
+        self.heard_of = asyncio.Event()
+
+    def following(self) -> None:
+        super().following()
+        self.heard_of.set()
+
+
+@pytest.fixture
+async def hub(pool: Pool, database) -> AsyncIterator[Hub]:
+    """A hub that hears notices, and looks by itself only when it must."""
+    made = Listening(pool)
+    background = [
+        asyncio.create_task(follow(database.app_dsn, [made, made.keys])),
+        asyncio.create_task(made.keep_looking()),
+    ]
+    async with asyncio.timeout(SOON_S):
+        await made.heard_of.wait()
+    await asyncio.sleep(0.5)  # the look that every connection begins with
+    yield made
+    for task in background:
+        task.cancel()
+    await asyncio.gather(*background, return_exceptions=True)
+
+
+class Desk:
+    """Tasks of one customer, one worker that moves them, and followers."""
+
+    def __init__(self, pool: Pool, hub: Hub, customer) -> None:
+        self.pool, self.hub, self.customer = pool, hub, customer
+        self.accept = Submissions(pool, asyncio.Event())
+        self.reader = Reader(pool, 3600)
+
+    async def start(self, count: int = 1) -> list[store.Job]:
+        await asyncio.gather(*(self.accept.accept(self.customer.wants(1, slots=10_000)) for _ in range(count)))
+        number = await store.register(self.pool, "test", 30)
+        self.journal = Journal(self.pool, number, 3600)
+        return await store.claim(self.pool, number, count)
+
+    async def watch(self, job: store.Job, key_id: int | None = None) -> Watch:
+        """A follower that knows how the task is now."""
+        key_id = key_id or self.customer.key_id
+        watch = self.hub.open(team_id=self.customer.team_id, live=False, key_id=key_id)
+        watch.follow(Question(job.id, self.customer.team_id, live=False, key_id=key_id))
+        watch.seen = (await self.reader.read(watch.question)).moves
+        return watch
+
+
+@pytest.fixture
+def desk(pool: Pool, hub: Hub, customer) -> Desk:
+    return Desk(pool, hub, customer)
+
+
+async def test_a_move_wakes_its_followers_and_nobody_else(desk: Desk) -> None:
+    moved, still = await desk.start(2)
+    followers = [await desk.watch(moved), await desk.watch(moved)]
+    other = await desk.watch(still)
+    assert await desk.journal.advance(Move(moved.id, moved.epoch, "queued", "preparing"))
+    assert all([await watch.news(SOON_S) for watch in followers])
+    assert not await other.news(NEVER_S)
+    assert not await followers[0].news(NEVER_S), "one move is one piece of news"
+    await desk.journal.settle(Ending(moved.id, moved.epoch, "preparing", moved.team_id, moved.live, error_code="x",
+                                     error_message="y"))  # fmt: skip
+    assert await followers[0].news(SOON_S)
+    followers[1].close()
+    assert len(desk.hub) == 2
+
+
+async def test_one_notice_a_batch_and_none_for_an_accept(desk: Desk, database) -> None:
+    heard: list[str] = []
+    line = await connect(database.app_dsn, name="test")
+    await line.add_listener("modellix_moves", lambda *about: heard.append(about[3]))
+    jobs = await desk.start(200)
+    await asyncio.sleep(0.2)
+    assert heard == []
+    await asyncio.gather(*(desk.journal.advance(Move(job.id, job.epoch, "queued", "preparing")) for job in jobs))
+    await asyncio.sleep(0.2)
+    await line.close()
+    named = [payload[at : at + 32] for payload in heard for at in range(0, len(payload), 32)]
+    assert sorted(named) == sorted(job.id.hex for job in jobs)
+    assert len(heard) <= 3  # the first goes alone, what has piled up meanwhile goes together
+
+
+async def test_a_batch_too_large_to_be_named_is_heard_all_the_same(desk: Desk, pool: Pool) -> None:
+    jobs = await desk.start(300)
+    watch = await desk.watch(jobs[-1])
+    await pool.execute(
+        "insert into tasks.move (task_id, seq, state) select id, 99, 'preparing' from unnest($1::uuid[]) as id",
+        [job.id for job in jobs[:-1]],
+    )
+    assert not await watch.news(NEVER_S * 2), "it has not moved"
+    await pool.execute("update tasks.task set moves = 1 where id = $1", jobs[-1].id)
+    await pool.execute(
+        "insert into tasks.move (task_id, seq, state) select id, 100, 'preparing' from unnest($1::uuid[]) as id",
+        [job.id for job in jobs],
+    )
+    assert await watch.news(SOON_S)
+
+
+async def test_what_happened_while_the_connection_was_down_is_found(desk: Desk, pool: Pool, postgres_server) -> None:
+    (job,) = await desk.start()
+    watch = await desk.watch(job)
+    setup = postgres_server.setup
+    name = await pool.fetchval("select current_database()")
+    cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and datname = $2"
+    assert await setup.fetch(cut, "modellix-listen", name)
+    await desk.journal.advance(Move(job.id, job.epoch, "queued", "preparing"))
+    assert await watch.news(SOON_S)
+
+
+async def test_the_regular_look_needs_no_notice(desk: Desk, pool: Pool, monkeypatch) -> None:
+    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.2)
+    lonely = Hub(pool)
+    looking = asyncio.create_task(lonely.keep_looking())
+    desk.hub = lonely
+    (job,) = await desk.start()
+    watch = await desk.watch(job)
+    assert not await watch.news(NEVER_S)
+    await desk.journal.advance(Move(job.id, job.epoch, "queued", "preparing"))
+    assert await watch.news(SOON_S)
+    looking.cancel()
+
+
+async def test_a_revoked_key_wakes_its_followers_alone(desk: Desk, pool: Pool, settings) -> None:
+    (job,) = await desk.start()
+    _, other = await identity.create_key(
+        pool, settings.secret, desk.customer.team_id, live=False, name="other", created_by="tests"
+    )
+    await asyncio.sleep(0.5)
+    stays, goes = await desk.watch(job), await desk.watch(job, other.id)
+    await identity.revoke_key(pool, other.id)
+    assert await goes.news(SOON_S)
+    assert not await stays.news(NEVER_S)
+
+
+@pytest.mark.parametrize("limit", ["_MOST_OF_KEY", "_MOST_OF_TEAM", "_MOST"])
+async def test_places_are_limited_and_given_back(pool: Pool, monkeypatch, limit: str) -> None:
+    monkeypatch.setattr(module, limit, 2)
+    hub = Hub(pool)
+    about = {"team_id": 1, "live": False, "key_id": 1}
+    first, _ = hub.open(**about), hub.open(**about)
+    with pytest.raises(Unavailable if limit == "_MOST" else TooManyFollowers):
+        hub.open(**about)
+    first.close()
+    first.close()
+    again = hub.open(**about)
+    again.follow(Question(uuid7(), 1, live=False, key_id=1))
+    again.close()
+    hub.open(**about)
+    assert len(hub) == 2
+
+
+async def test_a_closing_process_sends_everybody_away(pool: Pool) -> None:
+    hub = Hub(pool)
+    watch = hub.open(team_id=1, live=False, key_id=1)
+    hub.close()
+    assert await watch.news(SOON_S)
+    assert watch.left
+    with pytest.raises(Unavailable):
+        hub.open(team_id=1, live=False, key_id=1)
+
+
+async def test_a_database_that_is_away_is_asked_again(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_BETWEEN_LOOKS_S", 0.01)
+    tries = 0
+
+    async def fetch(*_: object) -> list:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise OSError
+        return []
+
+    hub = Hub(SimpleNamespace(fetch=fetch))
+    watch = hub.open(team_id=1, live=False, key_id=1)
+    hub.following()
+    looking = asyncio.create_task(hub.keep_looking())
+    assert await watch.news(SOON_S)  # nobody vouches for its key
+    assert tries == 3
+    looking.cancel()
+
+
+async def test_progress_reaches_the_followers_of_its_task(desk: Desk, database) -> None:
+    (job,) = await desk.start()
+    watch = await desk.watch(job)
+    following = asyncio.create_task(follow(database.app_dsn, [desk.hub.progress]))
+    await asyncio.sleep(0.5)
+    for progress in (0.25, 0.5):
+        await asyncio.gather(*(desk.journal.progress((task, progress)) for task in (uuid7(), job.id, uuid7())))
+        assert await watch.news(SOON_S)
+        assert watch.progress == progress
+    await desk.journal.progress((uuid7(), 0.75))
+    assert not await watch.news(NEVER_S)
+    following.cancel()
