@@ -308,8 +308,8 @@ class NoStudio:
         yield
 
 
-async def no_fetch(url: str) -> bytes:
-    raise BadMedia("parameter", f"{url}: nothing is fetched here")
+async def no_web(url: str, *_: object) -> bytes:
+    raise BadMedia("parameter", f"{url}: nothing is reached from here")
 
 
 @dataclass
@@ -379,7 +379,7 @@ def shown_form(parts: list[Part]) -> dict[str, list[Any]]:
 
 def emulator(name: str, studio: Any, fetch: Any) -> Emulator:
     base = urlsplit(next(iter(load_all()[name].traits.origins.values()))).path
-    return Emulator(name, load_emulators()[name](studio, fetch), base, fetch)
+    return Emulator(name, load_emulators()[name](studio, fetch, no_web), base, fetch)
 
 
 @pytest.fixture
@@ -390,7 +390,7 @@ def allowed():
 @pytest.fixture(scope="session")
 def emulators() -> dict[str, Emulator]:
     """Every emulator by its vendor's name; they accept or refuse, and make nothing."""
-    return {name: emulator(name, NoStudio(), no_fetch) for name in load_emulators()}
+    return {name: emulator(name, NoStudio(), no_web) for name in load_emulators()}
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ async def test_what_kills_its_worker_is_set_aside(stage, tmp_path: Path, module:
     source = poisoned(tmp_path, module, where, DIE)
     others = [await stage.submit(prompt=f"[sandbox:slow={n % 3 + 1}] bystander {n}") for n in range(12)]
     poison = await stage.submit(prompt="POISON")
-    assert await keep_alive(stage, source, poison, 3, 60) == 3
+    assert await keep_alive(stage, source, poison, 3, 110) == 3
     row = await stage.row(poison)
     assert (row["state"], row["error_code"], row["deaths"]) == ("failed", "quarantined", 3)
     for task in others:

@@ -86,7 +86,12 @@ async def result(_http: Outbound, url: str, fetcher: Fetcher) -> None:
         raise
 
 
-DOORS = {"call": api_call, "stream": download, "result": result}
+async def notice(http: Outbound, url: str, _fetcher: Fetcher) -> None:
+    """A webhook."""
+    await http.notify(url, headers={}, body=b"{}", timeout_s=3)
+
+
+DOORS = {"call": api_call, "stream": download, "result": result, "notify": notice}
 
 
 @pytest.fixture(scope="module")

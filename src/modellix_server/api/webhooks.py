@@ -15,14 +15,13 @@ from modellix_server import audit, webhooks
 from modellix_server.api.exchange import Trail, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success_of
-from modellix_server.api.request import BodyTooLarge, Request, read_body
+from modellix_server.api.request import Request, read_small_body
 from modellix_server.api.submit import decode
 from modellix_server.base.database import Connection
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, NotFound, OutOfRange
 from modellix_server.base.ids import task_name
 from modellix_server.catalogue import show
 from modellix_server.limits import Verdict
-from modellix_server.results import Scratch
 from modellix_server.webhooks import Delivery, Endpoint, Purse
 
 _ENDPOINT, _MESSAGE = re.compile(r"we_([0-9a-f]{32})", re.ASCII), re.compile(r"msg_([0-9a-f]{32})", re.ASCII)
@@ -36,7 +35,7 @@ async def endpoints(platform: Platform, request: Request, trail: Trail) -> Reply
     if request.method != "POST":
         found = await webhooks.list_all(platform.db, purse)
         return success_of({"endpoints": [_public(one) for one in found]}, verdict)
-    given = await _body(platform, request, {"url": str})
+    given = await _body(request, {"url": str})
     if "url" not in given:
         raise MissingParameter("parameter 'url' is required")
     settings = platform.settings
@@ -56,7 +55,7 @@ async def endpoint(platform: Platform, request: Request, trail: Trail) -> Reply:
         return success_of({"id": request.params["endpoint_id"], "deleted": True}, verdict)
     if request.method != "PATCH":
         return success_of(_public(await webhooks.find(platform.db, purse, endpoint_id)), verdict)
-    given = await _body(platform, request, {"url": str, "enabled": bool})
+    given = await _body(request, {"url": str, "enabled": bool})
     url, enabled = given.get("url"), given.get("enabled")
     async with _recorded(platform, request, trail, "webhook.change") as (db, about):
         opened = platform.settings.allow_networks
@@ -111,7 +110,7 @@ async def replay_failed(platform: Platform, request: Request, trail: Trail) -> R
     """`POST /webhooks/{endpoint_id}/replay`, optionally with `{"since": …}`: send again what has failed."""
     purse, verdict = await _admit(platform, request, trail)
     endpoint_id = _id(_ENDPOINT, request.params["endpoint_id"], "endpoint")
-    given = await _body(platform, request, {"since": str})
+    given = await _body(request, {"since": str})
     since = _moment(given["since"]) if "since" in given else datetime.now(UTC) - _KEPT
     await webhooks.find(platform.db, purse, endpoint_id)
     count = await webhooks.replay_failed(platform.db, purse, endpoint_id, since)
@@ -138,12 +137,9 @@ async def _recorded(
         await audit.record(db, actor, action, subject, team_id=caller.team_id, **about)
 
 
-async def _body(platform: Platform, request: Request, known: Mapping[str, type]) -> dict[str, Any]:
+async def _body(request: Request, known: Mapping[str, type]) -> dict[str, Any]:
     """The object of a body, empty when there is none. Raises what a submission raises for the same faults."""
-    body = await read_body(request, platform.spool, platform.turns)
-    if isinstance(body, Scratch):
-        body.close()
-        raise BodyTooLarge("a request about webhooks is short")
+    body = await read_small_body(request, "a request about webhooks is short")
     given = decode(body) if body else {}
     if not isinstance(given, dict):
         raise InvalidFormat("the request body must be a JSON object")
