@@ -98,7 +98,7 @@ async def test_nothing_is_asked_of_a_clients_headers(platform, team) -> None:
     key = f"Authorization: Bearer {team.text}"
     length = f"Content-Length: {len(body)}"
     assert await raw.send(f"POST /api/v1/{PICTURE_MODEL} HTTP/1.1", key, length, body=body) == 200
-    odd = ("User-Agent:", "Accept: text/html", "Content-Type: text/plain; charset=latin-1", "X-Webhook-URL: x")
+    odd = ("User-Agent:", "Accept: text/html", "Content-Type: text/plain; charset=latin-1", "X-Request-Id: x")
     assert await raw.send(f"POST /api/v1/{PICTURE_MODEL} HTTP/1.1", key, length, *odd, body=body) == 200
     assert await raw.send("GET /api/v1/team/balance HTTP/1.1", key, length, "Content-Type: a/b", body=body) == 200
     assert await raw.send("GET /api/v1/team/balance?x=%ff&x=2&&=;a HTTP/1.1", key) == 200
