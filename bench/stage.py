@@ -73,6 +73,7 @@ class World:
             "MODELLIX_MASTER_KEY": base64.b64encode(chosen.master_key.value).decode(),
             "MODELLIX_SANDBOX_URL": chosen.sandbox_url,
             "MODELLIX_PORT": str(chosen.port),
+            "MODELLIX_DRAIN_S": "0",
             "MODELLIX_LOG_LEVEL": "warning",
             "MODELLIX_ALLOW_NETWORKS": "127.0.0.0/8",  # where the receivers of webhooks are
         }

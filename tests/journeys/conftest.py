@@ -287,6 +287,7 @@ async def open_platform(server: Any, folder: Path, **settings: str) -> AsyncIter
         "MODELLIX_SANDBOX_URL": f"http://127.0.0.1:{sandbox_port}",
         "MODELLIX_PORT": str(port),
         "MODELLIX_ALLOW_NETWORKS": "127.0.0.0/8",
+        "MODELLIX_DRAIN_S": "0",
         **{f"MODELLIX_{key.upper()}": value for key, value in settings.items()},
     }
     pool = await open_pool(database.app_dsn, size=4, name="journeys")

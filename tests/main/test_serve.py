@@ -28,6 +28,7 @@ async def test_a_clean_stop_loses_no_line_of_the_request_log(pool: Pool, setting
         "MODELLIX_MASTER_KEY": base64.b64encode(settings.master_key.value).decode(),
         "MODELLIX_SANDBOX_URL": settings.sandbox_url,
         "MODELLIX_PORT": str(port),
+        "MODELLIX_DRAIN_S": "0",
     }
     with (tmp_path / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(

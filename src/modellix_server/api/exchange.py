@@ -13,15 +13,20 @@ from modellix_server.api.platform import Platform
 from modellix_server.api.protocol import EXTENSION
 from modellix_server.api.reply import Reply, Streamed, failure
 from modellix_server.api.request import ClientGone, Receive, Request, Scope, Send, read_head
-from modellix_server.base import log
+from modellix_server.base import log, metrics
 from modellix_server.base.database import UNREACHABLE
 from modellix_server.base.errors import PlatformError, Unavailable
+from modellix_server.base.metrics import Counter, Histogram
 from modellix_server.identity import Caller
 from modellix_server.limits import Verdict
 from modellix_server.requestlog import Entry, redact_body, redact_path
 from modellix_server.results import TROUBLE
 
 _LOG = log.get("api")
+_REQUESTS = Counter("modellix_http_requests_total", "Calls of the API by their answer.", ("route", "status", "code"))
+_LATENCY = Histogram(
+    "modellix_http_request_seconds", "From the head of a request to its whole answer.", metrics.SECONDS, ("route",)
+)
 
 
 @dataclass(slots=True)
@@ -73,6 +78,8 @@ async def exchange(
     """Run one endpoint; whatever it raises becomes an answer in the contract's shape."""
     request = read_head(scope, receive)
     trail = Trail()
+    if request.id is not None:
+        log.bind(request=request.id)
     try:
         reply = await endpoint(platform, request, trail)
         if access is Access.KEY and trail.caller is None:
@@ -89,13 +96,23 @@ async def exchange(
         reply = failure(PlatformError("please retry later"), trail.verdict)
     if isinstance(reply, Streamed):
         size = await _stream(reply, request, receive, send)
+        _count(endpoint, 200, None)
         platform.requests.record(_entry(request, trail, 200, size))
         return
     if not isinstance(reply, Reply):
+        _count(endpoint, 200, None)
         if not trail.logged_elsewhere:
             platform.requests.record(_entry(request, trail, 200, 0))
         await reply.send(send)
         return
+    await _send(reply, scope, send)
+    _count(endpoint, reply.status, reply.code)
+    _LATENCY.observe(time.perf_counter() - trail.started, endpoint.__name__)
+    if not trail.logged_elsewhere:
+        platform.requests.record(_entry(request, trail, reply.status, len(reply.body), reply))
+
+
+async def _send(reply: Reply, scope: Scope, send: Send) -> None:
     headers = reply.headers
     if reply.status != 204:  # which has no body, not even an empty one (RFC 9110, 8.6)
         headers = [*headers, (b"content-length", b"%d" % len(reply.body))]
@@ -104,8 +121,10 @@ async def exchange(
     else:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
-    if not trail.logged_elsewhere:
-        platform.requests.record(_entry(request, trail, reply.status, len(reply.body), reply))
+
+
+def _count(endpoint: Endpoint, status: int, code: str | None) -> None:
+    _REQUESTS[endpoint.__name__, str(status), code or ""] += 1
 
 
 async def _stream(reply: Streamed, request: Request, receive: Receive, send: Send) -> int:
@@ -160,4 +179,5 @@ def _entry(request: Request, trail: Trail, status: int, size: int, refusal: Repl
         model=trail.model,
         input=redact_body(trail.input) if refused and trail.input else None,
         answer=redact_body(refusal.body) if refusal and refused else None,
+        request_id=request.id,
     )

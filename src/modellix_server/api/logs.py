@@ -33,6 +33,7 @@ from modellix_server.tasks import ListedTask, TaskFilter
 _COLUMNS = (
     *("at", "method", "path", "status", "code", "latency_ms", "bytes_in", "bytes_out", "model", "key_id", "key_name"),
     *("task_id", "task_status", "task_duration", "cost", "input", "output"),
+    "request_id",
 )
 _CALL_PLACE = re.compile(r"c([0-9]{1,17})-([0-9]{1,10})-([0-9]{1,5})", re.ASCII)
 _MICROSECOND = timedelta(microseconds=1)
@@ -169,6 +170,7 @@ def _show(platform: Platform, record: Record, names: dict[int, str]) -> dict[str
             "bytes_out": record.bytes_out,
             "input": record.input,
             "output": record.answer,
+            "request_id": record.request_id,
         }
     return shown | _submission(platform, record)
 

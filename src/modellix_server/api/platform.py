@@ -46,6 +46,8 @@ class Platform:
     """Lists are read by few at a time: the connections are there for submissions and status reads."""
     reports: Reports = field(default_factory=Reports)
     """Reports of leaked keys, which need no key to send."""
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when this process has been asked to end, some time before it takes no more connections."""
     turns: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Large bodies are read in turn."""
     uploading: Counter[int] = field(default_factory=Counter)

@@ -1,7 +1,13 @@
-"""uvicorn's HTTP with two changes: a whole answer leaves in one piece, and bad HTTP is answered in our shape too."""
+"""uvicorn's HTTP with four changes.
+
+Every answer names its request, a whole answer leaves in one piece, bad HTTP is answered in our shape too, and a
+process that is about to end takes leave of its connections with their next answer.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -9,6 +15,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from modellix_server.api.reply import refusal
+from modellix_server.base.ids import request_name
+from modellix_server.base.redaction import redact_text
 
 EXTENSION = "modellix.whole_answer"
 """In `scope["extensions"]`: a function that sends status, headers and body at once.
@@ -17,23 +25,44 @@ ASGI takes head and body apart, and the server checks each header by regular exp
 is a quarter of their cost, and the headers of ours have nothing of the client in them.
 """
 
+REQUEST_ID = "modellix.request_id"
+"""In `scope["extensions"]`: the id of this request, as its answer carries it."""
+
 LINE = "modellix.line"
 """In `scope["extensions"]`: a `Line`, the client's connection. It tells of its own end without being waited for."""
+
+_FIT_ID = re.compile(rb"[!-~]{1,128}")
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Protocol(HttpToolsProtocol):
-    """For `uvicorn.Config(http=…)`."""
+    """For `uvicorn.Config(http=…)`, once it knows when this process drains."""
 
     _tell_loss: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(self, *given: Any, draining: asyncio.Event, **about: Any) -> None:
+        super().__init__(*given, **about)
+        self._draining = draining
 
     def on_headers_complete(self) -> None:
         """Offer the extension to the request whose head has just been read, before anything runs for it."""
         super().on_headers_complete()
         if self.cycle is not None and self.cycle.scope is self.scope:
-            extensions: dict[str, Any] = {EXTENSION: partial(self._send_whole, self.cycle), LINE: self}
+            cycle, name = self.cycle, self._request_id()
+            cycle.default_headers = [*cycle.default_headers, (b"x-request-id", name)]
+            send_whole = partial(self._send_whole, cycle)
+            extensions: dict[str, Any] = {EXTENSION: send_whole, REQUEST_ID: name.decode(), LINE: self}
             self.scope["extensions"] = extensions
+        if self.cycle is not None and self._draining.is_set():
+            self.cycle.keep_alive = False  # the answer will say so, and the client's next request goes elsewhere
+
+    def _request_id(self) -> bytes:
+        """The client's own, if it sent one that may stand in a header and a log; else a new one."""
+        given = [value for name, value in self.headers if name == b"x-request-id"]
+        if len(given) == 1 and _FIT_ID.fullmatch(given[0]) and redact_text(text := given[0].decode()) == text:
+            return given[0]
+        return request_name().encode()
 
     def when_lost(self, tell: Callable[[], None]) -> None:
         """Call `tell` once, as soon as the connection is gone; in place of what was to be called before."""
@@ -55,7 +84,7 @@ class Protocol(HttpToolsProtocol):
         if cycle.disconnected:
             return
         lines = [STATUS_LINE[status]]
-        for name, value in (*self.server_state.default_headers, *headers):
+        for name, value in (*cycle.default_headers, *headers):
             lines += (name, b": ", value, b"\r\n")
         if not cycle.keep_alive:
             lines.append(b"connection: close\r\n")
@@ -71,7 +100,8 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's words are not the contract's
         """Refuse what the parser could not read, and close the connection."""
-        reply = refusal(400, "Invalid format: this is not a valid HTTP request", [], None)
+        named = [(b"x-request-id", request_name().encode())]
+        reply = refusal(400, "Invalid format: this is not a valid HTTP request", named, None)
         headers = (*self.server_state.default_headers, *reply.headers)
         head = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers)]
         head += [b"content-length: %d" % len(reply.body), b"connection: close", b"", reply.body]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 from urllib.parse import parse_qsl
 
-from modellix_server.api.protocol import LINE
+from modellix_server.api.protocol import LINE, REQUEST_ID
 from modellix_server.base.errors import InvalidFormat, PlatformError
 from modellix_server.results import Scratch, Spool
 
@@ -80,6 +80,8 @@ class Request:
     line: Line | None = None
     last_event_id: str | None = None
     webhook_url: str | None = None
+    id: str | None = None
+    """What the answer says as X-Request-Id."""
 
     def when_lost(self, tell: Callable[[], None]) -> None:
         """Call `tell` as soon as the client's connection is gone."""
@@ -128,7 +130,8 @@ def read_head(scope: Scope, receive: Receive) -> Request:
         max_cost=max_cost,
         queue=queue,
         headers=scope["headers"],
-        line=scope.get("extensions", {}).get(LINE),
+        line=(offered := scope.get("extensions", {})).get(LINE),
+        id=offered.get(REQUEST_ID),
         last_event_id=last_event_id,
         webhook_url=webhook_url,
     )

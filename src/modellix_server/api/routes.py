@@ -163,7 +163,9 @@ async def healthy(_platform: Platform, _request: Request, _trail: Trail) -> Repl
 
 
 async def ready(platform: Platform, _request: Request, _trail: Trail) -> Reply:
-    """`GET /readyz`: the database answers too, so that submissions can be accepted."""
+    """`GET /readyz`: the database answers too, so that submissions can be accepted, and this process stays."""
+    if platform.draining.is_set():
+        raise Unavailable("this process is about to end", retry_after_s=1)
     try:
         async with asyncio.timeout(_READY_TIMEOUT_S):
             await platform.db.fetchval("select 1")

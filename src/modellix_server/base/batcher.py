@@ -7,6 +7,7 @@ the time a call takes. This is what makes durable submissions cheap (docs/adr/00
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -38,6 +39,8 @@ class Batcher(Generic[Item, Answer]):
         self._most = most
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
+        # Not the context of whoever comes first: a batch is about many, and its log lines must not name one.
+        self._context = contextvars.copy_context()
 
     async def __call__(self, item: Item) -> Answer:
         """Hand in one item and wait for its own answer."""
@@ -45,7 +48,7 @@ class Batcher(Generic[Item, Answer]):
         self._waiting.append((item, future))
         if self._idle:
             self._idle -= 1
-            task = asyncio.create_task(self._drain())
+            task = asyncio.create_task(self._drain(), context=self._context)
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return await future

@@ -44,6 +44,11 @@ def uuid7() -> UUID:
     return UUID(int=value)
 
 
+def request_name() -> str:
+    """An id for one request: 24 random hex digits."""
+    return _randomness.take(12).hex()
+
+
 def first_uuid7(moment: datetime) -> UUID:
     """The least UUID of those made in the millisecond of `moment`, or after: a bound for ids in order of time."""
     milliseconds = -(-int(moment.timestamp() * 1_000_000) // 1000)

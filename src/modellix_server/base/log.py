@@ -58,6 +58,11 @@ def _without_secrets(value: Any) -> Any:
             return redact_text(str(value))
 
 
+def bind(**about: str) -> None:
+    """Name what the present asyncio task is about in each of its log lines."""
+    structlog.contextvars.bind_contextvars(**about)
+
+
 def get(room: str) -> structlog.stdlib.BoundLogger:
     """A logger named after its room."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(room=room)

@@ -2,29 +2,46 @@
 
 A file is `<room>/migrations/NNNN_what.sql`; numbers are unique over all rooms and give the order. Each
 file runs once, in its own transaction, and its checksum is kept so that an edited file is noticed.
+
+Below a line `-- outside a transaction` stand statements for tables that may be large and are in use: indexes
+made concurrently, constraints validated afterwards (`base.online`). They run one by one after the file's
+transaction, and again from where they stopped if they were interrupted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 import asyncpg
 
+from modellix_server.base import log
 from modellix_server.base.database import connect
+from modellix_server.base.online import Statement, carry_out, read_statements
 
 _FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_OUTSIDE = re.compile(r"^-- outside a transaction$", re.MULTILINE)
 _LOCK = 0x6D6F6465  # one migrating process at a time
+_LOCK_PAUSE_S = 0.1
+# A statement that waits for a lock makes everybody wait who comes after it. So it gives up first: sooner than
+# PostgreSQL looks for a deadlock, which might end a submission instead.
+_LOCK_TIMEOUT_MS = 800
+_RETRY_FOR_S = 600.0
+_RETRY_PAUSE_S = 1.0
 _JOURNAL = """
     create schema if not exists base;
     create table if not exists base.migration (
         version int primary key, name text not null, checksum text not null,
         applied_at timestamptz not null default now()
     );
+    alter table base.migration add column if not exists unfinished boolean not null default false;
 """
+_log = log.get("base")
 
 
 class ChangedMigration(Exception):
@@ -38,11 +55,23 @@ class Migration:
     version: int
     name: str
     sql: str
+    """The whole text."""
 
     @property
     def checksum(self) -> str:
         """SHA-256 of the text, to notice a file that was edited after it ran."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
+
+    @property
+    def inside(self) -> str:
+        """What runs in the file's transaction."""
+        return _OUTSIDE.split(self.sql)[0]
+
+    @property
+    def outside(self) -> list[Statement]:
+        """What runs after it. Raises ValueError for statements that cannot run there."""
+        _, *rest = _OUTSIDE.split(self.sql)
+        return read_statements("\n".join(rest))
 
 
 def discover(packages: Iterable[str]) -> list[Migration]:
@@ -67,31 +96,57 @@ def discover(packages: Iterable[str]) -> list[Migration]:
 async def migrate(dsn: str, migrations: Sequence[Migration]) -> list[Migration]:
     """Apply what is missing, as the owner role, and return it; safe to call from several processes.
 
-    Raises ChangedMigration.
+    May run while the platform works: see docs/upgrading.md. Raises ChangedMigration, and asyncpg's
+    LockNotAvailableError when a table stayed in use for ten minutes.
     """
     db = await connect(dsn, name="migrate", statement_timeout_ms=600_000)
     try:
-        await db.execute("select pg_advisory_lock($1)", _LOCK)
+        # Not by waiting in the database: an index that is made concurrently waits for whoever waits there.
+        while not await db.fetchval("select pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110
+            await asyncio.sleep(_LOCK_PAUSE_S)
         await db.execute(_JOURNAL)
-        applied = {row["version"]: row["checksum"] for row in await db.fetch("select * from base.migration")}
+        applied = {row["version"]: row for row in await db.fetch("select * from base.migration")}
         missing = []
         for migration in migrations:
-            if (checksum := applied.get(migration.version)) is None:
-                await _apply(db, migration)
-                missing.append(migration)
-            elif checksum != migration.checksum:
+            known = applied.get(migration.version)
+            if known is not None and known["checksum"] != migration.checksum:
                 raise ChangedMigration(f"migration {migration.name} was changed after it was applied")
+            if known is None or known["unfinished"]:
+                await _apply(db, migration, begun=known is not None)
+                missing.append(migration)
         return missing
     finally:
         await db.close()
 
 
-async def _apply(db: asyncpg.Connection[asyncpg.Record], migration: Migration) -> None:
-    async with db.transaction():
-        await db.execute(migration.sql)
-        await db.execute(
-            "insert into base.migration (version, name, checksum) values ($1, $2, $3)",
-            migration.version,
-            migration.name,
-            migration.checksum,
-        )
+async def _apply(db: asyncpg.Connection[asyncpg.Record], migration: Migration, *, begun: bool) -> None:
+    outside = migration.outside
+    if not begun:
+        await _inside(db, migration, unfinished=bool(outside))
+    if outside:
+        for statement in outside:
+            await carry_out(db, statement)
+        await db.execute("update base.migration set unfinished = false where version = $1", migration.version)
+
+
+async def _inside(db: asyncpg.Connection[asyncpg.Record], migration: Migration, *, unfinished: bool) -> None:
+    """Run a file's transaction; when a table is in use give way, and try again."""
+    give_up = time.monotonic() + _RETRY_FOR_S
+    while True:
+        try:
+            async with db.transaction():
+                await db.execute(f"set local lock_timeout = {_LOCK_TIMEOUT_MS};\n{migration.inside}")
+                await db.execute(
+                    "insert into base.migration (version, name, checksum, unfinished) values ($1, $2, $3, $4)",
+                    migration.version,
+                    migration.name,
+                    migration.checksum,
+                    unfinished,
+                )
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            if time.monotonic() > give_up:
+                raise
+            _log.info("a table is in use, trying again", migration=migration.name, error=type(error).__name__)
+            await asyncio.sleep(_RETRY_PAUSE_S)
+        else:
+            return

@@ -52,6 +52,8 @@ class Settings:
     """Operator's own model files, over the built-in ones."""
     lease_s: float = 30.0
     """A worker silent for this long has lost its tasks."""
+    drain_s: float = 5.0
+    """How long an API process that is asked to end still takes connections, so that load balancers notice."""
     result_ttl_s: int = 86_400
     """Results are deleted this long after completion."""
     upload_ttl_s: int = 7 * 86_400
@@ -59,6 +61,8 @@ class Settings:
     upload_quota_bytes: int = 2_000_000_000
     """Of files that a team may keep at once, in each mode."""
     log_level: str = "info"
+    metrics_address: str = ""
+    """`HOST:PORT` where this process answers `GET /metrics`; empty: nowhere."""
     old_master_keys: tuple[Secret, ...] = ()
     """Former master keys, which still open what they sealed until a rotation has seen to it."""
     reread_master_keys: Callable[[], MasterKeys] | None = field(default=None, compare=False)
@@ -118,10 +122,12 @@ def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Sett
         allow_networks=_networks(values.get("allow_networks", "")),
         catalogue_dir=values.get("catalogue_dir") or None,
         lease_s=_at_least(1, "lease_s", number("lease_s", 30)),
+        drain_s=_at_least(0, "drain_s", number("drain_s", 5)),
         result_ttl_s=int(number("result_ttl_s", 86_400)),
         upload_ttl_s=int(_at_least(60, "upload_ttl_s", number("upload_ttl_s", 7 * 86_400))),
         upload_quota_bytes=int(_at_least(0, "upload_quota_bytes", number("upload_quota_bytes", 2_000_000_000))),
         log_level=values.get("log_level") or "info",
+        metrics_address=values.get("metrics_address", ""),
         old_master_keys=old_master_keys,
     )
 

@@ -8,7 +8,7 @@ from modellix_server.base.database import Pool
 from modellix_server.base.outbound import Origins
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Route
-from modellix_server.tasks import Account, api_path
+from modellix_server.tasks import Account, Breakers, api_path
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Upstream
 from modellix_server.vault import Accounts, UnusableAccount
@@ -21,7 +21,9 @@ _LOG = log.get("main")
 class AccountFinder(Accounts):
     """The vault's accounts as the engine wants them, and the sandbox's."""
 
-    def __init__(self, db: Pool, settings: Settings) -> None:
+    def __init__(self, db: Pool, settings: Settings, breakers: Breakers | None = None) -> None:
+        """With `breakers`, a vendor that does not answer is an obstacle too."""
+        self._breakers = breakers
         super().__init__(db, settings.keyring)
         self._sandbox_url = settings.sandbox_url.rstrip("/")
         self._told: set[str] = set()
@@ -51,7 +53,8 @@ class AccountFinder(Accounts):
     async def obstacle(self, route: Route, live: bool) -> str | None:  # noqa: FBT001 - the API's signature
         """Why no task can be sent by a route, for the client; None when it can."""
         account = await self.find(route.upstream, live)
-        if account is None:
+        broken = live and self._breakers is not None and self._breakers.is_open(route.upstream, live=live)
+        if account is None or broken:
             return "provider temporarily unavailable"
         if account.region not in route.models:
             others = ", ".join(sorted(route.models))

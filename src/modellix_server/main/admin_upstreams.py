@@ -13,6 +13,7 @@ from modellix_server import vault
 from modellix_server.base.outbound import AnswerLost, NotSent, Origins, Outbound
 from modellix_server.catalogue import Route
 from modellix_server.main.admin_desk import UNREACHED, Desk, RefusedError
+from modellix_server.tasks import Breaker, list_open
 from modellix_server.tasks.accounts import Account, api_path
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams import load_all
@@ -66,8 +67,9 @@ def _whole(base_url: str, upstream: Upstream) -> str:
 async def list_all(desk: Desk) -> None:
     """Show the accounts; of each key only the end."""
     accounts = await vault.list_accounts(desk.db, desk.settings.keyring)
+    broken = {one.upstream: one for one in await list_open(desk.db) if one.live}
     desk.show_all(
-        [_account(one) for one in accounts],
+        [{**_account(one), "answers": _answers(broken.get(one.upstream))} for one in accounts],
         none=f"No vendor accounts: live requests get 503. Known upstreams: {', '.join(load_all())}",
     )
 
@@ -127,6 +129,12 @@ def _read_key(name: str) -> str:
     if sys.stdin.isatty():
         return str(typer.prompt(f"API key of {name}", hide_input=True)).strip()
     return sys.stdin.readline().strip()
+
+
+def _answers(broken: Breaker | None) -> str:
+    if broken is None:
+        return "yes"
+    return f"no, since {broken.opened_at:%Y-%m-%d %H:%M} UTC: {broken.reason}"
 
 
 def _account(one: vault.Listed) -> dict[str, Any]:

@@ -216,6 +216,13 @@ async def _accounts(db: Connection, settings: Settings) -> Finding:
         )
     if not accounts:
         return Finding("vendors", "warning", "no vendor account: live keys get 503. Set one with `admin upstream set`")
+    if broken := [one for one in await tasks.list_open(db) if one.live]:
+        return Finding(
+            "vendors",
+            "warning",
+            "; ".join(f"{one.upstream} does not answer since {one.opened_at:%H:%M} UTC: {one.reason}" for one in broken)
+            + ". Tasks wait, new ones get 503. It is tried again by itself: `admin upstream test` asks now",
+        )
     if urlsplit(settings.public_origin).hostname in ("127.0.0.1", "localhost", "::1"):
         return Finding(
             "vendors",

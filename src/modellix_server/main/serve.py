@@ -8,6 +8,7 @@ import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -16,22 +17,23 @@ import uvloop
 from modellix_server.api import Platform, Protocol, build_app, on_every_answer
 from modellix_server.base import log
 from modellix_server.base.database import UNREACHABLE, open_pool, require_durability, require_limited_role
+from modellix_server.base.metrics import Gauges, gauge
 from modellix_server.base.notify import follow
 from modellix_server.base.settings import Settings
 from modellix_server.identity import Callers
 from modellix_server.limits import Windows
 from modellix_server.main.accounts import AccountFinder
+from modellix_server.main.metrics import serve_metrics
 from modellix_server.main.models import load_models
 from modellix_server.main.sealed import self_test
 from modellix_server.pricing import PriceBook
 from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, Spool, Storage, Uploads
-from modellix_server.tasks import HINT_CHANNEL, Hub, Intake, Reader, Submissions
+from modellix_server.tasks import HINT_CHANNEL, Breakers, Hub, Intake, Reader, Submissions
 
 _CONNECTIONS = 8
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
 _SERVER: dict[str, Any] = {
-    "http": Protocol,
     "lifespan": "off",
     "ws": "none",
     "access_log": False,
@@ -39,6 +41,9 @@ _SERVER: dict[str, Any] = {
     "server_header": False,
     "proxy_headers": False,
     "timeout_graceful_shutdown": 20,
+    # Longer than a load balancer keeps an idle connection (60 s is usual): it must be the one who closes it, or a
+    # request may meet our end of it closing.
+    "timeout_keep_alive": 75,
     "backlog": 4096,
 }
 _LOG = log.get("main")
@@ -58,17 +63,28 @@ class _Server(uvicorn.Server):
     behind it are closed and the last rows of the request log are written.
     """
 
-    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+    def __init__(self, config: uvicorn.Config, platform: Platform) -> None:
         super().__init__(config)
-        self._hub = hub
+        self._hub = platform.hub
+        self._draining = platform.draining
+        self._notice_s = platform.settings.drain_s
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Drain on SIGTERM and SIGINT; a second SIGINT no longer waits for open requests."""
+        """Drain on SIGTERM and SIGINT; a second one hurries, and a SIGINT then no longer waits for open requests."""
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self.handle_exit, signum, None)
+            loop.add_signal_handler(signum, self._on_signal, signum)
         yield
+
+    def _on_signal(self, signum: int) -> None:
+        if self._draining.is_set() or not self._notice_s:
+            self._draining.set()
+            self.handle_exit(signum, None)
+        else:
+            _LOG.info("not ready any more, ending soon", in_s=self._notice_s)
+            self._draining.set()
+            asyncio.get_running_loop().call_later(self._notice_s, self.handle_exit, signal.SIGTERM, None)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Send followers of tasks away first: they would keep their connections open for ever."""
@@ -79,11 +95,25 @@ class _Server(uvicorn.Server):
 async def _serve(settings: Settings) -> None:
     async with open_platform(settings) as platform:
         where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
-        server = _Server(uvicorn.Config(build_app(platform), **_SERVER, **where), platform.hub)
+        protocol: Any = partial(Protocol, draining=platform.draining)
+        config = uvicorn.Config(build_app(platform), http=protocol, **_SERVER, **where)
+        server = _Server(config, platform)
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)
-        await server.serve()
+        gauges = Gauges()
+        gauges.add(partial(_gauges, platform))
+        async with serve_metrics(settings, platform.db, gauges):
+            await server.serve()
+
+
+async def _gauges(platform: Platform) -> list[str]:
+    rows = platform.requests
+    return [
+        *gauge("modellix_request_log_waiting", "Rows that are not written yet.", rows.waiting),
+        *gauge("modellix_request_log_lost", "Rows that never reached the log, since the start.", rows.lost),
+        *gauge("modellix_draining", "Whether this process has been asked to end.", int(platform.draining.is_set())),
+    ]
 
 
 @contextlib.asynccontextmanager
@@ -98,7 +128,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     callers = Callers(db, settings.secret)
     book = PriceBook(db)
     await book.refresh()
-    accounts = AccountFinder(db, settings)
+    breakers = Breakers(db)
+    accounts = AccountFinder(db, settings, breakers)
     writer = Writer(db)
     spool = Spool(settings.spool_dir)
     helper = Helper(spool)
@@ -128,6 +159,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         asyncio.create_task(hub.keep_looking()),
         asyncio.create_task(_wake_workers(platform, hint)),
         asyncio.create_task(book.keep_fresh()),
+        asyncio.create_task(breakers.keep_fresh()),
     ]
     try:
         yield platform

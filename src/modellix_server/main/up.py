@@ -46,6 +46,8 @@ class Child:
     name: str
     argv: tuple[str, ...]
     stop_rank: int = 0
+    metrics_port_after: int = 0
+    """How far its port for metrics is behind the one that was given for all."""
 
 
 def platform_children(home: Home, sandbox_port: int) -> list[Child]:
@@ -58,7 +60,7 @@ def platform_children(home: Home, sandbox_port: int) -> list[Child]:
     return [
         Child("sandbox", command("sandbox", "--port", str(sandbox_port)), stop_rank=1),
         Child("serve", command("serve")),
-        Child("work", command("work")),
+        Child("work", command("work"), metrics_port_after=1),
     ]
 
 
@@ -167,10 +169,16 @@ class Supervisor:
             await self._wait_until_ready()
             banner.show(self._console, self._home, self._origin, key)
 
-    def _environment(self) -> dict[str, str]:
-        """Make the children's environment: what was chosen here wins over what the variables said."""
+    def _environment(self, child: Child | None = None) -> dict[str, str]:
+        """Make a child's environment: what was chosen here wins over what the variables said."""
         ours = {"MODELLIX_HOST": self._host, "MODELLIX_PORT": str(self._port)}
-        return {"MODELLIX_PUBLIC_URL": self._origin, **os.environ, **ours}
+        # Nobody else serves this port, so nobody is to be given notice before it closes.
+        made = {"MODELLIX_PUBLIC_URL": self._origin, "MODELLIX_DRAIN_S": "0", **os.environ, **ours}
+        if child is not None and child.metrics_port_after and (address := made.get("MODELLIX_METRICS_ADDRESS")):
+            host, _, port = address.rpartition(":")
+            if port.isdigit():  # what is not is refused by the child that is asked to listen there
+                made["MODELLIX_METRICS_ADDRESS"] = f"{host}:{int(port) + child.metrics_port_after}"
+        return made
 
     async def _keep(self, child: Child) -> None:
         """Run a child, again and again."""
@@ -186,7 +194,7 @@ class Supervisor:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,  # Ctrl-C at a terminal is ours to pass on
-                    env=self._environment(),
+                    env=self._environment(child),
                 )
             self._running[child] = process
             code = await process.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
 import gc
 import os
@@ -10,17 +11,20 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import uvloop
 
 from modellix_server import webhooks
 from modellix_server.base import log
-from modellix_server.base.database import Pool, open_pool, require_durability, require_limited_role
+from modellix_server.base.database import DATABASE_ERRORS, Pool, open_pool, require_durability, require_limited_role
+from modellix_server.base.metrics import Gauges, gauge
 from modellix_server.base.notify import follow
 from modellix_server.base.outbound import Outbound
 from modellix_server.base.settings import Settings
 from modellix_server.main.accounts import AccountFinder
+from modellix_server.main.metrics import serve_metrics
 from modellix_server.main.models import load_models
 from modellix_server.main.sealed import self_test
 from modellix_server.requestlog import drop_old, ensure_partitions
@@ -35,6 +39,7 @@ from modellix_server.tasks import (
     look_again,
     note_death,
     public_form,
+    queue_now,
     review,
     start_waiting,
     take_words,
@@ -92,11 +97,17 @@ async def _work(settings: Settings) -> None:
     background = [
         asyncio.create_task(_chores(db, storage, tools)),
         asyncio.create_task(_stay_awake(settings.lease_s)),
+        asyncio.create_task(tools.breakers.keep_fresh()),
         asyncio.create_task(deliverer.run()),
         asyncio.create_task(follow(settings.database_url, [deliverer])),
     ]
+    worker = Worker(db, settings.database_url, tools, name=name, lease_s=settings.lease_s)
+    gauges = Gauges()
+    gauges.add(partial(_gauges, db, worker))
+    gauges.add(tools.breakers.gauges)
     try:
-        await Worker(db, settings.database_url, tools, name=name, lease_s=settings.lease_s).run(stop)
+        async with serve_metrics(settings, db, gauges):
+            await worker.run(stop)
     finally:
         for task in background:
             task.cancel()
@@ -122,6 +133,20 @@ def _deliverer(settings: Settings, db: Pool, outbound: Outbound) -> Deliverer:
         await review(db, None, reason, detail)
 
     return Deliverer(db, settings.keyring, outbound, render, tell, lease_s=settings.lease_s)
+
+
+async def _gauges(db: Pool, worker: Worker) -> list[str]:
+    """This worker's own, and the queue's, which are the same from every worker."""
+    lines = gauge("modellix_tasks_in_flight", "Tasks that this worker has.", worker.in_flight)
+    with contextlib.suppress(*DATABASE_ERRORS):
+        now = await queue_now(db)
+        lines += [
+            *gauge("modellix_queue_due", "Tasks that are due and that no worker has yet.", now.due),
+            *gauge("modellix_queue_oldest_due_seconds", "For how long the first of them has been due.", now.oldest_s),
+            *gauge("modellix_tasks_unfinished", "Tasks that have not ended.", now.unfinished),
+            *gauge("modellix_workers", "Workers with a lease.", now.workers),
+        ]
+    return lines
 
 
 async def _open_witness(db: Pool, folder: str) -> Witness:

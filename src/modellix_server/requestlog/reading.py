@@ -24,6 +24,7 @@ _FIELDS = (
     "model",
     "input",
     "answer",
+    "request_id",
 )
 _COLUMNS = ", ".join(_FIELDS)
 _PASSING = ", ".join(f"passing.{field}" for field in _FIELDS)
@@ -64,6 +65,7 @@ class LoggedCall:
     model: str | None
     input: str | None
     answer: str | None
+    request_id: str | None
 
     @property
     def place(self) -> EntryPlace:

@@ -28,6 +28,7 @@ _COLUMNS = (
     "input",
     "answer",
     "client",
+    "request_id",
 )
 
 
@@ -57,6 +58,8 @@ class Entry(NamedTuple):
     """What `redact_body` leaves of the answer."""
     client: str | None = None
     """The caller's address."""
+    request_id: str | None = None
+    """What the answer says as X-Request-Id."""
 
 
 async def append(db: Connection, entries: Sequence[Entry], losses: Sequence[tuple[int, str]]) -> None:

@@ -40,6 +40,11 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
         self._partitions_due = 0.0
 
+    @property
+    def waiting(self) -> int:
+        """Rows in memory, not written yet."""
+        return len(self._rows)
+
     def start(self) -> None:
         """Begin to write."""
         self._task = asyncio.create_task(self._run())

@@ -2,6 +2,7 @@
 
 from modellix_server.tasks.accounts import Account, FindAccount, api_path
 from modellix_server.tasks.afterlook import look_again
+from modellix_server.tasks.breakers import Breaker, Breakers, list_open
 from modellix_server.tasks.callbacks import Callbacks, Doorbell
 from modellix_server.tasks.canceling import cancel
 from modellix_server.tasks.deletion import delete_result
@@ -19,6 +20,7 @@ from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
 from modellix_server.tasks.media import Media
 from modellix_server.tasks.public import public_form
+from modellix_server.tasks.queue import QueueNow, queue_now
 from modellix_server.tasks.read import Question, Reader, TaskView, views
 from modellix_server.tasks.restored import end_doubtful
 from modellix_server.tasks.store import forget_idempotency_keys, note_death, review, start_waiting
@@ -68,6 +70,11 @@ __all__ = [
     "look_again",
     "note_death",
     "public_form",
+    "Breaker",
+    "Breakers",
+    "QueueNow",
+    "list_open",
+    "queue_now",
     "review",
     "reviews",
     "start_waiting",

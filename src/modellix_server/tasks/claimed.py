@@ -12,11 +12,13 @@ import msgspec
 from modellix_server.base import faults, log
 from modellix_server.base.database import DATABASE_ERRORS, refused
 from modellix_server.base.ids import task_name
+from modellix_server.base.metrics import Counter
 from modellix_server.catalogue import Model
 from modellix_server.requestlog import redact_text
 from modellix_server.tasks import store
 from modellix_server.tasks.accounts import Account
 from modellix_server.tasks.afterlook import look_later
+from modellix_server.tasks.breakers import Kind
 from modellix_server.tasks.nudges import Nudge
 from modellix_server.tasks.store import Ending, Job, Move
 from modellix_server.tasks.tools import Tools
@@ -24,6 +26,10 @@ from modellix_server.upstreams.contract import Order, Upstream
 
 _DATABASE_RETRY_S = 0.5
 _LOG = log.get("tasks")
+_MOVES = Counter("modellix_task_moves_total", "Moves of tasks between unfinished states.", ("to",))
+_ENDED = Counter(
+    "modellix_tasks_ended_total", "Ended tasks; the code of a success is empty.", ("model", "upstream", "mode", "code")
+)
 
 Result = TypeVar("Result")
 
@@ -132,6 +138,7 @@ class Claimed:
         moved = await self._asked(self._tools.journal.advance, move)
         if moved:
             self._state = becomes
+            _MOVES[becomes,] += 1
         return moved
 
     async def _fail(self, code: str, message: str, **about: Any) -> NoReturn:
@@ -148,7 +155,19 @@ class Claimed:
         faults.point("before_settle")
         ended = await self._asked(self._tools.journal.settle, ending)
         faults.point("settled")
+        if ended:
+            model = self._tools.catalogue.models.get(job.model)
+            upstream = model.routes[0].upstream if model else ""
+            _ENDED[job.model, upstream, "live" if job.live else "test", ending.error_code or ""] += 1
         return ended
+
+    async def _unanswered(
+        self, kind: Kind, upstream: Upstream, why: str, *, only_model: str | None = None, even_in_test: bool = False
+    ) -> None:
+        """The vendor gave no proper answer. In test mode most such answers were asked for in the prompt."""
+        live = self._job.live
+        if live or even_in_test:
+            await self._tools.breakers.failed(kind, upstream.name, live=live, reason=why, only_model=only_model)
 
     async def _asked(self, ask: Callable[..., Awaitable[Result]], *about: Any) -> Result:
         """Ask until the database has answered; a move that went through unseen is known again by its epoch."""

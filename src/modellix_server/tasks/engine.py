@@ -42,6 +42,12 @@ class Lease:
         return time.monotonic() - self._renewed < self.lease_s * 0.9
 
 
+async def _named(job: Job, life: Life) -> None:
+    """Live a life whose log lines all name its task."""
+    log.bind(task=str(job.id))
+    await life.run()
+
+
 class Worker:
     """One worker process's engine."""
 
@@ -122,7 +128,7 @@ class Worker:
                 return  # its answer goes on record first; what we then own and do not hold is given back
             known[1].cancel()
         self._lives[job.id] = life = Life(job, self._tools, self._lease)
-        run, witness = life.run(), self._tools.witness
+        run, witness = _named(job, life), self._tools.witness
         task = asyncio.create_task(witness.watch(job.id, run) if witness else run)
         self._jobs[job.id] = (job, task)
         task.add_done_callback(lambda done: self._ended(job, done))
@@ -132,6 +138,11 @@ class Worker:
             del self._jobs[job.id], self._lives[job.id]
         if not task.cancelled() and (error := task.exception()):
             _LOG.error("a task's life broke off", task=str(job.id), exc_info=error)
+
+    @property
+    def in_flight(self) -> int:
+        """How many tasks this worker has."""
+        return len(self._jobs)
 
     def _nudge(self, payload: str) -> None:
         nudge = Nudge.read(payload)

@@ -16,12 +16,15 @@ from modellix_server.base import log
 from modellix_server.base.batcher import Again, Batcher
 from modellix_server.base.database import DATABASE_ERRORS, Pool, refused
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
+from modellix_server.base.metrics import SIZES, Counter, Histogram
 from modellix_server.ledger import InsufficientBalance
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch
 
 _LOOK_UPS = 4
 _BETWEEN_LOOK_UPS_S = 0.5
 _LOG = log.get("tasks")
+_VERDICTS = Counter("modellix_submissions_total", "Submissions offered to the database, by its verdict.", ("verdict",))
+_BATCHES = Histogram("modellix_submission_batch_size", "Submissions that shared a transaction.", SIZES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,9 @@ class Submissions:
         )
         assert row is not None
         self._hint.set()
+        _BATCHES.observe(len(batch))
+        for word in row["verdicts"]:
+            _VERDICTS[word,] += 1
         places = row["places"] or [None] * len(batch)
         return [_verdict(*each) for each in zip(batch, row["verdicts"], row["task_ids"], places, strict=True)]
 

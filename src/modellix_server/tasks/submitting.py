@@ -32,11 +32,14 @@ from modellix_server.upstreams.contract import (
 _ACCOUNT_RETRY_S = 30.0
 _UPLOAD_TIMEOUT_S = 30.0
 _UPLOAD_RETRY_S = 15.0
+_SERVER_FAULT = 500
 _LOG = log.get("tasks")
 
 
 class Submitting(Delivery):
     """The first steps of a life: from the queue to the vendor's answer."""
+
+    _probes = False
 
     async def _begin(self) -> None:
         await self._require_start()
@@ -51,6 +54,7 @@ class Submitting(Delivery):
             await self._requeue(_ACCOUNT_RETRY_S, note="the operator has no account for this vendor")
             raise Over
         async with self._tools.posting[self._job.model]:  # inputs too: nobody waits with megabytes in hand
+            await self._require_vendor(upstream)
             await self._post(upstream, account, await self._prepared(upstream, account))
         if self._tools.draining:
             raise Over
@@ -98,6 +102,7 @@ class Submitting(Delivery):
         self._tools.submitting.add(self._job.id)
         try:
             await self._require_start()  # the turn to post may have been long in coming
+            await self._require_vendor(upstream)
             faults.point("before_intent")
             await self._move("submitting", upstream=upstream.name)
             self._attempt += 1
@@ -119,16 +124,43 @@ class Submitting(Delivery):
         """One POST. What it leaves unclear ends the task here, as an unknown outcome."""
         try:
             async with asyncio.timeout(self._model().submit_deadline_s):
-                return await upstream.submit(order, http)
+                answer = await upstream.submit(order, http)
         except NotSent as error:
+            await self._unanswered("submit", upstream, f"not sent: {error}", even_in_test=True)
             return Busy(f"not sent: {error}")
         except (AnswerLost, UnmappedAnswer, TimeoutError) as error:
             why = redact_text(str(error)) or type(error).__name__
+            if http.status is None or http.status >= _SERVER_FAULT:
+                await self._unanswered("submit", upstream, why)
         except Exception as error:  # noqa: BLE001 - a bug of ours after the POST proves nothing either
             _LOG.exception("adapter failed", upstream=upstream.name)
             why = f"{type(error).__name__} in the adapter"
+        else:
+            await self._judge(upstream, answer, http.status)
+            return answer
         await self._unknown_outcome(why, http)
         raise Over
+
+    async def _judge(self, upstream: Upstream, answer: Submitted, status: int | None) -> None:
+        """What an answer says about the vendor, or about our account there."""
+        if isinstance(answer, Busy) and answer.operator:
+            await self._unanswered("submit", upstream, answer.reason, only_model=self._job.model)
+        elif isinstance(answer, Busy) and (status or 0) >= _SERVER_FAULT:
+            await self._unanswered("submit", upstream, answer.reason)
+        else:
+            await self._tools.breakers.answered("submit", upstream.name, live=self._job.live)
+
+    async def _require_vendor(self, upstream: Upstream) -> None:
+        """Wait in the queue while the vendor does not answer, unless this is the one to try."""
+        if self._probes:
+            return
+        breakers, live = self._tools.breakers, self._job.live
+        was_open = breakers.is_open(upstream.name, live=live)
+        wait_s = await self._asked(lambda: breakers.wait_s(upstream.name, live=live))
+        if wait_s is not None:
+            await self._requeue(wait_s, note="the vendor does not answer: waiting")
+            raise Over
+        self._probes = was_open
 
     async def _take(self, answer: Submitted, http: VendorHttp) -> None:
         """Write down what the vendor said to a submission."""

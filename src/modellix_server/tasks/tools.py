@@ -12,6 +12,7 @@ from modellix_server.base.database import Pool
 from modellix_server.base.outbound import Outbound
 from modellix_server.catalogue import Catalogue
 from modellix_server.tasks.accounts import FindAccount, Pace
+from modellix_server.tasks.breakers import Breakers
 from modellix_server.tasks.callbacks import Callbacks
 from modellix_server.tasks.media import Media
 from modellix_server.tasks.store import Journal
@@ -34,6 +35,7 @@ class Tools:
     outbound: Outbound
     media: Media
     result_ttl_s: int
+    breakers: Breakers = field(init=False)
     callbacks: Callbacks | None = None
     """Addresses for vendors that call back; None when nobody would answer there."""
     witness: Witness | None = None
@@ -51,6 +53,9 @@ class Tools:
     workers: int = 1
     """How many live workers share the vendors' limits, as of the last renewal of the lease."""
     journal: Journal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.breakers = Breakers(self.db)
 
     def open_journal(self, worker: int) -> None:
         """Bind the journal to the worker's number, once that is known."""

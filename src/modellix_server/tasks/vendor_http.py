@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from modellix_server.base import faults
+from modellix_server.base.metrics import LONG_SECONDS, Counter, Histogram
 from modellix_server.base.multipart import Part, encode_form
-from modellix_server.base.outbound import Answer, Blocked, Outbound, Turn
+from modellix_server.base.outbound import Answer, AnswerLost, Blocked, NotSent, Outbound, Turn
 from modellix_server.requestlog import redact_text
 from modellix_server.tasks.accounts import Account
 from modellix_server.upstreams.contract import QUICK_ANSWER_BYTES, MediaFile
@@ -19,6 +22,9 @@ from modellix_server.upstreams.contract import QUICK_ANSWER_BYTES, MediaFile
 _KEPT_CHARS = 2_000
 _LEAST_KEY_BYTES = 6  # what is shorter is no key, and taking it out would break the answer
 _UPLOAD_TIMEOUT_S = 300.0
+_LABELS = ("upstream", "mode", "method")
+_CALLS = Counter("modellix_vendor_calls_total", "Calls of vendors' APIs, by outcome.", (*_LABELS, "outcome"))
+_LATENCY = Histogram("modellix_vendor_call_seconds", "How long they took.", LONG_SECONDS, _LABELS)
 
 
 class VendorHttp:
@@ -70,16 +76,18 @@ class VendorHttp:
             sent["Content-Type"], body = await encode_form(form)
         elif json is not None:
             sent, body = {"Content-Type": "application/json", **sent}, msgspec.json.encode(json)
-        answer = await self._outbound.call(
-            method,
-            self._account.base_url.rstrip("/") + path,
-            headers=sent,
-            body=body,
-            origins=self._account.origins,
-            timeout_s=self._timeout_s,
-            max_bytes=self._most_bytes,
-            turn=Turn(QUICK_ANSWER_BYTES, self._enter),
-        )
+        with self._counted(method):
+            answer = await self._outbound.call(
+                method,
+                self._account.base_url.rstrip("/") + path,
+                headers=sent,
+                body=body,
+                origins=self._account.origins,
+                timeout_s=self._timeout_s,
+                max_bytes=self._most_bytes,
+                turn=Turn(QUICK_ANSWER_BYTES, self._enter),
+            )
+            self.status = answer.status
         # A vendor that quotes our key in its refusal must not carry it into messages, notes or logs.
         if len(answer.body) <= QUICK_ANSWER_BYTES and len(key := self._account.key.encode()) >= _LEAST_KEY_BYTES:
             answer = replace(answer, body=answer.body.replace(key, b"***")) if key in answer.body else answer
@@ -87,6 +95,21 @@ class VendorHttp:
         if method == "POST":
             faults.point("answer_received")
         return answer
+
+    @contextlib.contextmanager
+    def _counted(self, method: str) -> Iterator[None]:
+        """Count the call by what became of it: a class of statuses, or how it failed."""
+        started, outcome = time.perf_counter(), "broken off"
+        try:
+            yield
+            outcome = f"{(self.status or 0) // 100}xx"
+        except (NotSent, AnswerLost) as error:
+            outcome = "not sent" if isinstance(error, NotSent) else "answer lost"
+            raise
+        finally:
+            named = (self._account.upstream, "test" if self._account.sandbox else "live", method)
+            _CALLS[*named, outcome] += 1
+            _LATENCY.observe(time.perf_counter() - started, *named)
 
     def close(self) -> None:
         """Make room for the next long answer."""

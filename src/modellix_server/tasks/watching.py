@@ -29,6 +29,7 @@ from modellix_server.upstreams.contract import (
 
 _POLL_TIMEOUT_S = 20.0
 _NUDGED_GAP_S = 1.0
+_SERVER_FAULT = 500
 _LOG = log.get("tasks")
 
 
@@ -118,15 +119,22 @@ class Watching(Delivery):
         http = VendorHttp(account, self._tools.outbound, _POLL_TIMEOUT_S)
         order = self._order(account, self._params(), self._attempt)
         try:
-            return await upstream.poll(self._ticket, order, http)
+            answer = await upstream.poll(self._ticket, order, http)
         except (NotSent, AnswerLost) as error:
-            _LOG.info("poll failed", task=str(self._job.id), error=str(error) or type(error).__name__)
+            why = str(error) or type(error).__name__
+            _LOG.info("poll failed", task=str(self._job.id), error=why)
+            await self._unanswered("poll", upstream, why, even_in_test=isinstance(error, NotSent))
         except UnmappedAnswer as error:
+            if (http.status or 0) >= _SERVER_FAULT:
+                await self._unanswered("poll", upstream, str(error))
             if not self._alerted:
                 self._alerted = True
                 what = redact_text(str(error))
                 _LOG.error("unmapped answer", task=str(self._job.id), model=self._job.model, error=what)
                 await self._review("unmapped answer", f"{what} / {http.words}")
+        else:
+            await self._tools.breakers.answered("poll", upstream.name, live=self._job.live)
+            return answer
         return None
 
     async def _pace(self, upstream: Upstream) -> Pace | None:

@@ -16,6 +16,7 @@ from modellix_server.base.batcher import Batcher
 from modellix_server.base.database import DATABASE_ERRORS, Pool
 from modellix_server.base.envelope import Keyring
 from modellix_server.base.ids import task_name
+from modellix_server.base.metrics import Counter
 from modellix_server.base.outbound import AnswerLost, Blocked, NotSent, Outbound
 from modellix_server.webhooks import endpoints, messages, rules, signing
 from modellix_server.webhooks.messages import Message, Report
@@ -27,6 +28,7 @@ _GAP_S = 0.02
 _DRAIN_S = 5.0
 _REPORT_TRIES = 5
 _LOG = log.get("webhooks")
+_DELIVERIES = Counter("modellix_webhook_deliveries_total", "Tries to deliver, by what was answered.", ("outcome",))
 
 Render = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, bytes]]]
 """The bodies of ended tasks; one that is missing has no row any more."""
@@ -139,6 +141,7 @@ class Deliverer:
         finally:
             self._lanes.ended(message.lane, message.team_id, outcome)
             self._hint.set()
+        _DELIVERIES["failed" if outcome.status is None else f"{outcome.status // 100}xx",] += 1
         disable = rules.why_disable(outcome, message.failing_for_s) if message.endpoint_id else None
         over = body is None or outcome.status == 410 or disable is not None
         again = None if over else rules.again_in_s(message.tries + 1)

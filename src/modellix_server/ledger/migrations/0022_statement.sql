@@ -1,7 +1,3 @@
--- A team's payments and corrections without its many holds, and what one key was charged.
-create index transfer_funding on ledger.transfer (team_id, live, id) where kind in ('topup', 'adjust');
-create index transfer_charged on ledger.transfer (team_id, live, key_id, id) where kind = 'capture';
-
 -- The number of about the first transfer at a moment. Numbers are given in the order of time, but for
 -- transactions that ran side by side: whoever asks leaves a minute's margin. Some thirty look-ups by
 -- number instead of one more index entry for each transfer.
@@ -27,3 +23,8 @@ end
 $$;
 revoke execute on function ledger.first_transfer_at(timestamptz) from public;
 grant execute on function ledger.first_transfer_at(timestamptz) to modellix_app;
+
+-- outside a transaction
+-- A team's payments and corrections without its many holds, and what one key was charged.
+create index concurrently transfer_funding on ledger.transfer (team_id, live, id) where kind in ('topup', 'adjust');
+create index concurrently transfer_charged on ledger.transfer (team_id, live, key_id, id) where kind = 'capture';

@@ -1,6 +1,7 @@
 -- Steering tasks from outside. 'asked': the team wants it canceled, and whoever has the task is to see to it;
 -- 'refused': it was asked for and the vendor would not stop, so that the task runs on and is charged as delivered.
-alter table tasks.task add column cancel text check (cancel in ('asked', 'refused'));
+alter table tasks.task add column cancel text;
+alter table tasks.task add constraint task_cancel_check check (cancel in ('asked', 'refused')) not valid;
 
 -- Tasks that ended here without their vendor's verdict, to be looked at twice more, the last time at or after last_at.
 create table tasks.afterlook (
@@ -29,7 +30,6 @@ create sequence tasks.queue_no;
 grant usage on sequence tasks.queue_no to modellix_app;
 alter table tasks.task add column queue_no bigint;
 alter table tasks.slot add column waiting int not null default 0 check (waiting >= 0);
-create index task_waiting on tasks.task (team_id, live, queue_no) where queue_no is not null;
 create index slot_waiting on tasks.slot (team_id, live) where waiting > 0;
 
 -- Starts as many waiting tasks of a team as have a slot, and tells how many. The caller holds the lock on the balance.
@@ -256,3 +256,7 @@ $$;
 
 revoke execute on all functions in schema tasks from public;
 grant execute on all functions in schema tasks to modellix_app;
+
+-- outside a transaction
+alter table tasks.task validate constraint task_cancel_check;
+create index concurrently task_waiting on tasks.task (team_id, live, queue_no) where queue_no is not null;

@@ -1,0 +1,131 @@
+"""Changes to large tables that hold nobody up: each is one statement outside a transaction, safe to begin again."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import asyncpg
+
+_INDEX = re.compile(
+    r"create (?P<unique>unique )?index concurrently (?P<name>\w+) on (?P<schema>\w+)\.(?P<table>\w+) (?P<rest>.+)",
+    re.DOTALL,
+)
+_VALIDATE = re.compile(r"alter table \w+\.\w+ validate constraint \w+")
+_COMMENT = re.compile(r"--.*$", re.MULTILINE)
+_LIMIT_S = 24 * 3600.0
+_LONGEST_NAME = 63  # of PostgreSQL
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index to be made while its table is in use, which may be partitioned."""
+
+    unique: str
+    name: str
+    schema: str
+    table: str
+    rest: str
+    """Columns and what follows them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """A constraint that was added as `not valid` and is now checked against the rows there are."""
+
+    sql: str
+
+
+Statement = Index | Validation
+
+
+def read_statements(text: str) -> list[Statement]:
+    """The statements of a text; ValueError for one that cannot be begun again, or would hold others up."""
+    found: list[Statement] = []
+    for part in _COMMENT.sub("", text).split(";"):
+        sql = " ".join(part.split())
+        if not sql:
+            continue
+        if index := _INDEX.fullmatch(sql):
+            found.append(Index(index["unique"] or "", index["name"], index["schema"], index["table"], index["rest"]))
+        elif _VALIDATE.fullmatch(sql):
+            found.append(Validation(sql))
+        else:
+            raise ValueError(f"this cannot run outside a transaction: {sql[:80]}")
+    return found
+
+
+async def carry_out(db: Connection, statement: Statement) -> None:
+    """Run one statement, or what is left of it. It may take as long as its table is large."""
+    await db.execute("set statement_timeout = 0")
+    try:
+        if isinstance(statement, Validation):
+            await db.execute(statement.sql, timeout=_LIMIT_S)  # of a valid constraint: does nothing
+        elif await _is_partitioned(db, statement):
+            await _make_in_parts(db, statement)
+        else:
+            await _make(db, statement, statement.name, statement.table)
+    finally:
+        await db.execute("reset statement_timeout")
+
+
+async def _make(db: Connection, index: Index, name: str, table: str) -> None:
+    """One index on one table. An interrupted attempt leaves an invalid one behind, which goes first."""
+    valid = await _valid(db, index.schema, name)
+    if valid:
+        return
+    if valid is not None:
+        await db.execute(f"drop index concurrently {index.schema}.{name}", timeout=_LIMIT_S)
+    await db.execute(
+        f"create {index.unique}index concurrently {name} on {index.schema}.{table} {index.rest}", timeout=_LIMIT_S
+    )
+
+
+async def _make_in_parts(db: Connection, index: Index) -> None:
+    """On a partitioned table: an empty one on the whole, which new partitions follow, then one on each part.
+
+    The whole becomes valid by itself when each part has its own.
+    """
+    if await _valid(db, index.schema, index.name) is None:
+        await db.execute(f"create {index.unique}index {index.name} on only {index.schema}.{index.table} {index.rest}")
+    while not await _valid(db, index.schema, index.name):
+        part = await _part_without(db, index)
+        if part is None:
+            raise RuntimeError(f"index {index.name} does not become valid")
+        name = f"{part}_{index.name}"[:_LONGEST_NAME]
+        with contextlib.suppress(asyncpg.UndefinedTableError):  # old days are dropped meanwhile
+            await _make(db, index, name, part)
+            await db.execute(f"alter index {index.schema}.{index.name} attach partition {index.schema}.{name}")
+
+
+async def _is_partitioned(db: Connection, index: Index) -> bool:
+    kind = await db.fetchval(
+        "select relkind from pg_class where oid = $1::text::regclass", f"{index.schema}.{index.table}"
+    )
+    return bool(kind == b"p")
+
+
+async def _valid(db: Connection, schema: str, name: str) -> bool | None:
+    """Whether an index is ready for use; None when there is none."""
+    valid: bool | None = await db.fetchval(
+        "select indisvalid from pg_index where indexrelid = to_regclass($1)", f"{schema}.{name}"
+    )
+    return valid
+
+
+async def _part_without(db: Connection, index: Index) -> str | None:
+    """A partition of the table whose index is not part of the whole yet."""
+    part: str | None = await db.fetchval(
+        """select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+           where i.inhparent = $1::text::regclass and not exists (
+               select from pg_index x join pg_inherits xi on xi.inhrelid = x.indexrelid
+               where x.indrelid = c.oid and xi.inhparent = $2::text::regclass)
+           order by c.relname limit 1""",
+        f"{index.schema}.{index.table}",
+        f"{index.schema}.{index.name}",
+    )
+    return part

@@ -1,0 +1,72 @@
+"""From the first release to this one while clients are at work: both side by side on one schema."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+FIRST_RELEASE = "0cba01253416e73cef65dcfcd52661887e3439f0"  # v0.1.0; by its hash, as a clone may lack the tag
+TOP = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def first_release(tmp_path_factory) -> Path:
+    """The source of the first release, out of this repository's own history."""
+    packed = subprocess.run(["git", "-C", TOP, "archive", FIRST_RELEASE, "src"], capture_output=True)
+    if packed.returncode != 0:
+        pytest.skip("this is no clone with the whole history, so the first release is not here")
+    folder = tmp_path_factory.mktemp("first-release")
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "src"
+
+
+@pytest.mark.timeout(300)
+async def test_rolling_upgrade_from_the_first_release(fleet, front, load, first_release: Path) -> None:
+    old = first_release
+    await fleet.command("migrate", source=old)
+    fleet.start("emulate", "dashscope", "--instant", "--port", fleet.sandbox.rpartition(":")[2], source=old)
+    await fleet.team(source=old)
+    key = await fleet.key(source=old)
+    (old_api, old_port), (old_work, old_worker) = await fleet.serve(source=old), await fleet.work(source=old)
+    async with front() as entrance:
+        entrance.add(old_port)
+        async with load(f"http://127.0.0.1:{entrance.port}", key, per_s=5, keep_alive=False) as clients:
+            await asyncio.sleep(3)
+            applied = await fleet.command("migrate")
+            assert "applied 0019_steer.sql" in applied
+            await asyncio.sleep(2)
+
+            new_api, new_port = await fleet.serve()
+            entrance.add(new_port)
+            to_the_new = [
+                await clients.submit("accepted by the new, carried out by the old", f"http://127.0.0.1:{new_port}")
+                for _ in range(5)
+            ]
+            await asyncio.gather(*(clients.follow(task) for task in to_the_new))
+            assert await fleet.ended_by(to_the_new) == {old_worker}
+
+            new_work, new_worker = await fleet.work()
+            slow = [
+                await clients.submit("[sandbox:slow=8] accepted by the old", f"http://127.0.0.1:{old_port}")
+                for _ in range(4)
+            ]
+            await fleet.stop(old_work)
+            await entrance.drain(old_port)
+            await fleet.stop(old_api)
+            await asyncio.gather(*(clients.follow(task) for task in slow))
+            assert await fleet.ended_by(slow) == {new_worker}
+            await asyncio.sleep(2)
+            await clients.finish()
+    assert clients.failures == [], fleet.log()
+    assert len(clients.accepted) > 40
+    await fleet.nothing_is_lost_or_doubled(clients.accepted)
+    assert await fleet.ended_by(clients.accepted) == {old_worker, new_worker}
+    await fleet.stop(new_work)
+    await fleet.stop(new_api)
+    print(f"{clients.requests} requests, {len(clients.accepted)} tasks, slowest {clients.slowest_s:.2f} s")
