@@ -21,6 +21,9 @@ from modellix_server.catalogue import Catalogue, Model
 
 Facts = dict[str, Any]
 
+SEEDANCE = [f"{version}-{kind}" for version in ("1.0-pro", "1.0-pro-fast", "1.5-pro") for kind in ("t2v", "i2v")]
+SUBJECTS = ("minimax-s2v-01", "minimax-image-01-i2i", "minimax-image-01-live-i2i")
+
 ON_PURPOSE = {
     # (model, beginning of the difference): why we say something else
     ("wan2.6-t2v", "default of duration"): "Modellix names none; the vendor's is sent",
@@ -33,6 +36,45 @@ ON_PURPOSE = {
     ("wan2.6-i2v-flash", "tiers"): "480P is offered, and its price is unknown: an unpriced tier of its own",
     ("aitryon-parsing-v1", "max_items of clothes_type"): "there is no list of three among those that are taken",
     ("wan2.7-r2v", "tiers"): "with clips the seconds that are charged have no stated limit: unpriced",
+    **dict.fromkeys(
+        [(model, "tiers") for model in ("seedream-3.0-t2i", "seededit-3.0-i2i")],
+        "no price of Modellix was seen; the vendor's list price stands",
+    ),
+    **dict.fromkeys(
+        [(f"seedream-5.0-{kind}", what) for kind in ("lite", "lite-edit") for what in ("retirement", "names")],
+        "the facts tell the date and the second name in words",
+    ),
+    **dict.fromkeys(
+        [(f"seedance-{kind}", "tiers") for kind in SEEDANCE],
+        "the vendor's cheaper service tier has a cell of its own, whose price was not seen",
+    ),
+    **dict.fromkeys(
+        [(f"seedance-2.0{kind}-v2v", what) for kind in ("", "-fast", "-mini") for what in ("tiers", "price of")],
+        "the facts only assume the prices of the other models; the vendor has a rate of its own for clips as input",
+    ),
+    **dict.fromkeys(
+        [(f"hailuo-02-{kind}", what) for kind in ("t2v", "i2v", "fl2v") for what in ("tiers", "price of 1080P")],
+        "the published price of 10 s at 1080P is of a pair that the vendor refuses",
+    ),
+    **dict.fromkeys(
+        [(f"hailuo-2.3-{kind}", what) for kind in ("t2v", "i2v", "fast-i2v") for what in ("tiers", "price of 1080P")],
+        "the facts give an end of a range to a cell that may have another price",
+    ),
+    **dict.fromkeys(
+        [(model, "required subject_reference") for model in SUBJECTS],
+        "the pictures may come as subject_reference_images instead; a rule asks for one of the two",
+    ),
+    ("minimax-s2v-01", "max_items of subject_reference_images"): "the vendor takes one",
+    **dict.fromkeys(
+        [(model, "default of aspect_ratio") for model in ("minimax-image-01-t2i", *SUBJECTS[1:])],
+        "sending one would overrule width and height; without all three the vendor makes 1:1",
+    ),
+    ("minimax-image-01-live-i2i", "parameters"): "the vendor takes width and height for image-01 alone",
+    ("minimax-image-01-live-i2i", "words of aspect_ratio"): "the vendor's live model lacks 21:9",
+    **dict.fromkeys(
+        [(f"gpt-image-{kind}", "tiers") for kind in ("1.5", "1.5-edit", "2-edit")],
+        "only a range is published: its ends price the cheapest and the dearest cell",
+    ),
 }
 
 
@@ -56,20 +98,42 @@ def facts(folder: Path, provider: str) -> Iterator[Facts]:
     for path in sorted(folder.glob("catalog-*.yaml")):
         for fact in yaml.load(path.read_text("utf-8"), Loader=yaml.CSafeLoader)["models"]:
             if fact["provider"] == provider:
-                yield fact
+                yield fact if "doc_slug" in fact else in_one_form(fact)
+
+
+PARAM = dict.fromkeys(("default", "enum", "note", "min", "max", "min_length", "max_length", "min_items", "max_items"))
+
+
+def in_one_form(fact: Facts) -> Facts:
+    """The facts of the other file, which leaves out what is not known, in the form of the first."""
+    names = fact["upstream"] or {}
+    tiers = fact["price"]["tiers"] or []
+    if not tiers and fact["price"].get("fixed") is not None:
+        tiers = [{"price": fact["price"]["fixed"], "when": {}}]
+    return {
+        **fact,
+        "doc_slug": fact["doc_page"].rpartition("/")[2] if fact.get("doc_page") else None,
+        "model_id_status": None,
+        "params": [{**PARAM, **param} for param in fact["params"] or []],
+        "price": {
+            "unit": fact["price"]["unit"],
+            "tiers": [{"amount": tier["price"], "when": tier.get("when") or {}} for tier in tiers] or None,
+        },
+        "upstream": {"model_names": {"cn": names.get("model_volcengine"), "intl": names.get("model_byteplus")}},
+    }
 
 
 def differences(model: Model, fact: Facts) -> Iterator[str]:
     """What is not the same in one model."""
-    yield from differ("docs slug", fact["doc_slug"], model.docs_slug)
+    yield from differ("docs slug", fact["doc_slug"] or model.docs_slug, model.docs_slug)
     yield from differ("type", fact["task_type"], model.type)
-    yield from differ("id", fact["model_id_status"], model.confidence.id)
+    yield from differ("id", fact["model_id_status"] or model.confidence.id, model.confidence.id)
     retires = model.retires
     date = re.match(r"[0-9-]{10}", str(fact.get("upstream_retirement") or ""))
     yield from differ("retirement", date and date[0], retires and retires.date.isoformat())
     upstream = fact["upstream"]
-    if names := upstream.get("model_names"):
-        yield from differ("names", {k: v for k, v in names.items() if v}, model.routes[0].models)
+    if names := {region: name for region, name in (upstream.get("model_names") or {}).items() if name}:
+        yield from differ("names", names, model.routes[0].models)
     if (path := upstream.get("endpoint_path")) and "path" in model.routes[0].wire:
         yield from differ("endpoint", path.split("/v1/", 1)[1], model.routes[0].wire["path"])
     properties = model.schema["properties"]
@@ -159,6 +223,9 @@ def takes(model: Model, size: str) -> bool:
 def price_differences(model: Model, price: Facts) -> Iterator[str]:
     """The amounts of the facts against those of the tiers."""
     yield from differ("unit", price["unit"], model.price.unit)
+    if price["tiers"] is None:
+        yield from differ("tiers", {None}, {tier.micros for tier in model.price.tiers})
+        return
     listed = sorted(
         {None if t["amount"] is None else int(Decimal(str(t["amount"])) * 10**6) for t in price["tiers"]}, key=str
     )

@@ -147,8 +147,6 @@ def bad_link(spec: Media) -> Iterator[tuple[Any, str]]:
     yield "", RANGE
     for text in ("word", "ftp://example.com/a.png", "https://exämple.com/a.png", "https://example.com/a b", "https://"):
         yield text, FORMAT
-    if "data" not in spec.accepts:
-        yield DATA, FORMAT
 
 
 def bad_text(spec: Text) -> Iterator[tuple[Any, str]]:

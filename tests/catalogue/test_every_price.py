@@ -238,13 +238,15 @@ async def inline(value: Any, fetch: Any) -> Any:
 
 def filled(model: Model, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The body with inputs that exist: clips and sounds as short, and as long, as they may be."""
-    lengths = {0, 1} if any(medium.kind != "image" and medium.name in body for medium in model.media) else {0}
+    lengths = {0, 1} if any("image" not in medium.limits and medium.name in body for medium in model.media) else {0}
     for longest in lengths:
         inputs = dict(body)
         for medium in model.media:
             if medium.name in body:
-                seconds = min(max((medium.min_ms or 2000, medium.max_ms or 15_000)[longest] // 1000, 2), 30)
+                kind, limits = next(iter(medium.limits.items()))
+                seconds = min(max((limits.min_ms or 2000, limits.max_ms or 15_000)[longest] // 1000, 2), 30)
                 picture = "cut" if "background" in model.id else "photo"
-                link = LINKS[medium.kind].format(picture=picture, seconds=seconds)
-                inputs[medium.name] = [link] * len(body[medium.name]) if medium.many else link
+                link = LINKS[kind].format(picture=picture, seconds=seconds)
+                given = body[medium.name]
+                inputs[medium.name] = [link] * len(given) if isinstance(given, list) else link
         yield inputs

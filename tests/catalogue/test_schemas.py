@@ -154,6 +154,8 @@ def ready(value: Any, *, links: bool) -> Any:
     """What the engine makes of media: raw base64 becomes a data URI, and so do links the vendor does not load."""
     if isinstance(value, list):
         return [ready(one, links=links) for one in value]
+    if isinstance(value, dict):
+        return {key: ready(one, links=links) for key, one in value.items()}
     linked = isinstance(value, str) and value.startswith(("https://", "http://"))
     return DATA if value == PIXEL or (linked and not links) else value
 

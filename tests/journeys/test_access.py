@@ -81,12 +81,12 @@ MATRIX = {
     "POST /api/v1/webhooks/deliveries/{message_id}/replay": Row(
         Access.KEY, "/api/v1/webhooks/deliveries/msg_0/replay", body={}, good=404
     ),
-    "GET /api/v1/webhooks/{endpoint_id}": Row(Access.KEY, HOOK, good=404),
-    "PATCH /api/v1/webhooks/{endpoint_id}": Row(Access.KEY, HOOK, body={}, good=404),
-    "DELETE /api/v1/webhooks/{endpoint_id}": Row(Access.KEY, HOOK, good=404),
-    "POST /api/v1/webhooks/{endpoint_id}/rotate": Row(Access.KEY, f"{HOOK}/rotate", body={}, good=404),
-    "GET /api/v1/webhooks/{endpoint_id}/deliveries": Row(Access.KEY, f"{HOOK}/deliveries", good=404),
-    "POST /api/v1/webhooks/{endpoint_id}/replay": Row(Access.KEY, f"{HOOK}/replay", body={}, good=404),
+    "GET /api/v1/webhooks/{endpoint_id:endpoint}": Row(Access.KEY, HOOK, good=404),
+    "PATCH /api/v1/webhooks/{endpoint_id:endpoint}": Row(Access.KEY, HOOK, body={}, good=404),
+    "DELETE /api/v1/webhooks/{endpoint_id:endpoint}": Row(Access.KEY, HOOK, good=404),
+    "POST /api/v1/webhooks/{endpoint_id:endpoint}/rotate": Row(Access.KEY, f"{HOOK}/rotate", body={}, good=404),
+    "GET /api/v1/webhooks/{endpoint_id:endpoint}/deliveries": Row(Access.KEY, f"{HOOK}/deliveries", good=404),
+    "POST /api/v1/webhooks/{endpoint_id:endpoint}/replay": Row(Access.KEY, f"{HOOK}/replay", body={}, good=404),
     "POST /api/v1/keys/leaked": Row(Access.PUBLIC, body={"key": "not a key"}),
     "POST /callbacks/{upstream}/{token}": Row(Access.LINK, "/callbacks/ark/forged", body={}),
     "GET /healthz": Row(Access.PUBLIC),

@@ -143,7 +143,7 @@ async def test_media_that_is_none(untouched, draw) -> None:
             ["sha256:" + "0" * 64],
             "Invalid format: parameter 'images[0]' must be a URL, a data URI, base64 or the id of an uploaded file",
         ),
-        ([""], "Invalid format: parameter 'images' is empty"),
+        ([""], "Invalid format: parameter 'images[0]' is empty"),
     ):
         (await untouched.submit(EDIT, prompt="a", images=images)).refused(400, message)
 

@@ -35,8 +35,7 @@ async def test_each_limit_with_its_words(platform, team, draw, film, way) -> Non
     portrait, clip = inline(draw.picture()), {"image_url": inline(draw.picture()), "mode": "wan-std"}
     talk, wear = {"prompt": "a", "img_url": portrait}, {"top_garment_url": "https://example.com/a.png"}
     cut, text = draw.picture(200, 200), {"prompt": "a"}
-    before = await platform.purse(team)
-    for model, given, name, content, words in (
+    cases = (
         (EDIT, text, "images", draw.picture(383, 500), "have sides between 384 and 3072 pixels, got 383*500"),
         (EDIT, text, "images", draw.picture(500, 3073), "have sides between 384 and 3072 pixels, got 500*3073"),
         (EDIT, text, "images", film("a.wav", 2), "be an image, got an audio (wav)"),
@@ -49,7 +48,9 @@ async def test_each_limit_with_its_words(platform, team, draw, film, way) -> Non
         (ANIMATE, clip, "video_url", film("b.webm", 3), "be one of mp4, mov, avi, got webm"),
         (TALK, talk, "audio_url", film("a.wav", 2), "be between 3 and 30 seconds long, got 2"),
         (TRY, wear, "person_image_url", cut, f"have at least 5,120 bytes, got {len(cut):,}"),
-    ):
+    )
+    before = await platform.purse(team)
+    for model, given, name, content, words in cases:
         value = inline(content) if way == "body" else await uploaded(team, content)
         many = name in ("images", "image")
         category = FORMAT if words.startswith("be ") and "long" not in words else RANGE

@@ -156,8 +156,8 @@ async def test_an_attempt_that_never_ran_is_not_stopped_at_the_vendor(stage) -> 
 async def test_cancel_and_verdict_race_with_one_outcome(stage, database) -> None:
     await stage.bring_to("submitting", "running", ticket="t-1")
     stopping(stage, lambda: True)
-    stage.vendor.polled = lambda: Failed("upstream_refused", "over")
     async with at_work(stage, database.app_dsn):
+        stage.vendor.polled = lambda: Failed("upstream_refused", "over")
         with contextlib.suppress(NotCancelable):
             await ask(stage)
     assert (await stage.row())["error_code"] in ("canceled", "upstream_refused")

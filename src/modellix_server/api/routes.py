@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import PlainTextResponse, Response
@@ -35,16 +36,24 @@ _SUBMIT_PATHS = (
 )
 _STREAM_PATHS = ("/api/v1/{provider}/{model}/stream", "/api/v1/{type}/{provider}/{model}/stream")
 
+
+class _EndpointName(StringConvertor):
+    """So that `/webhooks/secret` and the like, with whatever method, are never taken for an endpoint."""
+
+    regex = "we_[^/]*"
+
+
+register_url_convertor("endpoint", _EndpointName())
 _WEBHOOKS: tuple[tuple[Any, ...], ...] = (
     ("", webhooks.endpoints, "GET", "POST"),
     ("/secret", webhooks.team_secret),
     ("/secret/rotate", webhooks.rotate_team_secret, "POST"),
     ("/deliveries", webhooks.deliveries),
     ("/deliveries/{message_id}/replay", webhooks.replay, "POST"),
-    ("/{endpoint_id}", webhooks.endpoint, "GET", "PATCH", "DELETE"),
-    ("/{endpoint_id}/rotate", webhooks.rotate, "POST"),
-    ("/{endpoint_id}/deliveries", webhooks.deliveries),
-    ("/{endpoint_id}/replay", webhooks.replay_failed, "POST"),
+    ("/{endpoint_id:endpoint}", webhooks.endpoint, "GET", "PATCH", "DELETE"),
+    ("/{endpoint_id:endpoint}/rotate", webhooks.rotate, "POST"),
+    ("/{endpoint_id:endpoint}/deliveries", webhooks.deliveries),
+    ("/{endpoint_id:endpoint}/replay", webhooks.replay_failed, "POST"),
 )
 
 
