@@ -69,7 +69,7 @@ async def run(http: aiohttp.ClientSession, origin: str, prompt: str) -> str:
             await asyncio.sleep(0.1)
 
 
-async def test_numbers_add_up(opened) -> None:
+async def test_numbers_add_up(opened, fleet) -> None:
     http, origin, of_serve, of_work = opened
     for number in range(3):
         await run(http, origin, f"counted {number}")
@@ -81,6 +81,9 @@ async def test_numbers_add_up(opened) -> None:
         headers = {"Idempotency-Key": "once"}
         async with http.post(origin + SUBMIT, json={"prompt": "once"}, headers=headers) as answer:
             assert answer.status == 200
+    async with asyncio.timeout(60):
+        while await fleet.pool.fetchval("select count(*) from tasks.task where finished_at is null"):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
     serve, work = await scrape(http, of_serve), await scrape(http, of_work)
     assert serve['modellix_submissions_total{verdict="accepted"}'] == 5
     assert serve['modellix_submissions_total{verdict="replayed"}'] == 1

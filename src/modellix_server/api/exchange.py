@@ -79,7 +79,7 @@ async def exchange(
     request = read_head(scope, receive)
     trail = Trail()
     if request.id is not None:
-        log.bind(request=request.id)
+        log.bind("request", request.id)
     try:
         reply = await endpoint(platform, request, trail)
         if access is Access.KEY and trail.caller is None:
@@ -107,7 +107,7 @@ async def exchange(
         return
     await _send(reply, scope, send)
     _count(endpoint, reply.status, reply.code)
-    _LATENCY.observe(time.perf_counter() - trail.started, endpoint.__name__)
+    _LATENCY.observe(time.perf_counter() - trail.started, (endpoint.__name__,))
     if not trail.logged_elsewhere:
         platform.requests.record(_entry(request, trail, reply.status, len(reply.body), reply))
 
@@ -124,7 +124,7 @@ async def _send(reply: Reply, scope: Scope, send: Send) -> None:
 
 
 def _count(endpoint: Endpoint, status: int, code: str | None) -> None:
-    _REQUESTS[endpoint.__name__, str(status), code or ""] += 1
+    _REQUESTS[endpoint.__name__, status, code or ""] += 1
 
 
 async def _stream(reply: Streamed, request: Request, receive: Receive, send: Send) -> int:

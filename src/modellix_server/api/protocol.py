@@ -62,7 +62,7 @@ class Protocol(HttpToolsProtocol):
         given = [value for name, value in self.headers if name == b"x-request-id"]
         if len(given) == 1 and _FIT_ID.fullmatch(given[0]) and redact_text(text := given[0].decode()) == text:
             return given[0]
-        return request_name().encode()
+        return request_name()
 
     def when_lost(self, tell: Callable[[], None]) -> None:
         """Call `tell` once, as soon as the connection is gone; in place of what was to be called before."""
@@ -100,7 +100,7 @@ class Protocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's words are not the contract's
         """Refuse what the parser could not read, and close the connection."""
-        named = [(b"x-request-id", request_name().encode())]
+        named = [(b"x-request-id", request_name())]
         reply = refusal(400, "Invalid format: this is not a valid HTTP request", named, None)
         headers = (*self.server_state.default_headers, *reply.headers)
         head = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers)]

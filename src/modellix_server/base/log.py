@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
 
 from modellix_server.base.redaction import redact_text
 
+# Instead of structlog's own, which takes ten times as long, for each request.
+_about: ContextVar[tuple[str, str] | None] = ContextVar("about", default=None)
+
 
 def set_up(process: str, level: str = "info") -> None:
     """Route structlog and the standard library's loggers to standard error in one format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _name_it,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -58,9 +63,15 @@ def _without_secrets(value: Any) -> Any:
             return redact_text(str(value))
 
 
-def bind(**about: str) -> None:
-    """Name what the present asyncio task is about in each of its log lines."""
-    structlog.contextvars.bind_contextvars(**about)
+def bind(name: str, value: str) -> None:
+    """Name the one thing that the present asyncio task is about in each of its log lines."""
+    _about.set((name, value))
+
+
+def _name_it(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if (about := _about.get()) is not None:
+        event.setdefault(*about)
+    return event
 
 
 def get(room: str) -> structlog.stdlib.BoundLogger:

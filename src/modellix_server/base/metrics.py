@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 Labels = tuple[str, ...]
+Values = tuple[str | int, ...]
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LONG_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
@@ -22,8 +23,8 @@ SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 _STARTED = time.time()
 
 
-class Counter(defaultdict[Labels, int]):
-    """Only ever rises: `requests["read_task", "200"] += 1`. The labels' values come in the order of their names."""
+class Counter(defaultdict[Values, int]):
+    """Only ever rises: `requests["read_task", 200] += 1`. The labels' values come in the order of their names."""
 
     def __init__(self, name: str, help_text: str, labels: Labels = ()) -> None:
         super().__init__(int)
@@ -45,25 +46,26 @@ class Histogram:
     def __init__(self, name: str, help_text: str, bounds: tuple[float, ...], labels: Labels = ()) -> None:
         self.name, self.help, self.labels = name, help_text, labels
         self._bounds = bounds
-        self._counts: defaultdict[Labels, list[int]] = defaultdict(lambda: [0] * (len(bounds) + 1))
-        self._sums: defaultdict[Labels, float] = defaultdict(float)
+        # Counts by range, then the sum: one look-up for each value.
+        self._rows: defaultdict[Labels, list[float]] = defaultdict(lambda: [0] * (len(bounds) + 2))
         _histograms.append(self)
 
-    def observe(self, value: float, *labels: str) -> None:
+    def observe(self, value: float, labels: Labels) -> None:
         """Count one value."""
-        self._counts[labels][bisect_left(self._bounds, value)] += 1
-        self._sums[labels] += value
+        row = self._rows[labels]
+        row[bisect_left(self._bounds, value)] += 1
+        row[-1] += value
 
     def lines(self) -> Iterator[str]:
         """Its samples; a bucket counts what is at most its bound."""
         yield from _head(self.name, self.help, "histogram")
-        for values, counts in list(self._counts.items()):
-            named, below = list(zip(self.labels, values, strict=True)), 0
+        for values, (*counts, total) in list(self._rows.items()):
+            named, below = list(zip(self.labels, values, strict=True)), 0.0
             for bound, count in zip((*map(_number, self._bounds), "+Inf"), counts, strict=True):
                 below += count
-                yield f"{self.name}_bucket{_braced([*named, ('le', bound)])} {below}"
-            yield f"{self.name}_sum{_braced(named)} {self._sums[values]:.6f}"
-            yield f"{self.name}_count{_braced(named)} {below}"
+                yield f"{self.name}_bucket{_braced([*named, ('le', bound)])} {below:.0f}"
+            yield f"{self.name}_sum{_braced(named)} {total:.6f}"
+            yield f"{self.name}_count{_braced(named)} {below:.0f}"
 
 
 class Gauges:
@@ -116,13 +118,13 @@ def _head(name: str, help_text: str, kind: str) -> Iterator[str]:
     yield f"# TYPE {name} {kind}"
 
 
-def _braced(named: Iterable[tuple[str, str]]) -> str:
+def _braced(named: Iterable[tuple[str, str | int]]) -> str:
     inside = ",".join(f'{name}="{_escaped(value)}"' for name, value in named)
     return f"{{{inside}}}" if inside else ""
 
 
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+def _escaped(value: str | int) -> str:
+    return str(value).replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 def _number(value: float) -> str:

@@ -44,7 +44,7 @@ class Lease:
 
 async def _named(job: Job, life: Life) -> None:
     """Live a life whose log lines all name its task."""
-    log.bind(task=str(job.id))
+    log.bind("task", str(job.id))
     await life.run()
 
 

@@ -134,7 +134,7 @@ class Submissions:
         )
         assert row is not None
         self._hint.set()
-        _BATCHES.observe(len(batch))
+        _BATCHES.observe(len(batch), ())
         for word in row["verdicts"]:
             _VERDICTS[word,] += 1
         places = row["places"] or [None] * len(batch)

@@ -109,7 +109,7 @@ class VendorHttp:
         finally:
             named = (self._account.upstream, "test" if self._account.sandbox else "live", method)
             _CALLS[*named, outcome] += 1
-            _LATENCY.observe(time.perf_counter() - started, *named)
+            _LATENCY.observe(time.perf_counter() - started, named)
 
     def close(self) -> None:
         """Make room for the next long answer."""
