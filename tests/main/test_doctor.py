@@ -74,7 +74,7 @@ async def test_migrations_and_roles(database, pool, settings, tmp_path) -> None:
 async def test_a_vendor_key_that_cannot_be_opened(pool, settings, tmp_path) -> None:
     other = replace(settings, master_key=Secret(bytes(range(32))))
     await vault.set_account(
-        pool, other.master_key, "dashscope", "sk-x", base_url="https://dashscope.aliyuncs.com/api/v1", region="cn"
+        pool, other.keyring, "dashscope", "sk-x", base_url="https://dashscope.aliyuncs.com/api/v1", region="cn"
     )
     found = await grades(settings, tmp_path)
     assert found["vendors"][0] == "bad"
