@@ -93,10 +93,14 @@ class Request:
         if self.line is not None:
             self.line.cut()
 
+    def header(self, wanted: bytes) -> str:
+        """A header's value, empty when there is none."""
+        return next((value.decode("latin-1") for name, value in self.headers if name == wanted), "")
+
     @property
     def content_type(self) -> str:
         """The header's value, empty when there is none."""
-        return next((value.decode("latin-1") for name, value in self.headers if name == b"content-type"), "")
+        return self.header(b"content-type")
 
 
 def read_head(scope: Scope, receive: Receive) -> Request:

@@ -15,6 +15,7 @@ from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Headers, Reply, success
 from modellix_server.api.request import Request, read_body
 from modellix_server.api.terms import Terms, read_terms, too_dear
+from modellix_server.base import tracing
 from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.catalogue import Model, show
@@ -72,7 +73,13 @@ async def accept_task(platform: Platform, request: Request, trail: Trail) -> Rec
     terms = read_terms(request, platform.settings.allow_networks)
     given, files = await _parse_input(platform, request, trail, model)
     try:
-        return await _accept(platform, trail, model, terms, given, files)
+        receipt = await _accept(platform, trail, model, terms, given, files)
+        if tracing.on():
+            spent_s, parent = time.perf_counter() - trail.started, request.header(b"traceparent") or None
+            tracing.record(
+                "submit", receipt.task_id, spent_s, traceparent=parent, model=model.slug, request_id=request.id
+            )
+        return receipt
     finally:
         if files:
             await drop_inputs(files)

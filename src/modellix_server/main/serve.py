@@ -9,13 +9,14 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import uvicorn
 import uvloop
 
 from modellix_server.api import Platform, Protocol, build_app, on_every_answer
-from modellix_server.base import log
+from modellix_server.base import log, tracing
 from modellix_server.base.database import UNREACHABLE, open_pool, require_durability, require_limited_role
 from modellix_server.base.metrics import Gauges, gauge
 from modellix_server.base.notify import follow
@@ -52,6 +53,7 @@ _LOG = log.get("main")
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     log.set_up("serve", settings.log_level)
+    tracing.set_up("serve", version("modellix-server"))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
 
@@ -168,6 +170,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await writer.close()
+        await tracing.close()
         await helper.close()
         spool.close()
         await db.close()

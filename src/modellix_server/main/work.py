@@ -12,12 +12,13 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from uuid import UUID
 
 import uvloop
 
 from modellix_server import webhooks
-from modellix_server.base import log
+from modellix_server.base import log, tracing
 from modellix_server.base.database import DATABASE_ERRORS, Pool, open_pool, require_durability, require_limited_role
 from modellix_server.base.metrics import Gauges, gauge
 from modellix_server.base.notify import follow
@@ -59,6 +60,7 @@ _LOG = log.get("main")
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, then drain."""
     log.set_up("work", settings.log_level)
+    tracing.set_up("work", version("modellix-server"))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(settings))
 
@@ -112,6 +114,7 @@ async def _work(settings: Settings) -> None:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+        await tracing.close()
         await outbound.close()
         await helper.close()
         spool.close()

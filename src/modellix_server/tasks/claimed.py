@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 import msgspec
 
-from modellix_server.base import faults, log
+from modellix_server.base import faults, log, tracing
 from modellix_server.base.database import DATABASE_ERRORS, refused
 from modellix_server.base.ids import task_name
 from modellix_server.base.metrics import Counter
@@ -153,12 +153,17 @@ class Claimed:
         job = self._job
         ending = Ending(job.id, job.epoch, self._state, job.team_id, job.live, **about)
         faults.point("before_settle")
-        ended = await self._asked(self._tools.journal.settle, ending)
+        with tracing.timed("settle", job.id):
+            ended = await self._asked(self._tools.journal.settle, ending)
         faults.point("settled")
         if ended:
             model = self._tools.catalogue.models.get(job.model)
             upstream = model.routes[0].upstream if model else ""
-            _ENDED[job.model, upstream, "live" if job.live else "test", ending.error_code or ""] += 1
+            mode, code = "live" if job.live else "test", ending.error_code
+            _ENDED[job.model, upstream, mode, code or ""] += 1
+            if tracing.on():
+                about = {"model": job.model, "upstream": upstream, "mode": mode, "error": code}
+                tracing.record_root(job.id, self._age(), failed=code is not None, **about)
         return ended
 
     async def _unanswered(

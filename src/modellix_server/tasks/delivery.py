@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from modellix_server.base import faults
+from modellix_server.base import faults, tracing
 from modellix_server.tasks import rules
 from modellix_server.tasks.claimed import Claimed, Over
 from modellix_server.tasks.delivered import Verdict
@@ -39,7 +39,8 @@ class Delivery(Claimed):
         _, account = await self._upstream()
         try:
             until = max(self._dies, time.monotonic() + STORE_AT_LEAST_S)
-            stored, lost = await self._tools.media.keep(self._job.id, verdict, account, until)
+            with tracing.timed("store", self._job.id):
+                stored, lost = await self._tools.media.keep(self._job.id, verdict, account, until)
         except BadMedia as error:
             await self._unavailable(error)
         else:

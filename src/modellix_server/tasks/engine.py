@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from modellix_server.base import faults, log
+from modellix_server.base import faults, log, tracing
 from modellix_server.base.database import DATABASE_ERRORS, Pool, connect
 from modellix_server.tasks import nudges, store
 from modellix_server.tasks.life import Life
@@ -131,6 +131,7 @@ class Worker:
         run, witness = _named(job, life), self._tools.witness
         task = asyncio.create_task(witness.watch(job.id, run) if witness else run)
         self._jobs[job.id] = (job, task)
+        tracing.record("claim", job.id, worker=self._number, state=job.state, epoch=job.epoch)
         task.add_done_callback(lambda done: self._ended(job, done))
 
     def _ended(self, job: Job, task: asyncio.Task[None]) -> None:

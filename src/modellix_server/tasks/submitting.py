@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import assert_never
 
-from modellix_server.base import faults, log
+from modellix_server.base import faults, log, tracing
 from modellix_server.requestlog import redact_text
 from modellix_server.tasks import rules
 from modellix_server.tasks.accounts import Account
@@ -124,7 +124,8 @@ class Submitting(Delivery):
         """One POST. What it leaves unclear ends the task here, as an unknown outcome."""
         try:
             async with asyncio.timeout(self._model().submit_deadline_s):
-                answer = await upstream.submit(order, http)
+                with tracing.timed("vendor submit", self._job.id, upstream=upstream.name, attempt=str(self._attempt)):
+                    answer = await upstream.submit(order, http)
         except NotSent as error:
             await self._unanswered("submit", upstream, f"not sent: {error}", even_in_test=True)
             return Busy(f"not sent: {error}")

@@ -8,7 +8,7 @@ import random
 import time
 from typing import assert_never
 
-from modellix_server.base import faults, log
+from modellix_server.base import faults, log, tracing
 from modellix_server.base.database import DATABASE_ERRORS
 from modellix_server.requestlog import redact_text
 from modellix_server.tasks import rules, store
@@ -119,7 +119,8 @@ class Watching(Delivery):
         http = VendorHttp(account, self._tools.outbound, _POLL_TIMEOUT_S)
         order = self._order(account, self._params(), self._attempt)
         try:
-            answer = await upstream.poll(self._ticket, order, http)
+            with tracing.timed("vendor poll", self._job.id, upstream=upstream.name):
+                answer = await upstream.poll(self._ticket, order, http)
         except (NotSent, AnswerLost) as error:
             why = str(error) or type(error).__name__
             _LOG.info("poll failed", task=str(self._job.id), error=why)
