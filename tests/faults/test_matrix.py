@@ -17,12 +17,12 @@ from uuid import UUID
 
 import aiohttp
 import pytest
+from tests.faults.cases import KINDS, MANNERS, POINTS, RECOVERIES, Case, batches, cases
 
 from modellix_server.base.faults import HELD
 from modellix_server.base.ids import task_name
 from modellix_server.tasks import NotCancelable, Question, cancel, verify
 from modellix_server.upstreams.emulators import load_all
-from tests.faults.cases import KINDS, MANNERS, POINTS, RECOVERIES, Case, batches, cases
 
 SAMPLE = 8
 ENOUGH_S = 90.0
