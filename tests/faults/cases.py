@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -152,8 +151,3 @@ def cases() -> list[Case]:
 POINTS = tuple(dict.fromkeys(case.point for case in cases()))
 RECOVERIES = ("another", "new")
 """Who takes over: a worker that runs already, or one that starts afterwards."""
-
-
-def batches() -> list[tuple[str, str]]:
-    """Every point with every way to recover."""
-    return list(itertools.product(POINTS, RECOVERIES))

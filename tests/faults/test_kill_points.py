@@ -38,7 +38,7 @@ EXPECTED = {
     "settled": AFTER_TICKET,
 }
 # tests/vault/test_rotation.py: the rotation of the master key. tests/journeys/test_faults_processes.py: the API.
-# tests/faults/test_webhook_sender.py: what is sent to customers.
+# tests/faults/test_webhook_faults.py: what is sent to customers.
 TRIED_ELSEWHERE = {"master_key_added", "sealed_value_moved", "before_accept", "accepted", "webhook_sent"}
 
 

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import aiohttp
 import pytest
-from tests.faults.cases import KINDS, MANNERS, POINTS, RECOVERIES, Case, batches, cases
+from tests.faults.cases import KINDS, MANNERS, POINTS, RECOVERIES, Case, cases
 
 from modellix_server.base.faults import HELD
 from modellix_server.base.ids import task_name
@@ -45,7 +45,8 @@ async def test_a_sample(stage, picture: str) -> None:
 
 @pytest.mark.full
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(("point", "recovery"), batches(), ids="-".join)
+@pytest.mark.parametrize("recovery", RECOVERIES)
+@pytest.mark.parametrize("point", POINTS)
 async def test_every_case(stage, picture: str, point: str, recovery: str, record_property) -> None:
     snapshots = await tried(stage, picture, [case for case in cases() if case.point == point], recovery)
     record_property("snapshots", snapshots)
@@ -99,7 +100,7 @@ async def held(stage, wanted: int) -> None:
 async def canceled(stage, task: UUID) -> None:
     """As its team would: ask until it has an answer."""
     with contextlib.suppress(NotCancelable):
-        while not await cancel(stage.pool, Question(task, stage.team_id, live=False)):
+        while not await cancel(stage.pool, Question(task, stage.team_id, live=False, key_id=stage.key_id)):
             pass
 
 
