@@ -145,10 +145,10 @@ def test_variables_named_anywhere_exist(page: Path) -> None:
 
 
 def test_make_targets_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for page in PAGES:
         assert (
-            set(re.findall(r"(?:`|^|\w=\w+ )make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
+            set(re.findall(r"(?:`|^|\w=\w+ )make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
         )
 
 

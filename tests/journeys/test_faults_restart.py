@@ -179,6 +179,12 @@ def small_disk() -> AsyncIterator[Path]:
         folder.rmdir()
 
 
+def fill(file: Path) -> None:
+    with file.open("wb", buffering=0) as place:
+        while True:
+            place.write(bytes(65536))
+
+
 @pytest.mark.full
 @pytest.mark.timeout(300)
 async def test_a_full_disk(postgres_server, small_disk, stage, tmp_path) -> None:
@@ -187,10 +193,8 @@ async def test_a_full_disk(postgres_server, small_disk, stage, tmp_path) -> None
         team = await platform.team()
         filler = small_disk / "filler"
         accepted: list[str] = []
-        with filler.open("wb") as file, pytest.raises(OSError, match="No space left"):
-            while True:
-                file.write(bytes(65536))
-                file.flush()
+        with pytest.raises(OSError, match="No space left"):
+            fill(filler)
         for number in range(2000):
             body = {"prompt": f"{number} " + "x" * 700}
             answer = await team.post(f"/api/v1/{MODEL}", body, headers={"Idempotency-Key": f"k{number}"})
@@ -218,7 +222,7 @@ async def test_a_full_disk(postgres_server, small_disk, stage, tmp_path) -> None
 @pytest.mark.skipif(not CLOCKS, reason="needs Debian's package libfaketime, or its library in FAKETIME_LIB")
 @pytest.mark.parametrize("jump_s", [7200, -7200])
 async def test_a_clock_that_jumps(postgres_server, stage, tmp_path, jump_s: int) -> None:
-    """A worker's and an API's wall clock jump by two hours: no task dies of age, no lease ends, nothing is sent twice."""
+    """The wall clocks of worker and API jump by two hours: no task dies of age, none is sent twice."""
     clock = tmp_path / "clock"
     clock.write_text("+0")
     faked = {
@@ -240,6 +244,5 @@ async def test_a_clock_that_jumps(postgres_server, stage, tmp_path, jump_s: int)
         after = [await insist(team, f"k{n}", f"after {n}") for n in range(10)]
         await ended_well(platform, team, before + after)
         assert await platform.purse(team) == (START - 20 * PRICE, 0)
-        workers = await platform.pool.fetchval("select count(*) from tasks.move where note like 'took over%'")
-        assert workers == 0
+        assert await platform.pool.fetchval("select max(epoch) from tasks.task") == 1
         await platform.books_are_clean()
