@@ -11,19 +11,23 @@ import contextlib
 import os
 import random
 import secrets
+import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from uuid import UUID
 
 import aiohttp
 import pytest
 from tests.faults.cases import KINDS, MANNERS, POINTS, RECOVERIES, Case, cases
 
+from modellix_server import main
 from modellix_server.base.faults import HELD
 from modellix_server.base.ids import task_name
 from modellix_server.tasks import NotCancelable, Question, cancel, verify
 from modellix_server.upstreams.emulators import load_all
 
+SOURCE = Path(main.__file__).parents[2]
 SAMPLE = 8
 ENOUGH_S = 90.0
 
@@ -52,7 +56,21 @@ async def test_every_case(stage, picture: str, point: str, recovery: str, record
     record_property("snapshots", snapshots)
 
 
-async def tried(stage, picture: str, chosen: Sequence[Case], recovery: str) -> int:
+@pytest.mark.full
+async def test_a_worker_that_sends_again_is_caught(stage, picture: str, tmp_path: Path) -> None:
+    """Negative control: whoever takes over submits what it finds submitted."""
+    changed = tmp_path / "source"
+    shutil.copytree(SOURCE, changed)
+    rules = changed / "modellix_server/tasks/rules.py"
+    guard = 'return state in ("queued", "preparing")'
+    assert guard in rules.read_text()
+    rules.write_text(rules.read_text().replace(guard, "return True"))
+    found = [case for case in cases() if case.point == "before_ticket" and case.manner.mark == ""]
+    with pytest.raises(AssertionError, match="paid for twice"):
+        await tried(stage, picture, found, "new", source=changed)
+
+
+async def tried(stage, picture: str, chosen: Sequence[Case], recovery: str, source: Path | None = None) -> int:
     """Bring all of them to their point, kill the worker there, and see how they end; how often the books were read."""
     async with observed(stage) as snapshots:
         tasks = {await submitted(stage, picture, case, n): case for n, case in enumerate(chosen)}
@@ -65,14 +83,14 @@ async def tried(stage, picture: str, chosen: Sequence[Case], recovery: str) -> i
         doomed.kill()
         await asyncio.to_thread(doomed.wait)
         if recovery == "new":
-            stage.worker()
+            stage.worker(source=source)
         await asyncio.gather(*(canceled(stage, task) for task, case in tasks.items() if case.manner.cancel))
         await stage.until("select count(*) = 0 from tasks.task where finished_at is null", ENOUGH_S)
         bill = await whole_bill(stage)
         wrong = [
             f"{case}: {what}" for task, case in tasks.items() for what in await amiss(stage, case, task, bill[task])
         ]
-    assert wrong == [], stage.log.read_text()[-3000:]
+    assert not wrong, "\n".join([*wrong, stage.log.read_text()[-3000:]])
     await stage.books_are_clean()
     paid = await stage.pool.fetchval("select sum(amount) from ledger.transfer where kind = 'topup'")
     assert await stage.pool.fetchval("select posted from ledger.balance where not live") == paid - sum(
