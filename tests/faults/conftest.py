@@ -90,6 +90,7 @@ class Stage:
     key_id: int
     catalogue: Catalogue
     own_models: Path
+    submissions: Submissions
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def worker(
@@ -133,9 +134,9 @@ class Stage:
             price=msgspec.json.encode(quote).decode(),
             quote=quote.amount_micros,
             deadline_s=found.deadline_s,
-            slots=1000,
+            slots=10_000,
         )
-        return (await Submissions(self.pool, asyncio.Event()).accept(submission)).task_id
+        return (await self.submissions.accept(submission)).task_id
 
     async def row(self, task_id: UUID) -> dict:
         return dict(await self.pool.fetchrow("select * from tasks.task where id = $1", task_id))
@@ -236,7 +237,17 @@ async def stage(
         _, key = await identity.create_key(db, settings.secret, team.id, live=False, name="k", created_by="tests")
         await ledger.credit(db, team.id, 100_000_000, live=False, actor="tests", note=None)
     settings = replace(settings, lease_s=LEASE_S)
-    on_stage = Stage(settings, pool, emulator, tmp_path / "log", team.id, key.id, catalogue, own_models)
+    on_stage = Stage(
+        settings,
+        pool,
+        emulator,
+        tmp_path / "log",
+        team.id,
+        key.id,
+        catalogue,
+        own_models,
+        Submissions(pool, asyncio.Event()),
+    )
     yield on_stage
     for worker in on_stage.workers:
         if worker.poll() is None:

@@ -47,3 +47,14 @@ async def test_one_hold_a_task(purse: Pool) -> None:
     with pytest.raises(asyncpg.UniqueViolationError):
         await hold(purse, task, 10)
     assert await ledger.balance(purse, TEAM, live=True) == Balance(1000, 10)
+
+
+async def test_a_hold_ends_once_whatever_it_was_ended_by(purse: Pool) -> None:
+    """A capture of all of it, then a release: two entries of different kinds, and money enough for both."""
+    task, other = uuid4(), uuid4()
+    await hold(purse, task, 100)
+    await hold(purse, other, 100)
+    await purse.execute("select ledger.settle($1, $2)", [task], [100])
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await purse.execute("select ledger.settle($1, $2)", [task], [0])
+    assert await ledger.balance(purse, TEAM, live=True) == Balance(900, 100)
