@@ -1,7 +1,7 @@
 # Everything a developer or operator of one machine needs. Works as root and as an ordinary user.
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help up test check bench
+.PHONY: help up test test-all soak check bench
 
 # Which Python makes the environment: 3.11 or newer.
 PYTHON ?= python3
@@ -9,6 +9,9 @@ PYTHON ?= python3
 HOST ?=
 PORT ?=
 DATA ?=
+# How long `soak` goes on, and the seed of an earlier run; empty means another one.
+MINUTES ?= 30
+SEED ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -17,14 +20,20 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --no-input
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F '|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F '|' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 up: .venv/.server  ## Run the platform here; PORT=, HOST= and DATA= choose where
 	@exec $(BIN)/modellix-server up \
 		$(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(DATA),--data '$(DATA)')
 
 test: .venv/.test  ## Run the tests (at most 10 minutes)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --session-timeout 600
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --session-timeout 1500
+
+test-all: .venv/.test  ## Run the long tests too: every kill-point, every mutation (at most 60 minutes)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --session-timeout 3600 -m 'full or not full'
+
+soak: .venv/.test  ## Load the platform for MINUTES= and break its parts at random; prints its seed, SEED= repeats it
+	@$(BIN)/python -m bench.soak --minutes '$(MINUTES)' $(if $(SEED),--seed '$(SEED)')
 
 check: .venv/.check  ## Check format, lint, types, imports and tidiness
 	@$(BIN)/ruff format --check .

@@ -78,9 +78,9 @@ class World:
             "MODELLIX_ALLOW_NETWORKS": "127.0.0.0/8",  # where the receivers of webhooks are
         }
 
-    def start(self, name: str, *arguments: str) -> Program:
-        """Start a Python program in this world."""
-        program = programs.start(name, *arguments, env=self._env(), log=self.folder / f"{name}.log")
+    def start(self, name: str, *arguments: str, **more: str) -> Program:
+        """Start a Python program in this world, with `more` in its environment."""
+        program = programs.start(name, *arguments, env=self._env() | more, log=self.folder / f"{name}.log")
         self.programs.append(program)
         return program
 

@@ -140,15 +140,15 @@ def test_the_table_of_variables_is_the_code_s() -> None:
 
 @pages
 def test_variables_named_anywhere_exist(page: Path) -> None:
-    only_for_tests = {"MODELLIX_KILL_AT"}
+    only_for_tests = {"MODELLIX_KILL_AT", "MODELLIX_HOLD_AT"}
     assert set(VARIABLE.findall(page.read_text(encoding="utf-8"))) <= variables_read() | only_for_tests
 
 
 def test_make_targets_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for page in PAGES:
         assert (
-            set(re.findall(r"(?:`|^|\w=\w+ )make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
+            set(re.findall(r"(?:`|^|\w=\w+ )make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)) <= targets
         )
 
 

@@ -90,10 +90,13 @@ class Stage:
     key_id: int
     catalogue: Catalogue
     own_models: Path
+    submissions: Submissions
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def worker(self, *, kill_at: str = "", source: Path | None = None) -> subprocess.Popen[bytes]:
-        """Start a worker; armed with a kill-point, or running changed source."""
+    def worker(
+        self, *, kill_at: str = "", hold_at: str = "", source: Path | None = None, **settings: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker; armed with a point, running changed source, or with MODELLIX_* settings of its own."""
         env = dict(os.environ) | {
             "MODELLIX_DATABASE_URL": self.settings.database_url,
             "MODELLIX_STORAGE_URL": self.settings.storage_url,
@@ -104,7 +107,9 @@ class Stage:
             "MODELLIX_LEASE_S": str(self.settings.lease_s),
             "MODELLIX_ALLOW_NETWORKS": "127.0.0.0/8",
             "MODELLIX_KILL_AT": kill_at,
+            "MODELLIX_HOLD_AT": hold_at,
             "MODELLIX_CATALOGUE_DIR": str(self.own_models),
+            **{f"MODELLIX_{name.upper()}": value for name, value in settings.items()},
         }
         if source is not None:
             env["PYTHONPATH"] = str(source)
@@ -129,9 +134,9 @@ class Stage:
             price=msgspec.json.encode(quote).decode(),
             quote=quote.amount_micros,
             deadline_s=found.deadline_s,
-            slots=1000,
+            slots=10_000,
         )
-        return (await Submissions(self.pool, asyncio.Event()).accept(submission)).task_id
+        return (await self.submissions.accept(submission)).task_id
 
     async def row(self, task_id: UUID) -> dict:
         return dict(await self.pool.fetchrow("select * from tasks.task where id = $1", task_id))
@@ -143,6 +148,13 @@ class Stage:
             assert time.monotonic() < give_up, f"still {row['state']}\n{self.log.read_text()[-3000:]}"
             await asyncio.sleep(0.05)
         return row
+
+    async def until(self, true: str, within_s: float = 40) -> None:
+        """Wait until a query says so."""
+        give_up = time.monotonic() + within_s
+        while not await self.pool.fetchval(true):
+            assert time.monotonic() < give_up, f"not so: {true}\n{self.log.read_text()[-3000:]}"
+            await asyncio.sleep(0.05)
 
     async def posted(self, task_id: UUID, within_s: float = 20) -> None:
         """Wait until the vendor has received the task's submission."""
@@ -186,12 +198,27 @@ response_format = "base64"
 """
 
 
+HURRIED = """
+like = "alibaba/qwen-image-plus"
+name = "Hurried"
+summary = "No time to lose."
+docs_slug = "hurried"
+deadline_s = 15
+
+[confidence]
+id = "inferred"
+inputs = "those of the other"
+price = "that of the other"
+"""
+
+
 @pytest.fixture(scope="session")
 def own_models(tmp_path_factory) -> Path:
-    """One model more: `acme/inline`, whose vendor answers at once with the pictures themselves."""
+    """Two models more: `acme/inline`, answered at once with the pictures themselves, and `acme/hurried`."""
     folder = tmp_path_factory.mktemp("models")
     (folder / "acme").mkdir()
     (folder / "acme" / "inline.toml").write_text(INLINE)
+    (folder / "acme" / "hurried.toml").write_text(HURRIED)
     return folder
 
 
@@ -210,7 +237,17 @@ async def stage(
         _, key = await identity.create_key(db, settings.secret, team.id, live=False, name="k", created_by="tests")
         await ledger.credit(db, team.id, 100_000_000, live=False, actor="tests", note=None)
     settings = replace(settings, lease_s=LEASE_S)
-    on_stage = Stage(settings, pool, emulator, tmp_path / "log", team.id, key.id, catalogue, own_models)
+    on_stage = Stage(
+        settings,
+        pool,
+        emulator,
+        tmp_path / "log",
+        team.id,
+        key.id,
+        catalogue,
+        own_models,
+        Submissions(pool, asyncio.Event()),
+    )
     yield on_stage
     for worker in on_stage.workers:
         if worker.poll() is None:

@@ -70,7 +70,7 @@ BY_TABLE = {
     "alibaba/wan2.7-image-edit": Promise(like=CAT, area=SQUARE),
     "alibaba/wan2.7-image-pro-edit": Promise(like=CAT, area=SQUARE),
     "alibaba/wanx-background-generation-v2": Promise((1024, 1024)),
-    "alibaba/wanx-style-repaint-v1": Promise(like=(1024, 1024), area=SQUARE),
+    "alibaba/wanx-style-repaint-v1": Promise((1536, 1536)),
     "alibaba/wanx2.1-imageedit": Promise(CAT),
     "alibaba/wordart-semantic": Promise((1280, 720), beside=1),
     "alibaba/wordart-texture": Promise((1252, 704)),

@@ -61,6 +61,19 @@ async def test_three_processes_and_a_balance_for_ten(database, new_customer: Cal
         await process.close()
 
 
+async def test_three_processes_and_slots_for_seven(database, new_customer: Callable, pool: Pool) -> None:
+    processes = [await asyncpg.create_pool(database.app_dsn, min_size=3, max_size=3) for _ in range(3)]
+    for round_no in range(5):
+        acme = await new_customer(f"acme {round_no}", micros=100_000)
+        apis = [Submissions(process, asyncio.Event()) for process in processes]
+        wishes = (apis[i % 3].accept(acme.wants(10, slots=7)) for i in range(60))
+        answers = await asyncio.gather(*wishes, return_exceptions=True)
+        assert Counter(type(answer) for answer in answers) == {Accepted: 7, ConcurrencyExceeded: 53}
+    await clean(pool)
+    for process in processes:
+        await process.close()
+
+
 async def test_a_large_request_does_not_starve_its_smaller_neighbours(submissions, new_customer: Callable) -> None:
     acme = await new_customer(micros=1000)
     answers = await offer(submissions, [acme.wants(700), acme.wants(2000), acme.wants(600), acme.wants(300)])

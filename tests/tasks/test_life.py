@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -13,8 +14,9 @@ from modellix_server.catalogue import Catalogue, Measurement
 from modellix_server.results import FetchLater, FetchNever, Resource
 from modellix_server.tasks import Account, Worker, engine, store
 from modellix_server.tasks.inputs import Resolved
+from modellix_server.tasks.life import Life
 from modellix_server.tasks.store import Ending
-from modellix_server.upstreams.contract import Done, Failed, RemoteFile
+from modellix_server.upstreams.contract import AnswerLost, Done, Failed, RemoteFile
 
 CATALOGUE = Catalogue.load()
 DONE = Done((RemoteFile("https://vendor.test/1.png", "image"),), Measurement(images=1))
@@ -76,6 +78,30 @@ async def test_nothing_is_posted_after_the_deadline(stage) -> None:
     await asyncio.sleep(0.4)
     turns.release()
     assert ((await life)["error_code"], stage.vendor.posts) == ("deadline", 0)
+    await stage.clean()
+
+
+async def test_nothing_is_posted_without_a_fresh_lease(stage) -> None:
+    """The intent is written, and meanwhile another worker may have judged it."""
+    life = Life(stage.job, stage.tools, SimpleNamespace(fresh=lambda: False))
+    await asyncio.wait_for(life.run(), 10)
+    assert ((await stage.row())["state"], stage.vendor.posts) == ("submitting", 0)
+    await stage.clean()
+
+
+async def test_a_lost_answer_ends_the_task_and_is_not_sent_again(stage) -> None:
+    def lost() -> object:
+        raise AnswerLost("cut off")
+
+    stage.vendor.submitted = lost
+    row = await stage.live()
+    assert (row["state"], row["error_code"], stage.vendor.posts) == ("failed", "submission_outcome_unknown", 1)
+    await stage.clean()
+
+
+async def test_a_task_that_killed_three_workers_is_set_aside(stage) -> None:
+    row = await stage.live(deaths=3)
+    assert (row["state"], row["error_code"], stage.vendor.posts) == ("failed", "quarantined", 0)
     await stage.clean()
 
 

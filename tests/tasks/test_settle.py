@@ -102,6 +102,40 @@ async def test_a_former_owner_changes_nothing(pool: Pool, accept, customer) -> N
     await clean(pool)
 
 
+async def test_a_move_from_another_state_is_none(pool: Pool, accept, customer) -> None:
+    worker, journal = await hire(pool)
+    job = await claimed(pool, accept, customer, worker)
+    assert await journal.advance(move(job, "queued", "submitting", upstream="dashscope"))
+    assert not await journal.advance(move(job, "queued", "preparing"))
+    assert not await journal.settle(ending(job, "queued", error_code="deadline", error_message="late"))
+    assert await pool.fetchval("select state from tasks.task") == "submitting"
+    await clean(pool)
+
+
+async def test_an_earlier_claim_of_one_s_own_changes_nothing(pool: Pool, accept, customer) -> None:
+    """The same worker lost the task and has it again: what its former life still wants is too late."""
+    worker, journal = await hire(pool)
+    former = await claimed(pool, accept, customer, worker)
+    await store.give_back(pool, worker, leave=False)
+    (job,) = await store.claim(pool, worker, 1)
+    assert job.epoch == former.epoch + 1
+    assert not await journal.advance(move(former, "queued", "preparing"))
+    assert not await journal.settle(ending(former, "queued", error_code="deadline", error_message="late"))
+    assert await journal.advance(move(job, "queued", "preparing"))
+    await clean(pool)
+
+
+async def test_an_ending_is_the_owner_s(pool: Pool, accept, customer) -> None:
+    worker, journal = await hire(pool)
+    _, stranger = await hire(pool)
+    job = await claimed(pool, accept, customer, worker)
+    end = ending(job, "queued", error_code="deadline", error_message="late")
+    assert not await stranger.settle(end)
+    assert not await Journal(pool, None, 3600).settle(end)
+    assert await journal.settle(end)
+    await clean(pool)
+
+
 async def test_one_bad_row_harms_no_neighbour(pool: Pool, accept, customer) -> None:
     """A ticket that got lost over somebody else's row would be a paid job that nobody collects."""
     worker, journal = await hire(pool)

@@ -1,17 +1,26 @@
 """Named points at which a test may kill the process, to prove that a crash there is safe.
 
-A point costs one comparison unless `MODELLIX_KILL_AT` names it, which only the fault suite does.
+A point costs one comparison unless the fault suite names it: in `MODELLIX_KILL_AT` the process dies there, in
+`MODELLIX_HOLD_AT` whoever comes there waits for ever and says so on standard error. So many tasks can be brought to one
+point, each exactly there, before the suite kills the process.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 
-_ARMED = os.environ.get("MODELLIX_KILL_AT", "")
+HELD = "held at"
+
+_KILL = os.environ.get("MODELLIX_KILL_AT", "")
+_HOLD = os.environ.get("MODELLIX_HOLD_AT", "")
 
 
-def point(name: str) -> None:
-    """Die by SIGKILL here when this point is armed."""
-    if name == _ARMED:
+async def point(name: str) -> None:
+    """Die by SIGKILL here when this point is armed, or wait here for the end of the process."""
+    if name == _KILL:
         os.kill(os.getpid(), signal.SIGKILL)
+    if name == _HOLD:
+        os.write(2, f"{HELD} {name}\n".encode())
+        await asyncio.Event().wait()

@@ -90,7 +90,7 @@ async def rewrap(db: Pool | Connection, column: SealedColumn, keys: Keyring, *, 
                 row["sealed"],
                 *(row[name] for name in column.row),
             )
-            faults.point("sealed_value_moved")
+            await faults.point("sealed_value_moved")
         tally.rewrapped += 1
     return tally
 

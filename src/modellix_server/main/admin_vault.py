@@ -38,7 +38,7 @@ async def rotate(desk: Desk, data: Path, *, dry_run: bool) -> int:
         elif new_key:
             Home(data).add_master_key()
             keys.refresh()
-            faults.point("master_key_added")
+            await faults.point("master_key_added")
         tallies = [await rewrap(desk.db, column, keys, dry_run=dry_run) for column in SEALED_COLUMNS]
         if not dry_run:
             async with desk.db.transaction():

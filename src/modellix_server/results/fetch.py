@@ -152,7 +152,7 @@ class Fetcher:
         found = await self._helper.probe(file.kind, content)
         if isinstance(found, Refused):
             raise FetchNever(found.why)
-        faults.point("result_spooled")
+        await faults.point("result_spooled")
         path = stored_path(file.task_id, file.index, found.format)
         await self._storage.put(path, content)
         return Resource(

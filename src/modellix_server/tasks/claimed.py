@@ -152,10 +152,10 @@ class Claimed:
         """Whether the task was still ours to end."""
         job = self._job
         ending = Ending(job.id, job.epoch, self._state, job.team_id, job.live, **about)
-        faults.point("before_settle")
+        await faults.point("before_settle")
         with tracing.timed("settle", job.id):
             ended = await self._asked(self._tools.journal.settle, ending)
-        faults.point("settled")
+        await faults.point("settled")
         if ended:
             model = self._tools.catalogue.models.get(job.model)
             upstream = model.routes[0].upstream if model else ""

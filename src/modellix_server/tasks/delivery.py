@@ -22,16 +22,16 @@ class Delivery(Claimed):
     """The last steps of a task that went well."""
 
     async def _delivered(self, done: Done, **said: Any) -> None:
-        faults.point("before_verdict")
+        await faults.point("before_verdict")
         try:
             verdict = await self._tools.media.put_down(self._job.id, done, time.monotonic() + STORE_AT_LEAST_S)
         except BadMedia as error:
             await self._unavailable(error, **said)
-        faults.point("answer_kept")
+        await faults.point("answer_kept")
         self._verdict = msgspec.json.encode(verdict).decode()
         if not await self._moved("storing", verdict=self._verdict, **said):
             await self._too_late(f"the vendor delivered {done.measured}, request {done.request_id}")
-        faults.point("verdict_committed")
+        await faults.point("verdict_committed")
 
     async def _store(self) -> None:
         assert self._verdict is not None
@@ -44,7 +44,7 @@ class Delivery(Claimed):
         except BadMedia as error:
             await self._unavailable(error)
         else:
-            faults.point("result_stored")
+            await faults.point("result_stored")
             for what in lost:
                 await self._review("file left out", what)
             charge = rules.charge(self._job.price, verdict.measured, stored.counted)

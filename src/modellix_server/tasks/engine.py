@@ -117,7 +117,7 @@ class Worker:
                 _LOG.warning("cannot claim", error=type(error).__name__)
                 return False
             if claimed:
-                faults.point("claimed")
+                await faults.point("claimed")
             for job in claimed:
                 self._start(job)
         return len(claimed) == room

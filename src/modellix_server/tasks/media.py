@@ -109,7 +109,7 @@ class Media:
         remote = RemoteResult(task_id, index, file.url, file.kind, file.role)
         origins = account.origins if account else PUBLIC_ONLY
         stored = await self._patiently(lambda: self.fetcher.fetch(remote, origins), until)
-        faults.point("result_fetched")
+        await faults.point("result_fetched")
         return stored
 
     async def _patiently(self, attempt: Callable[[], Awaitable[Resource]], until: float) -> StoredFile:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from modellix_server.base import log
+from modellix_server.base import faults, log
 from modellix_server.base.batcher import Again, Batcher
 from modellix_server.base.database import DATABASE_ERRORS, Pool, refused
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
@@ -116,6 +116,7 @@ class Submissions:
             return await self._resolve(batch)
 
     async def _call(self, batch: list[Submission]) -> list[Verdict]:
+        await faults.point("before_accept")
         row = await self._db.fetchrow(
             "select * from tasks.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             [s.task_id for s in batch],
@@ -133,6 +134,7 @@ class Submissions:
             [s.wait for s in batch],
         )
         assert row is not None
+        await faults.point("accepted")
         self._hint.set()
         _BATCHES.observe(len(batch), ())
         for word in row["verdicts"]:

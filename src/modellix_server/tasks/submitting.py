@@ -73,7 +73,7 @@ class Submitting(Delivery):
         )
         if media.files and isinstance(upstream, TakesFiles):
             order = await self._uploaded(upstream, order, VendorHttp(account, self._tools.outbound, _UPLOAD_TIMEOUT_S))
-        faults.point("prepared")
+        await faults.point("prepared")
         return order
 
     async def _uploaded(self, upstream: TakesFiles, order: Order, http: VendorHttp) -> Order:
@@ -103,14 +103,14 @@ class Submitting(Delivery):
         try:
             await self._require_start()  # the turn to post may have been long in coming
             await self._require_vendor(upstream)
-            faults.point("before_intent")
+            await faults.point("before_intent")
             await self._move("submitting", upstream=upstream.name)
             self._attempt += 1
-            faults.point("intent_committed")
+            await faults.point("intent_committed")
             if not self._lease.fresh():
                 raise Over  # whoever took over has judged this submission already
             answer = await self._send(upstream, order, http)
-            faults.point("answer_understood")
+            await faults.point("answer_understood")
             await self._take(answer, http)
         finally:
             http.close()
@@ -168,11 +168,11 @@ class Submitting(Delivery):
         said = {"status": http.status, "answer": http.words}
         match answer:
             case Ticket(id=ticket):
-                faults.point("before_ticket")
+                await faults.point("before_ticket")
                 if not await self._moved("running", ticket=ticket, outcome="accepted", **said):
                     await self._too_late(f"the vendor's id is {ticket}", ticket)
                 self._ticket = ticket
-                faults.point("ticket_committed")
+                await faults.point("ticket_committed")
             case Done():
                 await self._delivered(answer, outcome="done", **said)
             case Failed(code=code, message=message):

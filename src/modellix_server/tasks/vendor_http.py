@@ -93,7 +93,7 @@ class VendorHttp:
             answer = replace(answer, body=answer.body.replace(key, b"***")) if key in answer.body else answer
         self._note(answer)
         if method == "POST":
-            faults.point("answer_received")
+            await faults.point("answer_received")
         return answer
 
     @contextlib.contextmanager

@@ -52,7 +52,7 @@ class Watching(Delivery):
                 await self._cancel(upstream)
             last_look = time.monotonic() >= self._dies
             answer = await self._look(upstream)
-            faults.point("poll_understood")
+            await faults.point("poll_understood")
             match answer:
                 case Pending() | None:
                     await self._tell_progress(answer)

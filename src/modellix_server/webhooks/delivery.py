@@ -137,7 +137,7 @@ class Deliverer:
                 outcome = Outcome(None, "it cannot be signed just now", 0)
             else:
                 outcome = await self._send(message, body.encode(), signing_secrets)
-                faults.point("webhook_sent")
+                await faults.point("webhook_sent")
         finally:
             self._lanes.ended(message.lane, message.team_id, outcome)
             self._hint.set()

@@ -1,0 +1,263 @@
+"""Guards of the source, each with what is left when it is gone, and the tests that must notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One guard taken away."""
+
+    name: str
+    file: str
+    """Below src/modellix_server."""
+    guard: str
+    instead: str
+    tests: tuple[str, ...]
+    """At least one of them must fail."""
+    cheap: bool = False
+    """Whether `make test` tries it too."""
+
+
+SETTLE = "tests/tasks/test_settle.py"
+ACCEPT = "tests/tasks/test_accept.py"
+ENGINE = "tasks/migrations/0010_engine.sql"
+STEER = "tasks/migrations/0019_steer.sql"
+LEDGER = "ledger/migrations/0003_ledger.sql"
+
+MUTATIONS = (
+    Mutation(
+        "a move looks at the state",
+        ENGINE,
+        "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was and t.owner = p_worker",
+        "where t.id = w.task_id and t.epoch = w.epoch and t.owner = p_worker and t.finished_at is null",
+        (f"{SETTLE}::test_a_move_from_another_state_is_none",),
+    ),
+    Mutation(
+        "a move looks at the epoch",
+        ENGINE,
+        "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was and t.owner = p_worker",
+        "where t.id = w.task_id and t.state = w.was and t.owner = p_worker",
+        (f"{SETTLE}::test_an_earlier_claim_of_one_s_own_changes_nothing",),
+    ),
+    Mutation(
+        "a move looks at the owner",
+        ENGINE,
+        "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was and t.owner = p_worker",
+        "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was",
+        (f"{SETTLE}::test_a_former_owner_changes_nothing",),
+        cheap=True,
+    ),
+    Mutation(
+        "an ending looks at the state",
+        STEER,
+        "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was",
+        "where t.id = w.task_id and t.epoch = w.epoch",
+        (f"{SETTLE}::test_a_move_from_another_state_is_none", f"{SETTLE}::test_a_task_ends_once_whoever_races"),
+    ),
+    Mutation(
+        "an ending looks at the owner",
+        STEER,
+        "and t.owner is not distinct from p_worker",
+        "",
+        (f"{SETTLE}::test_an_ending_is_the_owner_s",),
+    ),
+    Mutation(
+        "an ending looks at the epoch",
+        STEER,
+        "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was",
+        "where t.id = w.task_id and t.state = w.was",
+        (f"{SETTLE}::test_an_earlier_claim_of_one_s_own_changes_nothing",),
+    ),
+    Mutation(
+        "a claim takes nobody's task",
+        ENGINE,
+        "where owner is null and finished_at is null and due_at <= now()",
+        "where finished_at is null and due_at <= now()",
+        (f"{SETTLE}::test_two_workers_never_claim_one_task",),
+    ),
+    Mutation(
+        "a submission waits for its lease",
+        ENGINE,
+        "where t.finished_at is null and (s.lapsed or t.state <> 'submitting')",
+        "where t.finished_at is null",
+        (f"{SETTLE}::test_a_submission_on_its_way_waits_for_the_lease",),
+    ),
+    Mutation(
+        "nobody is dead right after a start of the database",
+        ENGINE,
+        "if pg_postmaster_start_time() > now() - make_interval(secs => p_grace_s) then",
+        "if false then",
+        (f"{SETTLE}::test_nobody_is_dead_right_after_a_database_start",),
+    ),
+    Mutation(
+        "the intent comes before the POST",
+        "tasks/submitting.py",
+        '            await self._move("submitting", upstream=upstream.name)\n            self._attempt += 1\n',
+        "            self._attempt += 1\n",
+        ("tests/faults/test_kill_points.py::test_killed_at[intent_committed]",),
+    ),
+    Mutation(
+        "what is found in submitting is not sent again",
+        "tasks/rules.py",
+        'return state in ("queued", "preparing")',
+        "return True",
+        ("tests/tasks/test_rules.py::test_only_what_cannot_have_left_is_sent_again",),
+        cheap=True,
+    ),
+    Mutation(
+        "nothing is posted after the lease",
+        "tasks/submitting.py",
+        "if not self._lease.fresh():",
+        "if False:",
+        ("tests/tasks/test_life.py::test_nothing_is_posted_without_a_fresh_lease",),
+    ),
+    Mutation(
+        "a lost answer is no refusal",
+        "tasks/submitting.py",
+        "except NotSent as error:",
+        "except (NotSent, AnswerLost) as error:",
+        ("tests/tasks/test_life.py::test_a_lost_answer_ends_the_task_and_is_not_sent_again",),
+    ),
+    Mutation(
+        "an answer that comes too late is told",
+        "tasks/submitting.py",
+        '                    await self._too_late(f"the vendor\'s id is {ticket}", ticket)\n',
+        "                    raise Over\n",
+        ("tests/tasks/test_afterlook.py::test_an_id_that_came_after_the_judgement_is_looked_at_too",),
+    ),
+    Mutation(
+        "a hold fits",
+        LEDGER,
+        " and b.posted - b.held >= w.total",
+        "",
+        ("tests/ledger/test_guards.py::test_a_hold_fits_without_the_table_s_check",),
+    ),
+    Mutation(
+        "a balance is never below its holds",
+        LEDGER,
+        "    check (held >= 0),\n    check (posted - held >= 0)\n",
+        "    check (held >= 0)\n",
+        (f"{ACCEPT}::test_corrections_never_go_below_zero", "tests/ledger/test_state_machine.py"),
+    ),
+    Mutation(
+        "a hold ends once",
+        LEDGER,
+        "create unique index transfer_closes_once on ledger.transfer (task_id) where closes;\n",
+        "",
+        ("tests/ledger/test_guards.py::test_a_hold_ends_once_whatever_it_was_ended_by",),
+    ),
+    Mutation(
+        "an entry of a task is made once",
+        LEDGER,
+        "create unique index transfer_once on ledger.transfer (task_id, kind) where task_id is not null;\n",
+        "create index transfer_once on ledger.transfer (task_id, kind) where task_id is not null;\n",
+        ("tests/ledger/test_guards.py::test_one_hold_a_task",),
+    ),
+    Mutation(
+        "accepting waits for the purse",
+        STEER,
+        "begin\n    perform ledger.lock(p_team, p_live);\n\n    with asked as (",
+        "begin\n    with asked as (",
+        (f"{ACCEPT}::test_three_processes_and_slots_for_seven",),
+    ),
+    Mutation(
+        "slots are counted",
+        STEER,
+        "when waiting = 0 and running + place <= slots then 'accepted'",
+        "when waiting = 0 then 'accepted'",
+        (f"{ACCEPT}::test_slots_are_exact_and_refused_after_money",),
+    ),
+    Mutation(
+        "nobody passes those that wait",
+        STEER,
+        "when waiting = 0 and running + place <= slots then 'accepted'",
+        "when running + place <= slots then 'accepted'",
+        ("tests/tasks/test_waiting.py::test_nobody_passes_those_that_wait",),
+    ),
+    Mutation(
+        "a key seen twice in a batch is one request",
+        STEER,
+        "            when twin then 'again'\n",
+        "",
+        (f"{ACCEPT}::test_fifty_parallel_submits_with_one_key_make_one_task",),
+    ),
+    Mutation(
+        "a key stands for one request",
+        STEER,
+        "when known is not null and known_fingerprint = fingerprint then 'replayed'",
+        "when known is not null then 'replayed'",
+        (f"{ACCEPT}::test_a_key_names_one_request_of_one_team",),
+    ),
+    Mutation(
+        "a key is its team's",
+        STEER,
+        "left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live and i.key = a.idempotency",
+        "left join tasks.idempotency i on i.live = a.live and i.key = a.idempotency",
+        (f"{ACCEPT}::test_a_key_names_one_request_of_one_team",),
+    ),
+    Mutation(
+        "a revoked API key accepts nothing",
+        STEER,
+        "            when not active then 'revoked'\n",
+        "",
+        (f"{ACCEPT}::test_revocation_takes_effect_at_once",),
+    ),
+    Mutation(
+        "an accept whose answer was lost is looked up",
+        "tasks/submit.py",
+        "            Accepted(s.task_id) if s.task_id in present else await self._offer_alone(s)  #\n",
+        "            _unreachable()\n",
+        (f"{ACCEPT}::test_a_lost_answer_of_the_database_is_resolved_by_the_ids",),
+    ),
+    Mutation(
+        "the smaller count is charged",
+        "tasks/rules.py",
+        "return Charge(min(ours, theirs), f",
+        "return Charge(max(ours, theirs), f",
+        ("tests/tasks/test_rules.py::test_the_charge_is_the_smaller_count",),
+    ),
+    Mutation(
+        "the quote is the most",
+        "catalogue/price.py",
+        "return min(_amount(quote.unit, quote.unit_micros, units), quote.amount_micros)",
+        "return _amount(quote.unit, quote.unit_micros, units)",
+        ("tests/catalogue/test_price.py::test_never_above_the_quote_and_never_negative",),
+    ),
+    Mutation(
+        "a task is read by its own team",
+        "tasks/read.py",
+        "t.team_id = a.team_id and t.live = a.live",
+        "t.live = a.live",
+        (f"{SETTLE}::test_reads_see_their_team_their_mode_and_their_time",),
+    ),
+    Mutation(
+        "a callback carries our mark",
+        "tasks/callbacks.py",
+        "if found is None or not hmac.compare_digest(found[4], self._mark(upstream, found[1])):",
+        "if found is None:",
+        ("tests/tasks/test_callbacks.py::test_an_address_stands_for_one_attempt_of_one_vendor",),
+    ),
+    Mutation(
+        "a result link carries our mark",
+        "results/links.py",
+        "genuine = hmac.compare_digest(_sign(settings, path, proof[1]), proof[2])",
+        "genuine = True",
+        ("tests/results/test_results_links.py::test_any_change_to_a_link_breaks_it",),
+    ),
+    Mutation(
+        "inner addresses are denied",
+        "base/addresses.py",
+        '        "169.254.0.0/16",  # link-local, cloud metadata\n',
+        "",
+        ("tests/base/test_outbound_addresses.py::test_inner_addresses_are_denied",),
+    ),
+    Mutation(
+        "a task that kills its workers is set aside",
+        "tasks/rules.py",
+        "return deaths >= _MOST_DEATHS",
+        "return False",
+        ("tests/tasks/test_life.py::test_a_task_that_killed_three_workers_is_set_aside",),
+    ),
+)
