@@ -276,8 +276,12 @@ async def run(minutes: float, seed: int, rate: float, console: Console) -> bool:
             if healed_s == float("inf"):
                 wrong.insert(0, f"some tasks have not ended {LIVE_WITHIN_S:.0f} s after the last fault")
             ends = await world.pool.fetch(
-                """select coalesce(error_code, 'success') as end, count(*) as n from tasks.task
-                   group by 1 order by 2 desc"""
+                """select coalesce(t.error_code || coalesce(' (' || left(r.detail, 80) || ')', ''), 'success') as end,
+                       count(*) as n
+                   from tasks.task t left join tasks.review r
+                       on r.task_id = t.id and t.error_code = 'submission_outcome_unknown'
+                           and r.reason = 'submission outcome unknown'
+                   group by 1 order by 2 desc limit 15"""
             )
             stage.setup = await connect(stage.home.dsn(SUPERUSER, "postgres"), name="bench-setup")
     table = Table("what", "how many", title=f"{minutes:g} minutes at {rate:g} tasks a second, seed {seed}")
