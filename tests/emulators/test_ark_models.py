@@ -79,46 +79,6 @@ def source_clip(sandbox) -> str:
         return runner.run(make())
 
 
-def filled(model: Model, given: dict[str, Any], files: str, clip: str) -> dict[str, Any]:
-    """The input with links that can be fetched."""
-    links = {"image": f"{files}/photo.png", "audio": f"{files}/tone.wav", "video": clip}
-    whole = dict(given)
-    for medium in model.media:
-        if medium.name in whole:
-            link = links[medium.kind]
-            whole[medium.name] = [link] * len(whole[medium.name]) if medium.many else link
-    return whole
-
-
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
-async def test_the_example_delivers_what_it_promises(model: Model, http: Http, files: str, request) -> None:
-    clip = await asyncio.to_thread(request.getfixturevalue, "source_clip") if model.type == "video-to-video" else ""
-    given = filled(model, dict(model.example), files, clip)
-    done = await run(http, model, given)
-    assert isinstance(done, Done), done
-    params = model.check(given)
-    quote = model.quote(params, None, live=False)
-    assert capture(quote, done.measured) == quote.amount_micros
-    [file] = done.files
-    body = await http.load(file.url)
-    if quote.unit == "image":
-        assert done.measured.images == 1
-        with Image.open(io.BytesIO(body)) as picture:
-            assert picture.format == "JPEG"
-            if params["size"] != "adaptive":
-                assert f"{picture.width}x{picture.height}" == params["size"]
-        return
-    seconds, size = measure(body)
-    assert done.measured.milliseconds == params["duration"] * 1000
-    assert abs(seconds - params["duration"]) < 0.1
-    shape = (864, 480) if "seedance-1.0" in model.id else (864, 496)
-    if params["ratio"] == "adaptive" and model.type != "text-to-video":
-        assert size[0] * size[1] == pytest.approx(shape[0] * shape[1], rel=0.05)
-    else:
-        assert size == shape
-    assert has_sound(body) == params.get("generate_audio", False)
-
-
 def test_all_of_them_are_there() -> None:
     assert len(MODELS) == 25
 
