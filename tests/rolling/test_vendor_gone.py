@@ -121,6 +121,7 @@ async def until_open(fleet, *, opened: bool) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.full
 @pytest.mark.timeout(240)
 async def test_a_vendor_that_refuses_connections_is_waited_for(fleet, door, call) -> None:
     first = await submit(call, "while all is well")
@@ -155,6 +156,7 @@ async def test_a_vendor_that_refuses_connections_is_waited_for(fleet, door, call
     assert {posts[task] for task in (first, *tasks)} == {1}
 
 
+@pytest.mark.full
 @pytest.mark.timeout(240)
 async def test_unknown_outcomes_do_not_multiply(fleet, door, call) -> None:
     """Each submission that is answered with 500 is lost: after a few the others wait instead."""

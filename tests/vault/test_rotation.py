@@ -36,6 +36,7 @@ NOT_SEALED = {
     "identity.api_key.hash": "HMAC of an API key under MODELLIX_SECRET",
     "tasks.idempotency.fingerprint": "SHA-256 of a request",
     "results.input.sha256": "digest of a file",
+    "results.upload.sha256": "digest of a file",
     "vault.account.key_ciphertext": "the form of version 0.1.0, moved by vault.move_old_keys",
     "vault.account.key_nonce": "part of that",
     "audit.entry.previous": "a hash of the chain",
