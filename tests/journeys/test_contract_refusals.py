@@ -334,9 +334,10 @@ async def test_a_body_of_100_megabytes(platform, untouched, chunked: bool) -> No
             yield piece
 
     headers = {} if chunked else {"Content-Length": str(size)}
-    for path in (f"/api/v1/{PICTURE_MODEL}", "/api/v1/quote"):
+    short = "Invalid format: a quote needs no bytes of media: send a URL in their place, it is not fetched"
+    for path, message in ((f"/api/v1/{PICTURE_MODEL}", TOO_LARGE), ("/api/v1/quote", short)):
         answer = await untouched.call("POST", path, data=stream(), headers=headers)
-        answer.refused(413, TOO_LARGE)
+        answer.refused(413, message)
     await platform.spool_is_empty()
 
 

@@ -8,6 +8,7 @@ import time
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 LIMIT_HEADERS = {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
 STANDARD = {
+    "x-request-id",
     "content-type", "content-length", "cache-control", "date",
     "content-security-policy", "x-content-type-options", "x-frame-options", "referrer-policy",
 }  # fmt: skip

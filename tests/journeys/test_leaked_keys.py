@@ -64,7 +64,7 @@ async def test_known_unknown_revoked_and_malformed_get_one_answer_and_only_a_rea
         "sql": "' or 1=1 --",
     }.items():
         answer = await own.anyone().post(REPORT, [text])
-        answers[kind] = (answer.status, answer.body, {**answer.headers, "date": ""})
+        answers[kind] = (answer.status, answer.body, {**answer.headers, "date": "", "x-request-id": ""})
     assert len({repr(answer) for answer in answers.values()}) == 1
     assert len(await audit.list_entries(own.pool, limit=1000)) == entries + 1
 

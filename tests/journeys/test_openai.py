@@ -126,7 +126,7 @@ async def test_a_link_that_leads_nowhere_is_the_client_s(platform, team, web) ->
     purse = await platform.purse(team)
     data = await team.run("openai/gpt-image-1.5-edit", prompt="x", images=[f"{web[0]}/none.png"])
     assert data["error"]["code"] == "invalid_input"
-    assert data["error"]["message"] == "Invalid input: parameter 'images' could not be loaded: the answer was 404"
+    assert data["error"]["message"] == "Invalid input: parameter 'images[0]' could not be loaded: the answer was 404"
     assert await platform.purse(team) == purse
 
 
