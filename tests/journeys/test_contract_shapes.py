@@ -221,4 +221,4 @@ async def test_cancel(platform, team) -> None:
     assert (await team.post(f"/api/v1/tasks/{task}/cancel")).data == answer.data
     done = (await team.run("alibaba/qwen-image-plus", prompt="too late"))["task_id"]
     late = await team.post(f"/api/v1/tasks/{done}/cancel")
-    late.refused(409, f"Conflict: task '{done}' is under way or over and can no longer be canceled")
+    late.refused(409, f"Conflict: task '{done}' has ended")
