@@ -26,7 +26,7 @@ up: .venv/.server  ## Run the platform here; PORT=, HOST= and DATA= choose where
 	@exec $(BIN)/modellix-server up \
 		$(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(DATA),--data '$(DATA)')
 
-test: .venv/.test  ## Run the tests (at most 10 minutes)
+test: .venv/.test  ## Run the tests (about a quarter of an hour on two cores)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --session-timeout 1500
 
 test-all: .venv/.test  ## Run the long tests too: every kill-point, every mutation (at most 60 minutes)
