@@ -148,7 +148,9 @@ async def test_a_stream_is_taken_up_where_it_broke_off(team) -> None:
             if event.data["stage"] == "running":
                 break
     rest = await story(team, path, **{"Last-Event-ID": str(event.id)})
-    assert [one.data.get("stage") for one in rest] in (["storing", None], [None])
+    # The task has moved since, perhaps within the stage: how it is now is said again then.
+    stages = [one.data.get("stage") for one in rest]
+    assert stages == [one for one in ("running", "storing", None) if one in stages]
     assert rest[-1].data["status"] == "success"
     # Whoever lost the last event gets it; whoever has it is told not to come back, which browsers would do for ever.
     missed = await story(team, path, **{"Last-Event-ID": str(event.id)})

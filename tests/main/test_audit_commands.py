@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 
 import pytest
 import typer
@@ -17,6 +18,7 @@ from modellix_server.main.cli import app
 
 MODEL = "alibaba/qwen-image-plus"
 VENDOR_KEY = "sk-vendor-0123456789abcdef"
+ENDPOINT = "(the endpoint created)"
 
 # In this order: each may need what those before it made. The action it leaves, and how to call it.
 CHANGES = {
@@ -29,6 +31,10 @@ CHANGES = {
     "price set": ("price.set", [MODEL, "--usd", "0.05"]),
     "price clear": ("price.clear", [MODEL]),
     "vault rotate": ("vault.rotate", []),
+    "webhook create": ("webhook.create", ["acme", "https://198.51.100.7/hook"]),
+    "webhook enable": ("webhook.change", ["acme", ENDPOINT]),
+    "webhook replay": ("webhook.replay", ["acme", ENDPOINT]),
+    "webhook delete": ("webhook.delete", ["acme", ENDPOINT]),
 }
 READS = {
     "team list": [],
@@ -38,6 +44,8 @@ READS = {
     "task review": [],
     "task show": ["task-" + "0" * 32],
     "upstream test": ["ark"],
+    "webhook list": ["acme"],
+    "webhook deliveries": ["acme"],
 }
 # The same commands where they change nothing.
 IDLE = [
@@ -81,11 +89,14 @@ def test_every_admin_command_is_known_to_change_or_not_to():
 
 
 async def test_every_change_leaves_an_entry_and_nothing_else_does(cli, pool):
-    outputs = ""
+    outputs, endpoint = "", ""
     for number, (command, (action, arguments)) in enumerate(CHANGES.items(), 1):
-        code, out, err = await cli("admin", *command.split(), *arguments)
+        given = [endpoint if one == ENDPOINT else one for one in arguments]
+        code, out, err = await cli("admin", *command.split(), *given)
         assert code == 0, err
         outputs += out
+        if command == "webhook create":
+            (endpoint,) = re.findall(r"we_[0-9a-f]{32}", err)
         (entry,) = await audit.list_entries(pool, limit=1)
         assert (entry.seq, entry.action) == (number, action)
         assert entry.actor.startswith("admin:")
@@ -96,7 +107,8 @@ async def test_every_change_leaves_an_entry_and_nothing_else_does(cli, pool):
     assert len(entries) == len(CHANGES)
     kept = "\n".join(map(repr, entries))
     key = next(word for word in outputs.split() if word.startswith("mdlx-") and "…" not in word)
-    for secret in (key, key[-8:], VENDOR_KEY, VENDOR_KEY[-6:]):
+    signing = next(word for word in outputs.split() if word.startswith("whsec_"))
+    for secret in (key, key[-8:], VENDOR_KEY, VENDOR_KEY[-6:], signing, signing[-8:]):
         assert secret not in kept
     details = {entry.action: json.loads(entry.details) for entry in entries}
     assert details["team.credit"] == {

@@ -66,7 +66,10 @@ async def replay(desk: Desk, team: str, endpoint: str, *, live: bool) -> None:
     purse = await _purse(desk, team, live=live)
     await webhooks.find(desk.db, purse, _id(endpoint))
     since = datetime.now(UTC) - _KEPT
-    desk.show({"id": endpoint, "replayed": await webhooks.replay_failed(desk.db, purse, _id(endpoint), since)})
+    async with desk.db.transaction():
+        count = await webhooks.replay_failed(desk.db, purse, _id(endpoint), since)
+        await _record(desk, "webhook.replay", endpoint, purse, count=count)
+    desk.show({"id": endpoint, "replayed": count})
 
 
 async def _record(desk: Desk, action: str, subject: str, purse: Purse, **details: Any) -> None:
