@@ -9,7 +9,6 @@ picture a 200. A submission knows no idempotency key, so a 5xx proves nothing.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -33,13 +32,13 @@ from modellix_server.upstreams.contract import (
     Traits,
     UnmappedAnswer,
 )
+from modellix_server.upstreams.reading import json_object, link, plain_words, retry_in_s
 
 NAME = "ark"
 PICTURES = "/images/generations"
 TASKS = "/contents/generations/tasks"
 UNSENT = "-"
 """As a path in `[route.to]`: the public contract has this parameter, the vendor's model does not."""
-MOST_MESSAGE_CHARACTERS = 300
 MOST_BELIEVABLE = 10**6
 
 _CODES = {
@@ -126,7 +125,7 @@ class Ark:
         if wire.kind == "video" and order.callback_url is not None:
             asked["callback_url"] = order.callback_url
         answer = await http.call("POST", path, json=asked, headers=headers)
-        said = _read(answer)
+        said = json_object(NAME, answer)
         if answer.status != 200:
             return _refused(answer, said)
         if wire.kind == "image":
@@ -140,7 +139,7 @@ class Ark:
         answer = await http.call("GET", f"{TASKS}/{ticket}", headers=_authorization(order))
         if answer.status in (429, 500, 502, 503, 504):  # says nothing about the task; the vendor's client asks on too
             return Pending()
-        said = _read(answer)
+        said = json_object(NAME, answer)
         if answer.status != 200:
             code, _ = _error(said)
             raise UnmappedAnswer(NAME, "poll", f"HTTP {answer.status}, code {code}")
@@ -173,7 +172,7 @@ class Ark:
         )
 
     async def _status(self, ticket: str, order: Order, http: Http) -> object:
-        said = _read(await http.call("GET", f"{TASKS}/{ticket}", headers=_authorization(order)))
+        said = json_object(NAME, await http.call("GET", f"{TASKS}/{ticket}", headers=_authorization(order)))
         return said.get("status") if said.get("id") == ticket else None
 
 
@@ -183,19 +182,13 @@ def _authorization(order: Order) -> dict[str, str]:
 
 def body(model: str, order: Order) -> dict[str, Any]:
     """Build the vendor's JSON for an order: constants, then every parameter at its path, the text item first."""
-    route = order.route
     built: dict[str, Any] = {"model": model}
     items: list[dict[str, Any]] = []
-    for path, value in route.constants.items():
+    for path, value in order.route.constants.items():
         _put(built, path, value)
-    for name, path in route.to.items():
-        if path == UNSENT or name not in order.params:
+    for path, value in order.placed():
+        if path == UNSENT:
             continue
-        value = order.params[name]
-        if name in route.omit and route.omit[name] == value:
-            continue
-        if name in route.values and isinstance(value, str):
-            value = route.values[name].get(value, value)
         head, _, role = path.partition(".")
         if head == "content":
             items.extend(_item(role, one) for one in (value if isinstance(value, list) else [value]))
@@ -227,24 +220,6 @@ def _item(role: str, value: Any) -> dict[str, Any]:
     return {"type": kind, kind: {"url": value}, "role": role}
 
 
-def _read(answer: Answer) -> dict[str, Any]:
-    """Parse the answer's JSON object; whatever is not one, or says one thing twice, is an unmapped answer."""
-    try:
-        said = json.loads(answer.body, object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        raise UnmappedAnswer(NAME, "answer", f"HTTP {answer.status} without a JSON object")
-    return said
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
-
-
 def _error(said: Mapping[str, Any]) -> tuple[object, object]:
     """Code and message of an answer, a task or a picture; None where there is none."""
     error = said.get("error")
@@ -268,18 +243,18 @@ def _refused(answer: Answer, said: Mapping[str, Any]) -> Submitted:
     code, message = _error(said)
     kind = _kind(code)
     if not 400 <= answer.status < 500 or kind is None:
-        raise UnmappedAnswer(NAME, "error code", f"HTTP {answer.status} {code}: {_words(message)}")
+        raise UnmappedAnswer(NAME, "error code", f"HTTP {answer.status} {code}: {plain_words(message, _PRIVATE)}")
     if kind == "account":
-        return Busy(f"{code}: {_words(message)}", operator=True)
+        return Busy(f"{code}: {plain_words(message, _PRIVATE)}", operator=True)
     if kind == "throttled":
-        return Busy(f"{code}: {_words(message)}", retry_in_s=_retry_in_s(answer))
+        return Busy(f"{code}: {plain_words(message, _PRIVATE)}", retry_in_s=_retry_in_s(answer))
     return _failed(code, message)
 
 
 def _failed(code: object, message: object) -> Failed:
     """Give a definite failure the client's words; what concerns our account or the vendor's insides stays here."""
     kind = _kind(code)
-    words = _words(message)
+    words = plain_words(message, _PRIVATE)
     if kind == "content":
         return Failed("content_rejected", words or "the vendor's content check refused the input or the result")
     if kind == "input":
@@ -289,21 +264,10 @@ def _failed(code: object, message: object) -> Failed:
     return Failed("upstream_refused", "the vendor could not finish the task")
 
 
-def _words(message: object) -> str:
-    """Make the vendor's words fit to show: printable, short, no request ids, account numbers or links."""
-    if not isinstance(message, str):
-        return ""
-    plain = "".join(char if char.isprintable() else " " for char in message[: 2 * MOST_MESSAGE_CHARACTERS])
-    return _PRIVATE.sub("…", plain)[:MOST_MESSAGE_CHARACTERS].strip()
-
-
 def _retry_in_s(answer: Answer) -> float | None:
     """The vendor's client reads milliseconds first, then seconds."""
-    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        text = answer.headers.get(name, "")
-        if re.fullmatch("[0-9]{1,6}", text, re.ASCII):
-            return min(float(text) * unit_s, 300.0)
-    return None
+    exact = retry_in_s(answer, "retry-after-ms", 0.001)
+    return retry_in_s(answer) if exact is None else exact
 
 
 def _pictures(answer: Answer, said: dict[str, Any]) -> Done | Failed:
@@ -314,7 +278,7 @@ def _pictures(answer: Answer, said: dict[str, Any]) -> Done | Failed:
     items = said.get("data") or []
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise UnmappedAnswer(NAME, "result", items)
-    links = [_link(item["url"]) for item in items if item.get("url") is not None]
+    links = [link(NAME, item["url"]) for item in items if item.get("url") is not None]
     if not links:
         failures = [item for item in (*items, said) if _error(item)[0]]
         if failures:
@@ -335,9 +299,9 @@ def _clip(answer: Answer, said: Mapping[str, Any]) -> Done:
     content = said.get("content")
     if not isinstance(content, dict):
         raise UnmappedAnswer(NAME, "result", "succeeded, with no content")
-    files = [RemoteFile(url=_link(content.get("video_url")), kind="video")]
+    files = [RemoteFile(url=link(NAME, content.get("video_url")), kind="video")]
     if content.get("last_frame_url"):
-        files.append(RemoteFile(url=_link(content["last_frame_url"]), kind="image", role="last_frame"))
+        files.append(RemoteFile(url=link(NAME, content["last_frame_url"]), kind="image", role="last_frame"))
     return Done(tuple(files), Measurement(milliseconds=_milliseconds(said)), answer.headers.get("x-request-id"))
 
 
@@ -359,12 +323,6 @@ def _number(value: object) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MOST_BELIEVABLE:
         return None
     return Decimal(str(value))
-
-
-def _link(value: object) -> str:
-    if not isinstance(value, str) or not value.startswith(("https://", "http://")):
-        raise UnmappedAnswer(NAME, "result link", value)
-    return value
 
 
 upstream = Ark()

@@ -8,7 +8,7 @@ nothing. The engine owns retries, deadlines, storage and settlement.
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -55,6 +55,17 @@ class Order:
     """Where a vendor that calls back may do so; None where it could not reach us."""
     files: Mapping[str, MediaFile] = field(default_factory=dict)
     """Text in `params` -> the file that `prepare` uploads and puts the vendor's name for in its place."""
+
+    def placed(self) -> Iterator[tuple[str, Any]]:
+        """Where each parameter goes in the vendor's body, in the file's order, and its value in the vendor's words."""
+        route = self.route
+        for name, path in route.to.items():
+            if name not in self.params or (name in route.omit and route.omit[name] == self.params[name]):
+                continue
+            value = self.params[name]
+            if name in route.values and isinstance(value, str):
+                value = route.values[name].get(value, value)
+            yield path, value
 
 
 class Http(Protocol):

@@ -34,9 +34,9 @@ from modellix_server.upstreams.contract import (
     UnmappedAnswer,
 )
 from modellix_server.upstreams.paths import put, steps
+from modellix_server.upstreams.reading import json_object, plain_words, retry_in_s
 
 NAME = "dashscope"
-MOST_MESSAGE_CHARACTERS = 300
 MOST_BELIEVABLE = 10**9
 MOST_DATA_CHARACTERS = 10_000
 
@@ -127,7 +127,7 @@ class DashScope:
         answer = await http.call(
             "GET", f"/uploads?action=getPolicy&model={quote(model)}", headers={"Authorization": f"Bearer {order.key}"}
         )
-        said = _read(answer)
+        said = json_object(NAME, answer)
         if said.get("code"):
             return _refused(answer, said)
         # The vendor's pages show the policy in `data`, its client reads it from `output`.
@@ -153,7 +153,7 @@ class DashScope:
         if order.files:
             headers["X-DashScope-OssResourceResolve"] = "enable"
         answer = await http.call("POST", f"/{wire.path}", json=body(model, order), headers=headers)
-        said = _read(answer)
+        said = json_object(NAME, answer)
         output = said.get("output")
         if said.get("code"):
             if output or said.get("task_id"):
@@ -170,7 +170,7 @@ class DashScope:
         answer = await http.call("GET", f"/tasks/{ticket}", headers={"Authorization": f"Bearer {order.key}"})
         if answer.status in (429, 500, 502, 503, 504):  # says nothing about the task; the vendor's client asks on too
             return Pending()
-        said = _read(answer)
+        said = json_object(NAME, answer)
         output = said.get("output")
         if answer.status != 200 or said.get("code") or not isinstance(output, dict):
             raise UnmappedAnswer(NAME, "poll", f"HTTP {answer.status}, code {said.get('code')}")
@@ -191,46 +191,20 @@ class DashScope:
     async def cancel(self, ticket: str, order: Order, http: Http) -> bool:
         """Stop a task that is still PENDING: the vendor stops no other."""
         answer = await http.call("POST", f"/tasks/{ticket}/cancel", headers={"Authorization": f"Bearer {order.key}"})
-        return answer.status == 200 and not _read(answer).get("code")
+        return answer.status == 200 and not json_object(NAME, answer).get("code")
 
 
 def body(model: str, order: Order) -> dict[str, Any]:
     """Build the vendor's JSON for an order: constants, then every parameter at its path, text parts last."""
-    route = order.route
     built: dict[str, Any] = {"model": model}
-    for path, value in route.constants.items():
+    for path, value in order.route.constants.items():
         put(built, path, value)
     # In a message the pictures come first and the one text part ends it.
-    for name, path in sorted(route.to.items(), key=lambda item: item[1].endswith("[].text")):
-        if name not in order.params:
-            continue
-        value = order.params[name]
-        if name in route.omit and route.omit[name] == value:
-            continue
-        if name in route.values and isinstance(value, str):
-            value = route.values[name].get(value, value)
+    for path, value in sorted(order.placed(), key=lambda item: item[0].endswith("[].text")):
         each = isinstance(value, list) and ("[]" in path or "[type=" in path)
         for one in value if each else (value,):
             put(built, path, one)
     return built
-
-
-def _read(answer: Answer) -> dict[str, Any]:
-    """Parse the answer's JSON object; whatever is not one, or says one thing twice, is an unmapped answer."""
-    try:
-        said = json.loads(answer.body, object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        raise UnmappedAnswer(NAME, "answer", f"HTTP {answer.status} without a JSON object")
-    return said
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
 
 
 def _ticket(said: Mapping[str, Any], output: Mapping[str, Any]) -> str:
@@ -252,21 +226,21 @@ def _kind(code: object) -> str | None:
 
 def _refused(answer: Answer, said: Mapping[str, Any]) -> Busy | Failed:
     """Judge the error a submission was answered with."""
-    code, message = said.get("code"), _words(said.get("message"))
+    code, message = said.get("code"), plain_words(said.get("message"), _PRIVATE)
     kind = _kind(code)
     if answer.status >= 500 or kind is None:
         raise UnmappedAnswer(NAME, "error code", f"HTTP {answer.status} {code}: {message}")
     if kind == "account":
         return Busy(f"{code}: {message}", operator=True)
     if kind == "throttled":
-        return Busy(f"{code}: {message}", retry_in_s=_retry_in_s(answer))
+        return Busy(f"{code}: {message}", retry_in_s=retry_in_s(answer))
     return _failed(code, said.get("message"))
 
 
 def _failed(code: object, message: object) -> Failed:
     """Give a definite failure the client's words; what concerns our account or the vendor's insides stays here."""
     kind = _kind(code)
-    words = _words(message)
+    words = plain_words(message, _PRIVATE)
     if kind == "content":
         return Failed("content_rejected", words or "the vendor's content check refused the input or the result")
     # A model name that the vendor does not know is a fault of ours under the code of a bad input.
@@ -275,19 +249,6 @@ def _failed(code: object, message: object) -> Failed:
     if kind == "gone" or kind == "input":
         return Failed("upstream_refused", "the vendor does not offer this model any more")
     return Failed("upstream_refused", "the vendor could not finish the task")
-
-
-def _words(message: object) -> str:
-    """Make the vendor's words fit to show: printable, short, no keys, account numbers or links."""
-    if not isinstance(message, str):
-        return ""
-    plain = "".join(char if char.isprintable() else " " for char in message[: 2 * MOST_MESSAGE_CHARACTERS])
-    return _PRIVATE.sub("…", plain)[:MOST_MESSAGE_CHARACTERS].strip()
-
-
-def _retry_in_s(answer: Answer) -> float | None:
-    text = answer.headers.get("retry-after", "")
-    return min(float(text), 300.0) if re.fullmatch("[0-9]{1,6}", text, re.ASCII) else None
 
 
 def _done(said: Mapping[str, Any], output: dict[str, Any], wire: Wire) -> Done | Failed:

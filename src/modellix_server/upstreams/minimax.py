@@ -9,7 +9,6 @@ outcome unknown.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -33,9 +32,9 @@ from modellix_server.upstreams.contract import (
     Traits,
     UnmappedAnswer,
 )
+from modellix_server.upstreams.reading import json_object, link, plain_words, retry_in_s
 
 NAME = "minimax"
-MOST_MESSAGE_CHARACTERS = 300
 MOST_BELIEVABLE = 10**9
 
 _KINDS = {
@@ -107,9 +106,9 @@ class MiniMax:
         if wire.kind == "video" and order.callback_url is not None:
             asked["callback_url"] = order.callback_url
         answer = await http.call("POST", _PATHS[wire.kind], json=asked, headers=headers)
-        said = _read(answer)
+        said = json_object(NAME, answer)
         if "base_resp" not in said and answer.status in (401, 403, 429):  # as the vendor's own clients read them
-            return Busy(f"HTTP {answer.status}", retry_in_s=_retry_in_s(answer), operator=answer.status != 429)
+            return Busy(f"HTTP {answer.status}", retry_in_s=retry_in_s(answer), operator=answer.status != 429)
         code = _code(said)
         if answer.status != 200 or code != 0:
             if said.get("task_id") or said.get("data"):
@@ -122,7 +121,7 @@ class MiniMax:
         answer = await http.call("GET", f"/query/video_generation?task_id={ticket}", headers=_authorization(order))
         if _says_nothing(answer):
             return Pending()
-        said = _read(answer)
+        said = json_object(NAME, answer)
         code = _code(said)
         word = said.get("status")
         state = word.lower() if isinstance(word, str) else ""
@@ -144,7 +143,7 @@ class MiniMax:
         answer = await http.call("GET", f"/files/retrieve?file_id={file_id}", headers=_authorization(order))
         if _says_nothing(answer):
             return Pending()
-        said = _read(answer)
+        said = json_object(NAME, answer)
         code = _code(said)
         if _KINDS.get(code) in ("throttled", "trouble"):
             return Pending()
@@ -155,7 +154,7 @@ class MiniMax:
         # The vendor charges for the length that was ordered and tells none; the probe of the file is the check.
         seconds = msgspec.convert(order.route.wire, Wire).seconds or order.params["duration"]
         return Done(
-            files=(RemoteFile(_link(file.get("download_url")), "video"),),
+            files=(RemoteFile(link(NAME, file.get("download_url")), "video"),),
             measured=Measurement(milliseconds=seconds * 1000),
             request_id=_trace(answer),
         )
@@ -163,16 +162,8 @@ class MiniMax:
 
 def body(model: str, order: Order) -> dict[str, Any]:
     """Build the vendor's JSON for an order: constants, then every parameter in its field."""
-    route = order.route
-    built: dict[str, Any] = {"model": model, **route.constants}
-    for name, field in route.to.items():
-        if name not in order.params:
-            continue
-        value = order.params[name]
-        if name in route.omit and route.omit[name] == value:
-            continue
-        if name in route.values and isinstance(value, str):
-            value = route.values[name].get(value, value)
+    built: dict[str, Any] = {"model": model, **order.route.constants}
+    for field, value in order.placed():
         if field in _SUBJECTS:
             built["subject_reference"] = _subjects(field, value)
         else:
@@ -193,24 +184,6 @@ def _authorization(order: Order) -> dict[str, str]:
 def _says_nothing(answer: Answer) -> bool:
     """Whether a query met a limit or a gateway: no word about the task, the vendor's client asks on too."""
     return answer.status in (408, 429, 500, 502, 503, 504)
-
-
-def _read(answer: Answer) -> dict[str, Any]:
-    """Parse the answer's JSON object; whatever is not one, or says one thing twice, is an unmapped answer."""
-    try:
-        said = json.loads(answer.body, object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        raise UnmappedAnswer(NAME, "answer", f"HTTP {answer.status} without a JSON object")
-    return said
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
 
 
 def _code(said: Mapping[str, Any]) -> int:
@@ -248,7 +221,7 @@ def _refused(answer: Answer, said: Mapping[str, Any], code: int) -> Submitted:
     if kind == "account":
         return Busy(reason, operator=True)
     if kind == "throttled":
-        return Busy(reason, retry_in_s=_retry_in_s(answer))
+        return Busy(reason, retry_in_s=retry_in_s(answer))
     return _failed(code, said)
 
 
@@ -266,26 +239,12 @@ def _words(said: Mapping[str, Any]) -> str:
     """Make the vendor's words fit to show: printable, short, no keys, account numbers or links."""
     told = said.get("base_resp")
     message = told.get("status_msg") if isinstance(told, dict) else None
-    if not isinstance(message, str):
-        return ""
-    plain = "".join(char if char.isprintable() else " " for char in message[: 2 * MOST_MESSAGE_CHARACTERS])
-    return _PRIVATE.sub("…", plain)[:MOST_MESSAGE_CHARACTERS].strip()
-
-
-def _retry_in_s(answer: Answer) -> float | None:
-    text = answer.headers.get("retry-after", "")
-    return min(float(text), 300.0) if re.fullmatch("[0-9]{1,6}", text, re.ASCII) else None
+    return plain_words(message, _PRIVATE)
 
 
 def _trace(answer: Answer) -> str | None:
     text = answer.headers.get("trace-id", "")
     return text if _ID.fullmatch(text) else None
-
-
-def _link(told: object) -> str:
-    if not isinstance(told, str) or not told.startswith(("https://", "http://")):
-        raise UnmappedAnswer(NAME, "result link", told)
-    return told
 
 
 def _pictures(said: Mapping[str, Any], order: Order) -> Done | Failed:
@@ -313,7 +272,7 @@ def _pictures(said: Mapping[str, Any], order: Order) -> Done | Failed:
 
 
 def _linked(told: object) -> RemoteFile:
-    return RemoteFile(_link(told), "image")
+    return RemoteFile(link(NAME, told), "image")
 
 
 def _inline(told: object) -> InlineFile:

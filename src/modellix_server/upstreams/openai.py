@@ -31,9 +31,9 @@ from modellix_server.upstreams.contract import (
     Traits,
     UnmappedAnswer,
 )
+from modellix_server.upstreams.reading import json_object, plain_words, retry_in_s
 
 NAME = "openai"
-MOST_MESSAGE_CHARACTERS = 300
 
 _PATHS = {"generation": "/images/generations", "edit": "/images/edits"}
 _FILES = ("image[]", "mask")
@@ -98,14 +98,14 @@ class OpenAI:
         model = order.route.models.get(order.region)
         if model is None:
             return Failed("upstream_refused", f"this model is not offered in the vendor's region '{order.region}'")
-        fields = _fields(model, order)
+        fields = {"model": model, **order.route.constants, **dict(order.placed())}
         # The vendor keeps this id of ours in its logs, for questions to its support.
         headers = {"Authorization": f"Bearer {order.key}", "X-Client-Request-Id": order.attempt}
         if msgspec.convert(order.route.wire, Wire).kind == "edit":
             answer = await http.call("POST", _PATHS["edit"], form=list(_form(fields)), headers=headers)
         else:
             answer = await http.call("POST", _PATHS["generation"], json=fields, headers=headers)
-        said = _read(answer)
+        said = json_object(NAME, answer)
         if (error := said.get("error")) is not None:
             if said.get("data") or not isinstance(error, dict):
                 raise UnmappedAnswer(NAME, "submission", "pictures and an error at once, or an error of another form")
@@ -118,22 +118,6 @@ class OpenAI:
         """There are no tickets; the question whether the key is good is all that this can be asked for."""
         answer = await http.call("GET", f"/models/{ticket}", headers={"Authorization": f"Bearer {order.key}"})
         raise UnmappedAnswer(NAME, "poll", f"HTTP {answer.status}: nothing of this vendor can be polled")
-
-
-def _fields(model: str, order: Order) -> dict[str, Any]:
-    """Every parameter in its field, after the constants."""
-    route = order.route
-    fields: dict[str, Any] = {"model": model, **route.constants}
-    for name, field in route.to.items():
-        if name not in order.params:
-            continue
-        value = order.params[name]
-        if name in route.omit and route.omit[name] == value:
-            continue
-        if name in route.values and isinstance(value, str):
-            value = route.values[name].get(value, value)
-        fields[field] = value
-    return fields
 
 
 def _form(fields: Mapping[str, Any]) -> Iterator[Part]:
@@ -154,28 +138,10 @@ def _file(field: str, number: int, uri: str) -> Part:
     return Part(field, file.data, f"{field.removesuffix('[]')}-{number + 1}.{head[2]}", head[1])
 
 
-def _read(answer: Answer) -> dict[str, Any]:
-    """Parse the answer's JSON object; whatever is not one, or says one thing twice, is an unmapped answer."""
-    try:
-        said = json.loads(answer.body, object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        raise UnmappedAnswer(NAME, "answer", f"HTTP {answer.status} without a JSON object")
-    return said
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
-    return found
-
-
 def _refused(answer: Answer, error: Mapping[str, Any]) -> Submitted:
     """Judge the error a submission was answered with, by its code, then by its type."""
     code, kind = _word(error.get("code")), _word(error.get("type"))
-    words = _words(error)
+    words = plain_words(error.get("message"), _PRIVATE)
     reason = f"HTTP {answer.status} {code or kind}: {words}"
     if not 400 <= answer.status < 500:
         raise UnmappedAnswer(NAME, "error", reason)
@@ -196,18 +162,11 @@ def _word(told: object) -> str:
     return told if isinstance(told, str) else ""
 
 
-def _words(error: Mapping[str, Any]) -> str:
-    """Make the vendor's words fit to show: printable, short, no keys, account names or links."""
-    message = _word(error.get("message"))[: 2 * MOST_MESSAGE_CHARACTERS]
-    plain = "".join(char if char.isprintable() else " " for char in message)
-    return _PRIVATE.sub("…", plain)[:MOST_MESSAGE_CHARACTERS].strip()
-
-
 def _retry_in_s(answer: Answer, error: Mapping[str, Any]) -> float | None:
     """Read how long to wait: from the header, or from the message, where image limits have it."""
-    text = answer.headers.get("retry-after", "")
-    if re.fullmatch("[0-9]{1,6}", text, re.ASCII):
-        return min(float(text), 300.0)
+    told = retry_in_s(answer)
+    if told is not None:
+        return told
     found = _SECONDS.search(_word(error.get("message"))[:1000])
     return min(float(found[1]), 300.0) if found else None
 
