@@ -120,7 +120,13 @@ def filled(model_id: str, files: str) -> dict[str, Any]:
     return given
 
 
-@pytest.mark.parametrize("model_id", CLIPS)
+# The rest in `make test-all`: tests/journeys/test_models_all.py runs each example, with fewer looks at the film.
+SHORT = ("hailuo-02-fl2v", "hailuo-2.3-fast-i2v", "minimax-t2v-01-director", "minimax-s2v-01")
+
+
+@pytest.mark.parametrize(
+    "model_id", [pytest.param(name, marks=() if name in SHORT else pytest.mark.full) for name in CLIPS]
+)
 async def test_the_example_of_a_clip(http, client, files, material, model_id) -> None:
     attempt = f"task-{model_id}-1"
     given = filled(model_id, files)

@@ -82,6 +82,7 @@ async def test_an_edit_of_links_and_of_bytes_within_a_mask(platform, team, web, 
     assert (await billed(platform, data["task_id"]))["images"] == 1
 
 
+@pytest.mark.full
 async def test_answers_so_long_that_they_wait_for_each_other(platform, team, web, draw) -> None:
     """Six at once, where four fit: noise stays noise where the mask keeps it."""
     origin, folder = web
