@@ -26,7 +26,8 @@ from modellix_server.base.database import Pool
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue
-from modellix_server.results import Storage, save_inputs, take_inputs
+from modellix_server.inspection import take_inputs
+from modellix_server.results import Storage, save_inputs
 from modellix_server.tasks import Submission, Submissions, verify
 from modellix_server.upstreams.emulators import load_all
 

@@ -31,7 +31,7 @@ CHANGES = {
     "price set": ("price.set", [MODEL, "--usd", "0.05"]),
     "price clear": ("price.clear", [MODEL]),
     "vault rotate": ("vault.rotate", []),
-    "webhook create": ("webhook.create", ["acme", "https://198.51.100.7/hook"]),
+    "webhook create": ("webhook.create", ["acme", "https://hooks.example.com/1"]),
     "webhook enable": ("webhook.change", ["acme", ENDPOINT]),
     "webhook replay": ("webhook.replay", ["acme", ENDPOINT]),
     "webhook delete": ("webhook.delete", ["acme", ENDPOINT]),

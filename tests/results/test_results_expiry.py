@@ -4,7 +4,8 @@ from uuid import UUID
 import pytest
 
 from modellix_server.base.ids import uuid7
-from modellix_server.results import delete_expired, delete_orphans, delete_result, discard, save_inputs, take_inputs
+from modellix_server.inspection import take_inputs
+from modellix_server.results import delete_expired, delete_orphans, delete_result, discard, save_inputs
 from modellix_server.results.storage import Storage
 
 KEEP = "select results.keep($1::uuid[], $2::bigint[], $3::boolean[], $4::text[], $5::bigint[], $6)"

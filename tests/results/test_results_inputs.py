@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from modellix_server.base.errors import InvalidFormat, Unavailable
-from modellix_server.results import Storage, drop_inputs, save_inputs, stored_input_path, take_inputs
+from modellix_server.inspection import take_inputs
+from modellix_server.results import Storage, drop_inputs, save_inputs, stored_input_path
 
 
 def b64(data: bytes) -> str:

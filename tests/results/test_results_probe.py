@@ -10,7 +10,8 @@ import zlib
 import psutil
 import pytest
 
-from modellix_server.results import Helper, Probed, Refused, sniff
+from modellix_server.inspection import Probed, Refused, sniff
+from modellix_server.results import Helper
 
 
 def png_header(width, height):
@@ -129,7 +130,7 @@ async def test_a_helper_that_hangs_is_killed_and_replaced(helper, picture, monke
 
 CONFINED = """
 import os, signal, socket
-from modellix_server.results.confine import confine, renew_time
+from modellix_server.inspection.confine import confine, renew_time
 confine()
 renew_time()
 for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
@@ -158,9 +159,7 @@ def test_the_helper_has_no_network_and_little_room(tmp_path):
 
 
 def test_a_file_that_spins_is_stopped_by_the_kernel(tmp_path):
-    spin = (
-        "from modellix_server.results import confine as c; c._CPU_S = 1; c.confine(); c.renew_time()\nwhile True: pass"
-    )
+    spin = "import modellix_server.inspection.confine as c; c._CPU_S = 1; c.confine(); c.renew_time()\nwhile True: pass"
     assert subprocess.run([sys.executable, "-c", spin], timeout=30).returncode == -signal.SIGXCPU
 
 

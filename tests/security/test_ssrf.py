@@ -170,6 +170,7 @@ def test_nothing_else_in_the_source_can_reach_the_network():
         "base/multipart.py": "writes forms, opens nothing",
         "main/doctor.py": "an operator asks about the addresses of the operator's own settings",
         "main/contact_sheet.py": "an operator asks the operator's own platform",
+        "main/sheet_run.py": "an operator asks the operator's own platform",
         "main/metrics.py": "listens for the operator's scrapes",
         "main/instance.py": "asks the own port on this machine",
         "main/admin_desk.py": "the name of this host",

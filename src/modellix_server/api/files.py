@@ -15,15 +15,8 @@ from modellix_server.base.database import UNREACHABLE
 from modellix_server.base.errors import NotFound
 from modellix_server.base.ids import parse_file_name
 from modellix_server.catalogue import samples
-from modellix_server.results import (
-    FORMATS,
-    TROUBLE,
-    RangeNotSatisfiable,
-    check_file_link,
-    check_link,
-    sniff,
-    stored_input_path,
-)
+from modellix_server.inspection import FORMATS, sniff
+from modellix_server.results import TROUBLE, RangeNotSatisfiable, check_file_link, check_link, stored_input_path
 
 # Whatever a vendor delivered, a browser only ever shows it: no script, no sniffing, no embedding of other things.
 _INERT = {

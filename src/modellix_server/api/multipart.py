@@ -17,7 +17,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from modellix_server.api.request import BodyTooLarge, BodyTooSlow, ClientGone, Request
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter
 from modellix_server.catalogue import show
-from modellix_server.results import MOST_UPLOAD_BYTES, Format, Spool, sniff
+from modellix_server.inspection import Format, sniff
+from modellix_server.results import MOST_UPLOAD_BYTES, Spool
 
 _TIMEOUT_S = 900.0
 _AT_ONCE_BYTES = 1 << 20

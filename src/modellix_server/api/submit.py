@@ -19,7 +19,8 @@ from modellix_server.base import tracing
 from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.catalogue import Model, show
-from modellix_server.results import InputFile, Scratch, drop_inputs, save_inputs, take_inputs
+from modellix_server.inspection import InputFile, take_inputs
+from modellix_server.results import Scratch, drop_inputs, save_inputs
 from modellix_server.tasks import Accepted, Submission
 
 # First segments that are routes of their own and can never be a model's type or provider.

@@ -1,20 +1,10 @@
-"""Result files and uploads: fetched, examined, stored, linked, expired."""
+"""Result files and uploads: fetched, stored, linked, expired; what they are is for `inspection` to say."""
 
 from modellix_server.results.errors import FetchError, FetchGone, FetchLater, FetchNever
 from modellix_server.results.expiry import delete_expired, delete_orphans, delete_result, discard
 from modellix_server.results.fetch import Fetcher, InlineResult, RemoteResult, Resource
-from modellix_server.results.formats import FORMATS, Format, Kind, sniff
 from modellix_server.results.helper_process import Helper
-from modellix_server.results.inputs import (
-    INPUT_TTL_S,
-    STORED,
-    UPLOADED,
-    InputFile,
-    drop_inputs,
-    save_inputs,
-    stored_input_path,
-    take_inputs,
-)
+from modellix_server.results.inputs import INPUT_TTL_S, drop_inputs, save_inputs, stored_input_path
 from modellix_server.results.links import (
     check_file_link,
     check_link,
@@ -25,7 +15,6 @@ from modellix_server.results.links import (
     own_link,
     own_sample,
 )
-from modellix_server.results.messages import Probed, Refused
 from modellix_server.results.spool import Scratch, Spool
 from modellix_server.results.storage import MOST_READ_BYTES, TROUBLE, Opened, RangeNotSatisfiable, Storage, TooBig
 from modellix_server.results.store import resources
@@ -47,16 +36,10 @@ __all__ = [
     "FetchLater",
     "FetchNever",
     "FetchGone",
-    "Probed",
-    "Refused",
-    "STORED",
-    "InputFile",
-    "take_inputs",
     "save_inputs",
     "drop_inputs",
     "stored_input_path",
     "INPUT_TTL_S",
-    "UPLOADED",
     "MOST_UPLOAD_BYTES",
     "Upload",
     "Uploads",
@@ -75,8 +58,4 @@ __all__ = [
     "delete_expired",
     "delete_orphans",
     "delete_result",
-    "FORMATS",
-    "Format",
-    "Kind",
-    "sniff",
 ]

@@ -15,17 +15,17 @@ import msgspec
 from modellix_server.base import log
 from modellix_server.base.batcher import Batcher
 from modellix_server.base.errors import InvalidFormat, Unavailable
-from modellix_server.results.formats import Wanted
-from modellix_server.results.inputs import InputFile
-from modellix_server.results.messages import (
+from modellix_server.inspection import (
     LENGTH,
     Extract,
     Extracted,
+    InputFile,
     Probe,
     Probed,
     Refused,
     Reply,
     Request,
+    Wanted,
     decode_replies,
     encode_requests,
 )
@@ -155,7 +155,7 @@ class _Lane:
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "modellix_server.results.helper",
+            "modellix_server.inspection.helper",
             str(os.getpid()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -1,91 +1,21 @@
-"""Media that came inside a request body: taken out, recognised, and stored under its digest."""
+"""Media that came inside a request body: stored under its digest."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from modellix_server.base.database import Pool
-from modellix_server.base.errors import InvalidFormat
-from modellix_server.base.places import Found, replace
+from modellix_server.inspection import InputFile
 from modellix_server.results import store
-from modellix_server.results.formats import Kind, sniff
-from modellix_server.results.messages import Probed, Refused
 from modellix_server.results.storage import Storage
 
-STORED = "sha256:"
-"""How a media value that was taken out of a body begins; 64 hex digits follow."""
-
-UPLOADED = "file-"
-"""How the id of an uploaded file begins; 32 hex digits follow. No base64 begins so."""
-
 _WAIT_FOR_DELETION_S = 10.0
-_decode_base64 = msgspec.json.Decoder(bytes).decode
 
 INPUT_TTL_S = 72 * 3600
 """Longer than any task may wait and run."""
-
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """One file taken out of a body."""
-
-    sha256: str
-    mime: str
-    kind: Kind
-    size: int
-    content: bytes | Path | None
-    """A scratch file is gone once it is saved; `drop_inputs` deletes the others. None for what is stored already."""
-    found: Probed | Refused | None = None
-    """What the helper found it to be, where it has looked at it already."""
-
-
-def take_inputs(params: Mapping[str, Any], media: Collection[str]) -> tuple[dict[str, Any], list[InputFile]]:
-    """The parameters with media bytes replaced by `sha256:<hex>`, and those bytes, each file once.
-
-    `media` names the places that carry media, as `base.places` takes them. http(s) URLs and the ids of
-    uploaded files stay, and so does what is no string: that is for the model's schema to refuse.
-
-    Raises InvalidFormat for broken base64, an unknown file type, or a `sha256:` value from outside.
-    """
-    files: dict[str, InputFile] = {}
-
-    def take(found: Found) -> str:
-        text = found.text
-        if text[:8].lower().startswith(("http://", "https://")) or text.startswith(UPLOADED):
-            return text
-        file = _decode(found.where, text)
-        files[file.sha256] = file
-        return STORED + file.sha256
-
-    return replace(params, media, take), list(files.values())
-
-
-def _decode(name: str, text: str) -> InputFile:
-    if text.startswith(STORED):
-        raise InvalidFormat(f"parameter '{name}' must be a URL, a data URI, base64 or the id of an uploaded file")
-    if text[:5].lower() == "data:":
-        head, comma, text = text.partition(",")
-        if not comma or not head.lower().endswith(";base64"):
-            raise InvalidFormat(f"parameter '{name}' must be a base64 data URI")
-    try:
-        # In half the time of binascii's strict mode; what would end or escape the string is no base64 either.
-        data = _decode_base64(f'"{text}"' if "\\" not in text else "")
-    except (msgspec.MsgspecError, ValueError):  # ValueError: half of a surrogate pair
-        raise InvalidFormat(f"parameter '{name}' is not valid base64") from None
-    if not data:
-        raise InvalidFormat(f"parameter '{name}' is empty")
-    found = sniff(data)
-    if found is None:
-        raise InvalidFormat(f"parameter '{name}' is not a supported image, video or audio file")
-    return InputFile(hashlib.sha256(data).hexdigest(), found.mime, found.kind, len(data), data)
 
 
 async def save_inputs(db: Pool, storage: Storage, files: Sequence[InputFile], ttl_s: int = INPUT_TTL_S) -> None:

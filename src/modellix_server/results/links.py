@@ -13,7 +13,7 @@ from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import parse_task_name, task_name
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import samples
-from modellix_server.results.inputs import STORED, UPLOADED
+from modellix_server.inspection import STORED, UPLOADED
 
 _PATH = re.compile(r"/results/(task-[0-9a-f]{32})/([0-9]{1,4}\.[a-z0-9]{2,5})", re.ASCII)
 _FILE_PATH = re.compile(r"/files/(file-[0-9a-f]{32}|[0-9a-f]{64})\.([a-z0-9]{2,5})", re.ASCII)

@@ -9,7 +9,7 @@ from uuid import UUID
 from modellix_server.base.database import Pool, Row
 
 if TYPE_CHECKING:
-    from modellix_server.results.inputs import InputFile
+    from modellix_server.inspection import InputFile
 
 # Rows in one order, so that two bodies with the same files never deadlock.
 _EXTEND_INPUTS = """

@@ -12,12 +12,11 @@ from modellix_server.base.database import Pool, Row
 from modellix_server.base.errors import InvalidFormat, NotFound, OutOfRange
 from modellix_server.base.ids import file_name, uuid7
 from modellix_server.base.settings import Settings
+from modellix_server.inspection import FORMATS, InputFile, Kind, Refused
 from modellix_server.results import store
-from modellix_server.results.formats import FORMATS, Kind
 from modellix_server.results.helper_process import Helper
-from modellix_server.results.inputs import INPUT_TTL_S, InputFile, hold_inputs, stored_input_path
+from modellix_server.results.inputs import INPUT_TTL_S, hold_inputs, stored_input_path
 from modellix_server.results.links import file_link
-from modellix_server.results.messages import Refused
 from modellix_server.results.storage import Storage
 
 MOST_UPLOAD_BYTES: dict[Kind, int] = {"image": 32 << 20, "audio": 32 << 20, "video": 200 << 20}

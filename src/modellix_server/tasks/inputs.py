@@ -16,21 +16,18 @@ from modellix_server.base.addresses import is_public_https
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Facts, MediaInput, Model, refusal
+from modellix_server.inspection import FORMATS, STORED, Refused, sniff
 from modellix_server.results import (
-    FORMATS,
     MOST_READ_BYTES,
-    STORED,
     Fetcher,
     FetchError,
     FetchNever,
     Helper,
-    Refused,
     Storage,
     file_link,
     is_ours,
     own_link,
     own_sample,
-    sniff,
     stored_input_path,
 )
 from modellix_server.tasks import rules

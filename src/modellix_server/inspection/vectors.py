@@ -10,8 +10,8 @@ import re
 from typing import IO
 from xml.parsers import expat
 
-from modellix_server.results.messages import Probed
-from modellix_server.results.probing import Unfit, checked
+from modellix_server.inspection.messages import Probed
+from modellix_server.inspection.probing import Unfit, checked
 
 MOST_ELEMENTS = 200_000
 MOST_DEPTH = 64

@@ -10,8 +10,8 @@ from typing import IO, Any
 from PIL import Image
 from pymediainfo import MediaInfo
 
-from modellix_server.results.formats import HEAD_BYTES, Format, Kind, sniff
-from modellix_server.results.messages import Probed
+from modellix_server.inspection.formats import HEAD_BYTES, Format, Kind, sniff
+from modellix_server.inspection.messages import Probed
 
 MOST_PIXELS = 100_000_000
 _TAIL_BYTES = 64 * 1024

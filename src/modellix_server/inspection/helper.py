@@ -1,6 +1,6 @@
 """The helper process: looks at hostile files and big bodies, so that nobody else has to.
 
-Started as `python -m modellix_server.results.helper <parent pid>`; reads batches of requests from
+Started as `python -m modellix_server.inspection.helper <parent pid>`; reads batches of requests from
 standard input, writes batches of replies to standard output, and ends with its parent. Before the first
 one it writes an empty frame: whoever reads it knows that a later end is the fault of a file.
 """
@@ -16,10 +16,10 @@ import msgspec
 
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.process import die_with_parent
-from modellix_server.results.confine import confine, renew_time
-from modellix_server.results.formats import Kind
-from modellix_server.results.inputs import take_inputs
-from modellix_server.results.messages import (
+from modellix_server.inspection.confine import confine, renew_time
+from modellix_server.inspection.formats import Kind
+from modellix_server.inspection.inputs import take_inputs
+from modellix_server.inspection.messages import (
     LENGTH,
     MOST_SLIM_BYTES,
     Extract,
@@ -32,8 +32,8 @@ from modellix_server.results.messages import (
     decode_requests,
     encode_replies,
 )
-from modellix_server.results.probing import Unfit, open_file, probe
-from modellix_server.results.vectors import probe_vector
+from modellix_server.inspection.probing import Unfit, open_file, probe
+from modellix_server.inspection.vectors import probe_vector
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import struct
 
 import msgspec
 
-from modellix_server.results.formats import Kind, Wanted
+from modellix_server.inspection.formats import Kind, Wanted
 
 LENGTH = struct.Struct(">I")
 MOST_SLIM_BYTES = 256 * 1024

@@ -1,0 +1,42 @@
+"""What a file is, and what is in a big body: found out in a process that can reach nothing.
+
+That process (`helper`) reads what strangers made. It imports no database, no HTTP client and no storage.
+"""
+
+from modellix_server.inspection.formats import FORMATS, HEAD_BYTES, Format, Kind, Wanted, sniff
+from modellix_server.inspection.inputs import STORED, UPLOADED, InputFile, take_inputs
+from modellix_server.inspection.messages import (
+    LENGTH,
+    Extract,
+    Extracted,
+    Probe,
+    Probed,
+    Refused,
+    Reply,
+    Request,
+    decode_replies,
+    encode_requests,
+)
+
+__all__ = [
+    "FORMATS",
+    "HEAD_BYTES",
+    "LENGTH",
+    "STORED",
+    "UPLOADED",
+    "Extract",
+    "Extracted",
+    "Format",
+    "InputFile",
+    "Kind",
+    "Probe",
+    "Probed",
+    "Refused",
+    "Reply",
+    "Request",
+    "Wanted",
+    "decode_replies",
+    "encode_requests",
+    "sniff",
+    "take_inputs",
+]
