@@ -172,6 +172,7 @@ def test_nothing_else_in_the_source_can_reach_the_network():
         "main/contact_sheet.py": "an operator asks the operator's own platform",
         "main/sheet_run.py": "an operator asks the operator's own platform",
         "main/metrics.py": "listens for the operator's scrapes",
+        "main/serve.py": "listens for clients",
         "main/instance.py": "asks the own port on this machine",
         "main/admin_desk.py": "the name of this host",
         "main/bootstrap.py": "the name of this host",
