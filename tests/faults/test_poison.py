@@ -44,7 +44,11 @@ async def keep_alive(stage, source: Path, task, most: int, within_s: float) -> i
 
 
 @pytest.mark.parametrize(
-    ("module", "where", "posts"), [("watching.py", POLL, 1), ("submitting.py", BEGIN, 0)], ids=["running", "queued"]
+    ("module", "where", "posts"),
+    [
+        pytest.param("watching.py", POLL, 1, id="running", marks=pytest.mark.full),
+        pytest.param("submitting.py", BEGIN, 0, id="queued"),
+    ],
 )
 async def test_what_kills_its_worker_is_set_aside(stage, tmp_path: Path, module: str, where: str, posts: int) -> None:
     source = poisoned(tmp_path, module, where, DIE)
