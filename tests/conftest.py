@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -78,6 +80,40 @@ async def postgres_server() -> AsyncIterator[Server]:
     finally:
         await postgres.stop()
         shutil.rmtree(folder)
+
+
+@dataclass(frozen=True)
+class SmallDisk:
+    """A file system of its own, of 400 MB, that can be filled."""
+
+    folder: Path
+
+    def fill(self) -> None:
+        with contextlib.suppress(OSError), (self.folder / "filler").open("wb", buffering=0) as place:
+            while True:
+                place.write(bytes(65536))
+        assert shutil.disk_usage(self.folder).free == 0
+
+    def clear(self) -> None:
+        (self.folder / "filler").unlink()
+
+
+@pytest.fixture
+def small_disk() -> Iterator[SmallDisk]:
+    if os.getuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    folder = Path(tempfile.mkdtemp(prefix="modellix-test-"))
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400m,mode=711", "tmpfs", folder], capture_output=True, text=True
+    )
+    if mounted.returncode != 0:
+        folder.rmdir()
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield SmallDisk(folder)
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+        folder.rmdir()
 
 
 _numbers = count(1)

@@ -25,6 +25,7 @@ ACCEPT = "tests/tasks/test_accept.py"
 ENGINE = "tasks/migrations/0010_engine.sql"
 STEER = "tasks/migrations/0019_steer.sql"
 LEDGER = "ledger/migrations/0003_ledger.sql"
+WATCH = "ledger/migrations/0024_watch.sql"
 
 MUTATIONS = (
     Mutation(
@@ -207,8 +208,8 @@ MUTATIONS = (
     Mutation(
         "an accept whose answer was lost is looked up",
         "tasks/submit.py",
-        "            Accepted(s.task_id) if s.task_id in present else await self._offer_alone(s)  #\n",
-        "            _unreachable()\n",
+        "found.append(Accepted(s.task_id) if known else await self._offer_alone(s))",
+        "found.append(_unreachable())",
         (f"{ACCEPT}::test_a_lost_answer_of_the_database_is_resolved_by_the_ids",),
     ),
     Mutation(
@@ -259,5 +260,35 @@ MUTATIONS = (
         "return deaths >= _MOST_DEATHS",
         "return False",
         ("tests/tasks/test_life.py::test_a_task_that_killed_three_workers_is_set_aside",),
+    ),
+    Mutation(
+        "a mark waits for numbers that are committed late",
+        WATCH,
+        "if at.ahead_xid <= pg_snapshot_xmin(pg_current_snapshot()) and at.ahead > at.up_to then",
+        "if at.ahead > at.up_to then",
+        ("tests/ledger/test_watch.py::test_numbers_that_are_committed_late_are_waited_for",),
+        cheap=True,
+    ),
+    Mutation(
+        "a frozen account takes no new tasks",
+        "api/submit.py",
+        "elif platform.frozen(caller.team_id, caller.live):",
+        "elif False:",
+        ("tests/journeys/test_frozen_accounts.py::test_a_frozen_account",),
+    ),
+    Mutation(
+        "a seal is compared with what is there",
+        "main/books.py",
+        "if (now := await seal.of(db, sealed.after, sealed.up_to)) != sealed:",
+        "if (now := await seal.of(db, sealed.after, sealed.up_to)).count != sealed.count:",
+        ("tests/main/test_books.py::test_a_forger_who_mends_every_sum_is_found_by_the_seal",),
+    ),
+    Mutation(
+        "a request waits once for all that it asks",
+        "base/database.py",
+        "async with asyncio.timeout(limit.left_s), self._acquire() as connection:",
+        "async with self._acquire() as connection:",
+        ("tests/base/test_patience.py::test_several_statements_have_one_patience",),
+        cheap=True,
     ),
 )

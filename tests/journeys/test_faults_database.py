@@ -10,6 +10,7 @@ import msgspec
 
 from modellix_server.api.access import Access
 from modellix_server.api.exchange import exchange
+from modellix_server.base import patience
 
 MODEL = "alibaba/qwen-image-plus"
 AWAY = "Service unavailable: the database cannot be reached"
@@ -53,6 +54,25 @@ async def test_away_and_back(postgres_server, stage, tmp_path) -> None:
         assert await platform.purse(team) == (100_000_000 - 2 * 17_200, 0)
         assert [len(await platform.bill(one)) for one in (task, again.data["task_id"])] == [1, 1]
         await platform.books_are_clean()
+
+
+async def test_a_lock_that_is_not_given_back(platform, superuser) -> None:
+    """The database is well and one row is not: who needs it is told 503 in time, all others are served."""
+    stuck, other = await platform.team(), await platform.team()
+    held = superuser.transaction()
+    await held.start()
+    await superuser.execute("select 1 from ledger.balance where team_id = $1 for update", stuck.id)
+    started = time.monotonic()
+    answer = await stuck.post(f"/api/v1/{MODEL}", {"prompt": "a"}, headers={"Idempotency-Key": "k"})
+    assert answer.status == 503, answer.body
+    assert int(answer.headers["retry-after"]) > 0
+    assert time.monotonic() - started < patience.REQUEST_S + 1
+    assert (await other.get("/api/v1/team/balance")).status == 200
+    await held.rollback()
+    again = await stuck.post(f"/api/v1/{MODEL}", {"prompt": "a"}, headers={"Idempotency-Key": "k"})
+    assert (await stuck.finish(again.data["task_id"]))["status"] == "success"
+    assert await platform.tasks_of(stuck) == 1
+    assert (await other.submit(MODEL, prompt="b")).status == 200
 
 
 async def test_a_fault_of_ours_tells_nothing() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from modellix_server import vault
 from modellix_server.base.database import connect
 from modellix_server.base.settings import Secret, Settings
+from modellix_server.ledger import Finding, watch
+from modellix_server.main import books
 from modellix_server.main.doctor import examine
 from modellix_server.main.home import Home
 
@@ -58,6 +60,22 @@ async def test_money_that_does_not_add_up(database, pool, settings, tmp_path) ->
     found = await grades(settings, tmp_path)
     assert found["books"][0] == "bad"
     assert "team 7 (live)" in found["books"][1]
+
+
+async def test_frozen_accounts_are_named_and_so_is_a_watch_that_does_not_look(pool, settings, tmp_path) -> None:
+    found = await grades(settings, tmp_path)
+    assert found["frozen accounts"] == ("warning", "no worker has looked at the books ever")
+    await books.look(settings.database_url)
+    found = await grades(settings, tmp_path)
+    assert found["frozen accounts"][0] == "good"
+    async with pool.acquire() as db:
+        await watch.freeze(db, Finding(7, True, "the balance says more than its transfers"))
+        await db.execute("update ledger.mark set looked_at = now() - interval '1 hour'")
+    found = await grades(settings, tmp_path)
+    assert found["frozen accounts"][0] == "bad"
+    assert "team 7 (live)" in found["frozen accounts"][1]
+    assert "the balance says more than its transfers" in found["frozen accounts"][1]
+    assert "ledger thaw" in found["frozen accounts"][1]
 
 
 async def test_migrations_and_roles(database, pool, settings, tmp_path) -> None:

@@ -20,7 +20,8 @@ import psutil
 import pytest
 
 from modellix_server.main import launch
-from modellix_server.main.home import OWNER, Home
+from modellix_server.main.doctor import examine
+from modellix_server.main.home import OWNER, SUPERUSER, Home
 from modellix_server.main.instance import free_loopback_port
 from modellix_server.main.postgres import find_binaries
 
@@ -138,9 +139,9 @@ def command_of(process: psutil.Process) -> list[str]:
         return []
 
 
-def execute(data: Path, statement: str) -> str:
+def execute(data: Path, statement: str, role: str = OWNER) -> str:
     async def ask() -> str:
-        db = await asyncpg.connect(Home(data).dsn(OWNER))
+        db = await asyncpg.connect(Home(data).dsn(role))
         try:
             return await db.fetchval(statement)
         finally:
@@ -212,6 +213,13 @@ def test_a_killed_child_is_back_within_a_second(folder, start):
     run.end()
 
 
+def use_up_the_log(data: Path) -> None:
+    for _ in range(20):
+        execute(data, "select pg_switch_wal()", SUPERUSER)
+        execute(data, "create table public.more as select 1 as answer")
+        execute(data, "drop table public.more")
+
+
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSEGV])
 def test_a_killed_postgres_is_back_with_its_data(folder, start, signum):
     run = start(folder / "data")
@@ -229,6 +237,37 @@ def test_a_killed_postgres_is_back_with_its_data(folder, start, signum):
             assert time.monotonic() < deadline
             time.sleep(0.02)
     assert run.postmaster().pid != old.pid
+    run.end()
+
+
+def test_a_full_disk_is_named_and_with_room_again_all_goes_on(folder, start, small_disk):
+    """PostgreSQL ends itself when its log has no room. `up` says so, `doctor` too, and it works again by itself."""
+    run = start(folder / "data")
+    run.ready()
+    run.end()
+    wal, there = run.data / "postgres" / "pg_wal", small_disk.folder / "wal"
+    shutil.copytree(wal, there)
+    owner = wal.stat()
+    for path in (there, *there.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid)
+    shutil.rmtree(wal)
+    wal.symlink_to(there)
+    run = start(run.data)
+    run.ready()
+    execute(run.data, "create table public.kept as select 42 as answer")
+    small_disk.fill()
+    with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+        use_up_the_log(run.data)
+    run.started = time.monotonic()
+    run.read_until(f"the disk of {wal} is full")
+    found = {one.what: (one.grade, one.says) for one in asyncio.run(examine(Home(run.data), os.environ))}
+    assert found["disk"][0] == "bad"
+    assert str(wal) in found["disk"][1]
+    assert found["database"][0] == "bad"
+    assert "Make room" in found["database"][1]
+    small_disk.clear()
+    run.read_until("PostgreSQL works again")
+    assert execute(run.data, "select answer from public.kept") == 42
     run.end()
 
 

@@ -13,7 +13,7 @@ from modellix_server.api.platform import Platform
 from modellix_server.api.protocol import EXTENSION
 from modellix_server.api.reply import Reply, Streamed, failure
 from modellix_server.api.request import ClientGone, Receive, Request, Scope, Send, read_head
-from modellix_server.base import log, metrics
+from modellix_server.base import log, metrics, patience
 from modellix_server.base.database import UNREACHABLE
 from modellix_server.base.errors import PlatformError, Unavailable
 from modellix_server.base.metrics import Counter, Histogram
@@ -78,6 +78,7 @@ async def exchange(
     """Run one endpoint; whatever it raises becomes an answer in the contract's shape."""
     request = read_head(scope, receive)
     trail = Trail()
+    patience.begin()
     if request.id is not None:
         log.bind("request", request.id)
     try:
@@ -95,11 +96,13 @@ async def exchange(
         _LOG.exception("request failed", method=request.method, path=redact_path(request.path))
         reply = failure(PlatformError("please retry later"), trail.verdict)
     if isinstance(reply, Streamed):
+        patience.end()  # it is being answered already, for as long as that takes
         size = await _stream(reply, request, receive, send)
         _count(endpoint, 200, None)
         platform.requests.record(_entry(request, trail, 200, size))
         return
     if not isinstance(reply, Reply):
+        patience.end()
         _count(endpoint, 200, None)
         if not trail.logged_elsewhere:
             platform.requests.record(_entry(request, trail, 200, 0))

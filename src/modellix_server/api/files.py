@@ -11,6 +11,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from modellix_server.api.platform import Platform
 from modellix_server.api.request import Receive, Scope, Send
 from modellix_server.api.security import CLOSED
+from modellix_server.base import patience
 from modellix_server.base.database import UNREACHABLE
 from modellix_server.base.errors import NotFound
 from modellix_server.base.ids import parse_file_name
@@ -45,6 +46,7 @@ class _SignedFile:
 
     async def _answer(self, request: StarletteRequest) -> Response:
         settings = self._platform.settings
+        patience.begin()
         try:
             if settings.results_url and not _same_origin(request, settings.results_origin):
                 raise NotFound("no such result")

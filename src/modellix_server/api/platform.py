@@ -40,6 +40,8 @@ class Platform:
     """The operator's price table, as fresh as a few seconds."""
     obstacle: Callable[[Route, bool], Awaitable[str | None]]
     """(route, live) -> why there is no account to send the task to; None when there is one."""
+    frozen: Callable[[int, bool], bool]
+    """(team, live) -> whether its account takes no new tasks, because its books were found wrong."""
     finished: dict[UUID, bytes] = field(default_factory=dict)
     """Answers about finished tasks as they were rendered once: nothing in them ever changes. Bounded by its user."""
     browsing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))

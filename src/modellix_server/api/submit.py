@@ -26,6 +26,7 @@ from modellix_server.tasks import Accepted, Submission
 # First segments that are routes of their own and can never be a model's type or provider.
 _RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote", "logs", "keys", "webhooks"})
 _WAYS = frozenset({"async", "stream"})
+_FROZEN = "this account takes no new tasks until its books have been checked; the operator has been told"
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -124,6 +125,8 @@ async def _accept(
     )
     if terms.max_cost is not None and quote.amount_micros > terms.max_cost:
         accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, terms.max_cost))
+    elif platform.frozen(caller.team_id, caller.live):
+        accepted = await _made_earlier(platform, submission, Unavailable(_FROZEN, retry_after_s=60))
     elif obstacle := await platform.obstacle(model.routes[0], caller.live):
         accepted = await _made_earlier(platform, submission, Unavailable(obstacle, retry_after_s=60))
     else:

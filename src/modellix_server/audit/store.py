@@ -74,6 +74,16 @@ async def list_entries(
     return [Entry(*row) for row in rows]
 
 
+async def entries_of(db: Pool | Connection, action: str) -> list[Entry]:
+    """All entries of one action, the oldest first."""
+    rows = await db.fetch(
+        """select seq, at, actor, origin, action, subject, team_id, details::text from audit.entry
+           where action = $1 order by seq""",
+        action,
+    )
+    return [Entry(*row) for row in rows]
+
+
 async def head(db: Pool | Connection) -> Head:
     """The end of the chain, to be noted where nobody who can write to this database can write."""
     row = await db.fetchrow("select seq, hash from audit.head")

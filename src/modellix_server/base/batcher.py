@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
+
+from modellix_server.base import patience
+
+_LOOK_EVERY_S = 0.25
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -37,45 +43,84 @@ class Batcher(Generic[Item, Answer]):
         self._flush = flush
         self._idle = flushers
         self._most = most
-        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        # Each item with who waits for it, and when that one's patience is at its end, by the monotonic clock.
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer], float]] = deque()
+        self._under_way: list[list[tuple[Item, asyncio.Future[Answer], float]]] = []
         self._running: set[asyncio.Task[None]] = set()
+        self._looking = False
         # Not the context of whoever comes first: a batch is about many, and its log lines must not name one.
         self._context = contextvars.copy_context()
+        self._context.run(patience.end)
 
     async def __call__(self, item: Item) -> Answer:
-        """Hand in one item and wait for its own answer."""
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        """Hand in one item and wait for its own answer.
+
+        Raises TimeoutError when the caller's patience ends first: the item may be carried out all the same.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        limit = patience.current()
+        if limit is None:
+            self._take(item, future, math.inf)
+            return await future
+        asked = time.monotonic()
+        self._take(item, future, asked + limit.left_s)
+        if not self._looking:
+            self._looking = True
+            loop.call_later(_LOOK_EVERY_S, self._look_for_the_impatient)
+        try:
+            return await future
+        finally:
+            limit.left_s -= time.monotonic() - asked
+
+    def _take(self, item: Item, future: asyncio.Future[Answer], until: float) -> None:
+        self._waiting.append((item, future, until))
         if self._idle:
             self._idle -= 1
             task = asyncio.create_task(self._drain(), context=self._context)
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-        return await future
+
+    def _look_for_the_impatient(self) -> None:
+        """Answer those whose patience is at its end. One timer for all, and none while nobody waits."""
+        now = time.monotonic()
+        for batch in (self._waiting, *self._under_way):
+            for _, future, until in batch:
+                if now >= until and not future.done():
+                    future.set_exception(TimeoutError("the database did not answer in time"))
+        self._looking = bool(self._waiting or self._under_way)
+        if self._looking:
+            asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look_for_the_impatient)
 
     async def _drain(self) -> None:
         try:
             while self._waiting:
                 size = min(len(self._waiting), self._most)
-                await self._one([self._waiting.popleft() for _ in range(size)])
+                batch = [self._waiting.popleft() for _ in range(size)]
+                # Who was told that it takes too long is done. What somebody asked for who then left is carried out.
+                if wanted := [one for one in batch if not one[1].done() or one[1].cancelled()]:
+                    await self._one(wanted)
         finally:
             self._idle += 1
 
-    async def _one(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
+    async def _one(self, batch: list[tuple[Item, asyncio.Future[Answer], float]]) -> None:
+        self._under_way.append(batch)
         try:
-            answers = await self._flush([item for item, _ in batch])
+            answers = await self._flush([item for item, _, _ in batch])
         except BaseException as error:
-            for _, future in batch:
+            for _, future, _ in batch:
                 if not future.done():
                     future.set_exception(error if isinstance(error, Exception) else ConnectionAbortedError())
             if not isinstance(error, Exception):
                 raise
             return
-        for (item, future), answer in zip(batch, answers, strict=True):
+        finally:
+            self._under_way.remove(batch)
+        for (item, future, until), answer in zip(batch, answers, strict=True):
             if future.done():  # the caller went away
                 continue
             if isinstance(answer, Again):
-                self._waiting.append((item, future))
+                self._waiting.append((item, future, until))
             elif isinstance(answer, BaseException):
                 future.set_exception(answer)
             else:

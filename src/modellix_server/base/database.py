@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import asyncpg
 
+from modellix_server.base import patience
 from modellix_server.base.errors import Unavailable
 from modellix_server.base.settings import BadSettings
 
 Row: TypeAlias = "asyncpg.Record"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 # What the driver raises when the database cannot be asked or cannot act for now, as opposed to when it says no.
 UNREACHABLE: tuple[type[Exception], ...] = (
@@ -44,6 +47,133 @@ def refused(error: Exception) -> bool:
 _PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 
 
+_CLOSE_S = 3.0
+
+
+class _Line(asyncpg.Connection):
+    """A connection that is of no further use once a statement of it was given up: its block in `Pool` cuts it off.
+
+    The driver asks the server, over a connection of its own, to stop the statement, and keeps whoever gave it up
+    waiting until it has. A frozen server never does; one that is alive notices the cut within a second
+    (`client_connection_check_interval`).
+    """
+
+    given_up = False
+
+    @contextlib.contextmanager
+    def _noticing(self) -> Iterator[None]:
+        try:
+            yield
+        except (TimeoutError, asyncio.CancelledError):
+            self.given_up = True
+            raise
+
+    async def execute(self, query: str, *args: Any, **options: Any) -> str:
+        if self.given_up and query.startswith("ROLLBACK"):
+            return "ROLLBACK"  # the end of a block that is being left: it comes with the cut
+        with self._noticing():
+            return await super().execute(query, *args, **options)
+
+    async def fetch(self, *args: Any, **options: Any) -> Any:
+        with self._noticing():
+            return await super().fetch(*args, **options)
+
+    async def fetchrow(self, *args: Any, **options: Any) -> Any:
+        with self._noticing():
+            return await super().fetchrow(*args, **options)
+
+    async def fetchval(self, *args: Any, **options: Any) -> Any:
+        with self._noticing():
+            return await super().fetchval(*args, **options)
+
+    async def executemany(self, *args: Any, **options: Any) -> None:
+        with self._noticing():
+            await super().executemany(*args, **options)
+
+    async def copy_records_to_table(self, *args: Any, **options: Any) -> str:
+        with self._noticing():
+            return await super().copy_records_to_table(*args, **options)
+
+
+class Pool:
+    """Connections that take turns. Each statement gets one of its own, as `acquire` does for several.
+
+    What a request asks for counts against its `patience`: raises TimeoutError when that is at its end.
+    """
+
+    def __init__(self, connections: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._connections = connections
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """A connection for as long as the block runs, which must do nothing but ask the database."""
+        limit = patience.current()
+        if limit is None:
+            async with self._acquire() as connection:
+                yield connection
+            return
+        asked = time.monotonic()
+        try:
+            async with asyncio.timeout(limit.left_s), self._acquire() as connection:
+                yield connection
+        finally:
+            limit.left_s -= time.monotonic() - asked
+
+    @asynccontextmanager
+    async def _acquire(self) -> AsyncIterator[Connection]:
+        async with self._connections.acquire() as connection:
+            try:
+                yield connection
+            finally:
+                if getattr(connection, "given_up", False):  # of one that the pool's end took away there is nothing left
+                    connection.terminate()
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Row]:
+        """All rows."""
+        async with self.acquire() as connection:
+            return await connection.fetch(query, *arguments)
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
+        """The first row, if there is one."""
+        async with self.acquire() as connection:
+            return await connection.fetchrow(query, *arguments)
+
+    async def fetchval(self, query: str, *arguments: Any) -> Any:
+        """The first column of the first row."""
+        async with self.acquire() as connection:
+            return await connection.fetchval(query, *arguments)
+
+    async def execute(self, query: str, *arguments: Any) -> str:
+        """Run a statement; its tag, such as `UPDATE 1`."""
+        async with self.acquire() as connection:
+            return await connection.execute(query, *arguments)
+
+    async def close(self) -> None:
+        """Close all connections, in good order where the database answers soon."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):  # when it is over the driver cuts off those that are left
+                await self._connections.close()
+
+    def terminate(self) -> None:
+        """Cut off all connections at once."""
+        self._connections.terminate()
+
+    @property
+    def most(self) -> int:
+        """How many connections there may be."""
+        return self._connections.get_max_size()
+
+    @property
+    def open(self) -> int:
+        """How many there are."""
+        return self._connections.get_size()
+
+    @property
+    def idle(self) -> int:
+        """How many of them nobody uses."""
+        return self._connections.get_idle_size()
+
+
 async def open_pool(dsn: str, *, size: int, name: str, statement_timeout_ms: int = 10_000) -> Pool:
     """A pool of at most `size` connections whose statements are cut off after the time-out.
 
@@ -52,7 +182,17 @@ async def open_pool(dsn: str, *, size: int, name: str, statement_timeout_ms: int
     """
     session = _session(name, statement_timeout_ms)
     session["server_settings"] |= _PLANS
-    return await asyncpg.create_pool(dsn, min_size=1, max_size=size, timeout=5, reset=_leave_as_it_is, **session)
+    return Pool(
+        await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            timeout=5,
+            reset=_leave_as_it_is,
+            connection_class=_Line,
+            **session,
+        )
+    )
 
 
 async def _leave_as_it_is(_connection: object) -> None:
@@ -77,12 +217,14 @@ async def connect(dsn: str, *, name: str, statement_timeout_ms: int = 60_000) ->
 
 def _session(name: str, statement_timeout_ms: int) -> dict[str, Any]:
     return {
-        "command_timeout": statement_timeout_ms / 1000 + 5,
+        "command_timeout": statement_timeout_ms / 1000 + 2,
         "server_settings": {
             "application_name": f"modellix-{name}",
             "jit": "off",
             "statement_timeout": str(statement_timeout_ms),
             "idle_in_transaction_session_timeout": "30000",
+            # A statement whose client has gone ends soon, rather than being carried out for nobody.
+            "client_connection_check_interval": "1000",
             "timezone": "UTC",
         },
     }

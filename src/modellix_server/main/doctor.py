@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -19,15 +20,18 @@ from modellix_server import tasks, vault
 from modellix_server.base.database import DATABASE_ERRORS, Connection, connect
 from modellix_server.base.migrations import discover
 from modellix_server.base.settings import BadSettings, Settings
+from modellix_server.ledger import watch
 from modellix_server.main.banner import local_origin
 from modellix_server.main.home import Home
 from modellix_server.main.models import load_models
+from modellix_server.main.postgres import full_disk
 from modellix_server.main.rooms import ROOMS
 from modellix_server.results import TROUBLE, Storage
 
 Grade = Literal["good", "warning", "bad"]
 
 _LEAST_FREE_BYTES = 1 << 30
+_LEAST_SEGMENT_BYTES = 16 << 20  # what PostgreSQL asks for at a time (wal_segment_size)
 _LATE_S = 300
 _MOST_SKEW_S = 2.0
 _PROBE = "doctor/probe"
@@ -53,7 +57,7 @@ async def examine(home: Home, env: Mapping[str, str]) -> list[Finding]:
         Finding("settings", "good", f"database, storage and secrets are named; public URL {settings.public_origin}")
     ]
     found += _secrets_file(home, env)
-    found += [_catalogue(settings), _disk(settings), await _storage(settings)]
+    found += [_catalogue(settings), _disk(settings, home), await _storage(settings)]
     found += [await _answers("API", f"{local_origin(settings.host, settings.port)}/readyz", "is `serve` running?")]
     found += [await _answers("sandbox", f"{settings.sandbox_url}/healthz", "test keys need it: is `sandbox` running?")]
     try:
@@ -61,16 +65,23 @@ async def examine(home: Home, env: Mapping[str, str]) -> list[Finding]:
     except DATABASE_ERRORS as error:
         return [
             *found,
-            Finding("database", "bad", f"it does not answer ({type(error).__name__}): is PostgreSQL running?"),
+            Finding("database", "bad", f"it does not answer ({type(error).__name__}): {_why_not(settings, home)}"),
         ]
     try:
-        for look in (_database, _clock, _migrations, _workers, _late, _accounts, _log, _reviews, _books):
+        for look in (_database, _clock, _migrations, _workers, _late, _accounts, _log, _reviews, _watch, _books):
             found.append(await look(db, settings))
     except DATABASE_ERRORS as error:
         found.append(Finding("database", "bad", f"it stopped answering: {error}"))
     finally:
         await db.close()
     return found
+
+
+def _why_not(settings: Settings, home: Home) -> str:
+    with contextlib.suppress(OSError):
+        if home.runs_database(settings) and shutil.disk_usage(home.cluster / "pg_wal").free < _LEAST_SEGMENT_BYTES:
+            return full_disk(home)
+    return "is PostgreSQL running?"
 
 
 def _secrets_file(home: Home, env: Mapping[str, str]) -> list[Finding]:
@@ -96,11 +107,13 @@ def _catalogue(settings: Settings) -> Finding:
     return Finding("catalogue", "good", f"{len(catalogue)} models")
 
 
-def _disk(settings: Settings) -> Finding:
+def _disk(settings: Settings, home: Home) -> Finding:
     parts = urlsplit(settings.storage_url)
     places = {settings.spool_dir or tempfile.gettempdir()} | ({parts.path} if parts.scheme == "file" else set())
+    if home.runs_database(settings):
+        places |= {str(home.cluster), str(home.cluster / "pg_wal")}  # which may be a link to another disk
     short = []
-    for place in places:
+    for place in sorted(places):
         with contextlib.suppress(OSError):
             if (free := shutil.disk_usage(place).free) < _LEAST_FREE_BYTES:
                 short.append(f"{free / 1e9:.1f} GB free at {place}")
@@ -246,6 +259,24 @@ async def _reviews(db: Connection, _: Settings) -> Finding:
     if recent:
         return Finding("reviews", "warning", f"{recent} things of the last day to look at: `admin task review`")
     return Finding("reviews", "good", "nothing of the last day to look at")
+
+
+async def _watch(db: Connection, _: Settings) -> Finding:
+    if frozen := await watch.list_frozen(db):
+        first = frozen[0]
+        whose = "all teams" if first.team_id == watch.ALL_TEAMS else f"team {first.team_id}"
+        return Finding(
+            "frozen accounts",
+            "bad",
+            f"{len(frozen)} take no new tasks, as their books are wrong. First {whose} "
+            f"({'live' if first.live else 'test'}) since {first.since:%Y-%m-%d %H:%M} UTC: {first.reason}. "
+            "Find out why, then `ledger thaw`",
+        )
+    looked_at = await watch.looked_at(db)
+    if looked_at is None or (datetime.now(UTC) - looked_at).total_seconds() > _LATE_S:
+        since = "ever" if looked_at is None else f"since {looked_at:%Y-%m-%d %H:%M} UTC"
+        return Finding("frozen accounts", "warning", f"no worker has looked at the books {since}")
+    return Finding("frozen accounts", "good", f"none; the books were looked at {looked_at:%H:%M:%S} UTC")
 
 
 async def _books(db: Connection, _: Settings) -> Finding:

@@ -160,6 +160,10 @@ class Home:
         """Withdraw it: the instance has stopped."""
         self._runtime_file.unlink(missing_ok=True)
 
+    def runs_database(self, settings: Settings) -> bool:
+        """Whether the database of these settings is the one in this data directory."""
+        return self._secrets_file.exists() and settings.database_url == self.dsn(APP)
+
     def settings(self, env: Mapping[str, str]) -> Settings:
         """Read the settings of this instance; `MODELLIX_*` variables win over what the data directory says.
 

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 ROTATE_AT = 10 * 1024 * 1024
 _TAIL_BYTES = 4096
+_SEARCHED_BYTES = 256 * 1024
 
 
 def open_log(path: Path) -> BinaryIO:
@@ -18,8 +19,16 @@ def open_log(path: Path) -> BinaryIO:
 
 def tail(path: Path, after: int = 0, lines: int = 8) -> str:
     """Return the last lines written after the position `after` (bytes)."""
+    return "\n".join(_end_of(path, after, _TAIL_BYTES).strip().splitlines()[-lines:])
+
+
+def mentions(path: Path, text: str, after: int = 0) -> bool:
+    """Whether a text was written after the position `after`, among the last of what was."""
+    return text in _end_of(path, after, _SEARCHED_BYTES)
+
+
+def _end_of(path: Path, after: int, most: int) -> str:
     with path.open("rb") as file:
         size = file.seek(0, 2)
-        file.seek(max(min(after, size), size - _TAIL_BYTES))
-        text = file.read().decode(errors="replace")
-    return "\n".join(text.strip().splitlines()[-lines:])
+        file.seek(max(min(after, size), size - most))
+        return file.read().decode(errors="replace")

@@ -73,8 +73,8 @@ async def _build() -> list[str]:
 
 async def _pool(db: Pool) -> Iterable[str]:
     used: dict[Labels, float] = {
-        ("used",): float(db.get_size() - db.get_idle_size()),
-        ("idle",): float(db.get_idle_size()),
+        ("used",): float(db.open - db.idle),
+        ("idle",): float(db.idle),
     }
-    most = gauge("modellix_pool_connections_max", "Connections that the pool may open.", db.get_max_size())
+    most = gauge("modellix_pool_connections_max", "Connections that the pool may open.", db.most)
     return [*gauge("modellix_pool_connections", "Connections to the database.", used, ("state",)), *most]

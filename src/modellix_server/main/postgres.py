@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -23,13 +24,15 @@ from modellix_server.base.database import connect
 from modellix_server.main import launch, leftovers
 from modellix_server.main.account import Account, choose, closed_folder
 from modellix_server.main.home import APP, DATABASE, OWNER, POSTGRES_PORT, SUPERUSER, CannotStartError, Home
-from modellix_server.main.logfile import open_log, tail
+from modellix_server.main.logfile import mentions, open_log, tail
 
 READY_LIMIT_S = 900.0  # replaying the write-ahead log after a crash may take minutes on a slow disk
 STOP_LIMIT_S = 20.0
 _QUIT_LIMIT_S = 5.0
 _PROGRESS_EVERY_S = 5.0
 _READY_LINE = 7  # of postmaster.pid, counted from 0: see LOCK_FILE_LINE_PM_STATUS in PostgreSQL's pidfile.h
+
+_NO_ROOM = os.strerror(errno.ENOSPC)  # as PostgreSQL writes it: its messages are not translated
 
 _SETTINGS = {
     "listen_addresses": "",
@@ -67,6 +70,7 @@ class EmbeddedPostgres:
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
         self._log = home.logs / "postgres.log"
+        self._said_before = 0
 
     @property
     def pid(self) -> int | None:
@@ -87,6 +91,11 @@ class EmbeddedPostgres:
         self._prepare_socket_dir(account)
         await self._launch(account)
         await self._make_roles()
+
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether this run of the server, or this try to start it, found no room on its disk."""
+        return mentions(self._log, _NO_ROOM, self._said_before)
 
     async def wait(self) -> int:
         """Return the exit status when the server ends."""
@@ -176,7 +185,7 @@ class EmbeddedPostgres:
     async def _launch(self, account: Account | None) -> None:
         settings = {**_SETTINGS, "unix_socket_directories": str(self._home.socket_dir)}
         with open_log(self._log) as log:
-            said_before = log.tell()
+            self._said_before = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self._launcher(account, signal.SIGINT),
                 str(self._bin / "postgres"),
@@ -192,7 +201,7 @@ class EmbeddedPostgres:
             )
         if not await self._ready():
             await self.stop()
-            raise CannotStartError(self._explain(account, tail(self._log, said_before)))
+            raise CannotStartError(self._explain(account, tail(self._log, self._said_before)))
 
     async def _ready(self) -> bool:
         """Wait until connections are accepted; False when the server ended or the limit has passed."""
@@ -240,6 +249,8 @@ class EmbeddedPostgres:
 
     def _explain(self, account: Account | None, said: str) -> str:
         said = said.strip() or f"see {self._log}"
+        if _NO_ROOM in said or (self._log.exists() and self.disk_is_full):
+            return f"{full_disk(self._home)}\n{said}"
         closed = self._closed(account) if account is not None else None
         if account is None or closed is None or not re.search("(?i)permi(tted|ssion denied)", said):
             return said
@@ -248,6 +259,14 @@ class EmbeddedPostgres:
             "to do so (CAP_DAC_READ_SEARCH) is not available here. Move the data directory or the installation "
             f"elsewhere, run as an ordinary user, or open that directory: chmod o+x {closed}"
         )
+
+
+def full_disk(home: Home) -> str:
+    """What to do about a full disk under the database, in words."""
+    return (
+        f"the disk of {home.cluster / 'pg_wal'} is full, and PostgreSQL stops when it cannot write its log there. "
+        "Nothing that was committed is lost. Make room, but delete nothing in that directory; it starts again by itself"
+    )
 
 
 def find_binaries() -> Path:

@@ -16,6 +16,7 @@ from modellix_server import tasks
 from modellix_server.base.database import connect, open_pool
 from modellix_server.base.migrations import discover
 from modellix_server.base.settings import Settings
+from modellix_server.main import books
 from modellix_server.main.backup import DUMP, FILES, MANIFEST, Manifest, Say, digest, run_program, secret_check
 from modellix_server.main.home import CannotStartError, Home, Runtime
 from modellix_server.main.migrate import migrate
@@ -139,6 +140,6 @@ async def _settle(settings: Settings, manifest: Manifest) -> Restored:
     try:
         doubtful = await tasks.end_doubtful(pool)
         async with pool.acquire() as db:
-            return Restored(manifest, doubtful, await tasks.verify(db))
+            return Restored(manifest, doubtful, await books.verify(db))
     finally:
         await pool.close()

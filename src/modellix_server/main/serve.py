@@ -22,6 +22,7 @@ from modellix_server.base.metrics import Gauges, gauge
 from modellix_server.base.notify import follow
 from modellix_server.base.settings import Settings
 from modellix_server.identity import Callers
+from modellix_server.ledger import Frozen
 from modellix_server.limits import Windows
 from modellix_server.main.accounts import AccountFinder
 from modellix_server.main.metrics import serve_metrics
@@ -33,6 +34,7 @@ from modellix_server.results import Helper, Spool, Storage, Uploads
 from modellix_server.tasks import HINT_CHANNEL, Breakers, Hub, Intake, Reader, Submissions
 
 _CONNECTIONS = 8
+_STATEMENT_MS = 5_000  # below the patience of a request, which may need time afterwards to find out what was done
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
 _SERVER: dict[str, Any] = {
     "lifespan": "off",
@@ -122,7 +124,7 @@ async def _gauges(platform: Platform) -> list[str]:
 async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     """The rooms of one API process, opened and, at the end, closed in good order."""
     catalogue, upstreams = load_models(settings)
-    db = await open_pool(settings.database_url, size=_CONNECTIONS, name="serve")
+    db = await open_pool(settings.database_url, size=_CONNECTIONS, name="serve", statement_timeout_ms=_STATEMENT_MS)
     await require_durability(db)
     await require_limited_role(db)
     await self_test(db, settings)
@@ -132,6 +134,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     await book.refresh()
     breakers = Breakers(db)
     accounts = AccountFinder(db, settings, breakers)
+    frozen = Frozen(db)
+    await frozen.refresh()
     writer = Writer(db)
     spool = Spool(settings.spool_dir)
     helper = Helper(spool)
@@ -154,6 +158,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         uploads=uploads,
         prices=book.prices,
         obstacle=accounts.obstacle,
+        frozen=frozen.holds,
     )
     writer.start()
     background = [
@@ -162,6 +167,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         asyncio.create_task(_wake_workers(platform, hint)),
         asyncio.create_task(book.keep_fresh()),
         asyncio.create_task(breakers.keep_fresh()),
+        asyncio.create_task(frozen.keep_fresh()),
     ]
     try:
         yield platform

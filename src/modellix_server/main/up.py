@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.console import Console
 
-from modellix_server.base.database import connect
+from modellix_server.base.database import DATABASE_ERRORS, connect
 from modellix_server.base.settings import Settings
 from modellix_server.main import banner
 from modellix_server.main.home import CannotStartError, Home, Runtime
@@ -27,7 +27,7 @@ from modellix_server.main.instance import (
 )
 from modellix_server.main.logfile import open_log, tail
 from modellix_server.main.migrate import migrate
-from modellix_server.main.postgres import STOP_LIMIT_S, EmbeddedPostgres
+from modellix_server.main.postgres import STOP_LIMIT_S, EmbeddedPostgres, full_disk
 
 DRAIN_LIMIT_S = 30.0
 _HURRIED_STOP_S = 3.0
@@ -35,6 +35,9 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
 _SOUND_AFTER_S = 10.0  # a child that lived this long did not fail at its start
 _OLD_PORT_LIMIT_S = 3.0
 _TELL_EVERY_S = 15.0
+
+# Where the disk is full even a server that has started may refuse its first question, or end at it.
+_NOT_STARTED: tuple[type[Exception], ...] = (CannotStartError, *DATABASE_ERRORS)
 
 FirstStart = Callable[[Settings], Awaitable[str | None]]
 
@@ -212,12 +215,16 @@ class Supervisor:
             pauses.started()
             code = await self._postgres.wait()
             self._say(f"PostgreSQL ended ({_how(code)}); starting it again. Log: {self._home.logs / 'postgres.log'}")
+            if self._postgres.disk_is_full:
+                self._say(f"PostgreSQL: {full_disk(self._home)}", "bold red")
             while self._postgres.pid is None:
                 await asyncio.sleep(pauses.next_s())
                 try:
                     await self._postgres.start()
-                except CannotStartError as error:
+                except _NOT_STARTED as error:
                     self._say(f"PostgreSQL does not start: {error}")
+                else:
+                    self._say("PostgreSQL works again.", "green")
 
     async def _wait_until_ready(self) -> None:
         started = told = time.monotonic()

@@ -24,6 +24,7 @@ from modellix_server.base.metrics import Gauges, gauge
 from modellix_server.base.notify import follow
 from modellix_server.base.outbound import Outbound
 from modellix_server.base.settings import Settings
+from modellix_server.main import books
 from modellix_server.main.accounts import AccountFinder
 from modellix_server.main.metrics import serve_metrics
 from modellix_server.main.models import load_models
@@ -97,7 +98,7 @@ async def _work(settings: Settings) -> None:
     name = f"{socket.gethostname()}-{os.getpid()}"
     deliverer = _deliverer(settings, db, outbound)
     background = [
-        asyncio.create_task(_chores(db, storage, tools)),
+        asyncio.create_task(_chores(settings, db, storage, tools)),
         asyncio.create_task(_stay_awake(settings.lease_s)),
         asyncio.create_task(tools.breakers.keep_fresh()),
         asyncio.create_task(deliverer.run()),
@@ -148,6 +149,7 @@ async def _gauges(db: Pool, worker: Worker) -> list[str]:
             *gauge("modellix_queue_oldest_due_seconds", "For how long the first of them has been due.", now.oldest_s),
             *gauge("modellix_tasks_unfinished", "Tasks that have not ended.", now.unfinished),
             *gauge("modellix_workers", "Workers with a lease.", now.workers),
+            *await books.gauges(db),
         ]
     return lines
 
@@ -194,9 +196,10 @@ class _Chore:
                 await asyncio.sleep(self.every_s)
 
 
-async def _chores(db: Pool, storage: Storage, tools: Tools) -> None:
+async def _chores(settings: Settings, db: Pool, storage: Storage, tools: Tools) -> None:
     """What must be done now and then, by whichever worker comes to it; each is safe to run twice."""
     chores = (
+        _Chore("the books", 60, lambda: books.look(settings.database_url), first_after_s=5),
         _Chore("expired results", 30, lambda: delete_expired(db, storage, 500)),
         _Chore("waiting tasks", 5, lambda: start_waiting(db)),
         _Chore("late verdicts", 30, lambda: look_again(tools)),

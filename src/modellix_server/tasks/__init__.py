@@ -27,7 +27,7 @@ from modellix_server.tasks.store import forget_idempotency_keys, note_death, rev
 from modellix_server.tasks.story import Review, Story, reviews, story
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
 from modellix_server.tasks.tools import Tools
-from modellix_server.tasks.verify import verify
+from modellix_server.tasks.verify import end_stray_holds, look, verify
 from modellix_server.tasks.witness import Witness, take_words
 
 __all__ = [
@@ -65,8 +65,10 @@ __all__ = [
     "cancel",
     "delete_result",
     "end_doubtful",
+    "end_stray_holds",
     "forget_idempotency_keys",
     "list_tasks",
+    "look",
     "look_again",
     "note_death",
     "public_form",

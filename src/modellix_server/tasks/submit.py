@@ -8,11 +8,12 @@ ever appearing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from modellix_server.base import faults, log
+from modellix_server.base import faults, log, patience
 from modellix_server.base.batcher import Again, Batcher
 from modellix_server.base.database import DATABASE_ERRORS, Pool, refused
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
@@ -20,6 +21,8 @@ from modellix_server.base.metrics import SIZES, Counter, Histogram
 from modellix_server.ledger import InsufficientBalance
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch
 
+_CALL_S = 5.0
+_RESOLVE_S = patience.REQUEST_S - _CALL_S  # for finding out what a call did that was not answered
 _LOOK_UPS = 4
 _BETWEEN_LOOK_UPS_S = 0.5
 _LOG = log.get("tasks")
@@ -72,9 +75,12 @@ class Submissions:
         """Durably accept one request.
 
         Raises Unauthorized (key revoked), IdempotencyMismatch, InsufficientBalance, ConcurrencyExceeded,
-        or Unavailable when the database could not be asked.
+        or Unavailable when the database could not be asked, or has not answered in time.
         """
-        return await self._accept(submission)
+        try:
+            return await self._accept(submission)
+        except TimeoutError:
+            raise _unreachable() from None
 
     async def replayed(self, submission: Submission) -> Accepted | None:
         """`made` for a request that could not be accepted anew."""
@@ -110,7 +116,8 @@ class Submissions:
 
     async def _accept_batch(self, batch: list[Submission]) -> Sequence[Verdict]:
         try:
-            return await self._call(batch)
+            async with asyncio.timeout(_CALL_S):
+                return await self._call(batch)
         except DATABASE_ERRORS as error:
             _LOG.warning("accept failed, resolving", error=type(error).__name__, size=len(batch))
             return await self._resolve(batch)
@@ -143,14 +150,17 @@ class Submissions:
         return [_verdict(*each) for each in zip(batch, row["verdicts"], row["task_ids"], places, strict=True)]
 
     async def _resolve(self, batch: list[Submission]) -> list[Verdict]:
-        """The call raised: find out which tasks exist, and offer each missing one once more, alone."""
-        present = await self._present([s.task_id for s in batch])
-        if present is None:
-            return [_unreachable() for _ in batch]
-        return [
-            Accepted(s.task_id) if s.task_id in present else await self._offer_alone(s)  #
-            for s in batch
-        ]
+        """The call raised: find out which tasks exist, and, while there is time, offer each missing one alone."""
+        found: list[Verdict] = []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_RESOLVE_S):
+                present = await self._present([s.task_id for s in batch])
+                if present is None:
+                    return [_unreachable() for _ in batch]
+                for s in batch:
+                    known = s.task_id in present
+                    found.append(Accepted(s.task_id) if known else await self._offer_alone(s))
+        return [*found, *(_unreachable() for _ in batch[len(found) :])]
 
     async def _offer_alone(self, submission: Submission) -> Verdict:
         verdict: Verdict | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from modellix_server import ledger
 from modellix_server.base.database import Connection
+from modellix_server.base.money import usd
 
 # Each query returns one line of text a violation (promises L6, L8, T14).
 _CHECKS = (
@@ -35,6 +36,46 @@ _CHECKS = (
     """select format('task %s waits for a slot and is %s', id, state) from tasks.task
        where queue_no is not null and state <> 'queued'""",
 )
+
+
+# What is set aside is what unfinished tasks may cost. Reads those alone, by their index.
+_HOLDS_DIFFER = """
+    select coalesce(b.team_id, t.team_id) as team_id, coalesce(b.live, t.live) as live,
+        coalesce(b.held, 0) as held, coalesce(t.quotes, 0)::bigint as quotes
+    from ledger.balance b full join (
+        select team_id, live, sum(quote) as quotes from tasks.task where finished_at is null group by team_id, live
+    ) t using (team_id, live)
+    where coalesce(b.held, 0) <> coalesce(t.quotes, 0)
+"""
+
+
+async def look(db: Connection) -> list[ledger.Finding]:
+    """What does not add up between money and tasks, as far as that can be said often and at little cost."""
+    return [
+        ledger.Finding(
+            row["team_id"],
+            row["live"],
+            f"{usd(row['held'])} USD are held, the unfinished tasks are quoted {usd(row['quotes'])}",
+        )
+        for row in await db.fetch(_HOLDS_DIFFER)
+    ]
+
+
+async def end_stray_holds(db: Connection, team_id: int, *, live: bool) -> int:
+    """End an account's holds that no unfinished task has, and tell how many; the caller has locked its balance.
+
+    Taken is what the task says it has cost, within its hold; everything else goes back.
+    """
+    rows = await db.fetch(
+        """select h.task_id, least(coalesce(t.captured, 0), h.amount) as cost
+           from ledger.transfer h left join tasks.task t on t.id = h.task_id
+           where h.team_id = $1 and h.live = $2 and h.kind = 'hold' and (t.id is null or t.finished_at is not null)
+               and not exists (select 1 from ledger.transfer c where c.task_id = h.task_id and c.closes)""",
+        team_id,
+        live,
+    )
+    await db.execute("select ledger.settle($1, $2)", [row["task_id"] for row in rows], [row["cost"] for row in rows])
+    return len(rows)
 
 
 async def verify(db: Connection) -> list[str]:

@@ -253,7 +253,7 @@ async def _new_secret(db: Pool | Connection, keys: Keyring, purse: Purse, endpoi
 
 @asynccontextmanager
 async def _transaction(db: Pool | Connection) -> AsyncIterator[Connection]:
-    if isinstance(db, asyncpg.Pool):
+    if isinstance(db, Pool):
         async with db.acquire() as connection, connection.transaction():
             yield connection
     else:

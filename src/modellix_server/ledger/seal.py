@@ -1,0 +1,59 @@
+"""Seals: digests over ranges of transfers, to be kept where they cannot be changed unseen.
+
+Whoever owns the tables can change a transfer and mend every sum that depends on it. A digest that was written into the
+audit log meanwhile, whose entries are chained, tells (docs/adr/0014).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modellix_server.base.database import Connection
+
+_EVERY_S = 3600
+_MOST = 1_000_000
+"""Numbers in one seal: PostgreSQL holds 32 bytes for each while it computes the digest, and takes about 2 seconds."""
+
+# Of each transfer every field, in a form that no version of PostgreSQL or setting of a session writes otherwise.
+_DIGEST = """
+    select count(*) as count, encode(sha256(coalesce(string_agg(sha256(convert_to(
+        json_build_array(id, (extract(epoch from at) * 1000000)::bigint, team_id, live, kind, debit, credit, amount,
+            task_id, key_id, actor, note, closes)::text, 'UTF8')), ''::bytea order by id), ''::bytea)), 'hex') as digest
+    from ledger.transfer where id > $1 and id <= $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What the transfers after one number and up to another are."""
+
+    after: int
+    up_to: int
+    count: int
+    digest: str
+
+
+async def due(db: Connection) -> Seal | None:
+    """The next seal: once an hour, or when there is much to seal; None when it is not yet time.
+
+    Only what the watch has found to be complete is sealed (`watch.carry`).
+    """
+    row = await db.fetchrow(
+        """select sealed, least(up_to, sealed + $1) as up_to from ledger.mark
+           where up_to > sealed and (up_to >= sealed + $1 or sealed_at < now() - make_interval(secs => $2))""",
+        _MOST,
+        _EVERY_S,
+    )
+    return None if row is None else await of(db, row["sealed"], row["up_to"])
+
+
+async def noted(db: Connection, seal: Seal) -> None:
+    """The seal has been written down: the next one begins after it. In the transaction that wrote it down."""
+    await db.execute("update ledger.mark set sealed = $1, sealed_at = now()", seal.up_to)
+
+
+async def of(db: Connection, after: int, up_to: int) -> Seal:
+    """The seal of a range as its transfers are now."""
+    row = await db.fetchrow(_DIGEST, after, up_to)
+    assert row is not None
+    return Seal(after, up_to, row["count"], row["digest"])
