@@ -14,6 +14,7 @@ import pytest
 import typer.main
 
 import modellix_server.api
+from modellix_server.api.openapi.schemas import FAILURES
 from modellix_server.base.errors import PlatformError
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue
@@ -174,7 +175,7 @@ def test_every_code_of_a_failed_task_is_documented() -> None:
     codes = {*re.findall(r"_fail\(\s*\"(\w+)\"", tasks), *re.findall(r"error_code=\"(\w+)\"", tasks)}
     shown = re.search(r"HTTP 200 with `error.code`: (.*?)\.", README, re.DOTALL)
     assert shown
-    assert set(re.findall(r"`(\w+)`", shown[1])) == codes | set(get_args(FailureCode))
+    assert set(re.findall(r"`(\w+)`", shown[1])) == codes | set(get_args(FailureCode)) == set(FAILURES)
 
 
 def test_every_directive_of_the_sandbox_is_in_the_table() -> None:

@@ -106,6 +106,7 @@ def test_an_unpriced_cell_is_refused_live_and_nominal_in_test_mode() -> None:
     with pytest.raises(Unpriced, match="acme/x") as caught:
         table(None).quote({}, None, live=True)
     assert caught.value.status == 503
+    assert caught.value.retry_after_s == 60
     assert table(None).quote({}, None, live=False).amount_micros == 10_000
     assert table(None).range() is None
     set_ = Prices(1, {("acme/x", "standard"): Adjustment(price_micros=5)})

@@ -27,6 +27,7 @@ import imageio_ffmpeg
 import msgspec
 import pytest
 from PIL import Image
+from tests.api.conformance import checked_session
 from yarl import URL
 
 from modellix_server import identity, ledger
@@ -291,9 +292,7 @@ async def open_platform(server: Any, folder: Path, **settings: str) -> AsyncIter
         **{f"MODELLIX_{key.upper()}": value for key, value in settings.items()},
     }
     pool = await open_pool(database.app_dsn, size=4, name="journeys")
-    http = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding")
-    )
+    http = checked_session()
     origin, sandbox = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox_port}"
     platform = Platform(origin, sandbox, database.superuser_dsn, pool, http, env, secret, folder)
     try:

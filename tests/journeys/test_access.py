@@ -21,6 +21,7 @@ from modellix_server.api import routes
 from modellix_server.api.access import Access, Declared
 from modellix_server.api.exchange import exchange
 from modellix_server.api.reply import success_of
+from modellix_server.catalogue import Catalogue
 from modellix_server.identity import keys, revoke_key
 
 NO_KEY = {"code": 401, "message": "Authentication failed: invalid or missing API key"}
@@ -89,6 +90,7 @@ MATRIX = {
     "POST /api/v1/webhooks/{endpoint_id:endpoint}/replay": Row(Access.KEY, f"{HOOK}/replay", body={}, good=404),
     "POST /api/v1/keys/leaked": Row(Access.PUBLIC, body={"key": "not a key"}),
     "POST /callbacks/{upstream}/{token}": Row(Access.LINK, "/callbacks/ark/forged", body={}),
+    "GET /api/v1/openapi.json": Row(Access.PUBLIC),
     "GET /healthz": Row(Access.PUBLIC),
     "GET /readyz": Row(Access.PUBLIC),
     "GET /results/{task_id}/{name}": Row(Access.LINK, "{link}"),
@@ -107,7 +109,8 @@ def declared(table: list[Any]) -> dict[str, Access]:
 
 
 async def test_every_route_has_a_level_and_a_row_and_they_agree(settings):
-    table = declared(routes.build(SimpleNamespace(settings=settings, db=None)).routes)
+    platform = SimpleNamespace(settings=settings, db=None, catalogue=Catalogue({}))
+    table = declared(routes.build(platform).routes)
     assert table == {name: row.access for name, row in MATRIX.items()}
 
 

@@ -21,6 +21,7 @@ ROUTES = {
     "/api/v1/tasks/task-0000000000007000a000000000000000/cancel": {"POST"},
     "/api/v1/tasks/task-0000000000007000a000000000000000/result": {"DELETE"},
     "/api/v1/tasks/task-0000000000007000a000000000000000/stream": {"GET", "HEAD"},
+    "/api/v1/media/files": {"GET", "HEAD", "POST"},
     "/api/v1/webhooks": {"GET", "HEAD", "POST"},
     "/api/v1/webhooks/secret": {"GET", "HEAD"},
     "/api/v1/webhooks/secret/rotate": {"POST"},

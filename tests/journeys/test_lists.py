@@ -200,6 +200,8 @@ async def test_a_list_shows_one_team_and_one_mode(platform, busy, path: str) -> 
     ("query", "message"),
     [
         ("limit=0", "Value out of range: parameter 'limit' must be between 1 and 100, got 0"),
+        ("limit=", "Invalid format: parameter 'limit' must be a whole number, got ''"),
+        ("key_id=", "Invalid format: parameter 'key_id' must be a whole number, got ''"),
         ("limit=x", "Invalid format: parameter 'limit' must be a whole number, got 'x'"),
         ("cursor=nonsense", "Invalid format: parameter 'cursor' must be the next_cursor of an earlier page"),
         ("status=done", "Value out of range: parameter 'status' must be one of pending, success, failed, got 'done'"),
@@ -210,3 +212,20 @@ async def test_a_list_shows_one_team_and_one_mode(platform, busy, path: str) -> 
 )  # fmt: skip
 async def test_wrong_queries(team, query: str, message: str) -> None:
     (await team.get(f"/api/v1/tasks?{query}")).refused(400, message)
+
+
+@pytest.mark.parametrize("place", ["c1-4294967296-1", "c1-9999999999-99999", "c1-1-65536"])
+async def test_a_cursor_that_is_no_place_of_a_row_is_refused(team, place: str) -> None:
+    assert (await team.get("/api/v1/logs?cursor=c1-4294967295-65535")).data["logs"] == []
+    (await team.get(f"/api/v1/logs?cursor={place}")).refused(
+        400, "Invalid format: parameter 'cursor' must be the next_cursor of an earlier page"
+    )
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_all_of_time_may_be_asked_for(busy, path: str) -> None:
+    name = path.rpartition("/")[2]
+    for span in ("from=0001-01-01&to=9999-12-31T23:59:59Z", "from=0&to=253402300799"):
+        assert len((await busy[0].get(f"/api/v1/{path}?{span}")).data[name]) >= 1, span
+    assert (await busy[0].get(f"/api/v1/{path}?from=9999-12-31")).data[name] == []
+    assert (await busy[0].get(f"/api/v1/{path}?to=1000-01-01T00:00:00%2B14:00")).data[name] == []

@@ -30,6 +30,8 @@ async def test_every_answer_has_them_once(platform, team) -> None:
     key = f"Authorization: {team.authorization}\r\n"
     cases = [
         (200, "GET /healthz", ""),
+        (200, "GET /api/v1/openapi.json", ""),
+        (304, "GET /api/v1/openapi.json", "If-None-Match: *\r\n"),
         (200, "GET /api/v1/models", key),
         (200, "HEAD /api/v1/models", key),
         (200, f"GET /api/v1/tasks/{done['task_id']}", key),

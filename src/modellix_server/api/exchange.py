@@ -23,6 +23,8 @@ from modellix_server.requestlog import Entry, redact_body, redact_path
 from modellix_server.results import TROUBLE
 
 _LOG = log.get("api")
+_BODILESS = (204, 304)
+"""Answers that have no body, not even an empty one (RFC 9110, 8.6)."""
 _REQUESTS = Counter("modellix_http_requests_total", "Calls of the API by their answer.", ("route", "status", "code"))
 _LATENCY = Histogram(
     "modellix_http_request_seconds", "From the head of a request to its whole answer.", metrics.SECONDS, ("route",)
@@ -117,7 +119,7 @@ async def exchange(
 
 async def _send(reply: Reply, scope: Scope, send: Send) -> None:
     headers = reply.headers
-    if reply.status != 204:  # which has no body, not even an empty one (RFC 9110, 8.6)
+    if reply.status not in _BODILESS:
         headers = [*headers, (b"content-length", b"%d" % len(reply.body))]
     if send_whole := scope.get("extensions", {}).get(EXTENSION):
         send_whole(reply.status, headers, reply.body)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
+from modellix_server.api.moments import from_iso, from_unix
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, OutOfRange
 from modellix_server.base.ids import parse_task_name
 from modellix_server.base.pages import Span
@@ -69,11 +70,8 @@ class Filters:
         if value is None:
             return None
         try:
-            if _NUMBER.fullmatch(value):
-                return datetime.fromtimestamp(int(value), UTC)
-            moment = datetime.fromisoformat(value)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-        except (ValueError, OverflowError, OSError):
+            return from_unix(int(value)) if _NUMBER.fullmatch(value) else from_iso(value)
+        except ValueError:
             raise InvalidFormat(
                 f"parameter '{name}' must be ISO 8601 or Unix seconds, such as 2026-01-31T08:00:00Z, got {show(value)}"
             ) from None

@@ -36,6 +36,7 @@ _COLUMNS = (
     "request_id",
 )
 _CALL_PLACE = re.compile(r"c([0-9]{1,17})-([0-9]{1,10})-([0-9]{1,5})", re.ASCII)
+_LAST_BLOCK, _LAST_LINE = 2**32 - 1, 2**16 - 1  # more is no place of a row to PostgreSQL
 _MICROSECOND = timedelta(microseconds=1)
 
 Record = LoggedCall | ListedTask
@@ -138,7 +139,7 @@ def _block_and_line(row: str) -> tuple[int, int]:
 
 
 def _read_place(text: str) -> RecordPlace | None:
-    if found := _CALL_PLACE.fullmatch(text):
+    if (found := _CALL_PLACE.fullmatch(text)) and int(found[2]) <= _LAST_BLOCK and int(found[3]) <= _LAST_LINE:
         at = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(found[1]))
         return EntryPlace(at, f"({found[2]},{found[3]})")
     return parse_task_name(text)

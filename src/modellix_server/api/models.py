@@ -32,12 +32,12 @@ async def list_models(platform: Platform, request: Request, trail: Trail) -> Rep
     entries = [
         _listing(platform, model)
         for model in platform.catalogue.models.values()
-        if wanted.get("type", model.type) == model.type
-        and wanted.get("provider", model.provider) == model.provider
+        if (wanted.get("type") or model.type) == model.type
+        and (wanted.get("provider") or model.provider) == model.provider
         and model.type.endswith(wanted.get("category", ""))
     ]
+    size, page = _number(wanted, "page_size"), _number(wanted, "page")
     if "page_size" in wanted:
-        size, page = _number(wanted, "page_size"), _number(wanted, "page")
         entries = entries[(page - 1) * size : page * size]
     reply = success_of({"models": entries}, verdict)
     return reply._replace(body=reply.body[:-1] + b',"models":' + reply.body[reply.body.index(b"[") : -2] + b"}")

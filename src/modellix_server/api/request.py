@@ -129,7 +129,7 @@ def read_head(scope: Scope, receive: Receive) -> Request:
         idempotency_key,
         content_length,
         scope.get("path_params", {}),
-        dict(parse_qsl(scope["query_string"].decode("latin-1"))) if scope["query_string"] else {},
+        _query(scope["query_string"]) if scope["query_string"] else {},
         client[0] if (client := scope.get("client")) else None,
         max_cost=max_cost,
         queue=queue,
@@ -139,6 +139,11 @@ def read_head(scope: Scope, receive: Receive) -> Request:
         last_event_id=last_event_id,
         webhook_url=webhook_url,
     )
+
+
+def _query(text: bytes) -> dict[str, str]:
+    """Parameters by name. An empty one is there too: a variable that a script left empty must not widen a list."""
+    return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True))
 
 
 def _joined(former: str | None, value: bytes) -> str:

@@ -18,6 +18,7 @@ from modellix_server.api.callbacks import CallbackDoor
 from modellix_server.api.events import stream_task, submit_and_stream
 from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
 from modellix_server.api.files import InputFile, ResultFile, sample_file
+from modellix_server.api.openapi import Document
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, refusal, success_of
 from modellix_server.api.request import Receive, Request, Scope, Send
@@ -40,7 +41,7 @@ _STREAM_PATHS = ("/api/v1/{provider}/{model}/stream", "/api/v1/{type}/{provider}
 class _EndpointName(StringConvertor):
     """So that `/webhooks/secret` and the like, with whatever method, are never taken for an endpoint."""
 
-    regex = "we_[^/]*"
+    regex = "(?!(?:secret|deliveries)(?:/|$))[^/]+"
 
 
 register_url_convertor("endpoint", _EndpointName())
@@ -77,11 +78,15 @@ class _SubmitRoute(Declared):
 
 
 def build(platform: Platform) -> Starlette:
-    """The router behind the hot path; it knows the hot routes too, for their other methods."""
+    """The router behind the hot path; it knows the hot routes too, for their other methods.
+
+    Raises `openapi.Undescribed` when a route is without its entry in the table of operations, or an entry has no route.
+    """
 
     def route(path: str, endpoint: Endpoint, access: Access, *methods: str) -> Declared:
         return Declared(path, _Exchange(platform, endpoint, access), access, methods or ("GET",))
 
+    document = Document()
     submit = _Exchange(platform, submit_task, Access.KEY)
     stream = _Exchange(platform, submit_and_stream, Access.KEY)
     app = Starlette(
@@ -110,6 +115,7 @@ def build(platform: Platform) -> Starlette:
                 for path, endpoint, *methods in _WEBHOOKS
             ),
             Declared("/callbacks/{upstream}/{token}", CallbackDoor(platform), Access.LINK, ["POST"]),
+            route("/api/v1/openapi.json", document.openapi, Access.PUBLIC),
             route("/healthz", healthy, Access.PUBLIC),
             route("/readyz", ready, Access.PUBLIC),
             Declared("/results/{task_id}/{name}", ResultFile(platform), Access.LINK, ["GET"]),
@@ -119,6 +125,7 @@ def build(platform: Platform) -> Starlette:
         exception_handlers={HTTPException: _refuse},
     )
     app.router.redirect_slashes = False
+    document.write(app.routes, platform.catalogue, platform.settings.public_origin)
     return app
 
 
@@ -131,11 +138,17 @@ async def _refuse(request: StarletteRequest, error: Exception) -> Response:
         message = f"Invalid parameters: method {request.method} is not allowed here"
     else:
         message = "Resource not found: no such route"
-    allow = [(b"allow", value.encode()) for name, value in (error.headers or {}).items() if name.lower() == "allow"]
+    allowed = {method for route in request.app.routes if _fits(route, request) for method in route.methods}
+    allow = [(b"allow", ", ".join(sorted(allowed)).encode())] if error.status_code == 405 else []
     reply = refusal(error.status_code, message, allow, None)
     response = Response(reply.body, reply.status)
     response.raw_headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
     return response
+
+
+def _fits(route: Any, request: StarletteRequest) -> bool:
+    """Whether a route has the path that is asked for; a path with several methods may have several routes."""
+    return route.matches(request.scope)[0] is not Match.NONE
 
 
 async def cancel_task(platform: Platform, request: Request, trail: Trail) -> Reply:

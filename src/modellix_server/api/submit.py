@@ -24,7 +24,9 @@ from modellix_server.results import Scratch, drop_inputs, save_inputs
 from modellix_server.tasks import Accepted, Submission
 
 # First segments that are routes of their own and can never be a model's type or provider.
-_RESERVED = frozenset({"tasks", "models", "apikey", "team", "media", "quote", "logs", "keys", "webhooks"})
+_RESERVED = frozenset(
+    {"tasks", "models", "apikey", "team", "media", "quote", "logs", "keys", "webhooks", "openapi.json"}
+)
 _WAYS = frozenset({"async", "stream"})
 _FROZEN = "this account takes no new tasks until its books have been checked; the operator has been told"
 _encode = msgspec.json.Encoder(order="sorted").encode

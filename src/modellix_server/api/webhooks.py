@@ -13,6 +13,7 @@ from yarl import URL
 
 from modellix_server import audit, webhooks
 from modellix_server.api.exchange import Trail, admit
+from modellix_server.api.moments import from_iso
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success_of
 from modellix_server.api.request import Request, read_small_body
@@ -170,10 +171,9 @@ def _limit(query: Mapping[str, str]) -> int:
 
 def _moment(text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        return from_iso(text)
     except ValueError:
         raise InvalidFormat("parameter 'since' must be a time in ISO 8601, such as 2026-11-25T08:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _public(one: Endpoint) -> dict[str, Any]:

@@ -20,6 +20,9 @@ Unit = Literal["image", "second"]
 NOMINAL_MICROS = 10_000
 """Test money taken per unit where a cell has no price; such a cell is refused in live mode."""
 
+_RETRY_S = 60
+"""When to ask again for what only an operator can mend."""
+
 ABSURD = 10
 """A measurement this many times above the quoted units is not believed at all."""
 
@@ -138,7 +141,7 @@ class PriceTable:
         micros = self._unit_micros(tier, prices)
         if micros is None:
             if live:
-                raise Unpriced(f"model '{self.slug}' has no price for '{tier.label}' yet")
+                raise Unpriced(f"model '{self.slug}' has no price for '{tier.label}' yet", retry_after_s=_RETRY_S)
             micros = NOMINAL_MICROS
         units = tier.most if tier.units is None or params[tier.units] < 1 else params[tier.units]
         units += tier.also
