@@ -85,7 +85,7 @@ class ClosedFolder:
         (cluster / "pg_wal").chmod(0o700)
 
 
-@pytest.fixture(params=["a small disk", "a closed folder"])
+@pytest.fixture(params=[pytest.param("a small disk", marks=pytest.mark.full), "a closed folder"])
 def log_disk(request) -> FullDisk | ClosedFolder:
     return FullDisk(request.getfixturevalue("small_disk")) if request.param == "a small disk" else ClosedFolder()
 

@@ -104,6 +104,7 @@ async def test_a_frozen_database(own_server, stage, tmp_path) -> None:
         await platform.books_are_clean()
 
 
+@pytest.mark.full
 async def test_an_api_process_ends_in_time_although_its_database_is_frozen(own_server, stage, tmp_path) -> None:
     async with stage(own_server, tmp_path) as platform:
         team = await platform.team()
