@@ -124,7 +124,7 @@ async def _accept(
     if terms.max_cost is not None and quote.amount_micros > terms.max_cost:
         accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, terms.max_cost))
     elif obstacle := await platform.obstacle(model.routes[0], caller.live):
-        accepted = await _made_earlier(platform, submission, Unavailable(obstacle, retry_after_s=60))
+        accepted = await _made_earlier(platform, submission, obstacle)
     else:
         if files:
             await save_inputs(platform.db, platform.storage, files)
