@@ -120,6 +120,7 @@ async def _accept(
         idempotency_key=key,
         fingerprint=fingerprint,
         wait=terms.wait,
+        request_id=trail.request_id,
     )
     if terms.max_cost is not None and quote.amount_micros > terms.max_cost:
         accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, terms.max_cost))
