@@ -32,6 +32,7 @@ PARTS: dict[str, Part] = {
     "large": large.measure,
     "requests": requests.measure,
     "streams": following.measure_streams,
+    "places": following.measure_places,
     "webhooks": following.measure_webhooks,
     "lists": lists.measure,
 }

@@ -15,13 +15,16 @@ from bench.figures import Figure
 from bench.programs import CannotMeasureError
 from bench.requests import Extent, Say, finish_some
 from bench.stage import PROMPT, Stage, Team, World
-from modellix_server import webhooks
+from modellix_server import limits, webhooks
 from modellix_server.base.ids import parse_task_name, task_name
+from modellix_server.tasks import store
 from modellix_server.webhooks import Purse
 
 _STREAMS_OF_KEY = 1_000
 _IDLE_TEAMS = 5
 _FOLLOWED = 1_000
+_WAITING = 1_000
+_MOVES_PER_S = 10
 _STUCK_SHARE = 10  # one in so many never ends
 _FIRST_END_S, _LAST_END_S = 60, 150
 _POLLS_PER_S = 200.0
@@ -50,11 +53,80 @@ class Follower:
 
     async def until(self, words: bytes) -> None:
         """Read until a line has these words."""
+        await self.line(words)
+
+    async def line(self, words: bytes) -> str:
+        """The next line that has these words."""
         said = b""
         while words not in (line := await self._reader.readline()):
             if not line:
                 raise CannotMeasureError(f"a stream ended early, after {said[-300:]!r}")
             said += line
+        return line.decode()
+
+
+async def measure_places(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
+    """A thousand followers of a thousand tasks that wait for one slot, while it passes on ten times a second."""
+    async with stage.world() as world:
+        team = world.teams[0]
+        await limits.set_for_team(world.pool, team.id, concurrency=1, most_waiting=_WAITING)
+        await world.preload(1 + _WAITING, team=team, slots=1)
+        rows = await world.pool.fetch("select id, queue_no from tasks.task where queue_no is not null order by 2")
+        serve = await world.serve()
+        say(f"opening {_WAITING:,} streams")
+        followers = [
+            follower
+            for start in range(0, _WAITING, _OPEN_AT_ONCE)
+            for follower in await asyncio.gather(
+                *(Follower.open(world, team, row["id"]) for row in rows[start : start + _OPEN_AT_ONCE])
+            )
+        ]
+        await asyncio.sleep(_SETTLE_S)
+        moves = int(_WATCH_S * _MOVES_PER_S) if extent.rounds > 1 else 10 * _MOVES_PER_S
+        say(f"moving the queue up {moves} times")
+        spent, database = programs.own_cpu_s(serve.pid), programs.cpu_s(world.postgres_pid)
+        begun = time.monotonic()
+        told = [
+            asyncio.create_task(_told(one, place - moves)) for place, one in enumerate(followers, 1) if place > moves
+        ]
+        await _pass_the_slot_on(world, moves)
+        ended = time.monotonic()
+        events = sum(await asyncio.wait_for(asyncio.gather(*told), _GIVE_UP_S))
+        last_s = time.monotonic() - ended
+        took_s = time.monotonic() - begun
+        serve_s, database_s = programs.own_cpu_s(serve.pid) - spent, programs.cpu_s(world.postgres_pid) - database
+        await world.require_clean_books()
+    details = {
+        "followers": float(len(told)),
+        "moves_per_s": round(moves / (ended - begun), 1),
+        "events_per_s": round(events / took_s, 1),
+        "events_of_a_follower_per_s": round(events / took_s / len(told), 2),
+        "serve_cpu_percent": round(serve_s / took_s * 100, 1),
+        "postgres_cpu_percent_with_the_moves": round(database_s / took_s * 100, 1),
+        "seconds_until_all_knew_the_last": round(last_s, 2),
+    }
+    return {"place_event": Figure(round(serve_s * 1e6 / events, 1), "us", [], details)}
+
+
+async def _told(follower: Follower, place: int) -> int:
+    """How many events it took until a follower knew this place, its last."""
+    events = 1
+    while f'"queue_position":{place}}}' not in await follower.line(b'data: {"task_id"'):
+        events += 1
+    return events
+
+
+async def _pass_the_slot_on(world: World, times: int) -> None:
+    """End what has the one slot, so many times a second, as a worker does."""
+    number = await store.register(world.pool, "bench", 600)
+    journal = store.Journal(world.pool, number, 3600)
+    due = time.monotonic()
+    for _ in range(times):
+        (job,) = await store.claim(world.pool, number, 1)
+        about = {"error_code": "deadline", "error_message": "of the benchmark"}
+        assert await journal.settle(store.Ending(job.id, job.epoch, job.state, job.team_id, job.live, **about))
+        due += 1 / _MOVES_PER_S
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
 
 
 async def measure_streams(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:

@@ -35,6 +35,7 @@ _HEADINGS = {
     "list_page": "the slowest page of a list of a million rows",
     "recovery_warm": "kill -9 of the worker, another one running",
     "idle_stream": "memory of the API, an idle event stream",
+    "place_event": "CPU of the API, telling a follower its place in the queue",
     "news_p99": "p99 from the vendor's answer to the event at the client",
     "webhooks": "webhooks delivered, beside a dead endpoint",
 }

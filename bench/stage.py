@@ -126,8 +126,13 @@ class World:
         )
         return text, key.id
 
-    async def preload(self, count: int, prompt: str = PROMPT, *, live: bool = False, team: Team | None = None) -> None:
-        """Queue tasks of a team, the first one, without HTTP, in batches as `serve` would."""
+    async def preload(
+        self, count: int, prompt: str = PROMPT, *, live: bool = False, team: Team | None = None, slots: int = _NO_LIMIT
+    ) -> None:
+        """Queue tasks of a team, the first one, without HTTP, in batches as `serve` would.
+
+        Beyond `slots` they wait for one, as with `X-Queue: wait`.
+        """
         team = team or self.teams[0]
         model = self.catalogue.models[MODEL]
         params = model.check({"prompt": prompt})
@@ -142,7 +147,8 @@ class World:
             price=msgspec.json.encode(quote).decode(),
             quote=quote.amount_micros,
             deadline_s=model.deadline_s,
-            slots=_NO_LIMIT,
+            slots=slots,
+            wait=slots < _NO_LIMIT,
         )
         submissions = Submissions(self.pool, asyncio.Event())
         for start in range(0, count, _PRELOAD_AT_ONCE):

@@ -24,6 +24,7 @@ SETTLE = "tests/tasks/test_settle.py"
 ACCEPT = "tests/tasks/test_accept.py"
 ENGINE = "tasks/migrations/0010_engine.sql"
 STEER = "tasks/migrations/0019_steer.sql"
+ADMIT = "tasks/migrations/0023_request_and_places.sql"
 LEDGER = "ledger/migrations/0003_ledger.sql"
 WATCH = "ledger/migrations/0024_watch.sql"
 
@@ -158,49 +159,49 @@ MUTATIONS = (
     ),
     Mutation(
         "accepting waits for the purse",
-        STEER,
+        ADMIT,
         "begin\n    perform ledger.lock(p_team, p_live);\n\n    with asked as (",
         "begin\n    with asked as (",
         (f"{ACCEPT}::test_three_processes_and_slots_for_seven",),
     ),
     Mutation(
         "slots are counted",
-        STEER,
+        ADMIT,
         "when waiting = 0 and running + place <= slots then 'accepted'",
         "when waiting = 0 then 'accepted'",
         (f"{ACCEPT}::test_slots_are_exact_and_refused_after_money",),
     ),
     Mutation(
         "nobody passes those that wait",
-        STEER,
+        ADMIT,
         "when waiting = 0 and running + place <= slots then 'accepted'",
         "when running + place <= slots then 'accepted'",
         ("tests/tasks/test_waiting.py::test_nobody_passes_those_that_wait",),
     ),
     Mutation(
         "a key seen twice in a batch is one request",
-        STEER,
+        ADMIT,
         "            when twin then 'again'\n",
         "",
         (f"{ACCEPT}::test_fifty_parallel_submits_with_one_key_make_one_task",),
     ),
     Mutation(
         "a key stands for one request",
-        STEER,
+        ADMIT,
         "when known is not null and known_fingerprint = fingerprint then 'replayed'",
         "when known is not null then 'replayed'",
         (f"{ACCEPT}::test_a_key_names_one_request_of_one_team",),
     ),
     Mutation(
         "a key is its team's",
-        STEER,
+        ADMIT,
         "left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live and i.key = a.idempotency",
         "left join tasks.idempotency i on i.live = a.live and i.key = a.idempotency",
         (f"{ACCEPT}::test_a_key_names_one_request_of_one_team",),
     ),
     Mutation(
         "a revoked API key accepts nothing",
-        STEER,
+        ADMIT,
         "            when not active then 'revoked'\n",
         "",
         (f"{ACCEPT}::test_revocation_takes_effect_at_once",),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+
+import msgspec
 
 PATH = "/api/v1/alibaba/qwen-image-plus/async"
 WAIT = {"X-Queue": "wait"}
@@ -31,6 +34,45 @@ async def test_who_waits_is_told_its_place_and_is_served(platform) -> None:
     assert ends[1]["result"]["extensions"]["end_time"] <= ends[2]["result"]["extensions"]["end_time"]
     assert "queue_position" not in ends[2]
     assert await platform.purse(team) == (100_000_000 - 3 * 17_200, 0)
+
+
+@contextlib.asynccontextmanager
+async def stream(team, task: str, **headers: str):
+    """Reads one event after the other: its name, its id and its data."""
+    path, headers = f"{team.origin}/api/v1/tasks/{task}/stream", {"Authorization": team.authorization, **headers}
+    async with team.http.get(path, headers=headers) as answer:
+        assert answer.status == 200
+
+        async def read() -> tuple[str, str | None, dict]:
+            async with asyncio.timeout(30):
+                while True:
+                    lines = (await answer.content.readuntil(b"\n\n")).decode().splitlines()
+                    fields = dict(line.split(": ", 1) for line in lines if line and not line.startswith(":"))
+                    if "data" in fields:
+                        return fields["event"], fields.get("id"), msgspec.json.decode(fields["data"])
+
+        yield read
+
+
+async def test_a_stream_tells_the_place_and_that_the_wait_is_over(platform) -> None:
+    team = await platform.team(concurrency=0)
+    first, second, third = [(await submit(team, f"in line {n}")).data["task_id"] for n in range(3)]
+    pending = {"status": "pending", "task_id": third, "model_id": "qwen-image-plus", "stage": "queued"}
+    async with stream(team, third) as read:
+        assert await read() == ("status", "0", pending | {"queue_position": 3})
+        await team.post(f"/api/v1/tasks/{first}/cancel")
+        assert await read() == ("queue", None, {"task_id": third, "queue_position": 2})
+    async with stream(team, third, **{"Last-Event-ID": "0"}) as read:  # who comes back cannot know the place
+        assert await read() == ("queue", None, {"task_id": third, "queue_position": 2})
+        await team.post(f"/api/v1/tasks/{second}/cancel")
+        assert await read() == ("queue", None, {"task_id": third, "queue_position": 1})
+        await platform.pool.execute("update limits.team_limit set concurrency = 1 where team_id = $1", team.id)
+        assert await read() == ("status", "1", pending)
+        told = [await read()]
+        while told[-1][2]["status"] == "pending":
+            told.append(await read())
+        assert {name for name, *_ in told} == {"status"}
+        assert told[-1][2]["status"] == "success"
 
 
 async def test_a_raised_limit_starts_who_waits(platform) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import aiohttp
 import pytest
+from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 SUBMIT = "/api/v1/text-to-image/alibaba/qwen-image-plus/async"
@@ -45,10 +46,34 @@ def collector() -> Iterator[tuple[str, list]]:
         thread.join()
 
 
-async def test_one_trace_a_task_over_all_processes(fleet, collector) -> None:
+@pytest.fixture
+async def receiver() -> AsyncIterator[tuple[str, list[web.Request]]]:
+    """Where webhooks go: its address, and what came, of which the first is answered with 500."""
+    came: list[web.Request] = []
+
+    async def take(request: web.Request) -> web.Response:
+        came.append(request)
+        return web.Response(status=200 if len(came) > 1 else 500)
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/", came
+    await runner.cleanup()
+
+
+async def test_one_trace_a_task_over_all_processes(fleet, collector, receiver) -> None:
     address, spans = collector
+    hook, came = receiver
     await fleet.command("migrate")
-    fleet.env |= {"MODELLIX_DRAIN_S": "0", "OTEL_EXPORTER_OTLP_ENDPOINT": address}
+    fleet.env |= {
+        "MODELLIX_DRAIN_S": "0",
+        "MODELLIX_ALLOW_NETWORKS": "127.0.0.0/8",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": address,
+    }
     fleet.start("emulate", "--instant", "--port", fleet.sandbox.rpartition(":")[2])
     await fleet.team()
     key = await fleet.key()
@@ -57,11 +82,14 @@ async def test_one_trace_a_task_over_all_processes(fleet, collector) -> None:
     headers = {"Authorization": f"Bearer {key}", "traceparent": traceparent, "X-Request-Id": "mine"}
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers=headers) as http:
         tasks = []
-        for prompt in ("traced", "[sandbox:refuse] traced too"):
-            async with http.post(SUBMIT, json={"prompt": prompt}) as answer:
+        for prompt, more in (("traced", {"X-Webhook-URL": hook}), ("[sandbox:refuse] traced too", {})):
+            async with http.post(SUBMIT, json={"prompt": prompt}, headers=more) as answer:
                 tasks.append((await answer.json())["data"]["task_id"].removeprefix("task-"))
         async with asyncio.timeout(60):
-            while await fleet.pool.fetchval("select count(*) from tasks.task where finished_at is null"):  # noqa: ASYNC110
+            while (  # noqa: ASYNC110
+                await fleet.pool.fetchval("select count(*) from tasks.task where finished_at is null")
+                or await fleet.pool.fetchval("select count(*) from webhooks.message where state <> 'delivered'")
+            ):
                 await asyncio.sleep(0.1)
     await fleet.stop(api)
     await fleet.stop(worker)  # both send what they still have
@@ -74,7 +102,7 @@ async def test_one_trace_a_task_over_all_processes(fleet, collector) -> None:
         return found
 
     good, refused = map(named, tasks)
-    assert set(good) == {"task", "submit", "claim", "vendor submit", "vendor poll", "store", "settle"}
+    assert set(good) == {"task", "submit", "claim", "vendor submit", "vendor poll", "store", "settle", "webhook"}
     assert set(refused) == {"task", "submit", "claim", "vendor submit", "settle"}
     ((_, root),) = good["task"]
     assert root.parent_span_id == b""
@@ -89,6 +117,16 @@ async def test_one_trace_a_task_over_all_processes(fleet, collector) -> None:
     about = {pair.key: pair.value for pair in submit.attributes}
     assert about["request_id"].string_value == "mine"
     assert {pair.key: pair.value for pair in good["claim"][0][1].attributes}["worker"].int_value == number
+    assert {pair.key: pair.value for pair in root.attributes}["request_id"].string_value == "mine"
+    deliveries = sorted((span for _, span in good.pop("webhook")), key=lambda span: span.start_time_unix_nano)
+    parents = [f"00-{span.trace_id.hex()}-{span.span_id.hex()}-01" for span in deliveries]
+    assert [request.headers["traceparent"] for request in came] == parents
+    assert [
+        {pair.key: pair.value.int_value or pair.value.string_value for pair in span.attributes} for span in deliveries
+    ] == [
+        {"event": "prediction.task.succeeded", "attempt": 1, "status": 500},
+        {"event": "prediction.task.succeeded", "attempt": 2, "status": 200},
+    ]
     assert refused["task"][0][1].status.code == 2  # error
     assert {name: len(several) for name, several in good.items() if name != "vendor poll"} == dict.fromkeys(
         ("task", "submit", "claim", "vendor submit", "store", "settle"), 1

@@ -58,8 +58,8 @@ async def opened(fleet):
         yield http, f"http://127.0.0.1:{port}", *ports
 
 
-async def run(http: aiohttp.ClientSession, origin: str, prompt: str) -> str:
-    async with http.post(origin + SUBMIT, json={"prompt": prompt}) as answer:
+async def run(http: aiohttp.ClientSession, origin: str, prompt: str, **headers: str) -> str:
+    async with http.post(origin + SUBMIT, json={"prompt": prompt}, headers=headers) as answer:
         task = (await answer.json())["data"]["task_id"]
     async with asyncio.timeout(60):
         while True:
@@ -139,12 +139,28 @@ async def test_every_answer_and_its_log_name_the_request(opened, fleet) -> None:
         assert call["request_id"] == "looked-for"
 
 
-async def test_a_worker_s_log_names_the_task(opened, fleet) -> None:
+async def test_a_worker_s_log_names_the_task_and_its_request(opened, fleet) -> None:
     http, origin, *_ = opened
-    task = await run(http, origin, "[sandbox:lost] lost")
+    task = await run(http, origin, "[sandbox:lost] lost", **{"X-Request-Id": "from-the-client:7"})
     lines = [json.loads(line) for line in (fleet.folder / "log").read_text().splitlines() if line.startswith("{")]
     (line,) = [line for line in lines if line["event"] == "submission outcome unknown"]
     assert line["task"].replace("-", "") == task.removeprefix("task-")
+    assert line["request"] == "from-the-client:7"
+
+
+async def test_a_task_knows_the_request_that_made_it(opened, fleet) -> None:
+    http, origin, *_ = opened
+    chosen = await run(http, origin, "one", **{"X-Request-Id": "from-the-client:8", "Idempotency-Key": "k"})
+    assert await run(http, origin, "one", **{"X-Request-Id": "again", "Idempotency-Key": "k"}) == chosen
+    async with http.post(origin + SUBMIT, json={"prompt": "two"}) as answer:
+        made, given = (await answer.json())["data"]["task_id"], answer.headers["X-Request-Id"]
+    for task, request in ((chosen, "from-the-client:8"), (made, given)):
+        assert json.loads(await fleet.command("admin", "task", "show", task, "--json"))["task"]["request_id"] == request
+        assert request in await fleet.command("admin", "task", "show", task)
+    async with http.get(f"{origin}/api/v1/logs?format=jsonl") as answer:
+        calls = [json.loads(line) for line in (await answer.text()).splitlines()]
+    logged = {call["task_id"]: call["request_id"] for call in calls if call["task_id"]}
+    assert (logged[chosen], logged[made]) == ("from-the-client:8", given)
 
 
 async def test_an_address_that_cannot_be_used_is_told_plainly(fleet) -> None:

@@ -48,6 +48,7 @@ async def test_what_is_sent_verifies_with_the_receivers_own_library(stage) -> No
     assert got.headers["x-modellix-task-id"] == task_name(task)
     assert got.headers["x-modellix-delivery-id"] == got.headers["webhook-id"]
     assert got.headers["x-modellix-retry-count"] == "0"
+    assert "traceparent" not in got.headers, "nobody collects traces"
     for spoilt, headers in ((got.body + b" ", got.headers), (got.body, got.headers | {"webhook-id": "msg_other"}),
                             (got.body, got.headers | {"webhook-timestamp": str(int(time.time()) - 301)})):  # fmt: skip
         with pytest.raises(WebhookVerificationError):

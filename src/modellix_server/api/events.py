@@ -48,13 +48,14 @@ class TaskStream:
         self._watch = watch
         self._asked = asked
         self._first = first
-        self._told: tuple[str, str | None] | None = None
+        self._told: tuple[str, str | None, bool] | None = None
+        self._place: int | None = None
         self._progress: float | None = None
 
     def skip_to(self, last_id: int | None, view: TaskView) -> None:
         """The client knows the task as it was at this event already, if nothing has happened since."""
         if last_id == view.moves:
-            self._told = (view.status, view.stage)
+            self._told = _essence(view)
 
     async def send(self, send: Send) -> None:
         """Tell the story to its end, or until the client has gone or does not read what it is sent."""
@@ -73,35 +74,54 @@ class TaskStream:
         yield b"".join([b"retry: %d\n\n" % _RETRY_MS, *self._first])
         spoken = time.monotonic()
         while not self._watch.left:
-            try:
-                view = await self._platform.reader.read(self._asked)
-            except Unavailable:
-                asyncio.get_running_loop().call_later(_DATABASE_RETRY_S, self._watch.wake)
-            except PlatformError as error:  # the key was revoked, or the task has gone
-                yield event("refusal", msgspec.json.encode({"code": error.status, "message": error.message}))
+            said, over = await self._news()
+            if said:
+                yield said
+                spoken = time.monotonic()
+            if over:
                 return
-            else:
-                self._watch.seen = view.moves
-                if self._told != (view.status, view.stage):
-                    self._told = (view.status, view.stage)
-                    yield event("status", self._data(view), view.moves)
-                    spoken = time.monotonic()
-                if view.finished_at is not None:
-                    return
-                if self._watch.progress not in (None, self._progress):
-                    self._progress = self._watch.progress
-                    yield event("progress", self._far(view))
-                    spoken = time.monotonic()
             while not await self._watch.news(max(0.0, spoken + _KEEP_ALIVE_S - time.monotonic())):
                 yield _KEEP_ALIVE
                 spoken = time.monotonic()
 
-    def _far(self, view: TaskView) -> bytes:
-        return msgspec.json.encode({"task_id": task_name(view.id), "progress": self._progress})
+    async def _news(self) -> tuple[bytes, bool]:
+        """What there is to say now, which may be nothing, and whether that is the last."""
+        said = b""
+        if self._watch.unread:
+            self._watch.unread = False
+            try:
+                view = await self._platform.reader.read(self._asked)
+            except Unavailable:
+                asyncio.get_running_loop().call_later(_DATABASE_RETRY_S, self._watch.wake)
+                return b"", False
+            except PlatformError as error:  # the key was revoked, or the task has gone
+                return event("refusal", msgspec.json.encode({"code": error.status, "message": error.message})), True
+            self._watch.seen = view.moves
+            self._watch.waits(view.queue_position)
+            if self._told != (essence := _essence(view)):
+                self._told, self._place = essence, view.queue_position
+                said = event("status", self._data(view), view.moves)
+            if view.finished_at is not None:
+                return said, True
+        if self._watch.place not in (None, self._place):
+            self._place = self._watch.place
+            said += event("queue", self._about("queue_position", self._place))
+        if self._watch.progress not in (None, self._progress):
+            self._progress = self._watch.progress
+            said += event("progress", self._about("progress", self._progress))
+        return said, False
+
+    def _about(self, name: str, value: float | None) -> bytes:
+        return msgspec.json.encode({"task_id": task_name(self._asked.task_id), name: value})
 
     def _data(self, view: TaskView) -> bytes:
         data = rendered(self._platform, view)
         return data if view.stage is None else data[:-1] + f',"stage":"{view.stage}"}}'.encode()
+
+
+def _essence(view: TaskView) -> tuple[str, str | None, bool]:
+    """What makes a task another one to its followers."""
+    return view.status, view.stage, view.queue_position is not None
 
 
 def event(name: str, data: bytes, number: int | None = None) -> bytes:

@@ -41,6 +41,8 @@ class Trail:
     input: bytes | None = None
     logged_elsewhere: bool = False
     """An accepted submission: its task row is its record."""
+    request_id: str | None = None
+    """What the answer says as X-Request-Id."""
     started: float = field(default_factory=time.perf_counter)
 
 
@@ -79,10 +81,9 @@ async def exchange(
 ) -> None:
     """Run one endpoint; whatever it raises becomes an answer in the contract's shape."""
     request = read_head(scope, receive)
-    trail = Trail()
+    trail = Trail(request_id=request.id)
     patience.begin()
-    if request.id is not None:
-        log.bind("request", request.id)
+    log.bind(request=request.id)
     try:
         reply = await endpoint(platform, request, trail)
         if access is Access.KEY and trail.caller is None:

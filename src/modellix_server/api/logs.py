@@ -199,4 +199,5 @@ def _submission(platform: Platform, task: ListedTask) -> dict[str, Any]:
         "cost": usd_number(task.captured or 0),
         "input": msgspec.Raw(task.params.encode()),
         "output": output,
+        "request_id": task.request_id,
     }

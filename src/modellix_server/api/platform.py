@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from modellix_server.base.database import Pool
+from modellix_server.base.errors import Unavailable
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue, Prices, Route
 from modellix_server.identity import Callers
@@ -38,8 +39,8 @@ class Platform:
     uploads: Uploads
     prices: Callable[[], Prices]
     """The operator's price table, as fresh as a few seconds."""
-    obstacle: Callable[[Route, bool], Awaitable[str | None]]
-    """(route, live) -> why there is no account to send the task to; None when there is one."""
+    obstacle: Callable[[Route, bool], Awaitable[Unavailable | None]]
+    """(route, live) -> why the task cannot be sent to its vendor; None when it can."""
     frozen: Callable[[int, bool], bool]
     """(team, live) -> whether its account takes no new tasks, because its books were found wrong."""
     finished: dict[UUID, bytes] = field(default_factory=dict)

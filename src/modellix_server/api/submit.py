@@ -124,13 +124,14 @@ async def _accept(
         idempotency_key=key,
         fingerprint=fingerprint,
         wait=terms.wait,
+        request_id=trail.request_id,
     )
     if terms.max_cost is not None and quote.amount_micros > terms.max_cost:
         accepted = await _made_earlier(platform, submission, too_dear(quote.amount_micros, terms.max_cost))
     elif platform.frozen(caller.team_id, caller.live):
         accepted = await _made_earlier(platform, submission, Unavailable(_FROZEN, retry_after_s=60))
     elif obstacle := await platform.obstacle(model.routes[0], caller.live):
-        accepted = await _made_earlier(platform, submission, Unavailable(obstacle, retry_after_s=60))
+        accepted = await _made_earlier(platform, submission, obstacle)
     else:
         if files:
             await save_inputs(platform.db, platform.storage, files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -12,7 +13,7 @@ import structlog
 from modellix_server.base.redaction import redact_text
 
 # Instead of structlog's own, which takes ten times as long, for each request.
-_about: ContextVar[tuple[str, str] | None] = ContextVar("about", default=None)
+_about: ContextVar[Mapping[str, str | None] | None] = ContextVar("about", default=None)
 
 
 def set_up(process: str, level: str = "info") -> None:
@@ -63,14 +64,15 @@ def _without_secrets(value: Any) -> Any:
             return redact_text(str(value))
 
 
-def bind(name: str, value: str) -> None:
-    """Name the one thing that the present asyncio task is about in each of its log lines."""
-    _about.set((name, value))
+def bind(**about: str | None) -> None:
+    """Name what the present asyncio task is about in each of its log lines; what is None is left out."""
+    _about.set(about)
 
 
 def _name_it(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    if (about := _about.get()) is not None:
-        event.setdefault(*about)
+    for name, value in (_about.get() or {}).items():
+        if value is not None:
+            event.setdefault(name, value)
     return event
 
 

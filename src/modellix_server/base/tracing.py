@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.trace import Link, Tracer
+    from opentelemetry.trace import Link, Span, Tracer
 
 _VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _FLUSH_S = 5.0
@@ -78,20 +78,30 @@ def record(
     """A span that ends now and began so many seconds ago. What is None is left out of its attributes."""
     if (tracer := _state.tracer) is None:
         return
+    now = time.time_ns()
+    _start(tracer, name, task_id, now - int(seconds * 1e9), about, _links(traceparent)).end(now)
+
+
+def _start(
+    tracer: Tracer,
+    name: str,
+    task_id: UUID,
+    at_ns: int,
+    about: Mapping[str, str | int | None],
+    links: Sequence[Link] = (),
+) -> Span:
     from opentelemetry import trace  # noqa: PLC0415
 
-    now = time.time_ns()
     root = trace.SpanContext(
         task_id.int, _root_of(task_id), is_remote=True, trace_flags=trace.TraceFlags(trace.TraceFlags.SAMPLED)
     )
-    span = tracer.start_span(
+    return tracer.start_span(
         name,
         trace.set_span_in_context(trace.NonRecordingSpan(root)),
         attributes={key: value for key, value in about.items() if value is not None},
-        links=_links(traceparent),
-        start_time=now - int(seconds * 1e9),
+        links=links,
+        start_time=at_ns,
     )
-    span.end(now)
 
 
 def record_root(task_id: UUID, seconds: float, *, failed: bool, **about: str | int | None) -> None:
@@ -117,20 +127,41 @@ def record_root(task_id: UUID, seconds: float, *, failed: bool, **about: str | i
     span.end(now)
 
 
+class Timed:
+    """A span that is being made; without a collector there is none, and nothing to tell of it."""
+
+    def __init__(self, span: Span | None = None) -> None:
+        self._span = span
+
+    @property
+    def traceparent(self) -> str | None:
+        """For whoever is called within the span (W3C Trace Context)."""
+        if self._span is None:
+            return None
+        context = self._span.get_span_context()
+        return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
+
+    def note(self, name: str, value: str | int) -> None:
+        """One more attribute, known only now."""
+        if self._span is not None:
+            self._span.set_attribute(name, value)
+
+
 @contextlib.contextmanager
-def timed(name: str, task_id: UUID, **about: str | None) -> Iterator[None]:
+def timed(name: str, task_id: UUID, **about: str | int | None) -> Iterator[Timed]:
     """A span around the block."""
-    if _state.tracer is None:
-        yield
+    if (tracer := _state.tracer) is None:
+        yield Timed()
         return
-    started, error = time.monotonic(), None
+    started, started_ns = time.monotonic(), time.time_ns()
+    span = _start(tracer, name, task_id, started_ns, about)
     try:
-        yield
+        yield Timed(span)
     except BaseException as raised:
-        error = type(raised).__name__
+        span.set_attribute("error", type(raised).__name__)
         raise
     finally:
-        record(name, task_id, time.monotonic() - started, error=error, **about)
+        span.end(started_ns + int((time.monotonic() - started) * 1e9))  # whatever the wall clock did meanwhile
 
 
 def _root_of(task_id: UUID) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from modellix_server import vault
 from modellix_server.base import log
 from modellix_server.base.database import Pool
+from modellix_server.base.errors import Unavailable
 from modellix_server.base.outbound import Origins
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Route
@@ -13,6 +16,8 @@ from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Upstream
 from modellix_server.vault import Accounts, UnusableAccount
 
+_NO_PROVIDER = "provider temporarily unavailable"
+_OPERATOR_S = 60  # until then an operator may have mended it
 _SANDBOX_KEY = "sk-sandbox"
 _SANDBOX_REGION = "cn"  # of a vendor with several, the one that offers every model
 _LOG = log.get("main")
@@ -50,16 +55,17 @@ class AccountFinder(Accounts):
         region = _SANDBOX_REGION if _SANDBOX_REGION in regions else next(iter(regions))
         return Account(upstream.name, url, region, Origins.of(url), _SANDBOX_KEY, None, sandbox=True)
 
-    async def obstacle(self, route: Route, live: bool) -> str | None:  # noqa: FBT001 - the API's signature
-        """Why no task can be sent by a route, for the client; None when it can."""
+    async def obstacle(self, route: Route, live: bool) -> Unavailable | None:  # noqa: FBT001 - the API's signature
+        """Why no task can be sent by a route, and when to ask again; None when it can."""
         account = await self.find(route.upstream, live)
-        broken = live and self._breakers is not None and self._breakers.is_open(route.upstream, live=live)
-        if account is None or broken:
-            return "provider temporarily unavailable"
+        if account is None:
+            return Unavailable(_NO_PROVIDER, retry_after_s=_OPERATOR_S)
         if account.region not in route.models:
             others = ", ".join(sorted(route.models))
-            return f"the provider offers this model not in our region '{account.region}' but in: {others}"
-        return None
+            why = f"the provider offers this model not in our region '{account.region}' but in: {others}"
+            return Unavailable(why, retry_after_s=_OPERATOR_S)
+        left_s = self._breakers.pause_left_s(route.upstream, live=live) if live and self._breakers else None
+        return None if left_s is None else Unavailable(_NO_PROVIDER, retry_after_s=math.ceil(left_s))
 
     async def _usable(self, upstream: str) -> vault.Account | None:
         """A key that cannot be opened is as good as none: tasks wait, and the operator is told once."""

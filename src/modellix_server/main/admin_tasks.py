@@ -59,6 +59,7 @@ def _summary(story: Story) -> Table:
         "model": task["model"],
         "mode": "live" if task["live"] else "test",
         "team, key": f"{task['team_id']}, {task['key_id']}",
+        "request": task["request_id"] or "-",
         "state": task["state"],
         "created": f"{task['created_at']:%Y-%m-%d %H:%M:%S.%f}",
         "finished": f"{task['finished_at']:%Y-%m-%d %H:%M:%S.%f}" if task["finished_at"] else "-",

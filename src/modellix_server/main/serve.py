@@ -162,8 +162,11 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     )
     writer.start()
     background = [
-        asyncio.create_task(follow(settings.database_url, [callers, accounts, hub, hub.keys, hub.progress])),
+        asyncio.create_task(
+            follow(settings.database_url, [callers, accounts, hub, hub.keys, hub.progress, hub.places])
+        ),
         asyncio.create_task(hub.keep_looking()),
+        asyncio.create_task(hub.places.keep_counting()),
         asyncio.create_task(_wake_workers(platform, hint)),
         asyncio.create_task(book.keep_fresh()),
         asyncio.create_task(breakers.keep_fresh()),

@@ -87,6 +87,15 @@ class Breakers:
         """Whether submissions wait."""
         return (upstream, live) in self._open
 
+    def pause_left_s(self, upstream: str, *, live: bool) -> float | None:
+        """Seconds until the next try is due; None when submissions need not wait for one.
+
+        That is so too when the try is due: what is submitted now may be the one, where nothing else waits to be it.
+        """
+        known = self._open.get((upstream, live))
+        left_s = 0.0 if known is None else known[1] - time.monotonic()
+        return left_s if left_s > 0 else None
+
     async def wait_s(self, upstream: str, *, live: bool) -> float | None:
         """How long a submission has to wait; None when it may leave now. One in a pause may: it is the probe."""
         known = self._open.get((upstream, live))

@@ -163,7 +163,8 @@ class Claimed:
             _ENDED[job.model, upstream, mode, code or ""] += 1
             if tracing.on():
                 about = {"model": job.model, "upstream": upstream, "mode": mode, "error": code}
-                tracing.record_root(job.id, self._age(), failed=code is not None, **about)
+                request_id, failed = job.request_id, code is not None
+                tracing.record_root(job.id, self._age(), failed=failed, request_id=request_id, **about)
         return ended
 
     async def _unanswered(

@@ -43,8 +43,8 @@ class Lease:
 
 
 async def _named(job: Job, life: Life) -> None:
-    """Live a life whose log lines all name its task."""
-    log.bind("task", str(job.id))
+    """Live a life whose log lines all name its task, and the request that made it."""
+    log.bind(task=str(job.id), request=job.request_id)
     await life.run()
 
 

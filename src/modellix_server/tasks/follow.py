@@ -18,6 +18,7 @@ from modellix_server.base.database import DATABASE_ERRORS, Pool
 from modellix_server.base.errors import Unavailable
 from modellix_server.tasks.errors import TooManyFollowers
 from modellix_server.tasks.nudges import PROGRESS_CHANNEL
+from modellix_server.tasks.places import Places
 from modellix_server.tasks.read import Question
 
 _MOST_OF_KEY = 1_000
@@ -36,7 +37,7 @@ Name = TypeVar("Name", bound=Hashable)
 class Watch:
     """One client that follows a task. `close` it at the end, whatever happens."""
 
-    __slots__ = ("_hub", "_woken", "key_id", "left", "progress", "purse", "question", "seen")
+    __slots__ = ("_hub", "_woken", "key_id", "left", "place", "progress", "purse", "question", "seen", "unread")
 
     def __init__(self, hub: Hub, team_id: int, live: bool, key_id: int) -> None:  # noqa: FBT001 - as a Caller has it
         self._hub = hub
@@ -50,6 +51,10 @@ class Watch:
         """The client has gone, or this process is about to."""
         self.progress: float | None = None
         """How far the vendor said it is, last."""
+        self.place: int | None = None
+        """Of a task that waits for a slot: 1 is the next to start."""
+        self.unread = True
+        """Whether there is reason to read the task again. Its follower sets this back before it reads."""
 
     def follow(self, question: Question) -> None:
         """From now on the moves of this task are news. Read it after this, not before."""
@@ -57,7 +62,7 @@ class Watch:
         self._hub.followed(self, question)
 
     async def news(self, within_s: float) -> bool:
-        """Whether there is reason to read the task again, or `left` to look at; waits for it at most so long."""
+        """Whether there is anything new, be it `unread`, another `place` or `left`; waits for it at most so long."""
         try:
             async with asyncio.timeout(within_s):
                 await self._woken.wait()
@@ -68,7 +73,24 @@ class Watch:
 
     def wake(self) -> None:
         """There may be news."""
+        self.unread = True
         self._woken.set()
+
+    def waits(self, place: int | None) -> None:
+        """As it was read: the task waits for a slot at this place, or (None) it does not."""
+        if place is None:
+            self.place = None
+            self._hub.places.leave(self)
+        else:
+            # What was read may be older than what was told meanwhile. Nobody is ever moved back in the queue.
+            self.place = place if self.place is None else min(place, self.place)
+            self._hub.places.join(self)
+
+    def tell_place(self, place: int) -> None:
+        """The task's place in the queue, as it was counted."""
+        if self.place is not None and place < self.place:
+            self.place = place
+            self._woken.set()
 
     def leave(self) -> None:
         """There is nobody to tell any more."""
@@ -81,7 +103,7 @@ class Watch:
 
 
 class Hub:
-    """All followers in one API process. A `base.notify.Follower` of moves; `keys` and `progress` are two more."""
+    """All followers in one API process. A `base.notify.Follower` of moves; `keys`, `progress` and `places` are more."""
 
     channel = "modellix_moves"
 
@@ -96,6 +118,7 @@ class Hub:
         """This process is about to end."""
         self.keys = _Doubter("modellix_identity", self._doubt)
         self.progress = _Progress(self._by_task)
+        self.places = Places(db)
 
     def __len__(self) -> int:
         """Followers at the moment."""
@@ -126,6 +149,7 @@ class Hub:
         if watch not in self._watches:
             return
         self._watches.remove(watch)
+        self.places.leave(watch)
         _one_less(self._of_key, watch.key_id)
         _one_less(self._of_purse, watch.purse)
         if watch.question is not None:

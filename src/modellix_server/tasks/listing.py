@@ -52,6 +52,8 @@ class ListedTask:
     error_message: str | None
     params: str
     """The input as it was accepted, JSON."""
+    request_id: str | None
+    """Of the call that made it."""
     resources: str | None
     """The result as it was stored, JSON, while it is kept."""
 
@@ -76,7 +78,7 @@ async def list_tasks(
         where.add("t.id < {}", after)
     rows = await db.fetch(
         f"""select t.id, t.model, t.key_id, t.state, t.created_at, t.finished_at, t.quote, t.captured,
-                t.error_code, t.error_message, t.params
+                t.error_code, t.error_message, t.params, t.request_id
             from tasks.task t where {where} order by t.id desc limit {where.place(most)}""",  # noqa: S608 - texts of ours
         *where.arguments,
     )

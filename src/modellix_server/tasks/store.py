@@ -36,6 +36,8 @@ class Job:
     cancel: str | None = None
     deaths: int = 0
     """How many workers died of handling it since its last move."""
+    request_id: str | None = None
+    """Of the call that made it; None for a task of an older version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,7 @@ async def claim(db: Pool, worker: int, limit: int) -> list[Job]:
         """select id, team_id, live, model, params, price, state, epoch, attempt, ticket, verdict,
                extract(epoch from now() - created_at)::float8 as age_s,
                extract(epoch from deadline_at - now())::float8 as left_s, cancel,
-               case when deaths_at = moves then deaths else 0 end as deaths
+               case when deaths_at = moves then deaths else 0 end as deaths, request_id
            from tasks.claim($1, $2)""",
         worker,
         limit,

@@ -48,6 +48,8 @@ class Submission:
     fingerprint: bytes | None = None
     wait: bool = False
     """Accept it too when the team has no free slot, to be started when it has."""
+    request_id: str | None = None
+    """Of the call that makes it (X-Request-Id)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class Submissions:
     async def _call(self, batch: list[Submission]) -> list[Verdict]:
         await faults.point("before_accept")
         row = await self._db.fetchrow(
-            "select * from tasks.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            "select * from tasks.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             [s.task_id for s in batch],
             [s.team_id for s in batch],
             [s.live for s in batch],
@@ -139,6 +141,7 @@ class Submissions:
             [s.idempotency_key for s in batch],
             [s.fingerprint for s in batch],
             [s.wait for s in batch],
+            [s.request_id for s in batch],
         )
         assert row is not None
         await faults.point("accepted")

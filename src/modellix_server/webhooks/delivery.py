@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
 
-from modellix_server.base import faults, log
+from modellix_server.base import faults, log, tracing
 from modellix_server.base.batcher import Batcher
 from modellix_server.base.database import DATABASE_ERRORS, Pool
 from modellix_server.base.envelope import Keyring
@@ -129,6 +129,7 @@ class Deliverer:
         return found
 
     async def _deliver(self, message: Message, body: str | None, signing_secrets: list[str]) -> None:
+        log.bind(task=str(message.task_id))
         outcome = Outcome(None, "stopped", 0)
         try:
             if body is None:
@@ -169,9 +170,16 @@ class Deliverer:
             return Outcome(status, error, int((time.monotonic() - started) * 1000), wait_s)
 
         try:
-            answer = await self._outbound.call(
-                "POST", message.url, headers=headers, body=body, timeout_s=TIMEOUT_S, max_bytes=0
-            )
+            with tracing.timed("webhook", message.task_id, event=message.event, attempt=message.attempts + 1) as span:
+                if (parent := span.traceparent) is not None:
+                    # Ours, so that a receiver who keeps traces can tell which delivery made it do what: it names the
+                    # task, which the receiver knows, and nothing else. Never the client's own, which was meant for us,
+                    # and whoever submits need not be who receives. Without a collector there is no such span.
+                    headers["traceparent"] = parent
+                answer = await self._outbound.call(
+                    "POST", message.url, headers=headers, body=body, timeout_s=TIMEOUT_S, max_bytes=0
+                )
+                span.note("status", answer.status)
         except Blocked:
             return outcome(None, "the link does not lead to a public address")
         except NotSent as error:
