@@ -25,7 +25,7 @@ from modellix_server.base.database import Pool, open_pool
 from modellix_server.base.ids import parse_task_name
 from modellix_server.tasks import verify
 
-PROGRAM = (sys.executable, "-m", "modellix_server.main.cli")
+PROGRAM = ("-m", "modellix_server.main.cli")
 _numbers = count(1)
 
 
@@ -57,23 +57,20 @@ class Fleet:
     sandbox: str
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def _env(self, source: Path | None, **more: str) -> dict[str, str]:
-        return self.env | more | ({"PYTHONPATH": str(source)} if source else {})
-
-    def start(self, *arguments: str, source: Path | None = None, **env: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, python: str | Path = sys.executable, **env: str) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                [*PROGRAM, *arguments], env=self._env(source, **env), stdout=log, stderr=log, cwd=self.folder
+                [python, *PROGRAM, *arguments], env=self.env | env, stdout=log, stderr=log, cwd=self.folder
             )
         self.processes.append(process)
         return process
 
-    async def command(self, *arguments: str, source: Path | None = None, told: str = "") -> str:
+    async def command(self, *arguments: str, python: str | Path = sys.executable, told: str = "") -> str:
         """Run a command to its end, with `told` on its standard input; what it prints."""
         done = await asyncio.to_thread(
             subprocess.run,
-            [*PROGRAM, *arguments],
-            env=self._env(source),
+            [python, *PROGRAM, *arguments],
+            env=self.env,
             capture_output=True,
             text=True,
             input=told,
@@ -82,17 +79,17 @@ class Fleet:
         assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
         return done.stdout
 
-    async def serve(self, *, source: Path | None = None, **env: str) -> tuple[subprocess.Popen[bytes], int]:
+    async def serve(self, *, python: str | Path = sys.executable, **env: str) -> tuple[subprocess.Popen[bytes], int]:
         """Start an API process and wait until it is ready; it and its port."""
         port = free_port()
-        process = self.start("serve", source=source, MODELLIX_PORT=str(port), **env)
+        process = self.start("serve", python=python, MODELLIX_PORT=str(port), **env)
         await until_ready(f"http://127.0.0.1:{port}/readyz")
         return process, port
 
-    async def work(self, *, source: Path | None = None, **env: str) -> tuple[subprocess.Popen[bytes], int]:
+    async def work(self, *, python: str | Path = sys.executable, **env: str) -> tuple[subprocess.Popen[bytes], int]:
         """Start a worker and wait until it has signed on; it and its number."""
         before = await self._workers()
-        process = self.start("work", source=source, **env)
+        process = self.start("work", python=python, **env)
         give_up = time.monotonic() + 60
         while not (new := await self._workers() - before):
             assert time.monotonic() < give_up
@@ -112,17 +109,17 @@ class Fleet:
     def log(self) -> str:
         return (self.folder / "log").read_text()[-5000:]
 
-    async def team(self, source: Path | None = None) -> None:
+    async def team(self, python: str | Path = sys.executable) -> None:
         """Make the team `acme`, with few limits."""
         limits = ("--concurrency", "100000", "--rpm", "1000000", "--key-rpm", "1000000")
-        await self.command("admin", "team", "create", "acme", source=source)
-        await self.command("admin", "team", "limits", "acme", *limits, source=source)
+        await self.command("admin", "team", "create", "acme", python=python)
+        await self.command("admin", "team", "limits", "acme", *limits, python=python)
 
-    async def key(self, source: Path | None = None, *, live: bool = False) -> str:
+    async def key(self, python: str | Path = sys.executable, *, live: bool = False) -> str:
         """Give the team money; the text of a new key of it."""
         mode = () if live else ("--test",)
-        await self.command("admin", "team", "credit", "acme", "--usd", "10000", *mode, source=source)
-        made = await self.command("admin", "key", "create", "--team", "acme", *mode, "--json", source=source)
+        await self.command("admin", "team", "credit", "acme", "--usd", "10000", *mode, python=python)
+        made = await self.command("admin", "key", "create", "--team", "acme", *mode, "--json", python=python)
         return str(json.loads(made)["key"])
 
     async def ended_by(self, tasks: list[str]) -> set[int]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import subprocess
+import sysconfig
 import tarfile
+import venv
 from pathlib import Path
 
 import pytest
@@ -16,24 +18,29 @@ TOP = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def first_release(tmp_path_factory) -> Path:
-    """The source of the first release, out of this repository's own history."""
+    """The Python of an installation of the first release, out of this repository's own history."""
     packed = subprocess.run(["git", "-C", TOP, "archive", FIRST_RELEASE, "src"], capture_output=True)
     if packed.returncode != 0:
         pytest.skip("this is no clone with the whole history, so the first release is not here")
     folder = tmp_path_factory.mktemp("first-release")
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(folder, filter="data")
-    return folder / "src"
+    # An installation of its own, over the packages of this one: its helper processes must be of that release too.
+    environment = folder / "environment"
+    venv.create(environment, symlinks=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "release.pth").write_text(f"{folder / 'src'}\n{sysconfig.get_path('purelib')}\n")
+    return environment / "bin/python"
 
 
 @pytest.mark.timeout(300)
 async def test_rolling_upgrade_from_the_first_release(fleet, front, load, first_release: Path) -> None:
     old = first_release
-    await fleet.command("migrate", source=old)
-    fleet.start("emulate", "dashscope", "--instant", "--port", fleet.sandbox.rpartition(":")[2], source=old)
-    await fleet.team(source=old)
-    key = await fleet.key(source=old)
-    (old_api, old_port), (old_work, old_worker) = await fleet.serve(source=old), await fleet.work(source=old)
+    await fleet.command("migrate", python=old)
+    fleet.start("emulate", "dashscope", "--instant", "--port", fleet.sandbox.rpartition(":")[2], python=old)
+    await fleet.team(python=old)
+    key = await fleet.key(python=old)
+    (old_api, old_port), (old_work, old_worker) = await fleet.serve(python=old), await fleet.work(python=old)
     async with front() as entrance:
         entrance.add(old_port)
         async with load(f"http://127.0.0.1:{entrance.port}", key, per_s=5, keep_alive=False) as clients:

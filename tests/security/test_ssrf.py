@@ -175,6 +175,7 @@ def test_nothing_else_in_the_source_can_reach_the_network():
         "main/serve.py": "listens for clients",
         "main/instance.py": "asks the own port on this machine",
         "main/admin_desk.py": "the name of this host",
+        "main/books.py": "the name of this host",
         "main/bootstrap.py": "the name of this host",
         "main/work.py": "the name of this host",
     }
