@@ -12,12 +12,13 @@ from modellix_server.catalogue import Catalogue
 HERE = "https://127.0.0.1:9/hook"
 PLAIN_LINK = re.compile(r"https://[!-~]{1,2000}", re.ASCII)
 
-# Everything that the server reads as a time, the first and the last year and the farthest zones included.
+# The first and the last year too, and the farthest zones.
 schemathesis.openapi.format(
     "date-time",
     st.builds(
-        "{:%Y-%m-%dT%H:%M:%S}{}".format,
-        st.datetimes().filter(lambda moment: moment.year >= 1000),
+        "{}{}".format,
+        st.datetimes().map(lambda moment: moment.isoformat(timespec="seconds"))
+        | st.sampled_from(["0001-01-01T00:00:00", "9999-12-31T23:59:59"]),
         st.sampled_from(["Z", "+00:00", "+14:00", "-12:00"]),
     ),
 )
@@ -26,10 +27,13 @@ LINK = (
     r"(parameter 'url'|header 'X-Webhook-URL') (must lead to a public address|must use port 443|is not a link"
     r"|must be an? (https )?link|must not carry a user)"
 )
-PAGES = r"parameter 'cursor' (must be the next_cursor|does not go with)|parameter 'from' must not be later"
+PAGES = (
+    r"parameter 'cursor' (must be the next_cursor|does not go with)|parameter 'from' must not be later"
+    r"|must be ISO 8601 .* got '(0001|9999)-"  # there is no such moment in UTC
+)
 MODEL = "|".join(
     [
-        r"must be an http\(s\) URL|is not valid base64",
+        r"must be an http\(s\) URL|is not valid base64|is not a supported image, video or audio file",
         r"must have (sides|an area|a ratio)",
         r"must not contain NUL",
         r"must be an integer, got -?[0-9.]+(e[+-]?[0-9]+)?$",  # 4.0 is one to JSON Schema, and none to vendors
@@ -52,6 +56,7 @@ REASONS = {
     "POST /api/v1/media/files": r"parameter 'file'",
     "POST /api/v1/webhooks": LINK + r"|a team has at most 20 endpoints",
     "PATCH /api/v1/webhooks/{endpoint_id}": LINK,
+    "POST /api/v1/webhooks/{endpoint_id}/replay": r"'since' must be a time in ISO 8601",
 }
 """Operation -> for what it may refuse a request that fits its schema."""
 OF_A_MODEL = f"{MODEL}|{LINK}|more than the .* USD of header 'X-Max-Cost'"

@@ -24,7 +24,7 @@ from modellix_server.catalogue import Catalogue, Model
 FOLDER = Path(__file__).parent
 MODEL = "alibaba/qwen-image-plus"
 ROUTES = [f"--include-tag={tag}" for tag in ("Tasks", "Models", "Account", "Files", "Webhooks", "Health")]
-BOUNDED = ("--max-examples=5", "--generation-deterministic")
+BOUNDED = ("--max-examples=3", "--generation-deterministic")
 WITHOUT_LINKS = "--phases=examples,coverage,fuzzing"
 """From a submission to its task, that is: without money there is none."""
 
