@@ -177,6 +177,7 @@ async def test_the_most_pictures_of_odd_sides(http) -> None:
     assert [Image.open(io.BytesIO(body)).size for body in await load(http, done)] == [(512, 2048)] * 9
 
 
+@pytest.mark.full
 async def test_a_clip_that_only_ends_with_a_picture_and_a_subject_in_the_vendors_own_form(http, files) -> None:
     last, subject = await asyncio.gather(
         run(http, order("hailuo-02-fl2v", {"last_frame_image": f"{files}/blue.png", "duration": 10})),
@@ -196,6 +197,7 @@ async def test_a_clip_that_only_ends_with_a_picture_and_a_subject_in_the_vendors
     assert isinstance(subject, Done)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("resolution", "duration", "area"), [("1080P", 6, 1920 * 1080), ("512P", 10, 912 * 512)])
 async def test_other_resolutions(http, files, resolution, duration, area) -> None:
     given = {"first_frame_image": f"{files}/photo.png", "resolution": resolution, "duration": duration}

@@ -268,7 +268,6 @@ MUTATIONS = (
         "if at.ahead_xid <= pg_snapshot_xmin(pg_current_snapshot()) and at.ahead > at.up_to then",
         "if at.ahead > at.up_to then",
         ("tests/ledger/test_watch.py::test_numbers_that_are_committed_late_are_waited_for",),
-        cheap=True,
     ),
     Mutation(
         "a frozen account takes no new tasks",
@@ -290,6 +289,5 @@ MUTATIONS = (
         "async with asyncio.timeout(limit.left_s), self._acquire() as connection:",
         "async with self._acquire() as connection:",
         ("tests/base/test_patience.py::test_several_statements_have_one_patience",),
-        cheap=True,
     ),
 )
