@@ -96,8 +96,8 @@ MUTATIONS = (
     Mutation(
         "the intent comes before the POST",
         "tasks/submitting.py",
-        '            await self._move("submitting", upstream=upstream.name)\n            self._attempt += 1\n',
-        "            self._attempt += 1\n",
+        '                await self._move("submitting", upstream=upstream.name)\n                self._attempt += 1\n',
+        "                self._attempt += 1\n",
         ("tests/faults/test_kill_points.py::test_killed_at[intent_committed]",),
     ),
     Mutation(

@@ -15,6 +15,7 @@ from modellix_server.results import FetchLater, FetchNever, Resource
 from modellix_server.tasks import Account, Worker, engine, store
 from modellix_server.tasks.inputs import Resolved
 from modellix_server.tasks.life import Life
+from modellix_server.tasks.posting import Window
 from modellix_server.tasks.store import Ending
 from modellix_server.upstreams.contract import AnswerLost, Done, Failed, RemoteFile
 
@@ -153,6 +154,31 @@ async def test_a_worker_whose_keeper_breaks_ends(stage, database, monkeypatch) -
     worker = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=0.3)
     with pytest.raises(RuntimeError):
         await asyncio.wait_for(worker.run(asyncio.Event()), 5)
+
+
+class NarrowedWindow(Window):
+    """A window that counts how often it was narrowed."""
+
+    narrowed = 0
+
+    def narrow(self) -> None:
+        self.narrowed += 1
+
+
+async def test_who_takes_over_submits_with_care(stage, database, monkeypatch) -> None:
+    """There is much to catch up with, and whatever killed the other worker may be next to kill this one."""
+    monkeypatch.setattr(engine, "_IDLE_S", 0.01)
+    worker = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=30)
+    stage.tools.window["a/a", True] = window = NarrowedWindow()
+    freed = [0, 0, 7]
+
+    async def bury(*_: object) -> int:
+        return freed.pop()
+
+    monkeypatch.setattr(store, "bury_the_dead", bury)
+    with pytest.raises(IndexError):
+        await asyncio.wait_for(worker._bury_the_dead(), 5)
+    assert window.narrowed == 1
 
 
 async def test_a_lock_that_cannot_be_had_leaves_no_connection_behind(stage, database, monkeypatch) -> None:

@@ -103,6 +103,8 @@ class Worker:
             with contextlib.suppress(*DATABASE_ERRORS):
                 if freed := await store.bury_the_dead(self._db):
                     _LOG.warning("took over from dead workers", tasks=freed)
+                    for window in self._tools.window.values():
+                        window.narrow()
                     self._hint.set()
 
     async def _claim_some(self) -> bool:

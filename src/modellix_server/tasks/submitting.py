@@ -14,6 +14,7 @@ from modellix_server.tasks.accounts import Account
 from modellix_server.tasks.claimed import Over
 from modellix_server.tasks.delivery import Delivery
 from modellix_server.tasks.inputs import BadMedia
+from modellix_server.tasks.posting import Post
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import (
     AnswerLost,
@@ -92,39 +93,44 @@ class Submitting(Delivery):
         raise Over
 
     async def _post(self, upstream: Upstream, account: Account, order: Order) -> None:
-        http = VendorHttp(
-            account,
-            self._tools.outbound,
-            self._model().submit_deadline_s,
-            most_bytes=upstream.traits.most_answer_bytes,
-            room=self._tools.long_answers,
-        )
-        self._tools.submitting.add(self._job.id)
-        try:
-            await self._require_start()  # the turn to post may have been long in coming
-            await self._require_vendor(upstream)
-            await faults.point("before_intent")
-            await self._move("submitting", upstream=upstream.name)
-            self._attempt += 1
-            await faults.point("intent_committed")
-            if not self._lease.fresh():
-                raise Over  # whoever took over has judged this submission already
-            answer = await self._send(upstream, order, http)
-            await faults.point("answer_understood")
-            await self._take(answer, http)
-        finally:
-            http.close()
-            self._tools.submitting.discard(self._job.id)
+        async with Post(self._tools.window[self._job.model, self._job.live]) as post:
+            http = VendorHttp(
+                account,
+                self._tools.outbound,
+                self._model().submit_deadline_s,
+                most_bytes=upstream.traits.most_answer_bytes,
+                room=self._tools.long_answers,
+            )
+            self._tools.submitting.add(self._job.id)
+            try:
+                await self._require_start()  # the turn to post may have been long in coming
+                await self._require_vendor(upstream)
+                await faults.point("before_intent")
+                await self._move("submitting", upstream=upstream.name)
+                self._attempt += 1
+                await faults.point("intent_committed")
+                if not self._lease.fresh():
+                    raise Over  # whoever took over has judged this submission already
+                answer = await self._send(upstream, order, http, post)
+                await faults.point("answer_understood")
+                await self._take(answer, http)
+            finally:
+                http.close()
+                self._tools.submitting.discard(self._job.id)
 
     def _callback_url(self, account: Account) -> str | None:
         callbacks = self._tools.callbacks
         return callbacks.url(account, self._job.id, self._attempt + 1) if callbacks else None
 
-    async def _send(self, upstream: Upstream, order: Order, http: VendorHttp) -> Submitted:
+    async def _send(self, upstream: Upstream, order: Order, http: VendorHttp, post: Post) -> Submitted:
         """One POST. What it leaves unclear ends the task here, as an unknown outcome."""
         try:
             async with asyncio.timeout(self._model().submit_deadline_s):
-                with tracing.timed("vendor submit", self._job.id, upstream=upstream.name, attempt=str(self._attempt)):
+                attempt = str(self._attempt)
+                with (
+                    tracing.timed("vendor submit", self._job.id, upstream=upstream.name, attempt=attempt),
+                    post.at_the_vendor(),
+                ):
                     answer = await upstream.submit(order, http)
         except NotSent as error:
             await self._unanswered("submit", upstream, f"not sent: {error}", even_in_test=True)

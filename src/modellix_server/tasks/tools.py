@@ -15,6 +15,7 @@ from modellix_server.tasks.accounts import FindAccount, Pace
 from modellix_server.tasks.breakers import Breakers
 from modellix_server.tasks.callbacks import Callbacks
 from modellix_server.tasks.media import Media
+from modellix_server.tasks.posting import Window
 from modellix_server.tasks.store import Journal
 from modellix_server.tasks.witness import Witness
 from modellix_server.upstreams.contract import Upstream
@@ -45,6 +46,8 @@ class Tools:
         default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(_MOST_POSTS_OF_A_MODEL))
     )
     """By model: one whose answers take minutes must not hold up the others."""
+    window: dict[tuple[str, bool], Window] = field(default_factory=lambda: defaultdict(Window))
+    """By model and mode: for those of them that would be lost with this worker."""
     polling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_POLLS))
     long_answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_LONG_ANSWERS))
     submitting: set[UUID] = field(default_factory=set)

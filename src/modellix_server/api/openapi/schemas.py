@@ -158,6 +158,7 @@ _EVENTS = {
         "oneOf": [
             _event("accepted", "First, after a submission: its answer", ref("AcceptedTask")),
             _event("status", "At the beginning and at every change", _STATUS, id=text("The task's newest move")),
+            _event("queue", "A new place of a task that waits", obj(task_id=TASK_ID, queue_position=PLACE)),
             _event("progress", "How far the vendor is", obj(task_id=TASK_ID, progress=number(minimum=0, maximum=1))),
             _event("refusal", "The stream cannot go on", obj(code=whole("HTTP status"), message=text())),
         ]
