@@ -13,10 +13,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -314,19 +315,19 @@ class Load:
         return json.loads(body)["data"]
 
 
-@pytest.fixture
-async def fleet(postgres_server, tmp_path: Path) -> AsyncIterator[Fleet]:
+@contextlib.asynccontextmanager
+async def open_fleet(postgres_server: Any, folder: Path) -> AsyncIterator[Fleet]:
     """On an empty database: its first migration is the test's."""
     name = f"rolling_{next(_numbers)}"
     await postgres_server.setup.execute(f"create database {name} owner modellix_owner")
     database = postgres_server.database(name)
     sandbox_port = free_port()
-    spool = tmp_path / "spool"
+    spool = folder / "spool"
     spool.mkdir()
     env = dict(os.environ) | {
         "MODELLIX_DATABASE_URL": database.app_dsn,
         "MODELLIX_OWNER_DATABASE_URL": database.owner_dsn,
-        "MODELLIX_STORAGE_URL": (tmp_path / "storage").as_uri(),
+        "MODELLIX_STORAGE_URL": (folder / "storage").as_uri(),
         "MODELLIX_SPOOL_DIR": str(spool),
         "MODELLIX_SECRET": base64.b64encode(secrets.token_bytes(32)).decode(),
         "MODELLIX_MASTER_KEY": base64.b64encode(secrets.token_bytes(32)).decode(),
@@ -334,7 +335,7 @@ async def fleet(postgres_server, tmp_path: Path) -> AsyncIterator[Fleet]:
         "MODELLIX_PUBLIC_URL": "http://127.0.0.1:8000",
     }
     pool = await open_pool(database.app_dsn, size=4, name="rolling")
-    opened = Fleet(env, tmp_path, pool, f"http://127.0.0.1:{sandbox_port}")
+    opened = Fleet(env, folder, pool, f"http://127.0.0.1:{sandbox_port}")
     yield opened
     for process in opened.processes:
         if process.poll() is None:
@@ -342,6 +343,18 @@ async def fleet(postgres_server, tmp_path: Path) -> AsyncIterator[Fleet]:
         process.wait()
     await pool.close()
     await postgres_server.setup.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def fleet(postgres_server, tmp_path: Path) -> AsyncIterator[Fleet]:
+    async with open_fleet(postgres_server, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def fleets() -> Callable[..., contextlib.AbstractAsyncContextManager[Fleet]]:
+    """For tests that share one."""
+    return open_fleet
 
 
 @pytest.fixture(scope="session")
