@@ -237,6 +237,8 @@ def test_an_answer_that_is_not_as_told_is_found(status, changed, body, fault) ->
         ('event: progress\ndata: {"task_id":"task-%s","progress":0.5}' % ("0" * 32), None),
         ('event: progress\ndata: {"task_id":"task-%s","progress":2}' % ("0" * 32), "progress"),
         ('event: progress\ndata: {"task_id":"task-%s","progress":1,"eta":2}' % ("0" * 32), "eta"),
+        ('event: queue\ndata: {"task_id":"task-%s","queue_position":2}' % ("0" * 32), None),
+        ('event: queue\ndata: {"task_id":"task-%s","queue_position":0}' % ("0" * 32), "queue_position"),
         ('event: news\ndata: {}', "news"),
         (':\n\nretry: 2000', None),
     ],
