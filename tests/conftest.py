@@ -30,10 +30,6 @@ for _name in [name for name in os.environ if name.startswith("MODELLIX_") and na
 _TEMPLATE = "template_modellix"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("first") is None)
-
-
 @dataclass(frozen=True)
 class Database:
     """A migrated, empty database for one test."""

@@ -222,7 +222,6 @@ async def run(platform, team, slug: str) -> int:
     return cost
 
 
-@pytest.mark.first
 @pytest.mark.timeout(WITHIN_S + 60)
 @pytest.mark.usefixtures("sizes")
 async def test_every_model_keeps_what_its_example_promises(postgres_server, stage, tmp_path) -> None:
