@@ -1,11 +1,14 @@
 import asyncio
 import base64
+import contextvars
 import hashlib
+import signal
 import time
 
 import msgspec
 import pytest
 
+from modellix_server.base import patience
 from modellix_server.base.errors import InvalidFormat, Unavailable
 from modellix_server.inspection import take_inputs
 from modellix_server.results import Storage, drop_inputs, save_inputs, stored_input_path
@@ -110,6 +113,21 @@ async def test_a_big_body_is_refused_in_the_same_words(helper, tmp_path, body, w
 async def test_a_body_that_is_gone_is_no_refusal(helper, tmp_path):
     with pytest.raises(Unavailable):
         await helper.extract(tmp_path / "nothing", ("image",))
+
+
+async def test_a_body_in_line_takes_nothing_of_the_patience_with_the_database(helper, tmp_path, picture):
+    """Many big bodies wait for each other longer than a request waits for the database: that refuses none."""
+    path = tmp_path / "body"
+    path.write_bytes(msgspec.json.encode({"image": b64(picture())}))
+    await drop_inputs((await helper.extract(path, ("image",)))[1])  # the helper is up
+    helper._slow._process.send_signal(signal.SIGSTOP)
+    context = contextvars.copy_context()
+    context.run(patience.begin, 0.1)
+    asked = asyncio.create_task(helper.extract(path, ("image",)), context=context)
+    await asyncio.sleep(0.5)
+    helper._slow._process.send_signal(signal.SIGCONT)
+    await drop_inputs((await asked)[1])
+    assert context.run(patience.current).left_s == 0.1
 
 
 async def test_a_13_mb_body_leaves_the_event_loop_alone(helper, tmp_path, picture):

@@ -39,8 +39,11 @@ class Batcher(Generic[Item, Answer]):
         *,
         flushers: int = 1,
         most: int = 256,
+        asks_database: bool = True,
     ) -> None:
+        """Calls that ask nothing of the database are waited for as long as they take."""
         self._flush = flush
+        self._asks_database = asks_database
         self._idle = flushers
         self._most = most
         # Each item with who waits for it, and when that one's patience is at its end, by the monotonic clock.
@@ -59,7 +62,7 @@ class Batcher(Generic[Item, Answer]):
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        limit = patience.current()
+        limit = patience.current() if self._asks_database else None
         if limit is None:
             self._take(item, future, math.inf)
             return await future

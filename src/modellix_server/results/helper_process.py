@@ -105,7 +105,7 @@ class _Lane:
 
     def __init__(self, most: int) -> None:
         self._process: asyncio.subprocess.Process | None = None
-        self.ask = Batcher[Request, Reply](self._flush, most=most)
+        self.ask = Batcher[Request, Reply](self._flush, most=most, asks_database=False)
 
     async def stop(self) -> None:
         process, self._process = self._process, None
