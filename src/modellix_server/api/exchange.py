@@ -10,7 +10,6 @@ from typing import Protocol
 
 from modellix_server.api.access import Access
 from modellix_server.api.platform import Platform
-from modellix_server.api.protocol import EXTENSION
 from modellix_server.api.reply import Reply, Streamed, failure
 from modellix_server.api.request import ClientGone, Receive, Request, Scope, Send, read_head
 from modellix_server.base import log, metrics, patience
@@ -111,19 +110,19 @@ async def exchange(
             platform.requests.record(_entry(request, trail, 200, 0))
         await reply.send(send)
         return
-    await _send(reply, scope, send)
+    await _send(reply, request, send)
     _count(endpoint, reply.status, reply.code)
     _LATENCY.observe(time.perf_counter() - trail.started, (endpoint.__name__,))
     if not trail.logged_elsewhere:
         platform.requests.record(_entry(request, trail, reply.status, len(reply.body), reply))
 
 
-async def _send(reply: Reply, scope: Scope, send: Send) -> None:
+async def _send(reply: Reply, request: Request, send: Send) -> None:
     headers = reply.headers
     if reply.status not in _BODILESS:
         headers = [*headers, (b"content-length", b"%d" % len(reply.body))]
-    if send_whole := scope.get("extensions", {}).get(EXTENSION):
-        send_whole(reply.status, headers, reply.body)
+    if request.line:
+        request.line.answer(reply.status, headers, reply.body)
     else:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -18,28 +17,58 @@ from modellix_server.api.reply import refusal
 from modellix_server.base.ids import request_name
 from modellix_server.base.redaction import redact_text
 
-EXTENSION = "modellix.whole_answer"
-"""In `scope["extensions"]`: a function that sends status, headers and body at once.
-
-ASGI takes head and body apart, and the server checks each header by regular expression. For answers this small that
-is a quarter of their cost, and the headers of ours have nothing of the client in them.
-"""
-
-REQUEST_ID = "modellix.request_id"
-"""In `scope["extensions"]`: the id of this request, as its answer carries it."""
-
 LINE = "modellix.line"
-"""In `scope["extensions"]`: a `Line`, the client's connection. It tells of its own end without being waited for."""
+"""In `scope["extensions"]`: the `Line` of this request; absent where another server runs the application."""
 
 _FIT_ID = re.compile(rb"[!-~]{1,128}")
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 
+class Line:
+    """One request's end of its client's connection: what our server offers beyond ASGI."""
+
+    __slots__ = ("_cycle", "_protocol", "request_id")
+
+    def __init__(self, protocol: Protocol, cycle: RequestResponseCycle, request_id: str) -> None:
+        self._protocol = protocol
+        self._cycle = cycle
+        self.request_id = request_id
+        """As the answer carries it."""
+
+    def body(self) -> bytes | None:
+        """The whole body, if all of it has come; then there is nothing left to receive."""
+        cycle = self._cycle
+        if cycle.more_body or cycle.disconnected or cycle.waiting_for_100_continue:
+            return None
+        body, cycle.body = bytes(cycle.body), bytearray()
+        cycle.message_event.clear()
+        cycle.flow.resume_reading()
+        return body
+
+    def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send status, headers and body at once.
+
+        ASGI takes head and body apart, and the server checks each header by regular expression. For answers this
+        small that is a quarter of their cost, and the headers of ours have nothing of the client in them.
+        """
+        self._protocol.send_whole(self._cycle, status, headers, body)
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once, as soon as the connection is gone; in place of what was to be called before."""
+        self._protocol.when_lost(tell)
+
+    def cut(self) -> None:
+        """End the connection at once, whatever was still to be sent."""
+        self._protocol.transport.abort()
+
+
 class Protocol(HttpToolsProtocol):
     """For `uvicorn.Config(http=…)`, once it knows when this process drains."""
 
     _tell_loss: Callable[[], None] = staticmethod(lambda: None)
+    # The headers of every answer, and how they read. The server makes them anew each second, with the date.
+    _standing: ClassVar[tuple[Headers, bytes]] = ((), b"")
 
     def __init__(self, *given: Any, draining: asyncio.Event, **about: Any) -> None:
         super().__init__(*given, **about)
@@ -48,14 +77,14 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Offer the extension to the request whose head has just been read, before anything runs for it."""
         super().on_headers_complete()
-        if self.cycle is not None and self.cycle.scope is self.scope:
-            cycle, name = self.cycle, self._request_id()
+        cycle = self.cycle
+        if cycle is not None and cycle.scope is self.scope:
+            name = self._request_id()
             cycle.default_headers = [*cycle.default_headers, (b"x-request-id", name)]
-            send_whole = partial(self._send_whole, cycle)
-            extensions: dict[str, Any] = {EXTENSION: send_whole, REQUEST_ID: name.decode(), LINE: self}
+            extensions: dict[str, Any] = {LINE: Line(self, cycle, name.decode())}
             self.scope["extensions"] = extensions
-        if self.cycle is not None and self._draining.is_set():
-            self.cycle.keep_alive = False  # the answer will say so, and the client's next request goes elsewhere
+        if cycle is not None and self._draining.is_set():
+            cycle.keep_alive = False  # the answer will say so, and the client's next request goes elsewhere
 
     def _request_id(self) -> bytes:
         """The client's own, if it sent one that may stand in a header and a log; else a new one."""
@@ -65,26 +94,23 @@ class Protocol(HttpToolsProtocol):
         return request_name()
 
     def when_lost(self, tell: Callable[[], None]) -> None:
-        """Call `tell` once, as soon as the connection is gone; in place of what was to be called before."""
+        """As `Line.when_lost`."""
         if self.transport.is_closing():
             tell()
         else:
             self._tell_loss = tell
-
-    def cut(self) -> None:
-        """End the connection at once, whatever was still to be sent."""
-        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever follows this connection."""
         super().connection_lost(exc)
         self._tell_loss()
 
-    def _send_whole(self, cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> None:
+    def send_whole(self, cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> None:
+        """As `Line.answer`, for the request of that cycle."""
         if cycle.disconnected:
             return
-        lines = [STATUS_LINE[status]]
-        for name, value in (*cycle.default_headers, *headers):
+        lines = [STATUS_LINE[status], self._standing_lines()]
+        for name, value in (cycle.default_headers[-1], *headers):
             lines += (name, b": ", value, b"\r\n")
         if not cycle.keep_alive:
             lines.append(b"connection: close\r\n")
@@ -97,6 +123,14 @@ class Protocol(HttpToolsProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         cycle.on_response()
+
+    def _standing_lines(self) -> bytes:
+        headers, lines = Protocol._standing
+        if headers is not self.server_state.default_headers:
+            headers = self.server_state.default_headers
+            lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+            Protocol._standing = headers, lines
+        return lines
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's words are not the contract's
         """Refuse what the parser could not read, and close the connection."""

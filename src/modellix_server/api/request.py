@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
-from modellix_server.api.protocol import LINE, REQUEST_ID
+from modellix_server.api.protocol import LINE, Line
 from modellix_server.base.errors import InvalidFormat, PlatformError
 from modellix_server.results import Scratch, Spool
 
@@ -43,18 +43,6 @@ class BodyTooSlow(PlatformError):
 
 class ClientGone(Exception):
     """The client closed the connection before its request was complete; there is nobody to answer."""
-
-
-class Line(Protocol):
-    """The client's connection."""
-
-    def when_lost(self, tell: Callable[[], None]) -> None:
-        """Call `tell` once, as soon as the connection is gone."""
-        ...
-
-    def cut(self) -> None:
-        """End it at once, whatever was still to be sent."""
-        ...
 
 
 @dataclass(slots=True)
@@ -121,6 +109,7 @@ def read_head(scope: Scope, receive: Receive) -> Request:
             queue = _joined(queue, value)
         elif name == b"content-length" and value.isdigit():
             content_length = int(value)
+    line = scope.get("extensions", {}).get(LINE)
     return Request(
         scope["method"],
         scope["path"],
@@ -134,8 +123,8 @@ def read_head(scope: Scope, receive: Receive) -> Request:
         max_cost=max_cost,
         queue=queue,
         headers=scope["headers"],
-        line=(offered := scope.get("extensions", {})).get(LINE),
-        id=offered.get(REQUEST_ID),
+        line=line,
+        id=line.request_id if line else None,
         last_event_id=last_event_id,
         webhook_url=webhook_url,
     )
@@ -160,6 +149,9 @@ async def read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> byte
 
     Raises BodyTooLarge, BodyTooSlow or ClientGone.
     """
+    if request.line and (request.content_length or 0) <= SMALL_BODY_BYTES and (body := request.line.body()) is not None:
+        request.bytes_in = len(body)
+        return body
     try:
         async with asyncio.timeout(_BODY_TIMEOUT_S):
             return await _read_body(request, spool, turns)
