@@ -13,8 +13,13 @@ DATA ?=
 MINUTES ?= 30
 SEED ?=
 
+# Test processes: one more than there are processors, as tests of time-outs mostly wait.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
+# Containers often set it. Then each of the many processes here would compile the program anew: a third of its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --no-input
@@ -27,10 +32,10 @@ up: .venv/.server  ## Run the platform here; PORT=, HOST= and DATA= choose where
 		$(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(DATA),--data '$(DATA)')
 
 test: .venv/.test  ## Run the tests (about a quarter of an hour on two cores)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --session-timeout 1500
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 1500
 
 test-all: .venv/.test  ## Run the long tests too: every kill-point, every mutation (at most 60 minutes)
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --session-timeout 3600 -m 'full or not full'
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 3600 -m 'full or not full'
 
 soak: .venv/.test  ## Load the platform for MINUTES= and break its parts at random; prints its seed, SEED= repeats it
 	@$(BIN)/python -m bench.soak --minutes '$(MINUTES)' $(if $(SEED),--seed '$(SEED)')

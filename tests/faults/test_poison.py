@@ -71,6 +71,7 @@ async def test_what_kills_its_worker_is_set_aside(stage, tmp_path: Path, module:
     await stage.books_are_clean()
 
 
+@pytest.mark.full
 async def test_a_worker_that_hangs_ends_and_the_task_is_blamed(stage, tmp_path: Path) -> None:
     source = poisoned(tmp_path, "watching.py", POLL, HANG)
     poison = await stage.submit(prompt="POISON")

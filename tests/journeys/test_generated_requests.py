@@ -24,7 +24,7 @@ from modellix_server.catalogue import Catalogue, Model
 FOLDER = Path(__file__).parent
 MODEL = "alibaba/qwen-image-plus"
 ROUTES = [f"--include-tag={tag}" for tag in ("Tasks", "Models", "Account", "Files", "Webhooks", "Health")]
-BOUNDED = ("--max-examples=3", "--generation-deterministic")
+BOUNDED = ("--max-examples=2", "--generation-deterministic")
 WITHOUT_LINKS = "--phases=examples,coverage,fuzzing"
 """From a submission to its task, that is: without money there is none."""
 
@@ -96,6 +96,7 @@ async def test_every_route(own, web, draw, tmp_path) -> None:
     await own.books_are_clean()
 
 
+@pytest.mark.full
 @pytest.mark.timeout(600)
 async def test_a_model_of_each_type(platform, web, draw, tmp_path) -> None:
     team = await platform.team()

@@ -220,7 +220,7 @@ def use_up_the_log(data: Path) -> None:
         execute(data, "drop table public.more")
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("signum", [signal.SIGKILL, pytest.param(signal.SIGSEGV, marks=pytest.mark.full)])
 def test_a_killed_postgres_is_back_with_its_data(folder, start, signum):
     run = start(folder / "data")
     run.ready()

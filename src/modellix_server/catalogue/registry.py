@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
 from modellix_server.catalogue.model import Model
-from modellix_server.catalogue.modelfile import BadModel, Parse, parse, read
+from modellix_server.catalogue.modelfile import BadModel, parse, read
 
 BUILT_IN = Path(__file__).parent / "models"
 _SOME_ORIGIN = "http://127.0.0.1:8000"
@@ -38,10 +38,9 @@ class Catalogue:
         A file of the operator with the name of a built-in one replaces it whole. `origin` is the platform's public
         one, which examples link our samples under. Raises BadModel.
         """
-        parsed = cache(parse)
-        models = {model.slug: model for model in _read_folder(BUILT_IN, origin, parsed)}
+        models = dict(_built_in(origin))
         if extra_dir is not None:
-            models |= {model.slug: model for model in _read_folder(extra_dir, origin, parsed)}
+            models |= {model.slug: model for model in _read_folder(extra_dir, origin)}
         return cls(models)
 
     def find(self, provider: str, model_id: str) -> Model | None:
@@ -55,7 +54,14 @@ class Catalogue:
         return len(self.models)
 
 
-def _read_folder(folder: Path, origin: str, parsed: Parse) -> Iterator[Model]:
+@lru_cache(maxsize=4)
+def _built_in(origin: str) -> Mapping[str, Model]:
+    """Read once: what comes with the program stays as it is while it runs."""
+    return {model.slug: model for model in _read_folder(BUILT_IN, origin)}
+
+
+def _read_folder(folder: Path, origin: str) -> Iterator[Model]:
+    parsed = cache(parse)
     if not folder.is_dir():
         raise BadModel(f"{folder}: not a folder")
     for path in sorted(folder.rglob("*.toml")):

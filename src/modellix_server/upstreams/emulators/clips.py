@@ -22,7 +22,7 @@ from modellix_server.upstreams.emulators.sound import Sound
 
 FRAMES_PER_S = 24
 DRAWN_PER_S = FRAMES_PER_S // 2
-DRAWN_PX = 960 * 540
+DRAWN_PX = 768 * 432
 """Pixels of a drawn frame, at most."""
 _ZOOM = 0.14
 
