@@ -150,9 +150,8 @@ def _encode(
     # Given pictures stay untouched at both ends; the caption comes and goes between.
     when = f":enable='between(t,0.5,{order.seconds - 0.5})'" if order.first or order.last else ""
     filters = (
-        f"[0:v]scale={size[0]}:{size[1]}:flags=bicubic:out_color_matrix=bt709:out_range=tv,format=yuv420p,"
-        f"fps={FRAMES_PER_S}[base];"
-        f"[base][1:v]overlay=x=0:y=H-h:format=yuv420{when}[out]"
+        f"[0:v]scale={size[0]}:{size[1]}:flags=bilinear:out_color_matrix=bt709:out_range=tv,format=yuv420p[base];"
+        f"[base][1:v]overlay=x=0:y=H-h:format=yuv420{when},fps={FRAMES_PER_S}[out]"
     )
     ffmpeg.run(
         [
