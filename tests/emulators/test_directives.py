@@ -79,7 +79,7 @@ async def test_the_answer_is_garbage(client):
 async def charged(client, attempt: str) -> None:
     """Accepted when the answer came, charged when the picture is done."""
     assert (await line(client, attempt))["accepted"]
-    for _ in range(100):
+    for _ in range(600):
         billed = await line(client, attempt)
         if billed["state"] == "SUCCEEDED":
             assert billed["images"] == 1

@@ -272,8 +272,7 @@ class Platform:
 async def open_platform(server: Any, folder: Path, **settings: str) -> AsyncIterator[Platform]:
     """A platform on a fresh database; `settings` are MODELLIX_* variables without the prefix."""
     name = f"journeys_{next(_numbers)}"
-    await server.setup.execute(f"create database {name} template template_modellix owner modellix_owner")
-    database = server.database(name)
+    database = await server.create(name)
     port, sandbox_port = free_port(), free_port()
     secret = Secret(secrets.token_bytes(32))
     spool = folder / "spool"

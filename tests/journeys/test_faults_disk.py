@@ -85,11 +85,12 @@ class ClosedFolder:
         (cluster / "pg_wal").chmod(0o700)
 
 
-@pytest.fixture(params=[pytest.param("a small disk", marks=pytest.mark.full), "a closed folder"])
+@pytest.fixture(params=["a small disk", "a closed folder"])
 def log_disk(request) -> FullDisk | ClosedFolder:
     return FullDisk(request.getfixturevalue("small_disk")) if request.param == "a small disk" else ClosedFolder()
 
 
+@pytest.mark.full
 @pytest.mark.timeout(300)
 async def test_no_room_for_the_write_ahead_log(own_folder, postgres_server, log_disk, stage, tmp_path) -> None:
     """PostgreSQL ends itself, and does not start before there is room. Nothing is half made, nothing is lost."""

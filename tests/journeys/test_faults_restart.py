@@ -52,9 +52,9 @@ async def test_restarts_under_load(own_server, stage, tmp_path, draw) -> None:
             while not over.is_set():
                 number = next(numbers)
                 tasks.append(await insist(team, f"key-{number}", f"[sandbox:slow=1] {number}"))
-                await asyncio.sleep(0.25)
+                await asyncio.sleep(0.4)
 
-        clients = [asyncio.create_task(client()) for _ in range(5)]
+        clients = [asyncio.create_task(client()) for _ in range(4)]
         await asyncio.sleep(1)
         await own_server.postgres.stop()
         await own_server.postgres.start()

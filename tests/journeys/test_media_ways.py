@@ -42,7 +42,7 @@ async def by_its_link(team, content: bytes, name: str, web) -> str:
 
 QUICK = {"prompt": "a", "resolution": "480p", "duration": 4}
 # The rest in `make test-all`: links are what the examples of all models have (tests/journeys/test_models_all.py).
-SHORT = (inline, by_its_id)
+SHORT = (inline,)
 WAYS = (by_link, inline, in_a_data_uri, by_its_id, by_its_link)
 
 

@@ -319,8 +319,7 @@ class Load:
 async def open_fleet(postgres_server: Any, folder: Path) -> AsyncIterator[Fleet]:
     """On an empty database: its first migration is the test's."""
     name = f"rolling_{next(_numbers)}"
-    await postgres_server.setup.execute(f"create database {name} owner modellix_owner")
-    database = postgres_server.database(name)
+    database = await postgres_server.create(name, "template1")
     sandbox_port = free_port()
     spool = folder / "spool"
     spool.mkdir()
