@@ -14,7 +14,7 @@ MINUTES ?= 30
 SEED ?=
 
 # Test processes: one more than there are processors, as tests of time-outs mostly wait.
-JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n + 1 : 8)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -31,8 +31,8 @@ up: .venv/.server  ## Run the platform here; PORT=, HOST= and DATA= choose where
 	@exec $(BIN)/modellix-server up \
 		$(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(DATA),--data '$(DATA)')
 
-test: .venv/.test  ## Run the tests (about a quarter of an hour on two cores)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 1500
+test: .venv/.test  ## Run the tests (about ten minutes on two cores)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 1200
 
 test-all: .venv/.test  ## Run the long tests too: every kill-point, every mutation (at most 60 minutes)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 3600 -m 'full or not full'

@@ -133,7 +133,7 @@ def _beyond(spec: Input) -> Beyond | None:
         case Text(format="url"):
             return _link
         case Text(enum=()):
-            return _clean
+            return _text
         case Media():
             return _each(_medium) if spec.many else _medium
         case Array():
@@ -174,6 +174,10 @@ def _link(name: str, value: str) -> PlatformError | None:
         return None
     wanted = "must be an http(s) URL without spaces or non-ASCII characters"
     return InvalidFormat(f"parameter '{name}' {wanted}, got '{clip(value)}'")
+
+
+def _text(name: str, value: str) -> PlatformError | None:
+    return None if value.isascii() and "\0" not in value else _clean(name, value)
 
 
 def _clean(name: str, value: object) -> PlatformError | None:

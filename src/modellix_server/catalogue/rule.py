@@ -83,7 +83,16 @@ def _given(name: str) -> Test:
 
 
 def _unequal(names: Sequence[str]) -> Test:
-    return lambda _, body: len({len(body[name]) for name in names if name in body}) > 1
+    def unequal(_: Params, body: Params) -> bool:
+        length = None
+        for name in names:
+            if name in body:
+                if length is not None and length != len(body[name]):
+                    return True
+                length = len(body[name])
+        return False
+
+    return unequal
 
 
 def _more(names: Sequence[str], most: int) -> Test:
