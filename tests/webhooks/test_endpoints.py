@@ -57,6 +57,38 @@ async def test_two_workers_never_lease_one_message(pool: Pool, stage) -> None:
     assert len(ids) >= 20
 
 
+@pytest.mark.parametrize("how", ["deleted", "changed", "replayed"])
+async def test_who_changes_an_endpoint_and_who_reports_on_it_wait_in_line(pool: Pool, stage, how: str) -> None:
+    """Each needs the endpoint and its messages: taken in another order, each could wait for what the other has."""
+    stage.deliverer._lanes.flying = 10**6  # this one is busy
+    receiver = await stage.receiver()
+    endpoint, _ = await stage.endpoint(receiver.origin)
+    await stage.end(2)
+    await pool.execute("update webhooks.message set due_at = now()")
+    leased = await messages.lease(pool, {}, 20, [], 100, 30)
+    reports = [messages.Report(message, "{}", Outcome(500, None, 1), None, None) for message in leased]
+    ways = {
+        "deleted": lambda: webhooks.delete(pool, MINE, endpoint.id),
+        "changed": lambda: webhooks.change(pool, MINE, endpoint.id, LOOPBACK, url=None, enabled=False),
+        "replayed": lambda: webhooks.replay_failed(pool, MINE, endpoint.id, endpoint.created_at),
+    }
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("select from webhooks.message where id = $1 for update", leased[-1].id)
+        reporting = asyncio.create_task(messages.report(pool, reports))  # has the first one, and waits for this one
+        await waiting(pool, 1)
+        changing = asyncio.create_task(ways[how]())
+        await waiting(pool, 2)
+    await asyncio.gather(reporting, changing)
+
+
+async def waiting(pool: Pool, count: int) -> None:
+    """Until so many sessions wait for a lock."""
+    asked = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with asyncio.timeout(10):
+        while await pool.fetchval(asked) < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
 async def test_endpoints_belong_to_one_team_and_mode(stage) -> None:
     made, _ = await stage.endpoint("http://127.0.0.1:9/")
     for purse in (THEIRS, Purse(1, live=False)):

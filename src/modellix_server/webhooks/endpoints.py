@@ -121,8 +121,8 @@ async def change(
     if url is not None:
         url = check_url(url, opened, "parameter 'url'")
     place = None if url is None else lane(url, purse.team_id, live=purse.live)
-    return _found(
-        await db.fetchrow(
+    async with locked(db, purse, endpoint_id) as connection:
+        changed = await connection.fetchrow(
             f"""with moved as (
                    update webhooks.message m set lane = coalesce($5, m.lane),
                        state = case when $6 is false then 'failed' else m.state end,
@@ -144,7 +144,7 @@ async def change(
             place,
             enabled,
         )
-    )
+    return _found(changed)
 
 
 async def delete(db: Pool | Connection, purse: Purse, endpoint_id: UUID) -> None:
@@ -249,6 +249,19 @@ async def _new_secret(db: Pool | Connection, keys: Keyring, purse: Purse, endpoi
         keys.seal(secret, *_context(secret_id, purse.team_id, live=purse.live)),
     )
     return secret
+
+
+@asynccontextmanager
+async def locked(db: Pool | Connection, purse: Purse, endpoint_id: UUID) -> AsyncIterator[Connection]:
+    """A transaction that may change many messages of an endpoint: they are locked after it, as by a report."""
+    async with _transaction(db) as connection:
+        await connection.execute(
+            "select from webhooks.endpoint where id = $1 and team_id = $2 and live = $3 for no key update",
+            endpoint_id,
+            purse.team_id,
+            purse.live,
+        )
+        yield connection
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import NotFound
-from modellix_server.webhooks.endpoints import Purse
+from modellix_server.webhooks.endpoints import Purse, locked
 from modellix_server.webhooks.rules import Outcome
 
 
@@ -156,17 +156,18 @@ async def replay(db: Pool | Connection, purse: Purse, message_id: UUID) -> None:
 
 async def replay_failed(db: Pool | Connection, purse: Purse, endpoint_id: UUID, since: datetime) -> int:
     """Send all messages to an endpoint once more that have failed and were made since then; returns how many."""
-    count: int = await db.fetchval(
-        f"""with again as (
-                update webhooks.message set {_AGAIN}
-                where endpoint_id = $1 and team_id = $2 and live = $3 and state = 'failed' and created_at >= $4
-                returning 1)
-            select count(*) from again""",  # noqa: S608
-        endpoint_id,
-        purse.team_id,
-        purse.live,
-        since,
-    )
+    async with locked(db, purse, endpoint_id) as connection:
+        count: int = await connection.fetchval(
+            f"""with again as (
+                    update webhooks.message set {_AGAIN}
+                    where endpoint_id = $1 and team_id = $2 and live = $3 and state = 'failed' and created_at >= $4
+                    returning 1)
+                select count(*) from again""",  # noqa: S608
+            endpoint_id,
+            purse.team_id,
+            purse.live,
+            since,
+        )
     await _hint(db)
     return count
 

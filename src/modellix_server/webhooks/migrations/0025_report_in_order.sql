@@ -1,0 +1,21 @@
+-- Who changes several messages of an endpoint locks the endpoint before them: reports, changes, replays and a deletion
+-- then wait for one another in a line, and never in a ring.
+alter function webhooks.report(
+    uuid[], int[], boolean[], double precision[], int[], text[], int[], text[], text[]
+) rename to record_report;
+
+create function webhooks.report(
+    p_message uuid[], p_lease int[], p_delivered boolean[], p_again_in_s double precision[], p_status int[],
+    p_error text[], p_took_ms int[], p_payload text[], p_disable text[]
+) returns setof webhooks.endpoint language plpgsql as $$
+begin
+    perform from webhooks.endpoint
+    where id in (select endpoint_id from webhooks.message where id = any (p_message))
+    order by id for no key update;
+    return query select * from webhooks.record_report(
+        p_message, p_lease, p_delivered, p_again_in_s, p_status, p_error, p_took_ms, p_payload, p_disable);
+end
+$$;
+
+revoke execute on all functions in schema webhooks from public;
+grant execute on all functions in schema webhooks to modellix_app;
