@@ -74,7 +74,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _value(name: str, wanted: object) -> Test:
-    choices = wanted if isinstance(wanted, list) else [wanted]
+    if not isinstance(wanted, list):
+        return lambda params, _: bool(params.get(name) == wanted)
+    choices = tuple(wanted)
     return lambda params, _: params.get(name) in choices
 
 
@@ -96,7 +98,14 @@ def _unequal(names: Sequence[str]) -> Test:
 
 
 def _more(names: Sequence[str], most: int) -> Test:
-    return lambda _, body: sum(len(body[name]) for name in names if name in body) > most
+    def more(_: Params, body: Params) -> bool:
+        total = 0
+        for name in names:
+            if name in body:
+                total += len(body[name])
+        return total > most
+
+    return more
 
 
 def _all(tests: Sequence[Test]) -> Test:
