@@ -19,7 +19,6 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -29,6 +28,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from bench import programs
+from bench.clocks import faked
 from bench.programs import Program
 from bench.stage import MODEL, Stage, World, open_stage
 from modellix_server.base.database import DATABASE_ERRORS, connect
@@ -41,7 +41,6 @@ LIVE_WITHIN_S = 180.0
 WORKERS, APIS = 2, 2
 MOST_WAITING_CLIENTS = 2_000
 COLLECT_EVERY = 40_000  # the emulator keeps 100,000 lines
-CLOCK = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 # What is asked of the vendor, and how often in a thousand. Plain ones are answered at once by a ready picture.
 MANNERS = {"": 970, "[sandbox:slow=3] ": 8, "[sandbox:throttle] ": 6, "[sandbox:refuse] ": 6, "[sandbox:lost] ": 3,
            "[sandbox:garbage] ": 3, "[sandbox:fail] ": 4}  # fmt: skip
@@ -69,11 +68,7 @@ class Soak:
     """The vendor's lines by attempt and time, collected before it forgets the oldest."""
 
     def _clock(self) -> dict[str, str]:
-        library = os.environ.get("FAKETIME_LIB") or CLOCK
-        if not Path(library).is_file():
-            return {}
-        return {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(self.world.folder / "clock"),
-                "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
+        return faked(self.world.folder / "clock")
 
     def hire(self, place: int) -> Program:
         """Start a worker."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -12,15 +11,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from bench.clocks import faked
 from tests.journeys.own_server import MODEL, PRICE, START, ended_well, frozen, insist, served_from, timed
 
 from modellix_server.base import patience
 
 EDIT = "alibaba/qwen-image-edit-plus"
 EDIT_PRICE = 30_000
-CLOCKS = [Path(name) for name in (
-    os.environ.get("FAKETIME_LIB", ""), "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1") if name and Path(name).is_file()]  # fmt: skip
 
 
 @pytest.fixture
@@ -121,22 +118,18 @@ async def test_an_api_process_ends_in_time_although_its_database_is_frozen(own_s
 
 @pytest.mark.full
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(not CLOCKS, reason="needs Debian's package libfaketime, or its library in FAKETIME_LIB")
+@pytest.mark.skipif(not faked(Path()), reason="on this machine Debian's package libfaketime is needed")
 @pytest.mark.parametrize("jump_s", [7200, -7200])
 async def test_a_clock_that_jumps(postgres_server, stage, tmp_path, jump_s: int) -> None:
     """The wall clocks of worker and API jump by two hours: no task dies of age, none is sent twice."""
     clock = tmp_path / "clock"
     clock.write_text("+0")
-    faked = {
-        "LD_PRELOAD": str(CLOCKS[0]), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
     async with stage(postgres_server, tmp_path) as platform:
         for process in platform.processes[1:]:
             process.terminate()
             process.wait(30)
-        platform.start("serve", **faked)
-        platform.start("work", **faked)
+        platform.start("serve", **faked(clock))
+        platform.start("work", **faked(clock))
         await platform.until_ready()
         team = await platform.team()
         before = [(await team.submit(MODEL, prompt=f"[sandbox:slow=4] {n}")).data["task_id"] for n in range(10)]
