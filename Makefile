@@ -13,7 +13,7 @@ DATA ?=
 MINUTES ?= 30
 SEED ?=
 
-# Test processes: one more than there are processors, as tests of time-outs mostly wait.
+# Test processes: one more than there are processors, as tests of time-outs mostly wait; eight at most.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n + 1 : 8)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -225,3 +225,35 @@ async def test_pipelined_requests_are_answered_in_order(platform, team) -> None:
         assert msgspec.json.decode(await reader.readexactly(length))["code"] in (0, statuses[-1])
     assert statuses == [200, 404, 200, 200]
     writer.close()
+
+
+async def test_bodies_arrive_whole_however_they_are_sent(platform, team) -> None:
+    """Small, padded past what is kept in memory, in chunks, and after an invitation: all in a row on one connection."""
+    origin = urlsplit(platform.origin)
+    reader, writer = await asyncio.open_connection(origin.hostname, origin.port)
+    bodies = [
+        f'{{"prompt":"[sandbox:refuse] body {n}"{" " * pad}}}'.encode() for n, pad in enumerate((0, 300_000, 9, 9))
+    ]
+
+    def head(*lines: str) -> bytes:
+        first = (f"POST /api/v1/{PICTURE_MODEL} HTTP/1.1", "Host: x", f"Authorization: {team.authorization}")
+        return "\r\n".join([*first, *lines, "", ""]).encode()
+
+    async def answered() -> bytes:
+        return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+
+    whole = [head(f"Content-Length: {len(body)}") + body for body in bodies]
+    chunked = [head("Transfer-Encoding: chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) for body in bodies]
+    invited = head(f"Content-Length: {len(bodies[3])}", "Expect: 100-continue")
+    ids = []
+    writer.write(b"".join(whole[:3] + chunked[:3]) + invited)
+    for number in range(7):
+        if number == 6:
+            assert await answered() == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(bodies[3])
+        said = (await answered()).decode().lower()
+        length = next(int(line.split(":")[1]) for line in said.splitlines() if line.startswith("content-length"))
+        ids.append(msgspec.json.decode(await reader.readexactly(length))["data"]["task_id"])
+    prompts = [msgspec.json.decode((await platform.row(task))["params"])["prompt"] for task in ids]
+    assert prompts == [f"[sandbox:refuse] body {n}" for n in (0, 1, 2, 0, 1, 2, 3)]
+    writer.close()

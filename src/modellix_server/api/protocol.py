@@ -1,7 +1,7 @@
-"""uvicorn's HTTP with four changes.
+"""uvicorn's HTTP with five changes.
 
-Every answer names its request, a whole answer leaves in one piece, bad HTTP is answered in our shape too, and a
-process that is about to end takes leave of its connections with their next answer.
+Every answer names its request, a small body and a whole answer pass in one piece, bad HTTP is answered in our shape
+too, and a process that is about to end takes leave of its connections with their next answer.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Line:
         self.request_id = request_id
         """As the answer carries it."""
 
-    def body(self) -> bytes | None:
-        """The whole body, if all of it has come; then there is nothing left to receive."""
+    def body(self, most: int) -> bytes | None:
+        """The whole body, if all of it has come and is at most so many bytes; then nothing is left to receive."""
         cycle = self._cycle
-        if cycle.more_body or cycle.disconnected or cycle.waiting_for_100_continue:
+        if cycle.more_body or cycle.disconnected or cycle.waiting_for_100_continue or len(cycle.body) > most:
             return None
         body, cycle.body = bytes(cycle.body), bytearray()
         cycle.message_event.clear()

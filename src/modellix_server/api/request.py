@@ -149,7 +149,7 @@ async def read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> byte
 
     Raises BodyTooLarge, BodyTooSlow or ClientGone.
     """
-    if request.line and (request.content_length or 0) <= SMALL_BODY_BYTES and (body := request.line.body()) is not None:
+    if request.line and (body := request.line.body(SMALL_BODY_BYTES)) is not None:
         request.bytes_in = len(body)
         return body
     try:

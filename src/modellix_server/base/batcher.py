@@ -39,11 +39,8 @@ class Batcher(Generic[Item, Answer]):
         *,
         flushers: int = 1,
         most: int = 256,
-        asks_database: bool = True,
     ) -> None:
-        """Calls that ask nothing of the database are waited for as long as they take."""
         self._flush = flush
-        self._asks_database = asks_database
         self._idle = flushers
         self._most = most
         # Each item with who waits for it, and when that one's patience is at its end, by the monotonic clock.
@@ -55,14 +52,15 @@ class Batcher(Generic[Item, Answer]):
         self._context = contextvars.copy_context()
         self._context.run(patience.end)
 
-    async def __call__(self, item: Item) -> Answer:
+    async def __call__(self, item: Item, *, until_done: bool = False) -> Answer:
         """Hand in one item and wait for its own answer.
 
-        Raises TimeoutError when the caller's patience ends first: the item may be carried out all the same.
+        Raises TimeoutError when the caller's patience ends first: the item may be carried out all the same. With
+        `until_done` the answer is waited for as long as it takes.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        limit = patience.current() if self._asks_database else None
+        limit = None if until_done else patience.current()
         if limit is None:
             self._take(item, future, math.inf)
             return await future

@@ -36,7 +36,8 @@ class Catalogue:
         """The built-in models, and over them the operator's `<provider>/<id>.toml` files.
 
         A file of the operator with the name of a built-in one replaces it whole. `origin` is the platform's public
-        one, which examples link our samples under. Raises BadModel.
+        one, which examples link our samples under. All callers share the built-in models: nobody may change them.
+        Raises BadModel.
         """
         models = dict(_built_in(origin))
         if extra_dir is not None:

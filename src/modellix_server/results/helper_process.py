@@ -80,7 +80,8 @@ class Helper:
         """
         target = self._spool.path()
         try:
-            reply = await self._slow.ask(Extract(str(body), tuple(media), str(target)))
+            # However many bodies are in line before it: the helper must not write what nobody waits for any more.
+            reply = await self._slow.ask(Extract(str(body), tuple(media), str(target)), until_done=True)
             if isinstance(reply, Refused):
                 raise InvalidFormat(reply.why)
             assert isinstance(reply, Extracted)
@@ -105,7 +106,7 @@ class _Lane:
 
     def __init__(self, most: int) -> None:
         self._process: asyncio.subprocess.Process | None = None
-        self.ask = Batcher[Request, Reply](self._flush, most=most, asks_database=False)
+        self.ask = Batcher[Request, Reply](self._flush, most=most)
 
     async def stop(self) -> None:
         process, self._process = self._process, None

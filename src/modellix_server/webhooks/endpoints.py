@@ -164,7 +164,7 @@ async def rotate(db: Pool | Connection, keys: Keyring, purse: Purse, endpoint_id
 
     Raises NotFound.
     """
-    async with _transaction(db) as connection:
+    async with _transaction(db) if endpoint_id is None else locked(db, purse, endpoint_id) as connection:
         if endpoint_id is not None:
             await find(connection, purse, endpoint_id)
         await connection.execute(
@@ -253,7 +253,7 @@ async def _new_secret(db: Pool | Connection, keys: Keyring, purse: Purse, endpoi
 
 @asynccontextmanager
 async def locked(db: Pool | Connection, purse: Purse, endpoint_id: UUID) -> AsyncIterator[Connection]:
-    """A transaction that may change many messages of an endpoint: they are locked after it, as by a report."""
+    """A transaction that may change an endpoint's messages and secrets: they are locked after it, by everybody."""
     async with _transaction(db) as connection:
         await connection.execute(
             "select from webhooks.endpoint where id = $1 and team_id = $2 and live = $3 for no key update",

@@ -182,7 +182,7 @@ async def drop_old(db: Pool, keep_s: float, limit: int = 5_000) -> int:
         """with old as (
                delete from webhooks.message where id in (
                    select id from webhooks.message where ended_at < now() - make_interval(secs => $1)
-                   order by ended_at limit $2)
+                   order by ended_at limit $2 for update skip locked)
                returning 1),
            stray as (
                delete from webhooks.subscription where task_id in (
