@@ -22,7 +22,7 @@ def faked(clock: Path) -> dict[str, str]:
     return {
         "LD_PRELOAD": str(library),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",  # seconds; without, each look at the clock would read the file
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
 

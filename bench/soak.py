@@ -15,10 +15,12 @@ import logging
 import os
 import random
 import secrets
+import shutil
 import signal
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -206,7 +208,9 @@ class Soak:
         try:
             wrong = list(dict.fromkeys(self.odd + await verify(db)))
             tasks = await db.fetch(
-                """select t.id, t.state, t.captured,
+                """select t.id, t.state, t.captured, t.attempt, t.deaths, t.owner,
+                       extract(epoch from t.due_at - now())::int as due_in_s,
+                       exists (select 1 from tasks.worker w where w.id = t.owner) as owner_lives,
                        exists (select 1 from tasks.review r where r.task_id = t.id) as told,
                        (select count(*) from tasks.move m where m.task_id = t.id and m.state in ('succeeded', 'failed'))
                            as endings
@@ -237,12 +241,24 @@ def _amiss(task: Any, lines: list[dict[str, Any]]) -> list[str]:
         found.append(f"was sent twice: {lines}")
     if task["endings"] != (task["state"] in ("succeeded", "failed")):
         found.append(f"is {task['state']} after {task['endings']} endings")
+    if task["state"] not in ("succeeded", "failed"):
+        about = ("state", "attempt", "deaths", "owner", "owner_lives", "due_in_s")
+        found.append(f"has not ended: {', '.join(f'{name} {task[name]}' for name in about)}")
+        return found
     made = sum(line["images"] for line in lines)
     if task["captured"] and not made:
         found.append("was charged and not made")
     if made and not task["captured"] and not task["told"]:
         found.append("was made, not charged, and nobody was told")
     return found
+
+
+def _keep_logs(world: World, seed: int) -> Path:
+    kept = programs.HERE / "out" / f"soak-{seed}"
+    kept.mkdir(parents=True, exist_ok=True)
+    for log in world.folder.glob("*.log"):
+        shutil.copy(log, kept)
+    return kept
 
 
 async def run(minutes: float, seed: int, rate: float, console: Console) -> bool:
@@ -271,13 +287,14 @@ async def run(minutes: float, seed: int, rate: float, console: Console) -> bool:
             if healed_s == float("inf"):
                 wrong.insert(0, f"some tasks have not ended {LIVE_WITHIN_S:.0f} s after the last fault")
             ends = await world.pool.fetch(
-                """select coalesce(t.error_code || coalesce(' (' || left(r.detail, 80) || ')', ''), 'success') as end,
+                """select coalesce(t.error_code || coalesce(' (' || left(r.detail, 80) || ')', ''), t.state) as end,
                        count(*) as n
                    from tasks.task t left join tasks.review r
                        on r.task_id = t.id and t.error_code = 'submission_outcome_unknown'
                            and r.reason = 'submission outcome unknown'
                    group by 1 order by 2 desc limit 15"""
             )
+            kept = _keep_logs(world, seed) if wrong else None
             stage.setup = await connect(stage.home.dsn(SUPERUSER, "postgres"), name="bench-setup")
     table = Table("what", "how many", title=f"{minutes:g} minutes at {rate:g} tasks a second, seed {seed}")
     for name, count in [*soak.broken.most_common(), ("snapshots of the books", soak.snapshots),
@@ -287,6 +304,8 @@ async def run(minutes: float, seed: int, rate: float, console: Console) -> bool:
     console.print(table)
     for line in wrong[:50]:
         console.print(line, style="red", highlight=False)
+    if kept is not None:
+        console.print(f"What the programs said is in {kept}")
     return not wrong
 
 
