@@ -82,6 +82,17 @@ async def test_an_interrupted_one_goes_on_where_it_stopped(database, owner) -> N
         await migrate(database.owner_dsn, [Migration(9001, "online", ONLINE)])
 
 
+async def test_an_index_that_is_not_needed_goes(database, owner) -> None:
+    await owner.execute("create index thing_word on stuff.thing (word)")
+    gone = Migration(9001, "gone", "-- outside a transaction\ndrop index concurrently stuff.thing_word;")
+    assert await migrate(database.owner_dsn, [gone]) == [gone]
+    assert await valid(owner, "thing_word") is None
+    await owner.execute(
+        "update base.migration set unfinished = true where version = 9001"
+    )  # as if killed before it said so
+    assert await migrate(database.owner_dsn, [gone]) == [gone]
+
+
 async def test_a_table_in_use_is_waited_for_without_holding_others_up(database, owner) -> None:
     reader = await connect(database.owner_dsn, name="reader")
     reading = reader.transaction()

@@ -13,6 +13,7 @@ _INDEX = re.compile(
     r"create (?P<unique>unique )?index concurrently (?P<name>\w+) on (?P<schema>\w+)\.(?P<table>\w+) (?P<rest>.+)",
     re.DOTALL,
 )
+_DROP = re.compile(r"drop index concurrently (?P<schema>\w+)\.(?P<name>\w+)")
 _VALIDATE = re.compile(r"alter table \w+\.\w+ validate constraint \w+")
 _COMMENT = re.compile(r"--.*$", re.MULTILINE)
 _LIMIT_S = 24 * 3600.0
@@ -40,7 +41,15 @@ class Validation:
     sql: str
 
 
-Statement = Index | Validation
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An index that nothing needs any more."""
+
+    schema: str
+    name: str
+
+
+Statement = Index | Validation | Removal
 
 
 def read_statements(text: str) -> list[Statement]:
@@ -52,6 +61,8 @@ def read_statements(text: str) -> list[Statement]:
             continue
         if index := _INDEX.fullmatch(sql):
             found.append(Index(index["unique"] or "", index["name"], index["schema"], index["table"], index["rest"]))
+        elif index := _DROP.fullmatch(sql):
+            found.append(Removal(index["schema"], index["name"]))
         elif _VALIDATE.fullmatch(sql):
             found.append(Validation(sql))
         else:
@@ -65,6 +76,9 @@ async def carry_out(db: Connection, statement: Statement) -> None:
     try:
         if isinstance(statement, Validation):
             await db.execute(statement.sql, timeout=_LIMIT_S)  # of a valid constraint: does nothing
+        elif isinstance(statement, Removal):
+            if await _valid(db, statement.schema, statement.name) is not None:
+                await db.execute(f"drop index concurrently {statement.schema}.{statement.name}", timeout=_LIMIT_S)
         elif await _is_partitioned(db, statement):
             await _make_in_parts(db, statement)
         else:

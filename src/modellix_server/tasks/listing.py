@@ -11,12 +11,15 @@ from modellix_server.base.ids import first_uuid7
 from modellix_server.base.pages import ALWAYS, Owner, Page, Span, Where
 from modellix_server.tasks import rules
 
-# Public word -> condition. Each has an index that knows only such tasks, but for success, which most are.
+# Public word -> condition.
 _STATUS = {
     "pending": "t.finished_at is null",
     "success": "t.state = 'succeeded'",
     "failed": "t.state = 'failed'",
 }
+# Each half has indexes of its own; what lists both is put together of the two.
+_OPEN, _ENDED = "t.finished_at is null", "t.finished_at is not null"
+_HALVES = {"pending": (_OPEN,), None: (_OPEN, _ENDED)}
 USAGE_GROUPS = {
     "day": "to_char(t.finished_at at time zone 'UTC', 'YYYY-MM-DD')",
     "model": "t.model",
@@ -76,12 +79,15 @@ async def list_tasks(
     where = _where(owner, wanted)
     if after is not None:
         where.add("t.id < {}", after)
-    rows = await db.fetch(
-        f"""select t.id, t.model, t.key_id, t.state, t.created_at, t.finished_at, t.quote, t.captured,
+    limit = where.place(most)
+    parts = [
+        f"""(select t.id, t.model, t.key_id, t.state, t.created_at, t.finished_at, t.quote, t.captured,
                 t.error_code, t.error_message, t.params, t.request_id
-            from tasks.task t where {where} order by t.id desc limit {where.place(most)}""",  # noqa: S608 - texts of ours
-        *where.arguments,
-    )
+            from tasks.task t where {where} and {half} order by t.id desc limit {limit})"""  # noqa: S608 - texts of ours
+        for half in _HALVES.get(wanted.status, (_ENDED,))
+    ]
+    both = f"select * from ({' union all '.join(parts)}) as found order by id desc limit {limit}"  # noqa: S608
+    rows = await db.fetch(both, *where.arguments)
     kept = await db.fetch("select task_id, resources from results.of_tasks($1)", [row["id"] for row in rows])
     resources = {row["task_id"]: row["resources"] for row in kept}
     tasks = [_listed(row, resources.get(row["id"])) for row in rows]
