@@ -55,8 +55,8 @@ def test_every_point_in_the_source_is_tried() -> None:
     assert len(named) >= 12
 
 
-# Before the intent there is nothing yet to lose.
-LONG = ("claimed", "prepared", "before_intent")
+# Before the intent there is nothing yet to lose, and next to these two lies another point without a commit between.
+LONG = ("claimed", "prepared", "before_intent", "answer_understood", "result_spooled")
 
 
 @pytest.mark.parametrize(

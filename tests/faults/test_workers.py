@@ -61,10 +61,8 @@ async def test_a_draining_worker_finishes_its_submission_and_hands_over_the_rest
     await stage.books_are_clean()
 
 
-@pytest.mark.parametrize(
-    ("point", "posts"),
-    [pytest.param("intent_committed", 0, marks=pytest.mark.full), ("before_ticket", FIRST_PLACES)],
-)
+@pytest.mark.full
+@pytest.mark.parametrize(("point", "posts"), [("intent_committed", 0), ("before_ticket", FIRST_PLACES)])
 async def test_a_worker_that_dies_while_it_catches_up_loses_few(stage, point: str, posts: int) -> None:
     """Before the POSTs have left, or with their answers in hand: the rest was not begun, and ends well."""
     tasks = await asyncio.gather(*(stage.submit(prompt=f"number {number}") for number in range(3 * FIRST_PLACES)))

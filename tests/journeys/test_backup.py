@@ -117,6 +117,7 @@ async def refused(platform, source: Path, place: Path, words: str) -> None:
     assert not (place / "data" / "postgres").exists()
 
 
+@pytest.mark.full
 async def test_a_changed_backup_is_refused(platform, backup: Path, place: Path) -> None:
     write_secrets(platform, place / "secrets.json")
     copy = place / "copy"
@@ -131,6 +132,7 @@ async def test_a_changed_backup_is_refused(platform, backup: Path, place: Path) 
     await refused(platform, copy, place, "is no backup of Modellix")
 
 
+@pytest.mark.full
 async def test_other_secrets_are_refused(platform, backup: Path, place: Path) -> None:
     write_secrets(platform, place / "secrets.json")
     kept = json.loads((place / "secrets.json").read_text())

@@ -68,6 +68,7 @@ async def test_restarts_under_load(own_server, stage, tmp_path, draw) -> None:
         await platform.books_are_clean()
 
 
+@pytest.mark.full
 async def test_a_frozen_database(own_server, stage, tmp_path) -> None:
     """It neither answers nor breaks off: everybody is told 503 within a bound, and what was written late is found."""
     async with stage(own_server, tmp_path) as platform:

@@ -271,6 +271,7 @@ def test_a_full_disk_is_named_and_with_room_again_all_goes_on(folder, start, sma
     run.end()
 
 
+@pytest.mark.full
 def test_a_child_that_cannot_start_is_shown_with_its_last_words(folder, start):
     run = start(folder / "data", "serve", "broken")
     run.read_until("no such table: shoes")
@@ -280,6 +281,7 @@ def test_a_child_that_cannot_start_is_shown_with_its_last_words(folder, start):
     assert run.process.returncode == 0
 
 
+@pytest.mark.full
 def test_a_second_signal_hurries(folder, start):
     run = start(folder / "data", "serve", "sandbox", "stubborn")
     run.ready()
@@ -364,6 +366,7 @@ def test_an_ordinary_user(folder, start):
     assert run.process.returncode == 0
 
 
+@pytest.mark.full
 def test_a_data_directory_with_a_long_name(folder, start):
     data = folder / ("long" * 25) / "data"
     run = start(data)
