@@ -38,7 +38,7 @@ MODEL = "|".join(
         r"must not contain NUL",
         r"must be an integer, got -?[0-9.]+(e[+-]?[0-9]+)?$",  # 4.0 is one to JSON Schema, and none to vendors
         r"there is no such uploaded file",
-        *sorted({re.escape(rule.message) for model in Catalogue.load() for rule, _, _ in model.checker._rules}),
+        *sorted({re.escape(rule.message) for model in Catalogue.load() for rule, *_ in model.checker._rules}),
     ]
 )
 ANY_BODY = "."  # the body is a model's: what its own operation says of it is tried there

@@ -35,7 +35,7 @@ class Checker:
         self._required: tuple[str, ...] = tuple(schema["required"])
         self._defaults = {name: said["default"] for name, said in self._properties.items() if "default" in said}
         self._beyond = {name: test for name, spec in inputs.items() if (test := _beyond(spec))}
-        self._rules = [(rule, rule.condition(), rule.violation()) for rule in rules]
+        self._rules = [(rule, *rule.condition(), rule.violation()) for rule in rules]
 
     def check(self, body: object) -> dict[str, Any]:
         """The parameters with defaults filled in; raises the contract's 400 errors."""
@@ -49,8 +49,8 @@ class Checker:
             if (test := self._beyond.get(name)) and test(name, value):
                 raise self._explain(body)  # which is about the first fault in the order of the schema
         params = self._defaults | body
-        for rule, applies, broken in self._rules:
-            if applies(params, body):
+        for rule, name, choices, applies, broken in self._rules:
+            if (name is None or params.get(name) in choices) and (applies is None or applies(params, body)):
                 if rule.defaults:
                     params = params | rule.defaults | body
                 if broken(params, body):

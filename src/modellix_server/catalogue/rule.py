@@ -41,9 +41,16 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     defaults: dict[str, Any] = {}
     """Parameter -> its default in this case, in place of its usual one."""
 
-    def condition(self) -> Test:
-        """Whether the rule has anything to say about parameters, prepared: it is asked for every request."""
-        return _all([*[_value(name, wanted) for name, wanted in self.when.items()], *map(_given, self.given)])
+    def condition(self) -> tuple[str | None, Sequence[object], Test | None]:
+        """When the rule has anything to say, prepared, as it is asked for every request.
+
+        That is when this parameter (if any) has one of these values, and this test (if any) is passed.
+        """
+        name = next(iter(self.when), None)
+        choices = _choices(self.when[name]) if name else ()
+        others = [_value(other, wanted) for other, wanted in self.when.items() if other != name]
+        tests = [*others, *map(_given, self.given)]
+        return name, choices, _all(tests) if tests else None
 
     def violation(self) -> Test:
         """Whether parameters that the rule applies to go against it, prepared too."""
@@ -74,10 +81,12 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _value(name: str, wanted: object) -> Test:
-    if not isinstance(wanted, list):
-        return lambda params, _: bool(params.get(name) == wanted)
-    choices = tuple(wanted)
+    choices = _choices(wanted)
     return lambda params, _: params.get(name) in choices
+
+
+def _choices(wanted: object) -> Sequence[object]:
+    return tuple(wanted) if isinstance(wanted, list) else (wanted,)
 
 
 def _given(name: str) -> Test:
