@@ -80,7 +80,7 @@ class Helper:
         """
         target = self._spool.path()
         try:
-            # However many bodies are in line before it: the helper must not write what nobody waits for any more.
+            # However long that takes: who gave up earlier would clear away files that the helper has yet to write.
             reply = await self._slow.ask(Extract(str(body), tuple(media), str(target)), until_done=True)
             if isinstance(reply, Refused):
                 raise InvalidFormat(reply.why)
