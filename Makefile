@@ -22,7 +22,8 @@ export PIP_ROOT_USER_ACTION := ignore
 unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --no-input
+# Uncompiled: most modules of the packages are never imported, the others are compiled when they first are.
+PIP := $(BIN)/python -m pip install --quiet --no-input --no-compile
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F '|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -51,12 +52,13 @@ bench: .venv/.test  ## Measure the speed against the limits of this machine
 	@$(BIN)/python -m bench
 
 # Stamps: written when everything before them is installed, so that the next run starts at once.
-.venv/.python:
+.venv/.python: requirements/installer.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'Python 3.11 or newer is needed; name one: make PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo 'This Python cannot make environments. On Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(PIP) --require-hashes -r requirements/installer.txt
 	@touch $@
 
 .venv/.server: requirements/server.txt pyproject.toml | .venv/.python

@@ -24,8 +24,6 @@ class Ready(BaseHTTPRequestHandler):
 
 
 def up(data: str, port: str, *roles: str) -> None:
-    from rich.console import Console
-
     from modellix_server.main.cli import told_plainly
     from modellix_server.main.home import Home
     from modellix_server.main.up import Child, Supervisor
@@ -42,9 +40,7 @@ def up(data: str, port: str, *roles: str) -> None:
         made.touch()
         return "mdlx-test-0"
 
-    supervisor = Supervisor(
-        Home(data), host="127.0.0.1", port=int(port), console=Console(), children=children, first_start=first_start
-    )
+    supervisor = Supervisor(Home(data), host="127.0.0.1", port=int(port), children=children, first_start=first_start)
     with told_plainly():
         asyncio.run(supervisor.run())
 

@@ -213,6 +213,19 @@ def test_a_killed_child_is_back_within_a_second(folder, start):
     run.end()
 
 
+def test_a_terminal_that_goes_away_stops_nothing(folder, start):
+    run = start(folder / "data")
+    run.ready()
+    run.process.stdout.close()  # as when `up | tee log` loses its tee
+    old = run.child("work")
+    old.kill()
+    while not any("work" in command_of(process) for process in run.everything()[1:] if process.pid != old.pid):
+        assert time.monotonic() - run.started < START_LIMIT_S
+        time.sleep(0.01)
+    run.process.terminate()
+    assert run.process.wait(40) == 0
+
+
 def use_up_the_log(data: Path) -> None:
     for _ in range(20):
         execute(data, "select pg_switch_wal()", SUPERUSER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -14,20 +15,29 @@ _MODEL = "text-to-image/alibaba/qwen-image-plus"
 _PROMPT = '{"prompt": "A cute cat playing in a garden"}'
 
 
+class Terminal(Console):
+    """Where `up` says what happens. It may go away before the platform does, as with `up | tee log`."""
+
+    def say(self, text: str = "", style: str | None = None) -> None:
+        """Print one line, however wide: what is meant for pasting must not be broken up."""
+        with contextlib.suppress(OSError):
+            self.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing from now on; Rich would end the program."""
+        self.quiet = True
+
+
 def local_origin(host: str, port: int) -> str:
     """Where a program on this machine reaches a server that listens on `host`."""
     reached = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
 
 
-def show(console: Console, home: Home, origin: str, key: str | None) -> None:
+def show(terminal: Terminal, home: Home, origin: str, key: str | None) -> None:
     """Print the banner; `key` is the new test key of a first start."""
     bearer = f'"Authorization: Bearer {key or "$MODELLIX_API_KEY"}"'
-
-    def line(text: str = "", style: str | None = None) -> None:
-        # One line each, however wide: what is meant for pasting must not be broken up.
-        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
+    line = terminal.say
     line()
     line(f"Modellix is up at {origin}   (data: {home.root}, stop: Ctrl-C)", "bold green")
     line()

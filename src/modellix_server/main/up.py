@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-
 from modellix_server.base.database import DATABASE_ERRORS, connect
 from modellix_server.base.settings import Settings
 from modellix_server.main import banner
@@ -97,7 +95,6 @@ class Supervisor:
         *,
         host: str,
         port: int,
-        console: Console,
         children: Callable[[Home, int], list[Child]] = platform_children,
         first_start: FirstStart = bootstrap_first_start,
     ) -> None:
@@ -105,7 +102,7 @@ class Supervisor:
         self._host = host
         self._port = port
         self._origin = banner.local_origin(host, port)
-        self._console = console
+        self._terminal = banner.Terminal()
         self._children = children
         self._first_start = first_start
         self._postgres = EmbeddedPostgres(home, say=self._say)
@@ -143,8 +140,7 @@ class Supervisor:
         (self._hurry if self._asked.is_set() else self._asked).set()
 
     def _say(self, text: str, style: str = "yellow") -> None:
-        with contextlib.suppress(OSError):  # a terminal that went away must not stop the shutdown
-            self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        self._terminal.say(text, style)
 
     async def _require_port(self) -> None:
         """Refuse a port in use; after a crash the old `serve` is given a moment to vanish from it."""
@@ -170,7 +166,7 @@ class Supervisor:
                 keepers.create_task(self._keep(child))
             key = await self._first_start(settings)
             await self._wait_until_ready()
-            banner.show(self._console, self._home, self._origin, key)
+            banner.show(self._terminal, self._home, self._origin, key)
 
     def _environment(self, child: Child | None = None) -> dict[str, str]:
         """Make a child's environment: what was chosen here wins over what the variables said."""
@@ -289,4 +285,4 @@ def _how(code: int) -> str:
 
 def run(home: Home, host: str, port: int) -> None:
     """Run the platform until a signal; see `Supervisor.run` for what it raises."""
-    asyncio.run(Supervisor(home, host=host, port=port, console=Console()).run())
+    asyncio.run(Supervisor(home, host=host, port=port).run())
