@@ -1,6 +1,6 @@
 """A small painted landscape, derived from a text: the same text gives the same landscape, and it can move.
 
-Flat shapes and soft light, drawn with Pillow in about 25 ms for 1328x1328 pixels.
+Flat shapes and soft light. The light is drawn small and enlarged, where it is as soft as before and costs a ninth.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
+_HORIZON = 0.72
+_LIGHT_SCALE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,12 @@ class Scene:
 
     def frame(self, width: int, height: int, moment: float) -> Image.Image:
         """The landscape at `moment` (0..1), as RGB."""
-        image = _gradient(self._palette.sky, width, int(height * 0.72)).crop((0, 0, width, height))
-        image.paste(_rgb(self._palette.sky[-1]), (0, int(height * 0.72), width, height))
+        image = self._light(-(-width // _LIGHT_SCALE), -(-height // _LIGHT_SCALE), moment)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
         draw = ImageDraw.Draw(image, "RGBA")
         if self._palette.stars:
             self._draw_stars(draw, width, height, moment)
-        self._draw_sun(image, width, height, moment)
-        self._draw_clouds(image, width, height, moment)
+        self._draw_sun(draw, width, height, moment)
         for index, ridge in enumerate(self._ridges):
             last = index == len(self._ridges) - 1
             if last and self._water:
@@ -104,6 +105,26 @@ class Scene:
             self._draw_ridge(draw, ridge, width, height, moment, trees=last)
         self._draw_birds(draw, width, height, moment)
         return image
+
+    def _light(self, width: int, height: int, moment: float) -> Image.Image:
+        """The sky without anything that has an edge."""
+        horizon = int(height * _HORIZON)
+        image = _gradient(self._palette.sky, width, horizon).crop((0, 0, width, height))
+        image.paste(_rgb(self._palette.sky[-1]), (0, horizon, width, height))
+        x, y, radius = self._sun_at(width, height, moment)
+        for scale, strength in ((7.0, 0.45), (2.2, 0.5)):
+            _glow(image, x, y, radius * scale, _rgb(self._palette.sun), strength)
+        colour = _mix(_rgb(self._palette.sky[-1]), (255, 255, 255), 0.5)
+        for x, y, span, strength in self._clouds:
+            place = (x + 0.3 * moment) % 1.3 - 0.15
+            _glow(image, place * width, y * height, span * width, colour, strength, squeeze=0.16)
+        return image
+
+    def _sun_at(self, width: int, height: int, moment: float) -> tuple[float, float, float]:
+        """Its centre and radius."""
+        x, y, size = self._sun
+        x, y = x + self._sun_moves[0] * moment, y + self._sun_moves[1] * moment
+        return x * width, y * height, size * min(width, height)
 
     def _draw_stars(self, draw: ImageDraw.ImageDraw, width: int, height: int, moment: float) -> None:
         size = max(width, height) / 900
@@ -113,32 +134,19 @@ class Scene:
             box = (x * width - r, y * height - r, x * width + r, y * height + r)
             draw.ellipse(box, fill=(255, 255, 240, int(70 + 170 * light)))
 
-    def _draw_sun(self, image: Image.Image, width: int, height: int, moment: float) -> None:
-        x, y, size = self._sun
-        x, y = x + self._sun_moves[0] * moment, y + self._sun_moves[1] * moment
-        radius = size * min(width, height)
-        colour = _rgb(self._palette.sun)
-        for scale, strength in ((7.0, 0.45), (2.2, 0.5)):
-            _glow(image, x * width, y * height, radius * scale, colour, strength)
-        ImageDraw.Draw(image).ellipse(
-            (x * width - radius, y * height - radius, x * width + radius, y * height + radius), fill=colour
-        )
-
-    def _draw_clouds(self, image: Image.Image, width: int, height: int, moment: float) -> None:
-        colour = _mix(_rgb(self._palette.sky[-1]), (255, 255, 255), 0.5)
-        for x, y, span, strength in self._clouds:
-            place = (x + 0.3 * moment) % 1.3 - 0.15
-            _glow(image, place * width, y * height, span * width, colour, strength, squeeze=0.16)
+    def _draw_sun(self, draw: ImageDraw.ImageDraw, width: int, height: int, moment: float) -> None:
+        x, y, radius = self._sun_at(width, height, moment)
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_rgb(self._palette.sun))
 
     def _draw_water(
         self, image: Image.Image, draw: ImageDraw.ImageDraw, width: int, height: int, moment: float
     ) -> None:
-        top = int(height * 0.72)
+        top = int(height * _HORIZON)
         mirrored = image.crop((0, 2 * top - height, width, top)).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
         tint = Image.new("RGB", mirrored.size, _mix(_rgb(self._palette.sky[0]), _rgb(self._palette.far), 0.3))
         image.paste(Image.blend(mirrored, tint, 0.42), (0, top))
         light = _rgb(self._palette.sky[-1])
-        x = (self._sun[0] + self._sun_moves[0] * moment) * width
+        x, _, _ = self._sun_at(width, height, moment)
         for step in range(16):
             y = top + (height - top) * (step / 16) ** 1.4 + 1
             sway = math.sin(step * 1.9 + moment * math.tau * 3) * width * 0.012
