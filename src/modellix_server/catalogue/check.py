@@ -1,9 +1,13 @@
-"""Checks a request body against a model: first the compiled schema, then what a schema cannot say."""
+"""Checks a request body against a model: first the compiled schema, then what a schema cannot say.
+
+Most bodies pass a narrower schema, whose texts and links are plain beyond doubt, and need no second look at those.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jsonschema_rs
@@ -16,40 +20,51 @@ from modellix_server.base.errors import (
     PlatformError,
 )
 from modellix_server.catalogue.inputs import Array, Input, Integer, Media, Object, Size, Text
-from modellix_server.catalogue.media import form, is_plain_link
-from modellix_server.catalogue.rule import Rule
+from modellix_server.catalogue.media import MOST_URL_CHARACTERS, PLAIN_LINK, form
+from modellix_server.catalogue.rule import Rule, Test
 from modellix_server.catalogue.wording import bad_text, clip, refusal, show
 
 _MOST_ITEMS_EXPLAINED = 100
 _RANK = {"type": 0, "pattern": 1}
 
+_PLAIN_TEXT = {"pattern": r"^[^\x00]*$"}
+_PLAIN_LINK = {"pattern": f"^{PLAIN_LINK}$", "maxLength": MOST_URL_CHARACTERS}
+
 Beyond = Callable[[str, Any], PlatformError | None]
+PreparedRule = tuple[Rule, str | None, Sequence[object], Test | None, Test]
+"""A rule with its condition and its violation."""
 
 
 class Checker:
     """Everything about one model's body that can be prepared, prepared."""
 
     def __init__(self, schema: Mapping[str, Any], inputs: Mapping[str, Input], rules: tuple[Rule, ...]) -> None:
-        self._is_valid = jsonschema_rs.Draft202012Validator(dict(schema)).is_valid
         self._properties: Mapping[str, Mapping[str, Any]] = schema["properties"]
+        plain = {name: _narrowed(inputs[name], said) for name, said in self._properties.items()}
+        self._is_valid = jsonschema_rs.Draft202012Validator(dict(schema)).is_valid
+        self._is_plain = jsonschema_rs.Draft202012Validator({**schema, "properties": plain}).is_valid
         self._required: tuple[str, ...] = tuple(schema["required"])
         self._defaults = {name: said["default"] for name, said in self._properties.items() if "default" in said}
         self._beyond = {name: test for name, spec in inputs.items() if (test := _beyond(spec))}
+        self._beyond_plain = {name: test for name, spec in inputs.items() if (test := _beyond(spec, plain=True))}
         self._rules = [(rule, *rule.condition(), rule.violation()) for rule in rules]
+        self._decisive, self._rules_for = _sorted_out(self._rules, inputs)
 
     def check(self, body: object) -> dict[str, Any]:
         """The parameters with defaults filled in; raises the contract's 400 errors."""
         try:
-            valid = self._is_valid(body)
+            plain = self._is_plain(body)
+            valid = plain or self._is_valid(body)
         except ValueError:  # a lone surrogate, or something that JSON cannot hold
-            valid = False
+            plain = valid = False
         if not valid or not isinstance(body, dict):
             raise self._explain(body)
+        tests = self._beyond_plain if plain else self._beyond
         for name, value in body.items():
-            if (test := self._beyond.get(name)) and test(name, value):
+            if (test := tests.get(name)) and test(name, value):
                 raise self._explain(body)  # which is about the first fault in the order of the schema
         params = self._defaults | body
-        for rule, name, choices, applies, broken in self._rules:
+        for rule, name, choices, applies, broken in self._rules_for.get(params.get(self._decisive), self._rules):
             if (name is None or params.get(name) in choices) and (applies is None or applies(params, body)):
                 if rule.defaults:
                     params = params | rule.defaults | body
@@ -123,24 +138,64 @@ def _flat(value: Any) -> Any:
     return type(value)() if isinstance(value, list | dict) else value
 
 
-def _beyond(spec: Input) -> Beyond | None:
-    """A test for values that passed the schema; None when the schema says it all."""
+def _sorted_out(
+    rules: list[PreparedRule], inputs: Mapping[str, Input]
+) -> tuple[str | None, Mapping[Any, list[PreparedRule]]]:
+    """The parameter that decides about most of the rules, and those that are left for each of its values."""
+    changed = {name for rule, *_ in rules for name in rule.defaults}
+    asked = Counter(name for _, name, *_ in rules if name and name not in changed and inputs[name].choices())
+    if not asked:
+        return None, {}
+    decisive = max(asked, key=lambda name: asked[name])
+    values = inputs[decisive].choices()
+    return decisive, {value: [rule for rule in rules if rule[1] != decisive or value in rule[2]] for value in values}
+
+
+def _narrowed(spec: Input, said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of a parameter without the texts that need a second look."""
+    match spec:
+        case Media(many=True):
+            return {**said, "items": said["items"] | _PLAIN_LINK}
+        case Media() | Text(format="url"):
+            return {**said, **_PLAIN_LINK}
+        case Text(enum=()):
+            return {**said, **_PLAIN_TEXT}
+        case Array():
+            return {**said, "items": _narrowed(spec.items, said["items"])}
+        case Object():
+            parts = {name: _narrowed(part, said["properties"][name]) for name, part in spec.properties.items()}
+            return {**said, "properties": parts}
+        case _:
+            return said
+
+
+def _beyond(spec: Input, *, plain: bool = False) -> Beyond | None:
+    """A test for values that passed the schema, or the narrower one (`plain`); None when that says it all."""
     match spec:
         case Integer():
             return _whole
         case Size(enum=()):
             return _size(spec)
+        case Array():
+            inner = _beyond(spec.items, plain=plain)
+            return _each(inner) if inner else None
+        case Object():
+            parts = {key: _beyond(part, plain=plain) for key, part in spec.properties.items()}
+            tests = {key: test for key, test in parts.items() if test}
+            return _parts(tests) if tests else None
+        case _:
+            return None if plain else _second_look(spec)
+
+
+def _second_look(spec: Input) -> Beyond | None:
+    """The test of a text that the narrower schema has not looked at."""
+    match spec:
         case Text(format="url"):
             return _link
         case Text(enum=()):
             return _text
         case Media():
             return _each(_medium) if spec.many else _medium
-        case Array():
-            inner = _beyond(spec.items)
-            return _each(inner) if inner else None
-        case Object():
-            return _parts({key: test for key, part in spec.properties.items() if (test := _beyond(part))})
         case _:
             return None
 
@@ -195,7 +250,7 @@ def _size(spec: Size) -> Beyond:
 
 
 def _medium(name: str, text: str) -> PlatformError | None:
-    if is_plain_link(text) or form(text) is not None:
+    if form(text) is not None:
         return None
     wanted = "must be an http(s) URL without spaces or non-ASCII characters, a data URI, base64 or the id of an upload"
     return InvalidFormat(f"parameter '{name}' {wanted}, got '{clip(text)}'")

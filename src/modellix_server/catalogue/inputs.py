@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -154,13 +155,14 @@ class Size(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag
                 pixels(size, self.separator)
 
     def test(self) -> Callable[[str], bool]:
-        """Whether a text of the right shape fits, prepared so that it is quick to tell."""
+        """Whether a text of the right shape fits, prepared so that it is quick to tell, for usual ones at once."""
         presets, separator = frozenset((*self.presets, *self.enum)), self.separator
         least_side, most_side = self.min_side, self.max_side or math.inf
         low = pixels(self.min_area, separator) if self.min_area else 0
         high = pixels(self.max_area, separator) if self.max_area else math.inf
         ratio = self.max_ratio or math.inf
 
+        @lru_cache(maxsize=64)
         def fits(text: str) -> bool:
             if text in presets:
                 return True
