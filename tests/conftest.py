@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 
 from modellix_server.base.database import Pool, connect, open_pool
@@ -28,6 +29,15 @@ for _name in [name for name in os.environ if name.startswith("MODELLIX_") and na
     del os.environ[_name]
 
 _TEMPLATE = "template_modellix"
+
+
+hypothesis.settings.register_profile("short", max_examples=5)
+hypothesis.settings.register_profile("at length", max_examples=50)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Properties of every single model are tried out at length in `make test-all` alone."""
+    hypothesis.settings.load_profile("short" if config.option.markexpr == "not full" else "at length")
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("model", MODELS, ids=SLUGS)
-@settings(max_examples=20, deadline=None)
+@settings(deadline=None)
 @given(data=st.data())
 def test_no_json_breaks_the_checker(model: Model, data: st.DataObject) -> None:
     names, base = st.sampled_from([*model.schema["properties"], "zzz"]), least(model)

@@ -199,7 +199,7 @@ def flat(values: list[Any]) -> list[Any]:
 
 @every_model
 @given(data=st.data())
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 async def test_any_combination_is_sold_or_refused_by_a_rule(
     model: Model, data: st.DataObject, allowed, emulators
 ) -> None:

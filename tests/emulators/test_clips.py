@@ -67,6 +67,7 @@ def test_a_landscape_in_motion_with_a_tune(tmp_path):
     assert loudness(path, 2, 3) > 100
 
 
+@pytest.mark.full
 def test_the_largest_and_the_longest(tmp_path):
     film(Clip("waves", 1, "m", 2, (1440, 1440)), tmp_path / "a.mp4")
     check_container(tmp_path / "a.mp4", (1440, 1440), 2, audio=False)

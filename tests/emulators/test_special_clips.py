@@ -72,6 +72,7 @@ def is_colour(image: Image.Image, channel: int) -> bool:
     return mean[channel] > 120 and all(mean[channel] > 2 * part for at, part in enumerate(mean) if at != channel)
 
 
+@pytest.mark.full
 def test_a_clip_is_continued_to_a_last_picture(make, given):
     made, shown = make("continue", {"duration": 6}, {"last_frame": (RED,)}, ["first_clip"], dubbed=True)
     assert (made.seconds, made.input_s, shown.sound) == (6, 0, True)
@@ -137,6 +138,7 @@ def test_an_edit_in_a_mask_leaves_the_rest(make, given):
     make("vace", masks, takes=["video_url", "mask_video_url"], size=SIZE)
 
 
+@pytest.mark.full
 def test_the_other_functions(make, given):
     made, shown = make("vace", {"function": "video_outpainting", **SCALES}, takes=["video_url"])
     assert made.size == (1248, 576)

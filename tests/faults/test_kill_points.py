@@ -55,7 +55,7 @@ def test_every_point_in_the_source_is_tried() -> None:
     assert len(named) >= 12
 
 
-# Before the intent there is nothing yet to lose, and next to these two lies another point without a commit between.
+# Before the intent there is nothing yet to lose, and next to the others lies another point without a commit between.
 LONG = ("claimed", "prepared", "before_intent", "answer_understood", "result_spooled")
 
 
@@ -82,7 +82,7 @@ async def test_killed_at(stage, picture: str, point: str) -> None:
     await stage.books_are_clean()
 
 
-@pytest.mark.parametrize("point", ["answer_received", "before_verdict"])
+@pytest.mark.parametrize("point", [pytest.param("answer_received", marks=pytest.mark.full), "before_verdict"])
 async def test_a_synchronous_model_killed_at(stage, picture: str, point: str) -> None:
     """The answer carries the finished result; lost with the worker, it is not asked for again."""
     task = await stage.submit("alibaba/qwen-image-edit-plus", prompt="die", images=[picture])

@@ -43,6 +43,7 @@ def write_secrets(platform, path: Path) -> None:
     path.chmod(0o600)
 
 
+@pytest.mark.full
 async def test_a_backup_restores_money_results_and_no_second_post(postgres_server, stage, tmp_path, place) -> None:
     async with stage(postgres_server, tmp_path) as platform:
         team = await platform.team()

@@ -91,6 +91,7 @@ def disk_bytes(serve: subprocess.Popen[bytes]) -> tuple[int, int]:
     )
 
 
+@pytest.mark.full
 async def test_20_edits_of_10_mb(platform) -> None:
     """The bound on time is loose, as this machine has other work; the figures are printed (`pytest -s`).
 

@@ -31,6 +31,7 @@ async def own_server(postgres_server) -> AsyncIterator:
         shutil.rmtree(folder)
 
 
+@pytest.mark.full
 async def test_restarts_under_load(own_server, stage, tmp_path, draw) -> None:
     """Stopped and started, then killed and started: no running POST becomes an unknown outcome, nothing is lost."""
     async with stage(own_server, tmp_path) as platform:

@@ -243,6 +243,7 @@ async def test_a_revoked_key_ends_its_streams(platform) -> None:
     stays.cancel()
 
 
+@pytest.mark.full
 async def test_places_are_given_back(stage, postgres_server, tmp_path) -> None:
     """A client that goes away frees its place at once: more than the limit come one after the other."""
     async with stage(postgres_server, tmp_path) as platform:
@@ -279,6 +280,7 @@ async def test_a_stopping_server_sends_its_followers_away(stage, postgres_server
         assert (await waiting).data["status"] == "pending"
 
 
+@pytest.mark.full
 async def test_a_stream_outlives_a_restart_of_the_database(stage, postgres_server, tmp_path, superuser) -> None:
     async with stage(postgres_server, tmp_path) as platform:
         team = await platform.team()

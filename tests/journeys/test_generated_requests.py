@@ -88,6 +88,7 @@ async def penniless(platform, team) -> None:
     await ledger.credit(platform.pool, team.id, -available, live=False, actor="tests", note=None)
 
 
+@pytest.mark.full
 @pytest.mark.timeout(600)
 async def test_every_route(own, web, draw, tmp_path) -> None:
     team = await own.team()

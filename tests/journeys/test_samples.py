@@ -38,6 +38,7 @@ async def test_other_names_lead_nowhere(platform) -> None:
     assert (await platform.anyone().post("/samples/cat.jpg")).status == 405
 
 
+@pytest.mark.full
 async def test_examples_work_where_no_address_of_ours_may_be_fetched(postgres_server, stage, tmp_path) -> None:
     """Inlined, as a link alone, as a link to a clip: with no private network allowed nothing here can be fetched."""
     async with stage(postgres_server, tmp_path, allow_networks="") as platform:

@@ -29,7 +29,7 @@ from modellix_server.base.errors import Unauthorized
 from modellix_server.base.settings import BadSettings, Secret
 from modellix_server.identity import Callers
 
-pytestmark = pytest.mark.timeout(400)  # many programs are started one after the other
+pytestmark = [pytest.mark.full, pytest.mark.timeout(400)]  # many programs are started one after the other
 
 MODEL = "alibaba/qwen-image-plus"
 DIRECTIVES = (

@@ -80,6 +80,11 @@ class Fleet:
         assert done.returncode == 0, f"{arguments}: {done.stderr[-2000:]}"
         return done.stdout
 
+    async def emulate(self, *options: str, python: str | Path = sys.executable) -> None:
+        """Start the sandbox's vendors and wait until they answer."""
+        self.start("emulate", *options, "--instant", "--port", self.sandbox.rpartition(":")[2], python=python)
+        await until_ready(f"{self.sandbox}/healthz")
+
     async def serve(self, *, python: str | Path = sys.executable, **env: str) -> tuple[subprocess.Popen[bytes], int]:
         """Start an API process and wait until it is ready; it and its port."""
         port = free_port()

@@ -11,12 +11,13 @@ import pytest
 SUBMIT = "/api/v1/text-to-image/alibaba/qwen-image-plus/async"
 
 
+@pytest.mark.full
 @pytest.mark.timeout(300)
 async def test_rolling_restart_under_load(fleet, front, load) -> None:
     """Two API processes and two workers; clients keep their connections open and never try again."""
     await fleet.command("migrate")
     fleet.env["MODELLIX_DRAIN_S"] = "3"
-    fleet.start("emulate", "dashscope", "--instant", "--port", fleet.sandbox.rpartition(":")[2])
+    await fleet.emulate("dashscope")
     await fleet.team()
     key = await fleet.key()
     apis = await asyncio.gather(*(fleet.serve() for _ in range(2)))

@@ -74,7 +74,7 @@ async def test_one_trace_a_task_over_all_processes(fleet, collector, receiver) -
         "MODELLIX_ALLOW_NETWORKS": "127.0.0.0/8",
         "OTEL_EXPORTER_OTLP_ENDPOINT": address,
     }
-    fleet.start("emulate", "--instant", "--port", fleet.sandbox.rpartition(":")[2])
+    await fleet.emulate()
     await fleet.team()
     key = await fleet.key()
     (api, port), (worker, number) = await fleet.serve(), await fleet.work()

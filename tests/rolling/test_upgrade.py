@@ -33,11 +33,12 @@ def first_release(tmp_path_factory) -> Path:
     return environment / "bin/python"
 
 
+@pytest.mark.full
 @pytest.mark.timeout(300)
 async def test_rolling_upgrade_from_the_first_release(fleet, front, load, first_release: Path) -> None:
     old = first_release
     await fleet.command("migrate", python=old)
-    fleet.start("emulate", "dashscope", "--instant", "--port", fleet.sandbox.rpartition(":")[2], python=old)
+    await fleet.emulate("dashscope", python=old)
     await fleet.team(python=old)
     key = await fleet.key(python=old)
     (old_api, old_port), (old_work, old_worker) = await fleet.serve(python=old), await fleet.work(python=old)

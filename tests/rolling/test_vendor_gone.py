@@ -79,7 +79,7 @@ async def call(fleet, door) -> AsyncIterator[Call]:
     """A platform with a live account behind the door; calls of its API by the live key, or by the test key."""
     await fleet.command("migrate")
     fleet.env["MODELLIX_DRAIN_S"] = "0"
-    fleet.start("emulate", "--instant", "--port", fleet.sandbox.rpartition(":")[2])
+    await fleet.emulate()
     await fleet.team()
     keys = {True: await fleet.key(live=True), False: await fleet.key()}
     account = ("--base-url", f"http://127.0.0.1:{door.port}/dashscope/api/v1", "--polls-per-second", "1000")

@@ -54,7 +54,7 @@ async def opened(fleet):
     """Both processes with their metrics, a key, and a client."""
     await fleet.command("migrate")
     fleet.env["MODELLIX_DRAIN_S"] = "0"
-    fleet.start("emulate", "--instant", "--port", fleet.sandbox.rpartition(":")[2])
+    await fleet.emulate()
     await fleet.team()
     key = await fleet.key()
     ports = free_port(), free_port()

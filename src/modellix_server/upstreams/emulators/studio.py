@@ -51,8 +51,8 @@ class Studio:
         )
 
     async def warm_up(self) -> None:
-        """Start the processes before they are needed."""
-        await asyncio.gather(*(self._run(_ready) for _ in range(self._workers)))
+        """Start one process before it is needed. The others start when there is work for two at a time."""
+        await self._run(_ready)
 
     def close(self) -> None:
         """End the processes, unfinished work included."""
