@@ -133,6 +133,40 @@ def test_no_json_breaks_the_checker(model: Model, data: st.DataObject) -> None:
         assert len(error.message) < 700
 
 
+# Texts and links of every sort, in place of those of an example.
+TEXTS = [
+    *("", "a", "\0", "é", "a\n", "\ud800"),
+    *(
+        LINK,
+        LINK + "\n",
+        "http://a",
+        "http://a.b:0/",
+        "https://A/é",
+        "https://a/" + "b" * 2030,
+        "https://a/" + "b" * 2048,
+    ),
+    *("data:image/png;base64,QUJD", "QUJD" * 20, "file-" + "0" * 32, "sha256:" + "0" * 64),
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=SLUGS)
+def test_a_quick_look_says_what_the_second_one_would(model: Model, monkeypatch) -> None:
+    bodies = [model.example]
+    for name, value in model.example.items():
+        if isinstance(value, str):
+            bodies += [model.example | {name: text} for text in TEXTS]
+        elif isinstance(value, list) and isinstance(value[0], str):
+            bodies += [model.example | {name: [text, *value[1:]]} for text in TEXTS]
+    quick = [said(model, body) for body in bodies]
+    monkeypatch.setattr(model.checker, "_is_plain", lambda _: False)
+    assert quick == [said(model, body) for body in bodies]
+
+
+def said(model: Model, body: object) -> tuple[dict, str | None]:
+    params, error = outcome(model, body)
+    return params, error and error.message
+
+
 def outcome(model: Model, body: object) -> tuple[dict, PlatformError | None]:
     try:
         return model.check(body), None

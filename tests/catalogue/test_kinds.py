@@ -203,6 +203,11 @@ def test_taken(model: Model, body: dict) -> None:
         ({"hints": {"domain": "a\0"}}, InvalidFormat, "'hints.domain' must not contain NUL"),
         ({"hints": {"domain": "a", "b": 1}}, InvalidParameters, "unknown parameter 'b' in 'hints'; allowed: domain,"),
         ({"hints": {"domain": "a", "font": "ftp://a"}}, InvalidFormat, "'hints.font' must be an http(s) URL"),
+        (
+            {"hints": {"domain": "a", "font": LINK + "a" * 100}},
+            OutOfRange,
+            "'hints.font' must have between 0 and 100 char",
+        ),
         ({"n": 5}, InvalidParameters, "n needs set"),
         ({"hints": {"domain": "a"}}, InvalidParameters, "hints need boxes"),
         ({"hints": {"domain": "a"}, "boxes": []}, InvalidParameters, "hints need boxes"),

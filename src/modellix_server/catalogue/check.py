@@ -28,7 +28,7 @@ _MOST_ITEMS_EXPLAINED = 100
 _RANK = {"type": 0, "pattern": 1}
 
 _PLAIN_TEXT = {"pattern": r"^[^\x00]*$"}
-_PLAIN_LINK = {"pattern": f"^{PLAIN_LINK}$", "maxLength": MOST_URL_CHARACTERS}
+_PLAIN_LINK = f"^{PLAIN_LINK}$"
 
 Beyond = Callable[[str, Any], PlatformError | None]
 PreparedRule = tuple[Rule, str | None, Sequence[object], Test | None, Test]
@@ -155,9 +155,9 @@ def _narrowed(spec: Input, said: Mapping[str, Any]) -> Mapping[str, Any]:
     """The schema of a parameter without the texts that need a second look."""
     match spec:
         case Media(many=True):
-            return {**said, "items": said["items"] | _PLAIN_LINK}
+            return {**said, "items": _plain_link(said["items"])}
         case Media() | Text(format="url"):
-            return {**said, **_PLAIN_LINK}
+            return _plain_link(said)
         case Text(enum=()):
             return {**said, **_PLAIN_TEXT}
         case Array():
@@ -167,6 +167,10 @@ def _narrowed(spec: Input, said: Mapping[str, Any]) -> Mapping[str, Any]:
             return {**said, "properties": parts}
         case _:
             return said
+
+
+def _plain_link(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**said, "pattern": _PLAIN_LINK, "maxLength": min(said["maxLength"], MOST_URL_CHARACTERS)}
 
 
 def _beyond(spec: Input, *, plain: bool = False) -> Beyond | None:
