@@ -33,7 +33,8 @@ PAGES = (
 )
 MODEL = "|".join(
     [
-        r"must be an http\(s\) URL|is not valid base64|is not a supported image, video or audio file",
+        r"must be an http\(s\) URL|must be a base64 data URI|is not valid base64",
+        r"is not a supported image, video or audio file",
         r"must have (sides|an area|a ratio)",
         r"must not contain NUL",
         r"must be an integer, got -?[0-9.]+(e[+-]?[0-9]+)?$",  # 4.0 is one to JSON Schema, and none to vendors
