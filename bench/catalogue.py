@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import timeit
 from collections.abc import Callable
+from functools import partial
 
 from bench.figures import Figure, Sample, interleaved
 from bench.requests import Extent, Say
@@ -36,7 +37,8 @@ def _load_anew() -> Catalogue:
 
 async def _check() -> Sample:
     models = list(Catalogue.load())
-    took = sorted([await asyncio.to_thread(_best, lambda m=model: m.check(m.example), CHECKS, 300) for model in models])
+    checks = [partial(model.check, model.example) for model in models]
+    took = sorted([await asyncio.to_thread(_best, check, CHECKS, 300) for check in checks])
     return Sample(took[-1] * 1e6, {"median us": round(took[len(took) // 2] * 1e6, 2)})
 
 

@@ -123,8 +123,8 @@ async def _pass_the_slot_on(world: World, times: int) -> None:
     due = time.monotonic()
     for _ in range(times):
         (job,) = await store.claim(world.pool, number, 1)
-        about = {"error_code": "deadline", "error_message": "of the benchmark"}
-        assert await journal.settle(store.Ending(job.id, job.epoch, job.state, job.team_id, job.live, **about))
+        about = job.id, job.epoch, job.state, job.team_id, job.live
+        assert await journal.settle(store.Ending(*about, error_code="deadline", error_message="of the benchmark"))
         due += 1 / _MOVES_PER_S
         await asyncio.sleep(max(0.0, due - time.monotonic()))
 
@@ -271,11 +271,12 @@ async def measure_webhooks(stage: Stage, extent: Extent, say: Say) -> dict[str, 
             loopback = [ipaddress.ip_network("127.0.0.0/8")]
             await webhooks.create(world.pool, world.settings.keyring, purse, url, loopback)
         say(f"delivering {2 * tasks:,} messages")
-        await world.pool.execute(
-            """select webhooks.enqueue(array_agg(id), array_agg(team_id), array_agg(live),
-                   array_agg('prediction.task.succeeded'::text)) from tasks.task""",
-            timeout=60,
-        )
+        async with world.pool.acquire() as db:
+            await db.execute(
+                """select webhooks.enqueue(array_agg(id), array_agg(team_id), array_agg(live),
+                       array_agg('prediction.task.succeeded'::text)) from tasks.task""",
+                timeout=60,
+            )
         worker = world.work()
         begun: float | None = None
         spent = 0.0
