@@ -108,7 +108,7 @@ class Scene:
 
     def _light(self, width: int, height: int, moment: float) -> Image.Image:
         """The sky without anything that has an edge."""
-        horizon = int(height * _HORIZON)
+        horizon = max(1, int(height * _HORIZON))
         image = _gradient(self._palette.sky, width, horizon).crop((0, 0, width, height))
         image.paste(_rgb(self._palette.sky[-1]), (0, horizon, width, height))
         x, y, radius = self._sun_at(width, height, moment)
