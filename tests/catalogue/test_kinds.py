@@ -6,6 +6,9 @@ import pytest
 
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, OutOfRange, PlatformError
 from modellix_server.catalogue import BadModel, Catalogue, Measurement, Model, capture
+from modellix_server.catalogue.check import Checker
+from modellix_server.catalogue.inputs import Integer, Text
+from modellix_server.catalogue.rule import Rule
 
 FILE = """
 name = "X"
@@ -270,3 +273,26 @@ def test_wrong_files(tmp_path: Path, old: str, new: str, says: str) -> None:
     assert old in FILE
     with pytest.raises(BadModel, match=says):
         load(tmp_path, FILE.replace(old, new, 1))
+
+
+def test_a_default_that_a_rule_sets_counts_for_the_rules_after_it() -> None:
+    inputs = {
+        "mode": Text(description="M.", enum=("a", "b"), required=True),
+        "n": Integer(description="N.", min=1, max=2, default=1),
+        "x": Text(description="X.", max_length=9),
+        "y": Text(description="Y.", max_length=9),
+    }
+    rules = (
+        Rule(when={"mode": "a"}, defaults={"n": 2}),
+        Rule(when={"n": 2}, excludes=("x",), message="no x"),
+        Rule(when={"n": 2}, excludes=("y",), message="no y"),
+    )
+    schema = {
+        "type": "object",
+        "properties": {name: spec.schema() for name, spec in inputs.items()},
+        "required": ["mode"],
+    }
+    checker = Checker(schema, inputs, rules)
+    assert checker.check({"mode": "b", "y": "1"})["n"] == 1
+    with pytest.raises(InvalidParameters, match="no y"):
+        checker.check({"mode": "a", "y": "1"})

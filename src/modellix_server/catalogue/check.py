@@ -141,7 +141,10 @@ def _flat(value: Any) -> Any:
 def _sorted_out(
     rules: list[PreparedRule], inputs: Mapping[str, Input]
 ) -> tuple[str | None, Mapping[Any, list[PreparedRule]]]:
-    """The parameter that decides about most of the rules, and those that are left for each of its values."""
+    """The parameter that decides about most of the rules, and those that are left for each of its values.
+
+    One that a rule gives another default does not count: its value may change on the way through them.
+    """
     changed = {name for rule, *_ in rules for name in rule.defaults}
     asked = Counter(name for _, name, *_ in rules if name and name not in changed and inputs[name].choices())
     if not asked:
