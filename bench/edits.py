@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 from PIL import Image
 
+from modellix_server.base.scheduling import give_way
+
 MODEL = "alibaba/qwen-image-edit-plus"
 PICTURE_BYTES = 10_000_000
 _TIMEOUT_S = 120
@@ -56,7 +58,7 @@ def _send(host: str, port: int, key: str, body: bytes) -> int:
 
 def main(host: str, port: int, key: str, count: int) -> None:
     """Serve volleys until standard input ends."""
-    os.nice(_NICENESS)
+    give_way(_NICENESS)
     with ThreadPoolExecutor(count) as threads:
         while True:
             bodies = [_body() for _ in range(count)]

@@ -148,6 +148,7 @@ async def _sender(world: World) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.edits", host, port, key, str(EDITS),
         cwd=programs.HERE.parent, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )  # fmt: skip
     try:
         await _ready(process)

@@ -67,7 +67,9 @@ class Program:
 def start(name: str, *arguments: str, env: Mapping[str, str], log: Path) -> Program:
     """Start a Python program."""
     with log.open("ab") as file:
-        process = subprocess.Popen([sys.executable, *arguments], env=env, stdout=file, stderr=file, cwd=HERE.parent)
+        process = subprocess.Popen(
+            [sys.executable, *arguments], env=env, stdout=file, stderr=file, cwd=HERE.parent, start_new_session=True
+        )
     return Program(name, process, log)
 
 

@@ -93,13 +93,13 @@ def disk_bytes(serve: subprocess.Popen[bytes]) -> tuple[int, int]:
 
 @pytest.mark.full
 async def test_20_edits_of_10_mb(platform) -> None:
-    """The bound on time is loose, as this machine has other work; the figures are printed (`pytest -s`).
+    """Twice the quiet time at most, or what nobody notices; the figures are printed (`pytest -s`).
 
     The one on the disk, which the database's log has to share, is not: no body goes there, and each picture once.
     """
     team, editor = await platform.team(10**12), await platform.team(10**12)
     command = [sys.executable, "-c", SENDER, urlsplit(platform.origin).netloc, editor.text, str(EDITS)]
-    for _ in range(2):
+    for _ in range(3):  # as this machine may have other work
         with start_sender(command) as sender:
             await asyncio.to_thread(sender.stdout.readline)
             api_before, helpers_before = disk_bytes(platform.serving)
@@ -110,7 +110,7 @@ async def test_20_edits_of_10_mb(platform) -> None:
         print(
             f"\nsmall submissions alone: {told(quiet)}; beside {EDITS} edits of 10 MB ({lasted:.1f} s): {told(beside)}"
         )
-        if p99(beside) < max(3 * p99(quiet), 150):
+        if p99(beside) < max(2 * p99(quiet), 60):
             return
     pytest.fail(f"p99 alone {p99(quiet):.1f} ms, beside the edits {p99(beside):.1f} ms")
 

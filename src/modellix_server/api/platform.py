@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from modellix_server.api.turns import Turns
 from modellix_server.base.database import Pool
 from modellix_server.base.errors import Unavailable
 from modellix_server.base.settings import Settings
@@ -51,7 +52,7 @@ class Platform:
     """Reports of leaked keys, which need no key to send."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when this process has been asked to end, some time before it takes no more connections."""
-    turns: asyncio.Lock = field(default_factory=asyncio.Lock)
+    turns: Turns = field(default_factory=Turns)
     """Large bodies are read in turn."""
     uploading: Counter[int] = field(default_factory=Counter)
     """Team -> its uploads that are coming in just now."""

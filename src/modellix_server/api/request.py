@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
 from modellix_server.api.protocol import LINE, Line
+from modellix_server.api.turns import Turns
 from modellix_server.base.errors import InvalidFormat, PlatformError
 from modellix_server.results import Scratch, Spool
 
@@ -109,7 +110,8 @@ def read_head(scope: Scope, receive: Receive) -> Request:
             queue = _joined(queue, value)
         elif name == b"content-length" and value.isdigit():
             content_length = int(value)
-    line = scope.get("extensions", {}).get(LINE)
+    # Taken out, as it leads back to the scope: a circle would keep all of a request until the next garbage collection.
+    line = scope.get("extensions", {}).pop(LINE, None)
     return Request(
         scope["method"],
         scope["path"],
@@ -141,11 +143,8 @@ def _joined(former: str | None, value: bytes) -> str:
     return text if former is None else f"{former}, {text}"
 
 
-async def read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> bytes | Scratch:
+async def read_body(request: Request, spool: Spool, turns: Turns) -> bytes | Scratch:
     """The body: bytes when small, otherwise a file that the caller closes.
-
-    Large bodies take turns, one part of one body in each round of the event loop: the parts of twenty
-    bodies in one round would delay every other request by all of them.
 
     Raises BodyTooLarge, BodyTooSlow or ClientGone.
     """
@@ -185,18 +184,20 @@ async def _read_start(request: Request) -> tuple[bytes, bool]:
     return bytes(pending), more
 
 
-async def _read_body(request: Request, spool: Spool, turns: asyncio.Lock) -> bytes | Scratch:
-    if request.content_length is not None and request.content_length > MOST_BODY_BYTES:
+async def _read_body(request: Request, spool: Spool, turns: Turns) -> bytes | Scratch:
+    start, more, length = b"", True, request.content_length
+    if length is not None and length > MOST_BODY_BYTES:
         raise _too_large()
-    start, more = await _read_start(request)
-    if len(start) <= SMALL_BODY_BYTES and not more:
-        return start
-    scratch = spool.scratch(request.content_length or MOST_BODY_BYTES)
+    if length is None or length <= SMALL_BODY_BYTES:
+        start, more = await _read_start(request)
+        if len(start) <= SMALL_BODY_BYTES and not more:
+            return start
+    scratch = spool.scratch(length or MOST_BODY_BYTES)
+    body = turns.join()
     try:
         await scratch.write(start)
         while more:
-            async with turns:
-                await asyncio.sleep(0)
+            await turns.take(body)
             chunk, more = await _receive(request)
             await scratch.write(chunk)
     except BaseException:

@@ -8,7 +8,7 @@ import resource
 import struct
 import sys
 
-from modellix_server.base.process import give_way
+from modellix_server.base.scheduling import give_way, leave_a_core
 
 _MEMORY_BYTES = 2 << 30
 _FILE_BYTES = 64 << 20
@@ -25,7 +25,8 @@ def confine() -> None:
 
     Raises OSError when the system refuses, in which case nothing may be probed here.
     """
-    give_way(5)
+    give_way(15)
+    leave_a_core()
     _limit(resource.RLIMIT_AS, _MEMORY_BYTES)
     _limit(resource.RLIMIT_FSIZE, _FILE_BYTES)
     _limit(resource.RLIMIT_CORE, 0)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from modellix_server.base.errors import InvalidFormat
-from modellix_server.base.process import die_with_parent
+from modellix_server.base.process import die_with_parent, reuse_memory
 from modellix_server.inspection.confine import confine, renew_time
 from modellix_server.inspection.formats import Kind
 from modellix_server.inspection.inputs import take_inputs
@@ -42,6 +43,7 @@ def main() -> None:
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a library prints must not reach the pipe
     confine()
+    reuse_memory()
     _write(replies, LENGTH.pack(0))  # ready
     while head := requests.read(LENGTH.size):
         renew_time()
@@ -82,7 +84,8 @@ def _probe(kind: Kind, path: Path) -> Probed | Refused:
 def _extract(request: Extract) -> Extracted:
     """The body in the file without its media; those go into files beside `target`."""
     try:
-        params = msgspec.json.decode(Path(request.path).read_bytes())
+        with Path(request.path).open("rb") as source, mmap(source.fileno(), 0, access=ACCESS_READ) as body:
+            params = msgspec.json.decode(body)
     except UnicodeDecodeError:
         raise InvalidFormat("the body is not valid UTF-8") from None
     except RecursionError:

@@ -21,8 +21,6 @@ STORED = "sha256:"
 UPLOADED = "file-"
 """How the id of an uploaded file begins; 32 hex digits follow. No base64 begins so."""
 
-_decode_base64 = msgspec.json.Decoder(bytes).decode
-
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
@@ -67,8 +65,7 @@ def _decode(name: str, text: str) -> InputFile:
         if not comma or not head.lower().endswith(";base64"):
             raise InvalidFormat(f"parameter '{name}' must be a base64 data URI")
     try:
-        # In half the time of binascii's strict mode; what would end or escape the string is no base64 either.
-        data = _decode_base64(f'"{text}"' if "\\" not in text else "")
+        data = msgspec.convert(text, bytes)  # in half the time of binascii's strict mode
     except (msgspec.MsgspecError, ValueError):  # ValueError: half of a surrogate pair
         raise InvalidFormat(f"parameter '{name}' is not valid base64") from None
     if not data:

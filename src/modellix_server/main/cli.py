@@ -15,7 +15,8 @@ from typing import Annotated
 import typer
 
 from modellix_server.base import log
-from modellix_server.base.process import die_with_parent, give_way, leave_a_core
+from modellix_server.base.process import die_with_parent
+from modellix_server.base.scheduling import give_way, leave_a_core
 from modellix_server.base.settings import BadSettings, Settings
 from modellix_server.main import admin, audit, ledger, upkeep
 from modellix_server.main.home import DEFAULT, CannotStartError, Home
@@ -47,7 +48,7 @@ Parent = Annotated[
 
 
 # Steps of niceness: who waits for an answer to HTTP comes first, then the tasks, then what imitates the vendors.
-_WORK_YIELDS, _SANDBOX_YIELDS = 5, 10
+_WORK_YIELDS, _SANDBOX_YIELDS = 10, 15
 
 
 @contextmanager

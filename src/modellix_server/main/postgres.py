@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from modellix_server.base.database import connect
+from modellix_server.base.scheduling import take_short_turns
 from modellix_server.main import launch, leftovers
 from modellix_server.main.account import Account, choose, closed_folder
 from modellix_server.main.home import APP, DATABASE, OWNER, POSTGRES_PORT, SUPERUSER, CannotStartError, Home
@@ -199,6 +200,7 @@ class EmbeddedPostgres:
                 env=_environment(),
                 cwd="/",
             )
+        take_short_turns(self._process.pid)
         if not await self._ready():
             await self.stop()
             raise CannotStartError(self._explain(account, tail(self._log, self._said_before)))

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modellix_server.base.addresses import Network
 from modellix_server.base.outbound import PUBLIC_ONLY, AnswerLost, NotSent, Origins, Outbound
+from modellix_server.base.process import reuse_memory
 from modellix_server.catalogue import samples
 from modellix_server.upstreams.emulators import load_all, media, wire
 from modellix_server.upstreams.emulators.callbacks import Post
@@ -221,6 +222,7 @@ def run(
     single one also answers at the root. `spool` is where result files go: a directory of our own is made in it
     and removed at the end. `origin` as in `Sandbox`. Raises ValueError for an unknown vendor or a bad `origin`.
     """
+    reuse_memory()
     emulators = load_all()
     names = list(emulators) if upstreams is None else upstreams
     unknown = [name for name in names if name not in emulators]

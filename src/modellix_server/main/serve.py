@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +21,7 @@ from modellix_server.base import log, tracing
 from modellix_server.base.database import UNREACHABLE, open_pool, require_durability, require_limited_role
 from modellix_server.base.metrics import Gauges, gauge
 from modellix_server.base.notify import follow
+from modellix_server.base.scheduling import take_short_turns
 from modellix_server.base.settings import Settings
 from modellix_server.identity import Callers
 from modellix_server.ledger import Frozen
@@ -56,6 +58,7 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     log.set_up("serve", settings.log_level)
     tracing.set_up("serve", version("modellix-server"))
+    take_short_turns(os.getpid())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
 

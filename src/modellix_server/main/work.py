@@ -23,6 +23,7 @@ from modellix_server.base.database import DATABASE_ERRORS, Pool, open_pool, requ
 from modellix_server.base.metrics import Gauges, gauge
 from modellix_server.base.notify import follow
 from modellix_server.base.outbound import Outbound
+from modellix_server.base.process import reuse_memory
 from modellix_server.base.settings import Settings
 from modellix_server.main import books
 from modellix_server.main.accounts import AccountFinder
@@ -62,6 +63,7 @@ def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, then drain."""
     log.set_up("work", settings.log_level)
     tracing.set_up("work", version("modellix-server"))
+    reuse_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_work(settings))
 

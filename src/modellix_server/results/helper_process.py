@@ -161,6 +161,7 @@ class _Lane:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={"LC_ALL": "C.UTF-8"},
+            start_new_session=True,
             limit=4 << 20,
         )
         assert process.stdout is not None

@@ -33,8 +33,8 @@ class Scratch:
             await asyncio.to_thread(_write_all, self._file, data)
 
     def close(self) -> None:
-        """Delete the file."""
-        os.close(self._file)
+        """Delete the file; off the event loop, as the kernel takes milliseconds to free this much memory."""
+        asyncio.get_running_loop().run_in_executor(None, os.close, self._file)
         self._gone()
 
 

@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from modellix_server.base.process import die_with_parent, give_way
+from modellix_server.base.process import die_with_parent, reuse_memory
+from modellix_server.base.scheduling import give_way
 from modellix_server.upstreams.emulators import clips, crafts, montage, paint
 from modellix_server.upstreams.emulators.clips import Clip
 from modellix_server.upstreams.emulators.crafts.brief import Craft, Crafted
@@ -125,6 +126,7 @@ def _begin(parent_pid: int) -> None:
     """Set up a render process: it ends with its parent, leaves Ctrl-C to it, and yields to everything else."""
     die_with_parent(parent_pid)
     give_way(10)
+    reuse_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
