@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from modellix_server.base.scheduling import take_short_turns
+
 SHOW = """
 import os
 from modellix_server.base.scheduling import give_way, leave_a_core
@@ -69,6 +71,12 @@ def test_turns_are_short_until_a_process_gives_way() -> None:
     assert short == 100_000 < usual
     assert after == usual
     assert niceness == min(os.nice(0) + 3, 19)
+
+
+def test_who_has_ended_takes_no_turns() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    take_short_turns(ended.pid)
 
 
 SHOW_SESSION = """

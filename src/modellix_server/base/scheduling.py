@@ -59,7 +59,10 @@ def _ask_for_turns(pid: int, length_ns: int) -> None:
     number = _SCHED_SETATTR.get(platform.machine())
     if number is None:
         return
-    policy, niceness = os.sched_getscheduler(pid), os.getpriority(os.PRIO_PROCESS, pid)
+    try:
+        policy, niceness = os.sched_getscheduler(pid), os.getpriority(os.PRIO_PROCESS, pid)
+    except ProcessLookupError:  # it has ended already
+        return
     # struct sched_attr of linux/sched/types.h: size, policy, flags, nice, priority, runtime, deadline, period
     attributes = struct.pack("=IIQiIQQQ", 48, policy, 0, niceness, 0, length_ns, 0, 0)
     ctypes.CDLL(None).syscall(number, pid, attributes, 0)
