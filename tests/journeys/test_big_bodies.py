@@ -93,9 +93,9 @@ def disk_bytes(serve: subprocess.Popen[bytes]) -> tuple[int, int]:
 
 @pytest.mark.full
 async def test_20_edits_of_10_mb(platform) -> None:
-    """Twice the quiet time at most, or what nobody notices; the figures are printed (`pytest -s`).
+    """Twice the quiet p99 at most, or 60 ms, in one of three tries; the figures are printed (`pytest -s`).
 
-    The one on the disk, which the database's log has to share, is not: no body goes there, and each picture once.
+    On the disk, which the database's log has to share, no body is written, and each picture once.
     """
     team, editor = await platform.team(10**12), await platform.team(10**12)
     command = [sys.executable, "-c", SENDER, urlsplit(platform.origin).netloc, editor.text, str(EDITS)]
