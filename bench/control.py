@@ -19,7 +19,7 @@ import uvicorn
 import uvloop
 
 from modellix_server.base.process import die_with_parent
-from modellix_server.main.serve import _SERVER
+from modellix_server.processes.serve import _SERVER
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

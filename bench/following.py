@@ -17,8 +17,8 @@ from bench.requests import Extent, Say, finish_some
 from bench.stage import PROMPT, Stage, Team, World
 from modellix_server import limits, webhooks
 from modellix_server.base.ids import parse_task_name, task_name
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.tasks import store
-from modellix_server.webhooks import Purse
 
 _STREAMS_OF_KEY = 1_000
 _IDLE_TEAMS = 5
@@ -264,7 +264,7 @@ async def measure_webhooks(stage: Stage, extent: Extent, say: Say) -> dict[str, 
         port = programs.free_port()
         receiver = world.start("receiver", "-m", "bench.control", "upstream", str(port))
         await programs.ready(receiver, f"http://127.0.0.1:{port}", "/")
-        purse = Purse(world.teams[0].id, live=False)
+        purse = TeamMode(world.teams[0].id, live=False)
         urls = [f"http://127.0.0.1:{port}/{n}" for n in (1, 2)]
         urls.append(f"http://127.0.0.1:{hanging.sockets[0].getsockname()[1]}/")
         for url in urls:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from bench.programs import CannotMeasureError
-from modellix_server.main.postgres import find_binaries
+from modellix_server.embedded.postgres import find_binaries
 
 CONNECTIONS = 64
 PGBENCH_CLIENTS = 8

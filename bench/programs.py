@@ -16,12 +16,12 @@ from pathlib import Path
 
 import psutil
 
-from modellix_server.main.instance import answers
+from modellix_server.embedded.instance_lock import answers
 
 HERE = Path(__file__).parent
 READY_LIMIT_S = 30.0
 STOP_LIMIT_S = 30.0
-MODELLIX = ("-m", "modellix_server.main.cli")
+MODELLIX = ("-m", "modellix_server.cli.app")
 
 
 class CannotMeasureError(RuntimeError):

@@ -35,7 +35,7 @@ from bench.programs import Program
 from bench.stage import MODEL, Stage, World, open_stage
 from modellix_server.base.database import DATABASE_ERRORS, connect
 from modellix_server.base.ids import task_name
-from modellix_server.main.home import SUPERUSER
+from modellix_server.embedded.data_directory import SUPERUSER
 from modellix_server.tasks import verify
 
 LEASE_S = 6

@@ -26,9 +26,9 @@ from modellix_server.base.ids import uuid7
 from modellix_server.base.migrations import discover, migrate
 from modellix_server.base.settings import Secret, Settings
 from modellix_server.catalogue import Catalogue
-from modellix_server.main.home import APP, OWNER, SUPERUSER, Home
-from modellix_server.main.postgres import EmbeddedPostgres
-from modellix_server.main.rooms import ROOMS
+from modellix_server.embedded.data_directory import APP, OWNER, SUPERUSER, DataDirectory
+from modellix_server.embedded.postgres import EmbeddedPostgres
+from modellix_server.operations.maintenance.migrate import ROOMS
 from modellix_server.tasks import Accepted, Submission, Submissions, verify
 
 TEAMS = 200
@@ -184,7 +184,7 @@ class World:
 class Stage:
     """The PostgreSQL of a run and the seeded template every world is copied from."""
 
-    home: Home
+    home: DataDirectory
     postgres: EmbeddedPostgres
     setup: asyncpg.Connection[asyncpg.Record]
     teams: list[Team]
@@ -231,7 +231,7 @@ async def open_stage() -> AsyncIterator[Stage]:
     """PostgreSQL in a temporary directory, migrated and seeded; all of it is removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="modellix-bench-"))
     folder.chmod(0o711)  # a server started by root runs as another user and must pass through
-    home = Home(folder / "data")
+    home = DataDirectory(folder / "data")
     home.create()
     postgres = EmbeddedPostgres(home)
     try:

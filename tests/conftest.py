@@ -20,9 +20,9 @@ import pytest
 from modellix_server.base.database import Pool, connect, open_pool
 from modellix_server.base.migrations import discover, migrate
 from modellix_server.base.settings import Secret, Settings
-from modellix_server.main.home import APP, OWNER, SUPERUSER, Home
-from modellix_server.main.postgres import EmbeddedPostgres
-from modellix_server.main.rooms import ROOMS
+from modellix_server.embedded.data_directory import APP, OWNER, SUPERUSER, DataDirectory
+from modellix_server.embedded.postgres import EmbeddedPostgres
+from modellix_server.operations.maintenance.migrate import ROOMS
 
 # Nothing of the developer's own set-up may reach a test; which PostgreSQL to test against may.
 for _name in [name for name in os.environ if name.startswith("MODELLIX_") and name != "MODELLIX_POSTGRES_BIN"]:
@@ -54,7 +54,7 @@ class Database:
 class Server:
     """The PostgreSQL of this test process, and its connection for making and dropping databases."""
 
-    home: Home
+    home: DataDirectory
     postgres: EmbeddedPostgres
     setup: asyncpg.Connection
 
@@ -78,7 +78,7 @@ async def postgres_server() -> AsyncIterator[Server]:
     # Not pytest's own folder: that one is closed to the user a server started by root runs as.
     folder = Path(tempfile.mkdtemp(prefix="modellix-test-", dir=_memory()))
     folder.chmod(0o711)
-    home = Home(folder / "data")
+    home = DataDirectory(folder / "data")
     home.create()
     postgres = EmbeddedPostgres(home)
     try:

@@ -14,14 +14,15 @@ import pytest
 import typer.main
 
 import modellix_server.api
-from modellix_server.api.openapi.schemas import FAILURES
+import modellix_server.operations.principal
 from modellix_server.base.errors import PlatformError
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue
-from modellix_server.main.cli import app
+from modellix_server.cli.app import app
+from modellix_server.openapi.schemas import FAILURES
+from modellix_server.sandbox import directives
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import FailureCode
-from modellix_server.upstreams.emulators import directives
 
 TOP = Path(__file__).parents[1]
 PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").rglob("*.md"))]
@@ -32,7 +33,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 VARIABLE = re.compile(r"\bMODELLIX_[A-Z_]+\b")
-READ_IN_MAIN = re.compile(r"(?:envvar=|\.get\()\"(MODELLIX_[A-Z_]+)\"")
+READ_IN_CODE = re.compile(r"(?:envvar=|\.get\()\"(MODELLIX_[A-Z_]+)\"")
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
 
@@ -81,12 +82,13 @@ def parse(given: list[str]) -> None:
 
 
 def variables_read() -> set[str]:
-    in_main = {
+    in_code = {
         name
-        for file in (TOP / "src/modellix_server/main").glob("*.py")
-        for name in READ_IN_MAIN.findall(file.read_text(encoding="utf-8"))
+        for room in ("cli", "processes", "operations", "embedded")
+        for file in (TOP / "src/modellix_server" / room).rglob("*.py")
+        for name in READ_IN_CODE.findall(file.read_text(encoding="utf-8"))
     }
-    return in_main | {f"MODELLIX_{field.name.upper()}" for field in dataclasses.fields(Settings) if field.compare}
+    return in_code | {f"MODELLIX_{field.name.upper()}" for field in dataclasses.fields(Settings) if field.compare}
 
 
 def families(error: type[PlatformError]) -> Iterator[type[PlatformError]]:
@@ -160,6 +162,7 @@ def test_the_newest_change_is_this_version() -> None:
 
 
 def test_every_refusal_is_documented() -> None:
+    assert modellix_server.operations.principal  # it too
     assert modellix_server.api  # whose import loads every room's errors
     shown = {
         (int(status), category)

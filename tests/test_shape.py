@@ -39,9 +39,8 @@ def words(path: Path) -> set[str]:
 def own(vendor: str, path: Path) -> bool:
     """Whether the file is the vendor's adapter, emulator or one of its model files."""
     place = path.relative_to(SOURCE).parts
-    if place[0] == "upstreams":
-        rest = place[2:] if place[1] == "emulators" else place[1:]
-        return rest[:1] in ((f"{vendor}.py",), (vendor,))
+    if place[:2] in (("upstreams", "adapters"), ("sandbox", "protocols")):
+        return place[2:3] in ((f"{vendor}.py",), (vendor,))
     return place[:2] == ("catalogue", "models") and vendor in (path.parent.name, *ROUTE.findall(path.read_text()))
 
 
@@ -60,8 +59,8 @@ def test_nothing_else_names_the_vendor(vendor: str) -> None:
     "source",
     [
         'EMULATORS = {"acme": 1}',
-        "from modellix_server.upstreams.acme import upstream",
-        "from modellix_server.upstreams.emulators import acme",
+        "from modellix_server.upstreams.adapters.acme import upstream",
+        "from modellix_server.sandbox import acme",
         "import acme",
         "settings.acme",
         "f(acme=1)",

@@ -16,8 +16,8 @@ from people import FINE, RED_TOP, Clothes, Figure
 from PIL import Image, ImageDraw
 
 from modellix_server.catalogue import samples
-from modellix_server.upstreams.emulators import ffmpeg, sound
-from modellix_server.upstreams.emulators.scene import Scene
+from modellix_server.sandbox.rendering import ffmpeg, sound
+from modellix_server.sandbox.rendering.scene import Scene
 
 WIDE, TALL, SQUARE, CLIP = (1024, 768), (768, 1024), (1024, 1024), (1280, 720)
 FRAMES_PER_S = 24

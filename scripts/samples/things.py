@@ -7,8 +7,8 @@ import random
 
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from modellix_server.upstreams.emulators import caption
-from modellix_server.upstreams.emulators.scene import Scene
+from modellix_server.sandbox.rendering import caption
+from modellix_server.sandbox.rendering.scene import Scene
 
 FINE = 2
 Size = tuple[int, int]

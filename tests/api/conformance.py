@@ -17,9 +17,9 @@ import jsonschema_rs
 import msgspec
 
 from modellix_server.api import routes
-from modellix_server.api.openapi import describe
 from modellix_server.base.settings import Secret, Settings
 from modellix_server.catalogue import Catalogue
+from modellix_server.openapi import describe
 
 ORIGIN = "http://127.0.0.1:8000"
 TYPED = "/api/v1/{type}/{provider}/{model}/async"

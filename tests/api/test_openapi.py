@@ -14,12 +14,12 @@ import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from tests.api.conformance import ORIGIN, TYPED, Conformance, conformance, document, table
 
-from modellix_server.api.access import Access, Declared
-from modellix_server.api.openapi import Undescribed, describe
-from modellix_server.api.openapi import document as making
-from modellix_server.api.openapi.answers import families
 from modellix_server.api.submit import may_name_model
 from modellix_server.catalogue import Catalogue
+from modellix_server.openapi import Undescribed, describe
+from modellix_server.openapi import document as making
+from modellix_server.openapi.access import Access, Declared
+from modellix_server.openapi.answers import families
 
 CATALOGUE = Catalogue.load(origin=ORIGIN)
 PLAIN, PACKED = 420_000, 40_000

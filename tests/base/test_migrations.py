@@ -9,7 +9,7 @@ import pytest
 
 from modellix_server.base.database import connect
 from modellix_server.base.migrations import ChangedMigration, Migration, discover, migrate
-from modellix_server.main.rooms import ROOMS
+from modellix_server.operations.maintenance.migrate import ROOMS
 
 TABLES = """
 create schema stuff;

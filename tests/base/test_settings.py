@@ -13,7 +13,7 @@ import pytest
 
 from modellix_server.base.database import open_pool, require_limited_role
 from modellix_server.base.settings import BadSettings, Secret, load
-from modellix_server.main.home import Home, Runtime
+from modellix_server.embedded.data_directory import DataDirectory, Runtime
 
 
 def b64(value: bytes) -> str:
@@ -91,7 +91,7 @@ def test_nothing_has_a_working_default(name):
 
 
 def test_a_data_directory_makes_secrets_that_are_taken(tmp_path):
-    home = Home(tmp_path)
+    home = DataDirectory(tmp_path)
     home.write_runtime(Runtime(os.getpid(), "127.0.0.1", 8000, 8100))
     settings = home.settings({})
     assert settings.secret != settings.master_key
@@ -150,7 +150,7 @@ async def test_the_programs_end_with_one_sentence(database, tmp_path, command, c
     env = environment(MODELLIX_DATABASE_URL=database.app_dsn, MODELLIX_STORAGE_URL=tmp_path.as_uri()) | changed
     env["MODELLIX_DATABASE_URL"] = dsns.get(env["MODELLIX_DATABASE_URL"], env["MODELLIX_DATABASE_URL"])
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "modellix_server.main.cli", command),
+        *(sys.executable, "-m", "modellix_server.cli.app", command),
         env=os.environ | env,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -22,14 +22,14 @@ from modellix_server.base.errors import InvalidParameters
 from modellix_server.base.multipart import encode_form
 from modellix_server.catalogue import Model
 from modellix_server.catalogue.inherit import inherit
-from modellix_server.catalogue.inputs import Array, Boolean, Integer, Media, Number, Object, Size, Text, pixels
+from modellix_server.catalogue.inputs import Array, Boolean, Integer, Media, Number, Object, Size, TextInput, pixels
 from modellix_server.catalogue.modelfile import ModelFile
 from modellix_server.catalogue.registry import BUILT_IN
 from modellix_server.catalogue.rule import Rule
+from modellix_server.sandbox import load_all as load_emulators
+from modellix_server.sandbox.rendering.paint import UnusableMedia
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Answer, Part
-from modellix_server.upstreams.emulators import load_all as load_emulators
-from modellix_server.upstreams.emulators.paint import BadMedia
 
 TYPE, MISSING = "Invalid parameters", "Missing required parameter"
 FORMAT, RANGE = "Invalid format", "Value out of range"
@@ -43,9 +43,9 @@ MOST_MENDS = 6
 def good(spec: Any) -> list[Any]:
     """Values at every end of what is allowed, and every one of a list."""
     match spec:
-        case Text(format="url"):
+        case TextInput(format="url"):
             return [LINK, LINK + "?" + "q" * (min(spec.max_length or 0, 2048) - len(LINK) - 1)]
-        case Text(enum=()):
+        case TextInput(enum=()):
             lengths = {spec.min_length, max(1, spec.min_length), spec.max_length}
             return [("x" * length, "🦊" * length)[odd] for length in sorted(lengths) for odd in (0, 1)]
         case Integer(enum=()):
@@ -91,7 +91,7 @@ def bad(spec: Any) -> Iterator[tuple[Any, str]]:
             yield from bad_link(spec)
         case Object():
             yield from bad_object(spec)
-        case Size() | Text():
+        case Size() | TextInput():
             yield "a\0b", FORMAT
             yield "\ud800", FORMAT
             yield from bad_size(spec) if isinstance(spec, Size) else bad_text(spec)
@@ -149,7 +149,7 @@ def bad_link(spec: Media) -> Iterator[tuple[Any, str]]:
         yield text, FORMAT
 
 
-def bad_text(spec: Text) -> Iterator[tuple[Any, str]]:
+def bad_text(spec: TextInput) -> Iterator[tuple[Any, str]]:
     if spec.enum:
         yield spec.enum[0] + "x", RANGE
         yield spec.enum[0].swapcase() + " ", RANGE
@@ -302,12 +302,12 @@ class NoStudio:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        raise BadMedia("parameter", "nothing is made here")
+        raise UnusableMedia("parameter", "nothing is made here")
         yield
 
 
 async def no_web(url: str, *_: object) -> bytes:
-    raise BadMedia("parameter", f"{url}: nothing is reached from here")
+    raise UnusableMedia("parameter", f"{url}: nothing is reached from here")
 
 
 @dataclass

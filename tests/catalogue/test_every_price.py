@@ -25,12 +25,12 @@ from PIL import Image
 from modellix_server.catalogue import Catalogue, Measurement, Model, Quote, Unpriced, capture
 from modellix_server.catalogue.inputs import given
 from modellix_server.catalogue.modelfile import TierFile
+from modellix_server.sandbox.rendering import ffmpeg, paint, sound
+from modellix_server.sandbox.rendering.paint import Picture
+from modellix_server.sandbox.rendering.studio import Studio
+from modellix_server.sandbox.spool import SandboxSpool
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Done, Order, Pending, Ticket
-from modellix_server.upstreams.emulators import ffmpeg, paint, sound
-from modellix_server.upstreams.emulators.paint import Picture
-from modellix_server.upstreams.emulators.spool import Spool
-from modellix_server.upstreams.emulators.studio import Studio
 
 CATALOGUE = Catalogue.load()
 ADAPTERS = load_all()
@@ -84,7 +84,7 @@ def parts(tmp_path_factory) -> Iterator[tuple[Studio, Any]]:
         patch.setattr(paint, "paint", paint_nothing)
         patch.setattr(ffmpeg, "run", run_nothing)
         patch.setattr(sound, "tune", lambda *_: b"")
-        spool = Spool(tmp_path_factory.mktemp("spool"))
+        spool = SandboxSpool(tmp_path_factory.mktemp("spool"))
         yield Here(spool), fetch
         spool.close()
 

@@ -7,7 +7,7 @@ import pytest
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, OutOfRange, PlatformError
 from modellix_server.catalogue import BadModel, Catalogue, Measurement, Model, capture
 from modellix_server.catalogue.check import Checker
-from modellix_server.catalogue.inputs import Integer, Text
+from modellix_server.catalogue.inputs import Integer, TextInput
 from modellix_server.catalogue.rule import Rule
 
 FILE = """
@@ -277,10 +277,10 @@ def test_wrong_files(tmp_path: Path, old: str, new: str, says: str) -> None:
 
 def test_a_default_that_a_rule_sets_counts_for_the_rules_after_it() -> None:
     inputs = {
-        "mode": Text(description="M.", enum=("a", "b"), required=True),
+        "mode": TextInput(description="M.", enum=("a", "b"), required=True),
         "n": Integer(description="N.", min=1, max=2, default=1),
-        "x": Text(description="X.", max_length=9),
-        "y": Text(description="Y.", max_length=9),
+        "x": TextInput(description="X.", max_length=9),
+        "y": TextInput(description="Y.", max_length=9),
     }
     rules = (
         Rule(when={"mode": "a"}, defaults={"n": 2}),

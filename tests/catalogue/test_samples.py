@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from pymediainfo import MediaInfo
 
-from modellix_server.base import places
+from modellix_server.base import json_paths
 from modellix_server.catalogue import BadModel, Catalogue, MediaInput, samples
 from modellix_server.catalogue.mediacheck import Facts, refusal
 from modellix_server.catalogue.registry import BUILT_IN
@@ -54,7 +54,7 @@ def links(value: Any) -> list[str]:
 def test_the_media_of_an_example_keep_the_limits(model, example) -> None:
     assert model.schema["examples"][0] == model.example
     for medium in model.media:
-        for found in places.find(example, (medium.name,)):
+        for found in json_paths.find(example, (medium.name,)):
             keeps(medium, samples.FOLDER / found.text.rpartition("/")[2])
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from modellix_server.base.errors import PlatformError
 from modellix_server.catalogue import Catalogue, Model
-from modellix_server.catalogue.inputs import Integer, Number, Text
+from modellix_server.catalogue.inputs import Integer, Number, TextInput
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Order, UnmappedAnswer
 
@@ -217,7 +217,7 @@ async def test_any_combination_is_sold_or_refused_by_a_rule(
 def inside(spec: Any) -> st.SearchStrategy[Any]:
     """Anything between the ends."""
     match spec:
-        case Text(enum=(), format=None):
+        case TextInput(enum=(), format=None):
             letters = st.characters(exclude_characters="\0[]", exclude_categories=["Cs"])
             return st.text(letters, min_size=spec.min_length, max_size=min(spec.max_length, 50))
         case Integer(enum=()):

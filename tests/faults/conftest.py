@@ -28,8 +28,8 @@ from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue
 from modellix_server.inspection import take_inputs
 from modellix_server.results import Storage, save_inputs
+from modellix_server.sandbox import load_all
 from modellix_server.tasks import Submission, Submissions, verify
-from modellix_server.upstreams.emulators import load_all
 
 LEASE_S = 2.0
 FINAL = ("succeeded", "failed")
@@ -44,7 +44,7 @@ def free_port() -> int:
 def start(*arguments: str, env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "modellix_server.main.cli", *arguments], env=env, stdout=file, stderr=file
+            [sys.executable, "-m", "modellix_server.cli.app", *arguments], env=env, stdout=file, stderr=file
         )
 
 

@@ -127,7 +127,7 @@ MUTATIONS = (
         "tasks/submitting.py",
         '                    await self._too_late(f"the vendor\'s id is {ticket}", ticket)\n',
         "                    raise Over\n",
-        ("tests/tasks/test_afterlook.py::test_an_id_that_came_after_the_judgement_is_looked_at_too",),
+        ("tests/tasks/test_late_results.py::test_an_id_that_came_after_the_judgement_is_looked_at_too",),
     ),
     Mutation(
         "a hold fits",
@@ -267,7 +267,7 @@ MUTATIONS = (
         WATCH,
         "if at.ahead_xid <= pg_snapshot_xmin(pg_current_snapshot()) and at.ahead > at.up_to then",
         "if at.ahead > at.up_to then",
-        ("tests/ledger/test_watch.py::test_numbers_that_are_committed_late_are_waited_for",),
+        ("tests/ledger/test_monitor.py::test_numbers_that_are_committed_late_are_waited_for",),
     ),
     Mutation(
         "a frozen account takes no new tasks",
@@ -281,13 +281,13 @@ MUTATIONS = (
         "main/books.py",
         "if (now := await seal.of(db, sealed.after, sealed.up_to)) != sealed:",
         "if (now := await seal.of(db, sealed.after, sealed.up_to)).count != sealed.count:",
-        ("tests/main/test_books.py::test_a_forger_who_mends_every_sum_is_found_by_the_seal",),
+        ("tests/operations/test_reconciliation.py::test_a_forger_who_mends_every_sum_is_found_by_the_seal",),
     ),
     Mutation(
         "a request waits once for all that it asks",
         "base/database.py",
         "async with asyncio.timeout(limit.left_s), self._acquire() as connection:",
         "async with self._acquire() as connection:",
-        ("tests/base/test_patience.py::test_several_statements_have_one_patience",),
+        ("tests/base/test_time_budget.py::test_several_statements_have_one_patience",),
     ),
 )

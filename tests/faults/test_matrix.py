@@ -24,8 +24,8 @@ from tests.faults.cases import KINDS, MANNERS, POINTS, RECOVERIES, Case, cases
 from modellix_server import main
 from modellix_server.base.faults import HELD
 from modellix_server.base.ids import task_name
-from modellix_server.tasks import NotCancelable, Question, cancel, verify
-from modellix_server.upstreams.emulators import load_all
+from modellix_server.sandbox import load_all
+from modellix_server.tasks import NotCancelable, TaskQuery, cancel, verify
 
 SOURCE = Path(main.__file__).parents[2]
 SAMPLE = 8
@@ -119,7 +119,7 @@ async def held(stage, wanted: int) -> None:
 async def canceled(stage, task: UUID) -> None:
     """As its team would: ask until it has an answer."""
     with contextlib.suppress(NotCancelable):
-        while not await cancel(stage.pool, Question(task, stage.team_id, live=False, key_id=stage.key_id)):
+        while not await cancel(stage.pool, TaskQuery(task, stage.team_id, live=False, key_id=stage.key_id)):
             pass
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from standardwebhooks import Webhook
 
 from modellix_server import webhooks
-from modellix_server.webhooks import Purse
+from modellix_server.base.team_mode import TeamMode
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 
@@ -28,7 +28,7 @@ async def test_killed_between_the_answer_and_its_record(stage) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    purse = Purse(stage.team_id, live=False)
+    purse = TeamMode(stage.team_id, live=False)
     _, secret = await webhooks.create(stage.pool, stage.settings.keyring, purse, url, LOOPBACK)
     task = await stage.submit(prompt="told twice")
     await stage.died(stage.worker(kill_at="webhook_sent"))

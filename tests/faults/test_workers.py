@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from modellix_server.tasks.posting import FIRST_PLACES
+from modellix_server.tasks.concurrency_limiter import FIRST_PLACES
 
 
 async def test_a_frozen_worker_wakes_up_to_nothing(stage) -> None:

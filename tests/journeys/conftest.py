@@ -153,7 +153,7 @@ class Platform:
     def start(self, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{arguments[0]}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "modellix_server.main.cli", *arguments],
+                [sys.executable, "-m", "modellix_server.cli.app", *arguments],
                 env=self.env | env,
                 stdout=log,
                 stderr=log,

@@ -16,9 +16,9 @@ import psutil
 
 from modellix_server.base.database import open_pool
 from modellix_server.base.migrations import discover, migrate
-from modellix_server.main.home import OWNER, SUPERUSER, Home
-from modellix_server.main.postgres import EmbeddedPostgres
-from modellix_server.main.rooms import ROOMS
+from modellix_server.embedded.data_directory import OWNER, SUPERUSER, DataDirectory
+from modellix_server.embedded.postgres import EmbeddedPostgres
+from modellix_server.operations.maintenance.migrate import ROOMS
 
 MODEL = "alibaba/qwen-image-plus"
 PRICE = 17_200
@@ -31,7 +31,7 @@ async def served_from(kind: type, folder: Path, wal: Path | None = None) -> Asyn
 
     With `wal` its write-ahead log is there.
     """
-    home = Home(folder / "data")
+    home = DataDirectory(folder / "data")
     home.create()
     postgres = EmbeddedPostgres(home)
     await postgres.start()

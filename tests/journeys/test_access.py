@@ -18,11 +18,11 @@ from starlette.routing import Route
 from yarl import URL
 
 from modellix_server.api import routes
-from modellix_server.api.access import Access, Declared
 from modellix_server.api.exchange import exchange
 from modellix_server.api.reply import success_of
 from modellix_server.catalogue import Catalogue
 from modellix_server.identity import keys, revoke_key
+from modellix_server.openapi.access import Access, Declared
 
 NO_KEY = {"code": 401, "message": "Authentication failed: invalid or missing API key"}
 HOOK = "/api/v1/webhooks/we_" + "0" * 32  # whose others cannot reach it: tests/journeys/test_webhooks.py

@@ -17,13 +17,13 @@ import pytest
 
 from modellix_server.base.database import connect
 from modellix_server.base.ids import parse_task_name
-from modellix_server.main.home import APP, OWNER, SUPERUSER, Home
-from modellix_server.main.postgres import EmbeddedPostgres
+from modellix_server.embedded.data_directory import APP, OWNER, SUPERUSER, DataDirectory
+from modellix_server.embedded.postgres import EmbeddedPostgres
 
 
 def command(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "modellix_server.main.cli", *arguments], env=env, capture_output=True, text=True
+        [sys.executable, "-m", "modellix_server.cli.app", *arguments], env=env, capture_output=True, text=True
     )
 
 
@@ -75,7 +75,7 @@ async def test_a_backup_restores_money_results_and_no_second_post(postgres_serve
         told = json.loads(restored.stdout)
         assert (told["ended_as_unknown"], told["findings"], told["files"]) == (1, [], 1)
 
-        home = Home(new)
+        home = DataDirectory(new)
         postgres = EmbeddedPostgres(home)
         await postgres.start()
         try:

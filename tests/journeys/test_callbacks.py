@@ -10,8 +10,8 @@ from modellix_server.base.database import connect
 from modellix_server.base.ids import parse_task_name
 from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.base.settings import load
-from modellix_server.tasks import Account, Callbacks
-from modellix_server.tasks.nudges import CHANNEL, Nudge
+from modellix_server.tasks import Callbacks, VendorAccount
+from modellix_server.tasks.signals import CHANNEL, Signal
 
 CLIPS = {
     "ark": ("bytedance/seedance-1.0-lite-t2v", {"duration": 2, "resolution": "480p"}),
@@ -23,14 +23,14 @@ CLIPS = {
 async def heard(platform):
     """What the workers are told."""
     line = await connect(platform.env["MODELLIX_DATABASE_URL"], name="test")
-    nudges: list[Nudge] = []
-    await line.add_listener(CHANNEL, lambda *said: nudges.append(Nudge.read(said[3])))
+    nudges: list[Signal] = []
+    await line.add_listener(CHANNEL, lambda *said: nudges.append(Signal.read(said[3])))
     yield nudges
     await line.close()
 
 
 def address(platform, upstream: str, task: str, attempt: int = 1) -> str:
-    account = Account(upstream, "", "cn", PUBLIC_ONLY, "", None, sandbox=True)
+    account = VendorAccount(upstream, "", "cn", PUBLIC_ONLY, "", None, sandbox=True)
     return Callbacks(load(platform.env)).url(account, parse_task_name(task), attempt)
 
 
@@ -39,7 +39,7 @@ async def test_the_emulators_call_and_are_heard(platform, team, heard, upstream:
     model, given = CLIPS[upstream]
     task = (await team.submit(model, prompt="[sandbox:slow=3] a hill", **given)).data["task_id"]
     assert (await team.finish(task))["status"] == "success"
-    assert Nudge(parse_task_name(task), 1) in heard
+    assert Signal(parse_task_name(task), 1) in heard
 
 
 async def test_forged_and_repeated_calls_change_nothing(platform, team, heard) -> None:
@@ -62,7 +62,7 @@ async def test_forged_and_repeated_calls_change_nothing(platform, team, heard) -
     answers = await asyncio.gather(*(anyone.post(known, bodies[n % 5]) for n in range(50)))
     assert {(answer.status, answer.body) for answer in answers} == {(200, b"{}")}
     await asyncio.sleep(0.3)
-    assert heard == [Nudge(parse_task_name(task), 1)]
+    assert heard == [Signal(parse_task_name(task), 1)]
     late = address(platform, "ark", task, 7)
     assert (await anyone.post(late, forged)).status == 200
     after = await platform.row(task)

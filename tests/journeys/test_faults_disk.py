@@ -14,7 +14,7 @@ from tests.conftest import SmallDisk
 from tests.journeys.own_server import MODEL, PRICE, START, ended_well, insist, served_from
 
 from modellix_server.base.database import DATABASE_ERRORS
-from modellix_server.main.home import CannotStartError
+from modellix_server.embedded.data_directory import CannotStartError
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from bench.clocks import faked
 from tests.journeys.own_server import MODEL, PRICE, START, ended_well, frozen, insist, served_from, timed
 
-from modellix_server.base import patience
+from modellix_server.base import time_budget
 
 EDIT = "alibaba/qwen-image-edit-plus"
 EDIT_PRICE = 30_000
@@ -94,7 +94,7 @@ async def test_a_frozen_database(own_server, stage, tmp_path) -> None:
         for what, (answer, spent_s) in answers.items():
             assert answer.status == 503, (what, answer.body)
             assert int(answer.headers["retry-after"]) > 0, what
-            assert spent_s < patience.REQUEST_S + 1, what
+            assert spent_s < time_budget.REQUEST_S + 1, what
         assert answers["readiness"][1] < 4
         again = [await insist(team, key, prompt) for key, prompt in (("k", "a"), ("l", "b"), ("m", "c"))]
         await ended_well(platform, team, [task, *again])

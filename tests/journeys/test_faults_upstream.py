@@ -13,7 +13,7 @@ from modellix_server import vault
 from modellix_server.base.ids import parse_task_name
 from modellix_server.base.settings import load
 from modellix_server.catalogue.registry import BUILT_IN
-from modellix_server.upstreams.emulators.directives import KNOWN
+from modellix_server.sandbox.directives import KNOWN
 
 PICTURE, MANY, FILM = "alibaba/qwen-image-plus", "alibaba/wan2.6-t2i", "alibaba/wan2.6-t2v"
 HURRIED, HURRIED_EDIT = "alibaba/hurried", "alibaba/hurried-edit"

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from modellix_server.main import books
+from modellix_server.operations import reconciliation
 
 MODEL = "alibaba/qwen-image-plus"
 FROZEN = (
@@ -21,7 +21,7 @@ FROZEN = (
 async def command(platform, *arguments: str) -> str:
     done = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "modellix_server.main.cli", *arguments],
+        [sys.executable, "-m", "modellix_server.cli.app", *arguments],
         env=os.environ | platform.env,
         capture_output=True,
         text=True,
@@ -47,7 +47,7 @@ async def wronged(platform, superuser):
     running = (await team.submit(MODEL, prompt="[sandbox:slow=4]")).data["task_id"]
     earlier = (await team.post(f"/api/v1/{MODEL}", {"prompt": "b"}, headers=key)).data["task_id"]
     await superuser.execute("update ledger.balance set posted = posted + 5 where team_id = $1 and not live", team.id)
-    await books.look(platform.env["MODELLIX_DATABASE_URL"])
+    await reconciliation.look(platform.env["MODELLIX_DATABASE_URL"])
     yield team, running, earlier
     await superuser.execute("select ledger.restate($1, false)", team.id)  # whatever the test has come to
     await superuser.execute("delete from ledger.frozen where team_id = $1", team.id)

@@ -168,7 +168,7 @@ async def set_account(platform, address: str, region: str) -> None:
     account = ("admin", "upstream", "set", "dashscope", "--base-url", address, "--region", region)
     done = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "modellix_server.main.cli", *account],
+        [sys.executable, "-m", "modellix_server.cli.app", *account],
         env=platform.env,
         input=b"sk-live-account\n",
         capture_output=True,

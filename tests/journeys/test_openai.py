@@ -137,7 +137,7 @@ async def test_live(platform, superuser, web, draw) -> None:
     async def admin(*words: str, stdin: bytes = b"") -> bytes:
         done = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-m", "modellix_server.main.cli", "admin", *words],
+            [sys.executable, "-m", "modellix_server.cli.app", "admin", *words],
             env=platform.env,
             input=stdin,
             capture_output=True,

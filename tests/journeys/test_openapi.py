@@ -7,8 +7,8 @@ import gzip
 import msgspec
 from tests.api.conformance import table
 
-from modellix_server.api.openapi import describe
 from modellix_server.catalogue import Catalogue
+from modellix_server.openapi import describe
 
 PATH = "/api/v1/openapi.json"
 

@@ -106,7 +106,7 @@ class World:
 
 async def command(platform, *arguments: str, stdin: str = "") -> str:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "modellix_server.main.cli", *arguments),
+        *(sys.executable, "-m", "modellix_server.cli.app", *arguments),
         env=platform.env,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -8,11 +8,11 @@ import asyncpg
 import pytest
 
 from modellix_server.base.database import open_pool
-from modellix_server.requestlog import Entry, Writer, drop_old, ensure_partitions
+from modellix_server.requestlog import LogEntry, Writer, drop_old, ensure_partitions
 
 
 def entry(team, **changes):
-    return Entry(time.time(), team, True, 1, "GET", "/api/v1/tasks/x", 200, None, 250, 0, 300)._replace(**changes)
+    return LogEntry(time.time(), team, True, 1, "GET", "/api/v1/tasks/x", 200, None, 250, 0, 300)._replace(**changes)
 
 
 @pytest.fixture

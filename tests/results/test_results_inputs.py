@@ -8,7 +8,7 @@ import time
 import msgspec
 import pytest
 
-from modellix_server.base import patience
+from modellix_server.base import time_budget
 from modellix_server.base.errors import InvalidFormat, Unavailable
 from modellix_server.inspection import take_inputs
 from modellix_server.results import Storage, drop_inputs, save_inputs, stored_input_path
@@ -122,12 +122,12 @@ async def test_a_body_in_line_takes_nothing_of_the_patience_with_the_database(he
     await drop_inputs((await helper.extract(path, ("image",)))[1])  # the helper is up
     helper._slow._process.send_signal(signal.SIGSTOP)
     context = contextvars.copy_context()
-    context.run(patience.begin, 0.1)
+    context.run(time_budget.begin, 0.1)
     asked = asyncio.create_task(helper.extract(path, ("image",)), context=context)
     await asyncio.sleep(0.5)
     helper._slow._process.send_signal(signal.SIGCONT)
     await drop_inputs((await asked)[1])
-    assert context.run(patience.current).left_s == 0.1
+    assert context.run(time_budget.current).left_s == 0.1
 
 
 async def test_a_13_mb_body_leaves_the_event_loop_alone(helper, tmp_path, picture):

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from modellix_server.base.ids import uuid7
 from modellix_server.inspection import Probed, Refused, sniff, vectors
 from modellix_server.results import FetchNever, InlineResult, RemoteResult, fetch
-from modellix_server.upstreams.emulators.crafts.outline import svg
+from modellix_server.sandbox.rendering.crafts.outline import svg
 
 OPEN = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="40" height="30">'
 

@@ -26,7 +26,7 @@ from modellix_server.base.database import Pool, open_pool
 from modellix_server.base.ids import parse_task_name
 from modellix_server.tasks import verify
 
-PROGRAM = ("-m", "modellix_server.main.cli")
+PROGRAM = ("-m", "modellix_server.cli.app")
 _numbers = count(1)
 
 

@@ -16,12 +16,12 @@ from modellix_server.base.ids import uuid7
 from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue
-from modellix_server.tasks import Account, Media, Submissions, Tools, store
+from modellix_server.tasks import MediaTools, Submissions, Tools, VendorAccount, store
 from modellix_server.tasks.life import Life
 from modellix_server.tasks.store import Job, Move
 from modellix_server.tasks.submit import Submission
 from modellix_server.tasks.verify import verify
-from modellix_server.upstreams.contract import Pending, Ticket, Traits
+from modellix_server.upstreams.contract import Capabilities, Pending, Ticket
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Vendor:
     """An adapter that does what the test says."""
 
     name = "dashscope"
-    traits = Traits("none", 20, 0.01, 0.01, {"cn": "https://vendor.test"})
+    traits = Capabilities("none", 20, 0.01, 0.01, {"cn": "https://vendor.test"})
 
     def __init__(self) -> None:
         self.posts = 0
@@ -126,11 +126,11 @@ class Stage:
 
 @pytest.fixture
 async def stage(pool: Pool, settings, new_customer: Callable) -> Stage:
-    async def find_account(*_: object) -> Account:
-        return Account("dashscope", "https://vendor.test", "cn", PUBLIC_ONLY, "sk-1", None, sandbox=True)
+    async def find_account(*_: object) -> VendorAccount:
+        return VendorAccount("dashscope", "https://vendor.test", "cn", PUBLIC_ONLY, "sk-1", None, sandbox=True)
 
     vendor = Vendor()
-    media = Media.of(settings, None, None, None, {"dashscope": vendor})
+    media = MediaTools.of(settings, None, None, None, {"dashscope": vendor})
     tools = Tools(pool, CATALOGUE, {"dashscope": vendor}, find_account, None, media, 3600)
     worker = await store.register(pool, "test", 30)
     tools.open_journal(worker)

@@ -13,15 +13,15 @@ import pytest
 from modellix_server.base.database import Pool, connect
 from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.base.settings import Settings
-from modellix_server.tasks import Account, Callbacks, Doorbell, Worker, nudges, rules
-from modellix_server.tasks.nudges import Nudge
-from modellix_server.upstreams.contract import Failed, Pending, Traits
+from modellix_server.tasks import CallbackNotifier, Callbacks, VendorAccount, Worker, rules, signals
+from modellix_server.tasks.signals import Signal
+from modellix_server.upstreams.contract import Capabilities, Failed, Pending
 
 TASK = uuid4()
 
 
-def account(*, sandbox: bool) -> Account:
-    return Account("ark", "https://vendor.test", "cn", PUBLIC_ONLY, "sk-1", None, sandbox=sandbox)
+def account(*, sandbox: bool) -> VendorAccount:
+    return VendorAccount("ark", "https://vendor.test", "cn", PUBLIC_ONLY, "sk-1", None, sandbox=sandbox)
 
 
 def token(settings: Settings, attempt: int = 1) -> str:
@@ -33,7 +33,7 @@ def token(settings: Settings, attempt: int = 1) -> str:
 def test_an_address_stands_for_one_attempt_of_one_vendor(settings: Settings) -> None:
     callbacks = Callbacks(settings)
     known = token(settings, 7)
-    assert callbacks.read("ark", known) == Nudge(TASK, 7)
+    assert callbacks.read("ark", known) == Signal(TASK, 7)
     assert callbacks.read("minimax", known) is None
     assert callbacks.read("ark", known[:-1] + ("A" if known[-1] != "A" else "B")) is None
     assert callbacks.read("ark", known.replace("-7.", "-8.")) is None
@@ -61,23 +61,23 @@ def test_a_vendor_is_given_only_an_address_it_can_reach(settings: Settings, orig
 
 
 def test_words_between_processes_are_understood_and_others_are_not() -> None:
-    for nudge in (Nudge(TASK, 3), Nudge(TASK, None)):
-        assert Nudge.read(nudge.payload) == nudge
+    for nudge in (Signal(TASK, 3), Signal(TASK, None)):
+        assert Signal.read(nudge.payload) == nudge
     for strange in ("", "x", TASK.hex, f"{TASK.hex} 1 2", f"{TASK.hex} retry"):
-        assert Nudge.read(strange) is None
+        assert Signal.read(strange) is None
 
 
 async def test_fifty_calls_within_a_second_are_passed_on_once(pool: Pool, database) -> None:
     line = await connect(database.app_dsn, name="test")
     heard: list[str] = []
-    await line.add_listener(nudges.CHANNEL, lambda *said: heard.append(said[3]))
-    doorbell = Doorbell(pool)
+    await line.add_listener(signals.CHANNEL, lambda *said: heard.append(said[3]))
+    doorbell = CallbackNotifier(pool)
     started = time.monotonic()
-    await asyncio.gather(*(doorbell.ring(Nudge(TASK, 1)) for _ in range(50)), doorbell.ring(Nudge(TASK, 2)))
+    await asyncio.gather(*(doorbell.ring(Signal(TASK, 1)) for _ in range(50)), doorbell.ring(Signal(TASK, 2)))
     await asyncio.sleep(0.2)
     assert sorted(heard) == [f"{TASK.hex} 1", f"{TASK.hex} 2"]
     await asyncio.sleep(1.05 - (time.monotonic() - started))
-    await doorbell.ring(Nudge(TASK, 1))
+    await doorbell.ring(Signal(TASK, 1))
     await asyncio.sleep(0.2)
     assert len(heard) == 3
     await line.close()
@@ -86,7 +86,7 @@ async def test_fifty_calls_within_a_second_are_passed_on_once(pool: Pool, databa
 @pytest.fixture
 def seldom_polled(stage, monkeypatch) -> None:
     """Half a minute between polls, in test mode too."""
-    stage.vendor.traits = Traits("none", 20, 30, 30, {"cn": "https://vendor.test"})
+    stage.vendor.traits = Capabilities("none", 20, 30, 30, {"cn": "https://vendor.test"})
     monkeypatch.setattr(rules, "hurried", lambda traits: traits)
 
 
@@ -98,22 +98,22 @@ async def test_calls_make_the_vendor_asked_at_once_but_not_more_than_once_a_seco
     worker = Worker(pool, database.app_dsn, stage.tools, name="test", lease_s=30)
     await pool.execute("update tasks.task set owner = null, due_at = now()")
     running = asyncio.create_task(worker.run(stop := asyncio.Event()))
-    doorbell = Doorbell(pool)
+    doorbell = CallbackNotifier(pool)
     try:
         await until(lambda: stage.job.id in worker._lives)
-        await doorbell.ring(Nudge(stage.job.id, 9))  # another attempt's
-        await doorbell.ring(Nudge(uuid4(), 1))
+        await doorbell.ring(Signal(stage.job.id, 9))  # another attempt's
+        await doorbell.ring(Signal(uuid4(), 1))
         await asyncio.sleep(0.3)
         assert polls == []
         for _ in range(50):
-            worker._nudge(Nudge(stage.job.id, 1).payload)
+            worker._nudge(Signal(stage.job.id, 1).payload)
             await asyncio.sleep(0.02)
         await until(lambda: len(polls) >= 2)
         await asyncio.sleep(1.2)
         assert 2 <= len(polls) <= 3
         assert all(later - earlier > 0.95 for earlier, later in pairwise(polls))
         stage.vendor.polled = lambda: Failed("content_rejected", "no")
-        await doorbell.ring(Nudge(stage.job.id, 1))
+        await doorbell.ring(Signal(stage.job.id, 1))
         async with asyncio.timeout(5):
             while await pool.fetchval("select state from tasks.task") != "failed":  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
@@ -137,7 +137,7 @@ async def test_a_call_that_overtakes_the_answer_to_the_submission_is_remembered(
     life = stage.life()
     running = asyncio.create_task(life.run())
     await stage.vendor.posting.wait()
-    life.nudge(Nudge(stage.job.id, 1))
+    life.nudge(Signal(stage.job.id, 1))
     await asyncio.wait_for(running, 5)
     assert (await stage.row())["error_code"] == "content_rejected"
 
@@ -151,7 +151,7 @@ async def until(there) -> None:
 async def test_progress_is_told_when_it_changes_and_written_nowhere(stage, pool: Pool, database) -> None:
     line = await connect(database.app_dsn, name="test")
     heard: list[str] = []
-    await line.add_listener(nudges.PROGRESS_CHANNEL, lambda *said: heard.append(said[3]))
+    await line.add_listener(signals.PROGRESS_CHANNEL, lambda *said: heard.append(said[3]))
     await stage.bring_to("submitting", "running", ticket="t-1")
     told = iter([None, 0.25, 0.25, 0.5, None, 0.5, 1.0])
     before = await stage.row()

@@ -12,7 +12,7 @@ import pytest
 from modellix_server import ledger
 from modellix_server.base.database import Pool
 from modellix_server.ledger import Balance
-from modellix_server.tasks import NotCancelable, Question, Worker, cancel, canceling, nudges, store
+from modellix_server.tasks import NotCancelable, TaskQuery, Worker, cancel, canceling, signals, store
 from modellix_server.tasks.life import Life
 from modellix_server.upstreams.contract import AnswerLost, Busy, Failed, UnmappedAnswer
 
@@ -52,7 +52,7 @@ async def at_work(stage, dsn: str, lease_s: float = 30) -> AsyncIterator[Worker]
 
 def ask(stage) -> Awaitable[bool]:
     job = stage.job
-    return cancel(stage.pool, Question(job.id, job.team_id, job.live, key_id=0))
+    return cancel(stage.pool, TaskQuery(job.id, job.team_id, job.live, key_id=0))
 
 
 async def balance(stage) -> Balance:
@@ -117,7 +117,7 @@ async def test_who_waits_for_a_turn_to_post_is_never_posted(stage, database) -> 
 
 
 async def test_a_word_that_got_lost_is_found_with_the_next_renewal(stage, database, monkeypatch) -> None:
-    monkeypatch.setattr(nudges.Nudge, "read", lambda _: None)
+    monkeypatch.setattr(signals.Signal, "read", lambda _: None)
     await stage.bring_to("submitting", "running", ticket="t-1")
     stopping(stage, lambda: True)
     async with at_work(stage, database.app_dsn, lease_s=3):
@@ -168,13 +168,13 @@ async def test_cancel_and_verdict_race_with_one_outcome(stage, database) -> None
 
 async def test_a_life_is_not_cut_short_by_a_word_it_does_not_need(stage) -> None:
     life: Life = stage.life()
-    life.nudge(nudges.Nudge(stage.job.id, 9))
+    life.nudge(signals.Signal(stage.job.id, 9))
     assert (life._nudged, life._unwanted) == (False, False)
 
 
 async def test_a_stranger_cancels_nothing(pool: Pool, stage) -> None:
-    other = Question(stage.job.id, stage.job.team_id + 1, live=False, key_id=0)
-    for question in (other, Question(stage.job.id, stage.job.team_id, live=True, key_id=0)):
+    other = TaskQuery(stage.job.id, stage.job.team_id + 1, live=False, key_id=0)
+    for question in (other, TaskQuery(stage.job.id, stage.job.team_id, live=True, key_id=0)):
         with pytest.raises(canceling.NotFound):
             await cancel(pool, question)
     assert (await stage.row())["cancel"] is None

@@ -13,9 +13,9 @@ from modellix_server.base.database import Pool, connect
 from modellix_server.base.errors import Unavailable
 from modellix_server.base.ids import uuid7
 from modellix_server.base.notify import follow
-from modellix_server.tasks import Hub, Question, Reader, Submissions, TooManyFollowers, store
+from modellix_server.tasks import Reader, Submissions, SubscriptionHub, TaskQuery, TooManyFollowers, store
 from modellix_server.tasks import follow as module
-from modellix_server.tasks.follow import Watch
+from modellix_server.tasks.follow import Subscription
 from modellix_server.tasks.store import Ending, Journal, Move
 
 SOON_S, NEVER_S = 5.0, 0.4
@@ -26,7 +26,7 @@ async def customer(new_customer: Callable):
     return await new_customer(micros=100_000)
 
 
-class Listening(Hub):
+class Listening(SubscriptionHub):
     """A hub that tells when it can hear."""
 
     def __init__(self, db: Pool) -> None:
@@ -39,7 +39,7 @@ class Listening(Hub):
 
 
 @pytest.fixture
-async def hub(pool: Pool, database) -> AsyncIterator[Hub]:
+async def hub(pool: Pool, database) -> AsyncIterator[SubscriptionHub]:
     """A hub that hears notices, and looks by itself only when it must."""
     made = Listening(pool)
     background = [
@@ -58,7 +58,7 @@ async def hub(pool: Pool, database) -> AsyncIterator[Hub]:
 class Desk:
     """Tasks of one customer, one worker that moves them, and followers."""
 
-    def __init__(self, pool: Pool, hub: Hub, customer) -> None:
+    def __init__(self, pool: Pool, hub: SubscriptionHub, customer) -> None:
         self.pool, self.hub, self.customer = pool, hub, customer
         self.accept = Submissions(pool, asyncio.Event())
         self.reader = Reader(pool, 3600)
@@ -69,17 +69,17 @@ class Desk:
         self.journal = Journal(self.pool, number, 3600)
         return await store.claim(self.pool, number, count)
 
-    async def watch(self, job: store.Job, key_id: int | None = None) -> Watch:
+    async def watch(self, job: store.Job, key_id: int | None = None) -> Subscription:
         """A follower that knows how the task is now."""
         key_id = key_id or self.customer.key_id
         watch = self.hub.open(team_id=self.customer.team_id, live=False, key_id=key_id)
-        watch.follow(Question(job.id, self.customer.team_id, live=False, key_id=key_id))
+        watch.follow(TaskQuery(job.id, self.customer.team_id, live=False, key_id=key_id))
         watch.seen = (await self.reader.read(watch.question)).moves
         return watch
 
 
 @pytest.fixture
-def desk(pool: Pool, hub: Hub, customer) -> Desk:
+def desk(pool: Pool, hub: SubscriptionHub, customer) -> Desk:
     return Desk(pool, hub, customer)
 
 
@@ -142,7 +142,7 @@ async def test_what_happened_while_the_connection_was_down_is_found(desk: Desk, 
 
 async def test_the_regular_look_needs_no_notice(desk: Desk, pool: Pool, monkeypatch) -> None:
     monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.2)
-    lonely = Hub(pool)
+    lonely = SubscriptionHub(pool)
     looking = asyncio.create_task(lonely.keep_looking())
     desk.hub = lonely
     (job,) = await desk.start()
@@ -168,7 +168,7 @@ async def test_a_revoked_key_wakes_its_followers_alone(desk: Desk, pool: Pool, s
 @pytest.mark.parametrize("limit", ["_MOST_OF_KEY", "_MOST_OF_TEAM", "_MOST"])
 async def test_places_are_limited_and_given_back(pool: Pool, monkeypatch, limit: str) -> None:
     monkeypatch.setattr(module, limit, 2)
-    hub = Hub(pool)
+    hub = SubscriptionHub(pool)
     about = {"team_id": 1, "live": False, "key_id": 1}
     first, _ = hub.open(**about), hub.open(**about)
     with pytest.raises(Unavailable if limit == "_MOST" else TooManyFollowers):
@@ -176,14 +176,14 @@ async def test_places_are_limited_and_given_back(pool: Pool, monkeypatch, limit:
     first.close()
     first.close()
     again = hub.open(**about)
-    again.follow(Question(uuid7(), 1, live=False, key_id=1))
+    again.follow(TaskQuery(uuid7(), 1, live=False, key_id=1))
     again.close()
     hub.open(**about)
     assert len(hub) == 2
 
 
 async def test_a_closing_process_sends_everybody_away(pool: Pool) -> None:
-    hub = Hub(pool)
+    hub = SubscriptionHub(pool)
     watch = hub.open(team_id=1, live=False, key_id=1)
     hub.close()
     assert await watch.news(SOON_S)
@@ -203,7 +203,7 @@ async def test_a_database_that_is_away_is_asked_again(monkeypatch) -> None:
             raise OSError
         return []
 
-    hub = Hub(SimpleNamespace(fetch=fetch))
+    hub = SubscriptionHub(SimpleNamespace(fetch=fetch))
     watch = hub.open(team_id=1, live=False, key_id=1)
     hub.following()
     looking = asyncio.create_task(hub.keep_looking())

@@ -15,7 +15,7 @@ from PIL import Image
 from modellix_server.base.outbound import Outbound
 from modellix_server.catalogue import Catalogue, samples
 from modellix_server.results import Fetcher, Helper, Spool, Storage
-from modellix_server.tasks import Media, inputs
+from modellix_server.tasks import MediaTools, inputs
 from modellix_server.tasks.inputs import BadMedia
 from modellix_server.upstreams import load_all
 
@@ -32,7 +32,7 @@ def png(side: int = 512) -> bytes:
 class Shelf:
     """Media handling for such a vendor, and a web server with files; `statuses` come first."""
 
-    def __init__(self, handling: Media, origin: str) -> None:
+    def __init__(self, handling: MediaTools, origin: str) -> None:
         self.media, self.origin = handling, origin
 
     async def resolve(self, *names: str) -> list[str]:
@@ -61,7 +61,7 @@ async def shelf(settings, request) -> AsyncIterator[Shelf]:
     outbound, helper = Outbound(getattr(request, "param", NETWORK)), Helper(spool)
     no_links = SimpleNamespace(traits=SimpleNamespace(fetches_links=False))
     fetcher = Fetcher(outbound, storage, helper, spool)
-    handling = Media.of(settings, storage, helper, fetcher, {MODEL.routes[0].upstream: no_links})
+    handling = MediaTools.of(settings, storage, helper, fetcher, {MODEL.routes[0].upstream: no_links})
     yield Shelf(handling, f"http://127.0.0.1:{runner.addresses[0][1]}")
     await outbound.close()
     await helper.close()

@@ -12,10 +12,10 @@ import pytest
 
 from modellix_server.catalogue import Catalogue, Measurement
 from modellix_server.results import FetchLater, FetchNever, Resource
-from modellix_server.tasks import Account, Worker, engine, store
+from modellix_server.tasks import VendorAccount, Worker, engine, store
+from modellix_server.tasks.concurrency_limiter import AdaptiveConcurrencyLimiter
 from modellix_server.tasks.inputs import Resolved
 from modellix_server.tasks.life import Life
-from modellix_server.tasks.posting import Window
 from modellix_server.tasks.store import Ending
 from modellix_server.upstreams.contract import AnswerLost, Done, Failed, RemoteFile
 
@@ -60,7 +60,7 @@ async def test_a_database_that_is_away_breaks_no_life(stage) -> None:
     stage.vendor.polled = lambda: Failed("content_rejected", "no\0 such \udc80 words")
     find, left = stage.tools.find_account, [True]
 
-    async def away_once(*about) -> Account | None:
+    async def away_once(*about) -> VendorAccount | None:
         if left:
             left.clear()
             raise ConnectionRefusedError
@@ -156,7 +156,7 @@ async def test_a_worker_whose_keeper_breaks_ends(stage, database, monkeypatch) -
         await asyncio.wait_for(worker.run(asyncio.Event()), 5)
 
 
-class NarrowedWindow(Window):
+class NarrowedWindow(AdaptiveConcurrencyLimiter):
     """A window that counts how often it was narrowed."""
 
     narrowed = 0

@@ -10,7 +10,7 @@ import pytest
 from modellix_server.base.ids import uuid7
 from modellix_server.catalogue import Measurement
 from modellix_server.results import FetchLater, FetchNever, Resource
-from modellix_server.tasks import Media, media
+from modellix_server.tasks import MediaTools, media
 from modellix_server.tasks.media import BadMedia
 from modellix_server.upstreams.contract import Done, InlineFile, RemoteFile
 
@@ -27,7 +27,7 @@ def stored(index: int, kind: str = "image") -> Resource:
 
 
 @pytest.fixture
-def handling(settings, monkeypatch) -> Media:
+def handling(settings, monkeypatch) -> MediaTools:
     monkeypatch.setattr(media, "_OPTIONAL_WAIT_S", 0.05)
     monkeypatch.setattr(media.rules, "retry_in_s", lambda _: 0.1)
 
@@ -41,17 +41,17 @@ def handling(settings, monkeypatch) -> Media:
     async def keep(inline) -> Resource:
         return stored(inline.index)
 
-    return Media.of(settings, None, None, SimpleNamespace(fetch=fetch, keep=keep), {})
+    return MediaTools.of(settings, None, None, SimpleNamespace(fetch=fetch, keep=keep), {})
 
 
-async def kept(handling: Media, result: Done):
+async def kept(handling: MediaTools, result: Done):
     until = time.monotonic() + 0.3
     verdict = await handling.put_down(uuid7(), result, until)
     return await handling.keep(uuid7(), verdict, None, until)
 
 
 @pytest.mark.parametrize("way", ["bad", "later"])
-async def test_a_lost_alternative_is_left_out_and_told(handling: Media, way: str) -> None:
+async def test_a_lost_alternative_is_left_out_and_told(handling: MediaTools, way: str) -> None:
     files = [
         RemoteFile(f"{URL}/1", "image"),
         RemoteFile(f"{URL}/{way}", "vector", "alternative"),
@@ -62,12 +62,12 @@ async def test_a_lost_alternative_is_left_out_and_told(handling: Media, way: str
     assert lost == ["vector: " + {"bad": "has a script", "later": "503"}[way]]
 
 
-async def test_a_lost_file_that_is_paid_for_is_a_lost_result(handling: Media) -> None:
+async def test_a_lost_file_that_is_paid_for_is_a_lost_result(handling: MediaTools) -> None:
     with pytest.raises(BadMedia):
         await kept(handling, done(RemoteFile(f"{URL}/bad", "image"), RemoteFile(f"{URL}/1", "vector", "alternative")))
 
 
-async def test_numbers_of_files_that_are_stored_already_stay(handling: Media) -> None:
+async def test_numbers_of_files_that_are_stored_already_stay(handling: MediaTools) -> None:
     """A gap before such a file would give it another link."""
     with pytest.raises(BadMedia):
         await kept(handling, done(RemoteFile(f"{URL}/bad", "vector", "alternative"), InlineFile(b"x", "image")))

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from modellix_server.catalogue import Measurement, Quote
 from modellix_server.tasks import rules
 from modellix_server.tasks.delivered import StoredFile, StoredResult
-from modellix_server.upstreams.contract import Traits
+from modellix_server.upstreams.contract import Capabilities
 
-TRAITS = Traits(idempotency="none", polls_per_s=20, first_poll_s=1, slowest_poll_s=15, origins={})
+TRAITS = Capabilities(idempotency="none", polls_per_s=20, first_poll_s=1, slowest_poll_s=15, origins={})
 
 
 def price(unit: str, unit_micros: int, units: int) -> str:

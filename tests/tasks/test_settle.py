@@ -14,7 +14,7 @@ from modellix_server import ledger
 from modellix_server.base.database import Pool, connect
 from modellix_server.base.errors import NotFound, Unauthorized
 from modellix_server.ledger import Balance
-from modellix_server.tasks import Question, Reader, Submissions, cancel, forget_idempotency_keys, store
+from modellix_server.tasks import Reader, Submissions, TaskQuery, cancel, forget_idempotency_keys, store
 from modellix_server.tasks.store import Ending, Job, Journal, Move
 from modellix_server.tasks.verify import verify
 
@@ -237,9 +237,9 @@ async def test_giving_back_waits_for_nobody(pool: Pool, accept, customer) -> Non
 async def test_cancel_before_the_start_releases_everything(pool: Pool, accept, customer) -> None:
     wish = customer.wants(100)
     await accept.accept(wish)
-    mine = Question(wish.task_id, customer.team_id, live=False, key_id=customer.key_id)
+    mine = TaskQuery(wish.task_id, customer.team_id, live=False, key_id=customer.key_id)
     with pytest.raises(NotFound):
-        await cancel(pool, Question(wish.task_id, customer.team_id + 1, live=False, key_id=customer.key_id))
+        await cancel(pool, TaskQuery(wish.task_id, customer.team_id + 1, live=False, key_id=customer.key_id))
     await cancel(pool, mine)
     assert await ledger.balance(pool, customer.team_id, live=False) == Balance(1000, 0)
     await cancel(pool, mine)  # the answer to the first may have been lost
@@ -253,16 +253,16 @@ async def test_reads_see_their_team_their_mode_and_their_time(pool: Pool, accept
     wish = acme.wants()
     await accept.accept(wish)
     reader = Reader(pool, result_ttl_s=3600)
-    mine = Question(wish.task_id, acme.team_id, live=False, key_id=acme.key_id)
+    mine = TaskQuery(wish.task_id, acme.team_id, live=False, key_id=acme.key_id)
     assert (await reader.read(mine)).status == "pending"
     for stranger in (
-        Question(wish.task_id, other.team_id, live=False, key_id=other.key_id),
-        Question(wish.task_id, acme.team_id, live=True, key_id=acme.key_id),
+        TaskQuery(wish.task_id, other.team_id, live=False, key_id=other.key_id),
+        TaskQuery(wish.task_id, acme.team_id, live=True, key_id=acme.key_id),
     ):
         with pytest.raises(NotFound):
             await reader.read(stranger)
     with pytest.raises(Unauthorized):
-        await reader.read(Question(wish.task_id, acme.team_id, live=False, key_id=999))
+        await reader.read(TaskQuery(wish.task_id, acme.team_id, live=False, key_id=999))
     await cancel(pool, mine)
     view = await reader.read(mine)
     assert (view.status, view.error_code, view.captured) == ("failed", "canceled", None)
@@ -275,7 +275,7 @@ async def test_idempotency_keys_live_as_long_as_promised_and_their_task(pool: Po
     finished, unfinished = customer.wants(key="a"), customer.wants(key="b")
     await accept.accept(finished)
     await accept.accept(unfinished)
-    await cancel(pool, Question(finished.task_id, customer.team_id, live=False, key_id=customer.key_id))
+    await cancel(pool, TaskQuery(finished.task_id, customer.team_id, live=False, key_id=customer.key_id))
     assert await forget_idempotency_keys(pool, 3600) == 0
     await pool.execute("update tasks.idempotency set created_at = now() - interval '2 hours'")
     assert await forget_idempotency_keys(pool, 3600) == 1

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from modellix_server.base.outbound import PUBLIC_ONLY, AnswerLost, Blocked, NotSent, Origins, Outbound
-from modellix_server.tasks import Account
+from modellix_server.tasks import VendorAccount
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import MediaFile
 
@@ -60,7 +60,7 @@ def file(*pieces: bytes, size: int | None = None) -> MediaFile:
 
 
 def http(outbound: Outbound, origins: Origins) -> VendorHttp:
-    return VendorHttp(Account("v", "https://v.test", "cn", origins, "sk-secret", None), outbound, 5)
+    return VendorHttp(VendorAccount("v", "https://v.test", "cn", origins, "sk-secret", None), outbound, 5)
 
 
 async def test_a_form_with_the_file_last_and_no_key(host, outbound) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from modellix_server.base.outbound import PUBLIC_ONLY, Answer
-from modellix_server.tasks import Account
+from modellix_server.tasks import VendorAccount
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import QUICK_ANSWER_BYTES, Part
 
@@ -41,7 +41,7 @@ class Echo:
 )
 async def test_the_kept_words_carry_no_secret(body: bytes) -> None:
     http = VendorHttp(
-        Account("v", "https://v.test", "cn", PUBLIC_ONLY, "SECRET" if b"no such key" in body else "k-1", None),
+        VendorAccount("v", "https://v.test", "cn", PUBLIC_ONLY, "SECRET" if b"no such key" in body else "k-1", None),
         Echo(body),
         1,
     )
@@ -54,14 +54,14 @@ async def test_the_kept_words_carry_no_secret(body: bytes) -> None:
 
 
 async def test_the_kept_words_are_few() -> None:
-    http = VendorHttp(Account("v", "https://v.test", "cn", PUBLIC_ONLY, "k", None), Echo(b"word " * 10_000), 1)
+    http = VendorHttp(VendorAccount("v", "https://v.test", "cn", PUBLIC_ONLY, "k", None), Echo(b"word " * 10_000), 1)
     await http.call("GET", "/x")
     assert http.words == "word " * 400
 
 
 async def test_a_form_or_json_or_neither() -> None:
     echo = Echo(b"{}")
-    http = VendorHttp(Account("v", "https://v.test/", "cn", PUBLIC_ONLY, "k", None), echo, 1)
+    http = VendorHttp(VendorAccount("v", "https://v.test/", "cn", PUBLIC_ONLY, "k", None), echo, 1)
     await http.call("POST", "/x", form=[Part("prompt", "hi"), Part("image", b"\x89PNG", "a.png", "image/png")])
     kind = echo.sent["headers"]["Content-Type"]
     assert kind.startswith("multipart/form-data; boundary=")
@@ -74,7 +74,7 @@ async def test_a_form_or_json_or_neither() -> None:
 
 async def test_few_long_answers_are_in_memory_at_once() -> None:
     room = asyncio.Semaphore(2)
-    account = Account("v", "https://v.test", "cn", PUBLIC_ONLY, "k", None)
+    account = VendorAccount("v", "https://v.test", "cn", PUBLIC_ONLY, "k", None)
     long, short = Echo(bytes(QUICK_ANSWER_BYTES + 1)), Echo(b"{}")
     first, second, third = (VendorHttp(account, long, 1, most_bytes=10**8, room=room) for _ in range(3))
     await first.call("POST", "/x")

@@ -14,7 +14,7 @@ import pytest
 from modellix_server import ledger, limits
 from modellix_server.base.database import Pool
 from modellix_server.ledger import Balance, InsufficientBalance
-from modellix_server.tasks import Question, Reader, Submissions, cancel, start_waiting, store
+from modellix_server.tasks import Reader, Submissions, TaskQuery, cancel, start_waiting, store
 from modellix_server.tasks.errors import ConcurrencyExceeded
 from modellix_server.tasks.store import Ending, Job, Journal
 from modellix_server.tasks.submit import Accepted
@@ -63,7 +63,7 @@ async def fill(accept: Submissions, customer, waiting: int) -> list[UUID]:
 
 
 async def place(pool: Pool, customer, task_id: UUID) -> int | None:
-    question = Question(task_id, customer.team_id, live=False, key_id=customer.key_id)
+    question = TaskQuery(task_id, customer.team_id, live=False, key_id=customer.key_id)
     view = await Reader(pool, 3600).read(question)
     assert view.status == "pending"
     return view.queue_position
@@ -144,7 +144,7 @@ async def test_a_mixed_crowd_takes_the_slots_and_then_the_queue(pool: Pool, acce
 
 async def test_cancel_while_waiting_frees_the_money_and_starts_nobody(pool: Pool, accept, customer, worker) -> None:
     first, second = await fill(accept, customer, 2)
-    assert await cancel(pool, Question(first, customer.team_id, live=False, key_id=customer.key_id))
+    assert await cancel(pool, TaskQuery(first, customer.team_id, live=False, key_id=customer.key_id))
     assert await ledger.balance(pool, customer.team_id, live=False) == Balance(10_000, 300)
     assert await place(pool, customer, second) == 1
     assert tuple(await pool.fetchrow("select running, waiting from tasks.slot where not live")) == (2, 1)
@@ -189,7 +189,7 @@ async def test_older_code_ends_and_accepts_beside_it(pool: Pool, accept, custome
         [patient.price], [patient.quote], [patient.deadline_s], [patient.slots], [None], [None], [True],
     )  # fmt: skip
     assert (row["verdicts"], row["places"]) == (["waiting"], [2])
-    assert await cancel(pool, Question(patient.task_id, customer.team_id, live=False, key_id=customer.key_id))
+    assert await cancel(pool, TaskQuery(patient.task_id, customer.team_id, live=False, key_id=customer.key_id))
     job = (await store.claim(pool, worker, 1))[0]
     ended = await pool.fetchval(
         "select tasks.settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",

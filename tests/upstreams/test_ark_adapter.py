@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modellix_server.catalogue import Catalogue, Measurement
-from modellix_server.upstreams.ark import upstream
+from modellix_server.upstreams.adapters.ark import upstream
 from modellix_server.upstreams.contract import (
     Answer,
     AnswerLost,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from modellix_server.catalogue import Catalogue, Route
-from modellix_server.upstreams.ark import upstream
+from modellix_server.upstreams.adapters.ark import upstream
 from modellix_server.upstreams.contract import Answer, Failed, Order
 
 CATALOGUE = Catalogue.load()

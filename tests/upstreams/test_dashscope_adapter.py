@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from modellix_server.catalogue import Catalogue, ImpossibleMeasurement, Measurement, capture
+from modellix_server.upstreams.adapters.dashscope import upstream
 from modellix_server.upstreams.contract import (
     Answer,
     AnswerLost,
@@ -19,7 +20,6 @@ from modellix_server.upstreams.contract import (
     Ticket,
     UnmappedAnswer,
 )
-from modellix_server.upstreams.dashscope import upstream
 
 ANSWERS = Path(__file__).parents[1] / "contract"
 CATALOGUE = Catalogue.load()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from modellix_server.catalogue import Catalogue
+from modellix_server.upstreams.adapters.dashscope import upstream
 from modellix_server.upstreams.contract import (
     Answer,
     AnswerLost,
@@ -19,7 +20,6 @@ from modellix_server.upstreams.contract import (
     TakesFiles,
     UnmappedAnswer,
 )
-from modellix_server.upstreams.dashscope import upstream
 
 MODEL = Catalogue.load().models["alibaba/wan2.6-r2v"]
 A, B = "sha256:" + "a" * 64, "https://here.example/results/task-1/0.mp4?signature=1"

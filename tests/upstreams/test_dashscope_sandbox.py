@@ -10,9 +10,9 @@ import pytest
 
 from modellix_server.base.errors import PlatformError
 from modellix_server.catalogue import Catalogue, Model
+from modellix_server.sandbox.protocols.dashscope import rules, table
+from modellix_server.upstreams.adapters.dashscope import body
 from modellix_server.upstreams.contract import Order
-from modellix_server.upstreams.dashscope import body
-from modellix_server.upstreams.emulators.dashscope import rules, table
 
 MODELS = [model for model in Catalogue.load() if model.routes[0].upstream == "dashscope"]
 VENDOR = table.load()

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from modellix_server.catalogue import Catalogue, Measurement
+from modellix_server.upstreams.adapters.dashscope import upstream
 from modellix_server.upstreams.contract import Answer, Done, Failed, Order, Polled, UnmappedAnswer
-from modellix_server.upstreams.dashscope import upstream
 
 ANSWERS = Path(__file__).parents[1] / "contract" / "dashscope"
 CATALOGUE = Catalogue.load()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from modellix_server.catalogue import Catalogue, Measurement, Route
+from modellix_server.upstreams.adapters.minimax import upstream
 from modellix_server.upstreams.contract import (
     Answer,
     AnswerLost,
@@ -22,7 +23,6 @@ from modellix_server.upstreams.contract import (
     Ticket,
     UnmappedAnswer,
 )
-from modellix_server.upstreams.minimax import upstream
 
 ANSWERS = Path(__file__).parents[1] / "contract" / "minimax"
 CATALOGUE = Catalogue.load()

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from modellix_server.catalogue import Catalogue, Measurement
+from modellix_server.upstreams.adapters.minimax import upstream
 from modellix_server.upstreams.contract import Answer, Done, Failed, InlineFile, Order, UnmappedAnswer
-from modellix_server.upstreams.minimax import upstream
 
 ANSWERS = Path(__file__).parents[1] / "contract" / "minimax"
 MODEL = Catalogue.load().models["minimax/minimax-image-01-t2i"]

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from modellix_server.catalogue import Catalogue, Measurement, Route
+from modellix_server.upstreams.adapters.openai import upstream
 from modellix_server.upstreams.contract import (
     Answer,
     AnswerLost,
@@ -25,7 +26,6 @@ from modellix_server.upstreams.contract import (
     Part,
     UnmappedAnswer,
 )
-from modellix_server.upstreams.openai import upstream
 
 ANSWERS = Path(__file__).parents[1] / "contract" / "openai"
 CATALOGUE = Catalogue.load()

@@ -4,7 +4,7 @@ import pytest
 
 from modellix_server.catalogue import Catalogue, Route
 from modellix_server.upstreams import load_all
-from modellix_server.upstreams.dashscope import upstream
+from modellix_server.upstreams.adapters.dashscope import upstream
 
 
 def test_every_adapter_is_found() -> None:

@@ -22,10 +22,10 @@ from modellix_server.base.database import connect
 from modellix_server.base.envelope import Keyring
 from modellix_server.base.sealed import key_ids, rewrap
 from modellix_server.base.settings import BadSettings, Secret
-from modellix_server.main.home import APP, Home, Runtime
-from modellix_server.main.migrate import migrate
-from modellix_server.main.postgres import EmbeddedPostgres
-from modellix_server.main.sealed import SEALED_COLUMNS, self_test
+from modellix_server.embedded.data_directory import APP, DataDirectory, Runtime
+from modellix_server.embedded.postgres import EmbeddedPostgres
+from modellix_server.operations.maintenance.migrate import migrate
+from modellix_server.operations.sealed import SEALED_COLUMNS, self_test
 from modellix_server.vault.sealing import old_key_id
 
 URL = "https://vendor.test/api/v1"
@@ -85,7 +85,7 @@ def environment(settings, current=None, *old):
 
 async def program(*arguments, env):
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "modellix_server.main.cli", *arguments),
+        *(sys.executable, "-m", "modellix_server.cli.app", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=env,
@@ -254,7 +254,7 @@ async def embedded():
     """A data directory with its own database, and the settings a process on it has."""
     folder = Path(tempfile.mkdtemp(prefix="modellix-test-"))
     folder.chmod(0o711)
-    home = Home(folder / "data")
+    home = DataDirectory(folder / "data")
     home.create()
     postgres = EmbeddedPostgres(home)
     try:
@@ -277,17 +277,17 @@ async def test_a_data_directory_gets_a_new_key_and_running_processes_follow(embe
 
     said = await rotated("--dry-run", env=env)
     assert (said["moved"], said["new_master_key"]) == (4, True)
-    assert Home(embedded.root).master_keys()[1] == ()
+    assert DataDirectory(embedded.root).master_keys()[1] == ()
 
     # Killed when the new key is written but nothing moved: the next run goes on with that key.
     code, _, _ = await program("admin", "vault", "rotate", env=env | {"MODELLIX_KILL_AT": "master_key_added"})
     assert code == -signal.SIGKILL
-    current, old = Home(embedded.root).master_keys()
+    current, old = DataDirectory(embedded.root).master_keys()
     assert [Keyring(key).current_id for key in old] == [first]
     assert await key_ids(db, vault.ACCOUNT_KEYS) == {first: 3}
     said = await rotated(env=env)
     assert (said["moved"], said["new_master_key"], said["cannot_be_opened"]) == (4, False, [])
-    assert Home(embedded.root).master_keys() == (current, old)
+    assert DataDirectory(embedded.root).master_keys() == (current, old)
 
     # A process that was running all the time opens what moved, and seals under the new key.
     assert (await vault.open_account(db, running.keyring, "ark")).key == "sk-ark"
@@ -295,7 +295,7 @@ async def test_a_data_directory_gets_a_new_key_and_running_processes_follow(embe
     assert await key_ids(db, vault.ACCOUNT_KEYS) == {Keyring(current).current_id: 3}
 
     assert (await rotated(env=env))["new_master_key"] is True
-    assert Home(embedded.root).master_keys()[1] == (current,), "the first key is gone for good"
+    assert DataDirectory(embedded.root).master_keys()[1] == (current,), "the first key is gone for good"
     assert (embedded.root / "secrets.json").stat().st_mode & 0o777 == 0o600
     assert (await vault.open_account(db, embedded.settings({}).keyring, "ark")).key == "sk-later"
     await db.close()

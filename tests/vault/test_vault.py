@@ -39,7 +39,9 @@ async def test_an_account_comes_back_as_it_was_stored(pool, settings, key):
         polls_per_s=2.5,
     )
     account = await vault.open_account(pool, settings.keyring, "dashscope")
-    assert account == vault.Account("dashscope", URL, "cn", key, ("https://files.test", "http://127.0.0.1:9000"), 2.5)
+    assert account == vault.StoredAccount(
+        "dashscope", URL, "cn", key, ("https://files.test", "http://127.0.0.1:9000"), 2.5
+    )
     assert key not in repr(account)
     assert await vault.open_account(pool, settings.keyring, "other") is None
 

@@ -19,10 +19,11 @@ from modellix_server.base.envelope import Keyring
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.base.notify import follow
 from modellix_server.base.outbound import Outbound
-from modellix_server.webhooks import Deliverer, Purse
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.webhooks import Deliverer
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
-MINE = Purse(1, live=True)
+MINE = TeamMode(1, live=True)
 SUCCEEDED = "prediction.task.succeeded"
 
 
@@ -76,10 +77,10 @@ class Stage:
         made.origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         return made
 
-    async def endpoint(self, url: str, purse: Purse = MINE) -> tuple[webhooks.Endpoint, str]:
+    async def endpoint(self, url: str, purse: TeamMode = MINE) -> tuple[webhooks.Endpoint, str]:
         return await webhooks.create(self.pool, self.keys, purse, url, LOOPBACK)
 
-    async def end(self, count: int = 1, purse: Purse = MINE, event: str = SUCCEEDED) -> list[UUID]:
+    async def end(self, count: int = 1, purse: TeamMode = MINE, event: str = SUCCEEDED) -> list[UUID]:
         """Tasks of a team end, as far as the webhooks can see."""
         tasks = [uuid7() for _ in range(count)]
         for task in tasks:
@@ -110,7 +111,7 @@ class Stage:
         await self.pool.execute("update webhooks.message set due_at = now() where state = 'waiting'")
         self.deliverer.heard("")
 
-    async def log(self, purse: Purse = MINE) -> list[list[tuple[int | None, str | None]]]:
+    async def log(self, purse: TeamMode = MINE) -> list[list[tuple[int | None, str | None]]]:
         found = await webhooks.deliveries(self.pool, purse, None, 100)
         return [[(attempt.status, attempt.error) for attempt in one.attempts] for one in found]
 

@@ -17,10 +17,11 @@ from modellix_server.base.database import Pool
 from modellix_server.base.errors import NotFound
 from modellix_server.base.ids import task_name, uuid7
 from modellix_server.base.outbound import Outbound
-from modellix_server.webhooks import Purse, delivery
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.webhooks import delivery
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
-MINE, THEIRS = Purse(1, live=True), Purse(2, live=True)
+MINE, THEIRS = TeamMode(1, live=True), TeamMode(2, live=True)
 SUCCEEDED = "prediction.task.succeeded"
 
 
@@ -69,7 +70,7 @@ async def test_a_link_given_with_a_task_is_signed_by_the_team(stage) -> None:
 
 async def test_every_endpoint_of_the_team_and_mode_is_told_and_no_other(stage) -> None:
     mine, also_mine, theirs, test_mode = [await stage.receiver() for _ in range(4)]
-    for receiver, purse in ((mine, MINE), (also_mine, MINE), (theirs, THEIRS), (test_mode, Purse(1, live=False))):
+    for receiver, purse in ((mine, MINE), (also_mine, MINE), (theirs, THEIRS), (test_mode, TeamMode(1, live=False))):
         await stage.endpoint(receiver.origin, purse)
     await stage.end()
     await stage.settled("delivered", 2)
@@ -251,8 +252,8 @@ async def test_a_dead_endpoint_delays_nobody(stage, monkeypatch) -> None:
     """Hundreds of messages to receivers that hang, due earlier: the others get theirs as if they were alone."""
     dead = [await stage.receiver(hang) for _ in range(20)]
     for number, receiver in enumerate(dead):
-        await stage.endpoint(receiver.origin, Purse(100 + number, live=True))
-        await stage.end(50, Purse(100 + number, live=True))
+        await stage.endpoint(receiver.origin, TeamMode(100 + number, live=True))
+        await stage.end(50, TeamMode(100 + number, live=True))
     await asyncio.sleep(1)
     alive = await stage.receiver()
     await stage.endpoint(alive.origin)

@@ -13,11 +13,12 @@ from modellix_server import webhooks
 from modellix_server.base.database import Pool
 from modellix_server.base.errors import InvalidParameters, NotFound
 from modellix_server.base.ids import uuid7
-from modellix_server.webhooks import Purse, drop_old, endpoints, messages
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.webhooks import drop_old, endpoints, messages
 from modellix_server.webhooks.rules import Outcome
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
-MINE, THEIRS = Purse(1, live=True), Purse(2, live=True)
+MINE, THEIRS = TeamMode(1, live=True), TeamMode(2, live=True)
 
 
 async def hang(*_: Any) -> None:
@@ -90,7 +91,7 @@ async def waiting(pool: Pool, count: int) -> None:
 
 async def test_endpoints_belong_to_one_team_and_mode(stage) -> None:
     made, _ = await stage.endpoint("http://127.0.0.1:9/")
-    for purse in (THEIRS, Purse(1, live=False)):
+    for purse in (THEIRS, TeamMode(1, live=False)):
         assert await webhooks.list_all(stage.pool, purse) == []
         for call in (
             webhooks.find(stage.pool, purse, made.id),

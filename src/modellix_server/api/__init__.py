@@ -2,7 +2,7 @@
 
 from modellix_server.api.asgi import build_app
 from modellix_server.api.platform import Platform
-from modellix_server.api.protocol import Protocol
+from modellix_server.api.protocol import HttpProtocol
 from modellix_server.api.security import on_every_answer
 
-__all__ = ["Platform", "Protocol", "build_app", "on_every_answer"]
+__all__ = ["Platform", "HttpProtocol", "build_app", "on_every_answer"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modellix_server import ledger
-from modellix_server.api.exchange import Trail, admit
+from modellix_server.api.exchange import RequestContext, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success_of
 from modellix_server.api.request import Request
@@ -11,7 +11,7 @@ from modellix_server.base.errors import Unauthorized
 from modellix_server.base.money import usd_number
 
 
-async def validate_key(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def validate_key(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`GET /apikey/validate`: always HTTP 200; its clients take anything else for a broken connection."""
     try:
         caller = await platform.callers.authenticate(request.authorization)
@@ -22,7 +22,7 @@ async def validate_key(platform: Platform, request: Request, trail: Trail) -> Re
     return success_of({"is_valid": True}, trail.verdict)
 
 
-async def balance(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def balance(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`GET /team/balance`: what a new task may cost, in USD, of the key's mode."""
     caller, verdict = await admit(platform, request, trail)
     available = (await ledger.balance(platform.db, caller.team_id, live=caller.live)).available

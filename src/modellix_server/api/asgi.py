@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from modellix_server.api import routes
-from modellix_server.api.access import Access
 from modellix_server.api.events import submit_and_stream
 from modellix_server.api.exchange import Endpoint, exchange
 from modellix_server.api.platform import Platform
 from modellix_server.api.request import Receive, Scope, Send
 from modellix_server.api.status import read_task
 from modellix_server.api.submit import may_name_model, submit_task
+from modellix_server.openapi.access import Access
 
 _API = "/api/v1/"
 _TASKS = "/api/v1/tasks/"

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from modellix_server.api.platform import Platform
 from modellix_server.api.request import Receive, Scope, Send
 from modellix_server.base.database import UNREACHABLE
-from modellix_server.tasks import Callbacks, Doorbell
+from modellix_server.tasks import CallbackNotifier, Callbacks
 
 _MOST_BYTES = 64 * 1024
 _LONGEST_CHALLENGE = 512
@@ -24,12 +24,12 @@ class _Challenge(msgspec.Struct):
     challenge: str
 
 
-class CallbackDoor:
+class CallbackEndpoint:
     """`POST /callbacks/{upstream}/{token}`: the same answer for everybody, but for a vendor's question who we are."""
 
     def __init__(self, platform: Platform) -> None:
         self._callbacks = Callbacks(platform.settings)
-        self._doorbell = Doorbell(platform.db)
+        self._doorbell = CallbackNotifier(platform.db)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

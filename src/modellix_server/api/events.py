@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from modellix_server.api.exchange import Trail, admit
+from modellix_server.api.exchange import RequestContext, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Headers, Reply
 from modellix_server.api.request import Request, Send
@@ -21,7 +21,7 @@ from modellix_server.api.status import question, rendered
 from modellix_server.api.submit import accept_task
 from modellix_server.base.errors import PlatformError, Unavailable
 from modellix_server.base.ids import task_name
-from modellix_server.tasks import Question, TaskView, Watch
+from modellix_server.tasks import Subscription, TaskQuery, TaskView
 
 _KEEP_ALIVE_S = 15.0  # proxies commonly cut a connection that is silent for 60 s
 _SEND_TIMEOUT_S = 30.0
@@ -40,7 +40,13 @@ class TaskStream:
     """The answer to a request for events."""
 
     def __init__(
-        self, platform: Platform, request: Request, watch: Watch, asked: Question, headers: Headers, first: list[bytes]
+        self,
+        platform: Platform,
+        request: Request,
+        watch: Subscription,
+        asked: TaskQuery,
+        headers: Headers,
+        first: list[bytes],
     ) -> None:
         self.headers = [*_HEADERS, *headers]
         self._platform = platform
@@ -132,7 +138,7 @@ def event(name: str, data: bytes, number: int | None = None) -> bytes:
     return head + b"data: " + data + b"\n\n"
 
 
-async def stream_task(platform: Platform, request: Request, trail: Trail) -> Reply | TaskStream:
+async def stream_task(platform: Platform, request: Request, trail: RequestContext) -> Reply | TaskStream:
     """`GET /tasks/{task_id}/stream`: how the task is, and every change until its end."""
     caller, verdict = await admit(platform, request, trail)
     asked = question(caller, request.path.split("/")[-2])
@@ -154,13 +160,13 @@ async def stream_task(platform: Platform, request: Request, trail: Trail) -> Rep
     return stream
 
 
-async def submit_and_stream(platform: Platform, request: Request, trail: Trail) -> TaskStream:
+async def submit_and_stream(platform: Platform, request: Request, trail: RequestContext) -> TaskStream:
     """`POST …/stream`: accept one task and tell how it goes. Raises what `POST …/async` raises, and for the stream."""
     caller, verdict = await admit(platform, request, trail)
     watch = platform.hub.open(team_id=caller.team_id, live=caller.live, key_id=caller.key_id)
     try:
         receipt = await accept_task(platform, request, trail)
-        asked = Question(receipt.task_id, caller.team_id, caller.live, caller.key_id)
+        asked = TaskQuery(receipt.task_id, caller.team_id, caller.live, caller.key_id)
         extra = [*verdict.headers(), *receipt.headers]
         return _follow(platform, request, watch, asked, extra, [event("accepted", receipt.body)])
     except BaseException:
@@ -169,7 +175,7 @@ async def submit_and_stream(platform: Platform, request: Request, trail: Trail) 
 
 
 def _follow(
-    platform: Platform, request: Request, watch: Watch, asked: Question, headers: Headers, first: list[bytes]
+    platform: Platform, request: Request, watch: Subscription, asked: TaskQuery, headers: Headers, first: list[bytes]
 ) -> TaskStream:
     request.when_lost(watch.leave)
     watch.follow(asked)

@@ -8,17 +8,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from modellix_server.api.access import Access
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, Streamed, failure
 from modellix_server.api.request import ClientGone, Receive, Request, Scope, Send, read_head
-from modellix_server.base import log, metrics, patience
+from modellix_server.base import log, metrics, time_budget
 from modellix_server.base.database import UNREACHABLE
 from modellix_server.base.errors import PlatformError, Unavailable
 from modellix_server.base.metrics import Counter, Histogram
 from modellix_server.identity import Caller
-from modellix_server.limits import Verdict
-from modellix_server.requestlog import Entry, redact_body, redact_path
+from modellix_server.limits import RateDecision
+from modellix_server.openapi.access import Access
+from modellix_server.requestlog import LogEntry, redact_body, redact_path
 from modellix_server.results import TROUBLE
 
 _LOG = log.get("api")
@@ -31,11 +31,11 @@ _LATENCY = Histogram(
 
 
 @dataclass(slots=True)
-class Trail:
+class RequestContext:
     """What became known of a request on its way, for the answer's headers and the log."""
 
     caller: Caller | None = None
-    verdict: Verdict | None = None
+    verdict: RateDecision | None = None
     model: str | None = None
     input: bytes | None = None
     logged_elsewhere: bool = False
@@ -53,10 +53,10 @@ class Stream(Protocol):
         ...
 
 
-Endpoint = Callable[[Platform, Request, Trail], Awaitable[Reply | Streamed | Stream]]
+Endpoint = Callable[[Platform, Request, RequestContext], Awaitable[Reply | Streamed | Stream]]
 
 
-async def admit(platform: Platform, request: Request, trail: Trail) -> tuple[Caller, Verdict]:
+async def admit(platform: Platform, request: Request, trail: RequestContext) -> tuple[Caller, RateDecision]:
     """Who is calling, counted against the request limits.
 
     Raises Unauthorized, RateLimited, or Unavailable.
@@ -80,8 +80,8 @@ async def exchange(
 ) -> None:
     """Run one endpoint; whatever it raises becomes an answer in the contract's shape."""
     request = read_head(scope, receive)
-    trail = Trail(request_id=request.id)
-    patience.begin()
+    trail = RequestContext(request_id=request.id)
+    time_budget.begin()
     log.bind(request=request.id)
     try:
         reply = await endpoint(platform, request, trail)
@@ -98,13 +98,13 @@ async def exchange(
         _LOG.exception("request failed", method=request.method, path=redact_path(request.path))
         reply = failure(PlatformError("please retry later"), trail.verdict)
     if isinstance(reply, Streamed):
-        patience.end()  # it is being answered already, for as long as that takes
+        time_budget.end()  # it is being answered already, for as long as that takes
         size = await _stream(reply, request, receive, send)
         _count(endpoint, 200, None)
         platform.requests.record(_entry(request, trail, 200, size))
         return
     if not isinstance(reply, Reply):
-        patience.end()
+        time_budget.end()
         _count(endpoint, 200, None)
         if not trail.logged_elsewhere:
             platform.requests.record(_entry(request, trail, 200, 0))
@@ -166,10 +166,10 @@ async def _stream(reply: Streamed, request: Request, receive: Receive, send: Sen
     return sent
 
 
-def _entry(request: Request, trail: Trail, status: int, size: int, refusal: Reply | None = None) -> Entry:
+def _entry(request: Request, trail: RequestContext, status: int, size: int, refusal: Reply | None = None) -> LogEntry:
     caller = trail.caller
     refused = refusal is not None and status >= 400
-    return Entry(
+    return LogEntry(
         at=time.time(),
         team_id=caller.team_id if caller else None,
         live=caller.live if caller else None,

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from modellix_server.api.reply import Streamed
-from modellix_server.limits import Verdict
+from modellix_server.limits import RateDecision
 
 FORMATS = ("csv", "jsonl")
 ROWS_A_PIECE = 500
@@ -20,7 +20,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def download(
-    name: str, form: str, columns: Sequence[str], pages: AsyncIterator[list[dict[str, Any]]], verdict: Verdict
+    name: str, form: str, columns: Sequence[str], pages: AsyncIterator[list[dict[str, Any]]], verdict: RateDecision
 ) -> Streamed:
     """The answer that sends all `pages` as `<name>.<form>`; every row has exactly these columns."""
     mime = b"text/csv; charset=utf-8" if form == "csv" else b"application/jsonl"

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from modellix_server.api.platform import Platform
 from modellix_server.api.request import Receive, Scope, Send
 from modellix_server.api.security import CLOSED
-from modellix_server.base import patience
+from modellix_server.base import time_budget
 from modellix_server.base.database import UNREACHABLE
 from modellix_server.base.errors import NotFound
 from modellix_server.base.ids import parse_file_name
@@ -46,7 +46,7 @@ class _SignedFile:
 
     async def _answer(self, request: StarletteRequest) -> Response:
         settings = self._platform.settings
-        patience.begin()
+        time_budget.begin()
         try:
             if settings.results_url and not _same_origin(request, settings.results_origin):
                 raise NotFound("no such result")
@@ -69,7 +69,7 @@ class _SignedFile:
         return StreamingResponse(opened.chunks, 206 if opened.partial else 200, headers, mime)
 
 
-class ResultFile(_SignedFile):
+class ResultFileEndpoint(_SignedFile):
     """`GET /results/{task_id}/{name}` with a signed query."""
 
     async def _find(self, path: str, query: str) -> tuple[str, str]:
@@ -77,7 +77,7 @@ class ResultFile(_SignedFile):
         return stored, stored.rpartition(".")[2]
 
 
-class InputFile(_SignedFile):
+class InputFileEndpoint(_SignedFile):
     """`GET /files/{name}`: an uploaded file by its id, or an input by its digest, as vendors get it to fetch."""
 
     async def _find(self, path: str, query: str) -> tuple[str, str]:

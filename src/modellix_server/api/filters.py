@@ -8,13 +8,12 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from modellix_server.api.moments import from_iso, from_unix
+from modellix_server.api.timestamps import from_iso, from_unix
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, OutOfRange
 from modellix_server.base.ids import parse_task_name
-from modellix_server.base.pages import Span
+from modellix_server.base.pages import MOST_A_PAGE, Span
 from modellix_server.catalogue import show
 
-MOST_A_PAGE = 100
 _USUAL_PAGE = 20
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 

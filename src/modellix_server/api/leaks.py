@@ -11,7 +11,7 @@ import ipaddress
 from typing import Any
 
 from modellix_server import audit, identity
-from modellix_server.api.exchange import Trail
+from modellix_server.api.exchange import RequestContext
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success_of
 from modellix_server.api.request import Request, read_small_body
@@ -25,7 +25,7 @@ _SHAPES = (
 )
 
 
-async def report_leak(platform: Platform, request: Request, _trail: Trail) -> Reply:
+async def report_leak(platform: Platform, request: Request, _trail: RequestContext) -> Reply:
     """End the keys that were found, whatever their mode; at most 100 in one request."""
     platform.reports.take(_network(request.address))
     body = await read_small_body(request, f"a report has at most {_MOST} keys")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from modellix_server import identity, ledger, tasks
-from modellix_server.api.exchange import Trail, admit
+from modellix_server.api.exchange import RequestContext, admit
 from modellix_server.api.export import FORMATS, ROWS_A_PIECE, download
 from modellix_server.api.filters import Filters
 from modellix_server.api.platform import Platform
@@ -21,8 +21,9 @@ from modellix_server.base.database import browsing
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.ids import parse_task_name, task_name
 from modellix_server.base.money import usd_number
-from modellix_server.base.pages import Owner, Page, all_pages
-from modellix_server.limits import Verdict
+from modellix_server.base.pages import Page, all_pages
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.limits import RateDecision
 
 Row = TypeVar("Row")
 Place = TypeVar("Place")
@@ -33,7 +34,7 @@ _TASK_COLUMNS = (*_TASK, "error_code", "error_message", "input")
 _TRANSFER_COLUMNS = ("id", "at", "kind", "debit", "credit", "amount", "amount_micros", "task_id", "key_id", "note")
 
 
-async def list_of_tasks(platform: Platform, request: Request, trail: Trail) -> Reply | Streamed:
+async def list_of_tasks(platform: Platform, request: Request, trail: RequestContext) -> Reply | Streamed:
     """`GET /tasks`: newest first; `status`, `model`, `key_id`, `from` and `to` (of submission) narrow it."""
     caller, verdict = await admit(platform, request, trail)
     filters = Filters(request.query)
@@ -50,13 +51,13 @@ async def list_of_tasks(platform: Platform, request: Request, trail: Trail) -> R
         verdict,
         name="tasks",
         columns=_TASK_COLUMNS,
-        read=partial(tasks.list_tasks, owner=Owner(caller.team_id, caller.live), wanted=wanted),
+        read=partial(tasks.list_tasks, owner=TeamMode(caller.team_id, caller.live), wanted=wanted),
         show=lambda task: _task(task, names),
         place=(parse_task_name, task_name),
     )
 
 
-async def statement(platform: Platform, request: Request, trail: Trail) -> Reply | Streamed:
+async def statement(platform: Platform, request: Request, trail: RequestContext) -> Reply | Streamed:
     """`GET /team/ledger`: every transfer, newest first; `kind`, `task_id`, `key_id`, `from` and `to` narrow it."""
     caller, verdict = await admit(platform, request, trail)
     filters = Filters(request.query)
@@ -74,13 +75,13 @@ async def statement(platform: Platform, request: Request, trail: Trail) -> Reply
         verdict,
         name="ledger",
         columns=_TRANSFER_COLUMNS,
-        read=partial(ledger.list_transfers, owner=Owner(caller.team_id, caller.live), wanted=wanted),
+        read=partial(ledger.list_transfers, owner=TeamMode(caller.team_id, caller.live), wanted=wanted),
         show=_transfer,
         place=(_whole, str),
     )
 
 
-async def usage(platform: Platform, request: Request, trail: Trail) -> Reply | Streamed:
+async def usage(platform: Platform, request: Request, trail: RequestContext) -> Reply | Streamed:
     """`GET /team/usage`: tasks that ended between `from` and `to`, summed `by` day, model or key."""
     caller, verdict = await admit(platform, request, trail)
     filters = Filters(request.query)
@@ -88,7 +89,7 @@ async def usage(platform: Platform, request: Request, trail: Trail) -> Reply | S
     span, form = filters.span(), filters.choice("format", FORMATS)
     filters.done()
     async with platform.browsing, browsing(platform.db) as db:
-        found = await tasks.usage(db, Owner(caller.team_id, caller.live), span, by)
+        found = await tasks.usage(db, TeamMode(caller.team_id, caller.live), span, by)
     names = await key_names(platform, caller.team_id) if by == "key" else {}
     rows = [{**_group(by, one.group, names), **_sums(one)} for one in found]
     if form is not None:
@@ -101,7 +102,7 @@ async def usage(platform: Platform, request: Request, trail: Trail) -> Reply | S
 async def answer_list(
     platform: Platform,
     filters: Filters,
-    verdict: Verdict,
+    verdict: RateDecision,
     *,
     name: str,
     columns: Sequence[str],

@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from modellix_server import requestlog, tasks
-from modellix_server.api.exchange import Trail, admit
+from modellix_server.api.exchange import RequestContext, admit
 from modellix_server.api.filters import Filters
 from modellix_server.api.lists import answer_list, iso, key_names
 from modellix_server.api.platform import Platform
@@ -25,7 +25,8 @@ from modellix_server.base.database import Connection
 from modellix_server.base.errors import OutOfRange
 from modellix_server.base.ids import first_uuid7, made_at_ms, parse_task_name, task_name
 from modellix_server.base.money import usd_number
-from modellix_server.base.pages import Owner, Page
+from modellix_server.base.pages import Page
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.catalogue import show
 from modellix_server.requestlog import EntryFilter, EntryPlace, LoggedCall
 from modellix_server.tasks import ListedTask, TaskFilter
@@ -43,14 +44,14 @@ Record = LoggedCall | ListedTask
 RecordPlace = EntryPlace | UUID
 
 
-async def list_calls(platform: Platform, request: Request, trail: Trail) -> Reply | Streamed:
+async def list_calls(platform: Platform, request: Request, trail: RequestContext) -> Reply | Streamed:
     """`GET /logs`: `status` (`400`, `4xx`, `refused`), `model`, `key_id`, `from` and `to` narrow it."""
     caller, verdict = await admit(platform, request, trail)
     filters = Filters(request.query)
     least, most = _statuses(filters.text("status"))
     model, key_id, span = filters.text("model"), filters.number("key_id"), filters.span()
     search = _Search(
-        Owner(caller.team_id, caller.live),
+        TeamMode(caller.team_id, caller.live),
         EntryFilter(least, most, model, key_id, span),
         TaskFilter(None, model, key_id, span) if (least or 200) <= 200 <= (most or 200) else None,
     )
@@ -82,7 +83,7 @@ def _statuses(text: str | None) -> tuple[int | None, int | None]:
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    owner: Owner
+    owner: TeamMode
     calls: EntryFilter
     tasks: TaskFilter | None
     """None where no submission can be among what is looked for: all were answered with 200."""

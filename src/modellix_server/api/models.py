@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modellix_server.api.exchange import Trail, admit
+from modellix_server.api.exchange import RequestContext, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success_of
 from modellix_server.api.request import Request, read_small_body
@@ -21,7 +21,7 @@ def _listing(platform: Platform, model: Model) -> dict[str, Any]:
     return entry
 
 
-async def list_models(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def list_models(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`GET /models`: every model, or those that `type`, `provider` or `category` (image, video) leave.
 
     All at once, or with `page_size` that many of them, `page` counting from 1. The list stands beside the
@@ -50,7 +50,7 @@ def _number(query: Mapping[str, str], name: str) -> int:
     return int(text)
 
 
-async def describe_model(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def describe_model(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`GET /models/{provider}/{model}`: JSON Schema of the body, price table, deadline, example."""
     _, verdict = await admit(platform, request, trail)
     provider, name = request.params["provider"], request.params["model"]
@@ -81,7 +81,7 @@ def _price_list(platform: Platform, model: Model) -> list[dict[str, Any]]:
     ]
 
 
-async def quote(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def quote(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`POST /quote` with `{"model": …, "input": {…}}`: what the task would hold, and can cost at most."""
     caller, verdict = await admit(platform, request, trail)
     body = await read_small_body(

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from modellix_server.api.turns import Turns
+from modellix_server.api.body_read_limiter import BodyReadLimiter
 from modellix_server.base.database import Pool
 from modellix_server.base.errors import Unavailable
 from modellix_server.base.settings import Settings
@@ -17,7 +17,7 @@ from modellix_server.identity import Callers
 from modellix_server.limits import Reports, Windows
 from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, Spool, Storage, Uploads
-from modellix_server.tasks import Hub, Intake, Reader, Submissions
+from modellix_server.tasks import Intake, Reader, Submissions, SubscriptionHub
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Platform:
     intake: Intake
     submissions: Submissions
     reader: Reader
-    hub: Hub
+    hub: SubscriptionHub
     requests: Writer
     storage: Storage
     helper: Helper
@@ -52,7 +52,7 @@ class Platform:
     """Reports of leaked keys, which need no key to send."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when this process has been asked to end, some time before it takes no more connections."""
-    turns: Turns = field(default_factory=Turns)
+    turns: BodyReadLimiter = field(default_factory=BodyReadLimiter)
     """Large bodies are read in turn."""
     uploading: Counter[int] = field(default_factory=Counter)
     """Team -> its uploads that are coming in just now."""

@@ -18,19 +18,19 @@ from modellix_server.base.ids import request_name
 from modellix_server.base.redaction import redact_text
 
 LINE = "modellix.line"
-"""In `scope["extensions"]`: the `Line` of this request; absent where another server runs the application."""
+"""In `scope["extensions"]`: the `ClientConnection` of this request; absent under another server."""
 
 _FIT_ID = re.compile(rb"[!-~]{1,128}")
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 
-class Line:
+class ClientConnection:
     """One request's end of its client's connection: what our server offers beyond ASGI."""
 
     __slots__ = ("_cycle", "_protocol", "request_id")
 
-    def __init__(self, protocol: Protocol, cycle: RequestResponseCycle, request_id: str) -> None:
+    def __init__(self, protocol: HttpProtocol, cycle: RequestResponseCycle, request_id: str) -> None:
         self._protocol = protocol
         self._cycle = cycle
         self.request_id = request_id
@@ -63,7 +63,7 @@ class Line:
         self._protocol.transport.abort()
 
 
-class Protocol(HttpToolsProtocol):
+class HttpProtocol(HttpToolsProtocol):
     """For `uvicorn.Config(http=…)`, once it knows when this process drains."""
 
     _tell_loss: Callable[[], None] = staticmethod(lambda: None)
@@ -81,7 +81,7 @@ class Protocol(HttpToolsProtocol):
         if cycle is not None and cycle.scope is self.scope:
             name = self._request_id()
             cycle.default_headers = [*cycle.default_headers, (b"x-request-id", name)]
-            extensions: dict[str, Any] = {LINE: Line(self, cycle, name.decode())}
+            extensions: dict[str, Any] = {LINE: ClientConnection(self, cycle, name.decode())}
             self.scope["extensions"] = extensions
         if cycle is not None and self._draining.is_set():
             cycle.keep_alive = False  # the answer will say so, and the client's next request goes elsewhere
@@ -125,11 +125,11 @@ class Protocol(HttpToolsProtocol):
         cycle.on_response()
 
     def _standing_lines(self) -> bytes:
-        headers, lines = Protocol._standing
+        headers, lines = HttpProtocol._standing
         if headers is not self.server_state.default_headers:
             headers = self.server_state.default_headers
             lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-            Protocol._standing = headers, lines
+            HttpProtocol._standing = headers, lines
         return lines
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's words are not the contract's

@@ -10,7 +10,7 @@ import msgspec
 
 from modellix_server.api.security import CLOSED
 from modellix_server.base.errors import PlatformError, Unauthorized
-from modellix_server.limits import Verdict
+from modellix_server.limits import RateDecision
 from modellix_server.tasks import ConcurrencyExceeded
 
 Headers = list[tuple[bytes, bytes]]
@@ -40,18 +40,18 @@ class Streamed(NamedTuple):
     pieces: AsyncIterator[bytes]
 
 
-def success(data: bytes, verdict: Verdict | None, extra: Headers | None = None) -> Reply:
+def success(data: bytes, verdict: RateDecision | None, extra: Headers | None = None) -> Reply:
     """HTTP 200 with `data`, already JSON, in the envelope."""
     body = b'{"code":0,"message":"success","data":' + data + b"}"
     return Reply(200, body, [*_STANDARD, *(verdict.headers() if verdict else ()), *(extra or ())])
 
 
-def success_of(data: Any, verdict: Verdict | None) -> Reply:
+def success_of(data: Any, verdict: RateDecision | None) -> Reply:
     """HTTP 200 with any value in the envelope."""
     return success(msgspec.json.encode(data), verdict)
 
 
-def failure(error: PlatformError, verdict: Verdict | None = None) -> Reply:
+def failure(error: PlatformError, verdict: RateDecision | None = None) -> Reply:
     """The error body: `code` is the HTTP status, `message` is `<Category>: <detail>`."""
     return refusal(error.status, error.message, _headers(error, verdict), error.code)
 
@@ -62,7 +62,7 @@ def refusal(status: int, message: str, headers: Headers, code: str | None) -> Re
     return Reply(status, body, [*_STANDARD, *headers], code)
 
 
-def _headers(error: PlatformError, verdict: Verdict | None) -> Headers:
+def _headers(error: PlatformError, verdict: RateDecision | None) -> Headers:
     if isinstance(error, Unauthorized):
         return [(b"www-authenticate", b"Bearer")]  # RFC 9110, 11.6.1
     wait = error.retry_after_s

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
-from modellix_server.api.protocol import LINE, Line
-from modellix_server.api.turns import Turns
+from modellix_server.api.body_read_limiter import BodyReadLimiter
+from modellix_server.api.protocol import LINE, ClientConnection
 from modellix_server.base.errors import InvalidFormat, PlatformError
 from modellix_server.results import Scratch, Spool
 
@@ -66,7 +66,7 @@ class Request:
     bytes_in: int = 0
     max_cost: str | None = None
     queue: str | None = None
-    line: Line | None = None
+    line: ClientConnection | None = None
     last_event_id: str | None = None
     webhook_url: str | None = None
     id: str | None = None
@@ -143,7 +143,7 @@ def _joined(former: str | None, value: bytes) -> str:
     return text if former is None else f"{former}, {text}"
 
 
-async def read_body(request: Request, spool: Spool, turns: Turns) -> bytes | Scratch:
+async def read_body(request: Request, spool: Spool, turns: BodyReadLimiter) -> bytes | Scratch:
     """The body: bytes when small, otherwise a file that the caller closes.
 
     Raises BodyTooLarge, BodyTooSlow or ClientGone.
@@ -184,7 +184,7 @@ async def _read_start(request: Request) -> tuple[bytes, bool]:
     return bytes(pending), more
 
 
-async def _read_body(request: Request, spool: Spool, turns: Turns) -> bytes | Scratch:
+async def _read_body(request: Request, spool: Spool, turns: BodyReadLimiter) -> bytes | Scratch:
     start, more, length = b"", True, request.content_length
     if length is not None and length > MOST_BODY_BYTES:
         raise _too_large()

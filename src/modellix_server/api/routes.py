@@ -13,12 +13,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Match
 
 from modellix_server.api import account, leaks, lists, logs, models, uploads, webhooks
-from modellix_server.api.access import Access, Declared
-from modellix_server.api.callbacks import CallbackDoor
+from modellix_server.api.callbacks import CallbackEndpoint
 from modellix_server.api.events import stream_task, submit_and_stream
-from modellix_server.api.exchange import Endpoint, Trail, admit, exchange
-from modellix_server.api.files import InputFile, ResultFile, sample_file
-from modellix_server.api.openapi import Document
+from modellix_server.api.exchange import Endpoint, RequestContext, admit, exchange
+from modellix_server.api.files import InputFileEndpoint, ResultFileEndpoint, sample_file
+from modellix_server.api.openapi_document import Document
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, refusal, success_of
 from modellix_server.api.request import Receive, Request, Scope, Send
@@ -27,6 +26,7 @@ from modellix_server.api.status import question, read_task
 from modellix_server.api.submit import may_name_model, submit_task
 from modellix_server.base.database import UNREACHABLE
 from modellix_server.base.errors import Unavailable
+from modellix_server.openapi.access import Access, Declared
 from modellix_server.tasks import cancel, delete_result
 
 _READY_TIMEOUT_S = 2.0
@@ -114,12 +114,12 @@ def build(platform: Platform) -> Starlette:
                 route(f"/api/v1/webhooks{path}", endpoint, Access.KEY, *methods)
                 for path, endpoint, *methods in _WEBHOOKS
             ),
-            Declared("/callbacks/{upstream}/{token}", CallbackDoor(platform), Access.LINK, ["POST"]),
+            Declared("/callbacks/{upstream}/{token}", CallbackEndpoint(platform), Access.LINK, ["POST"]),
             route("/api/v1/openapi.json", document.openapi, Access.PUBLIC),
             route("/healthz", healthy, Access.PUBLIC),
             route("/readyz", ready, Access.PUBLIC),
-            Declared("/results/{task_id}/{name}", ResultFile(platform), Access.LINK, ["GET"]),
-            Declared("/files/{name}", InputFile(platform), Access.LINK, ["GET"]),
+            Declared("/results/{task_id}/{name}", ResultFileEndpoint(platform), Access.LINK, ["GET"]),
+            Declared("/files/{name}", InputFileEndpoint(platform), Access.LINK, ["GET"]),
             Declared("/samples/{name}", sample_file, Access.PUBLIC, ["GET"]),
         ],
         exception_handlers={HTTPException: _refuse},
@@ -151,7 +151,7 @@ def _fits(route: Any, request: StarletteRequest) -> bool:
     return route.matches(request.scope)[0] is not Match.NONE
 
 
-async def cancel_task(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def cancel_task(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`POST /tasks/{task_id}/cancel`: end a task if nothing has to be paid for it."""
     caller, verdict = await admit(platform, request, trail)
     name = request.params["task_id"]
@@ -160,7 +160,7 @@ async def cancel_task(platform: Platform, request: Request, trail: Trail) -> Rep
     return success_of({"status": "pending", "task_id": name, "cancel": "requested"}, verdict)
 
 
-async def delete_task_result(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def delete_task_result(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`DELETE /tasks/{task_id}/result`: files, links and the public answer go now, not when they expire."""
     caller, verdict = await admit(platform, request, trail)
     name = request.params["task_id"]
@@ -170,12 +170,12 @@ async def delete_task_result(platform: Platform, request: Request, trail: Trail)
     return success_of({"task_id": name, "deleted": True}, verdict)
 
 
-async def healthy(_platform: Platform, _request: Request, _trail: Trail) -> Reply:
+async def healthy(_platform: Platform, _request: Request, _trail: RequestContext) -> Reply:
     """`GET /healthz`: the process answers."""
     return success_of({"status": "ok"}, None)
 
 
-async def ready(platform: Platform, _request: Request, _trail: Trail) -> Reply:
+async def ready(platform: Platform, _request: Request, _trail: RequestContext) -> Reply:
     """`GET /readyz`: the database answers too, so that submissions can be accepted, and this process stays."""
     if platform.draining.is_set():
         raise Unavailable("this process is about to end", retry_after_s=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from modellix_server.api.exchange import Trail, admit
+from modellix_server.api.exchange import RequestContext, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success
 from modellix_server.api.request import ClientGone, Request
@@ -12,22 +12,21 @@ from modellix_server.base.errors import InvalidFormat, NotFound, OutOfRange
 from modellix_server.base.ids import parse_task_name
 from modellix_server.catalogue import show
 from modellix_server.identity import Caller
-from modellix_server.tasks import Question, TaskView, public_form
+from modellix_server.tasks import LONGEST_WAIT_S, TaskQuery, TaskView, public_form
 
 _MOST_FINISHED = 10_000  # about 15 MB
-LONGEST_WAIT_S = 30
 _USUAL_WAIT_S = 10  # with its way there and back well below the 15 s at which known clients give up
 
 
-def question(caller: Caller, text: str) -> Question:
+def question(caller: Caller, text: str) -> TaskQuery:
     """The read that a path asks for; NotFound when the text is no task id at all."""
     task_id = parse_task_name(text)
     if task_id is None:
         raise NotFound(f"task {show(text)} not found")
-    return Question(task_id, caller.team_id, caller.live, caller.key_id)
+    return TaskQuery(task_id, caller.team_id, caller.live, caller.key_id)
 
 
-async def read_task(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def read_task(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """How a task is doing, and its results when it is done; with `wait` not before it is, or the time is up."""
     caller, verdict = await admit(platform, request, trail)
     asked = question(caller, request.path.rpartition("/")[2])
@@ -63,7 +62,7 @@ def _wait(text: str) -> int:
     return int(text)
 
 
-async def _when_finished(platform: Platform, request: Request, asked: Question, wait_s: int) -> TaskView:
+async def _when_finished(platform: Platform, request: Request, asked: TaskQuery, wait_s: int) -> TaskView:
     """The task at its end, or as it is when the time is up; raises ClientGone when nobody waits any more."""
     until = time.monotonic() + wait_s
     watch = platform.hub.open(team_id=asked.team_id, live=asked.live, key_id=asked.key_id)

@@ -10,14 +10,15 @@ from uuid import UUID
 import msgspec
 
 from modellix_server import webhooks
-from modellix_server.api.exchange import Trail, admit
+from modellix_server.api.exchange import RequestContext, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Headers, Reply, success
 from modellix_server.api.request import Request, read_body
-from modellix_server.api.terms import Terms, read_terms, too_dear
+from modellix_server.api.submit_options import SubmitOptions, read_terms, too_dear
 from modellix_server.base import tracing
 from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
 from modellix_server.base.ids import task_name, uuid7
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.catalogue import Model, show
 from modellix_server.inspection import InputFile, take_inputs
 from modellix_server.results import Scratch, drop_inputs, save_inputs
@@ -52,7 +53,7 @@ def find_model(platform: Platform, path: str) -> Model:
     return model
 
 
-async def submit_task(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def submit_task(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """Accept one task.
 
     Raises the refusals in the contract's order: 401, rate 429, 404, 400, 503, 402, concurrency 429.
@@ -70,7 +71,7 @@ class Receipt(NamedTuple):
     headers: Headers
 
 
-async def accept_task(platform: Platform, request: Request, trail: Trail) -> Receipt:
+async def accept_task(platform: Platform, request: Request, trail: RequestContext) -> Receipt:
     """Accept one task of an admitted caller; raises the refusals from 404 on."""
     model = find_model(platform, request.path)
     trail.model = model.slug
@@ -90,7 +91,7 @@ async def accept_task(platform: Platform, request: Request, trail: Trail) -> Rec
 
 
 async def _accept(
-    platform: Platform, trail: Trail, model: Model, terms: Terms, given: Any, files: list[InputFile]
+    platform: Platform, trail: RequestContext, model: Model, terms: SubmitOptions, given: Any, files: list[InputFile]
 ) -> Receipt:
     """Check, price and record what was asked for."""
     caller, key = trail.caller, terms.idempotency_key
@@ -143,7 +144,7 @@ async def _offer(platform: Platform, submission: Submission, url: str | None) ->
     """Accept it, and have its end told to a link, if there is one; a replay is told where the first one wished."""
     if url is None:
         return await platform.submissions.accept(submission)
-    purse = webhooks.Purse(submission.team_id, submission.live)
+    purse = TeamMode(submission.team_id, submission.live)
     await webhooks.subscribe(platform.db, platform.settings.keyring, purse, submission.task_id, url)
     try:
         accepted = await platform.submissions.accept(submission)
@@ -164,7 +165,7 @@ async def _made_earlier(platform: Platform, submission: Submission, refusal: Pla
     raise refusal
 
 
-def _receipt(platform: Platform, trail: Trail, model: Model, accepted: Accepted) -> Receipt:
+def _receipt(platform: Platform, trail: RequestContext, model: Model, accepted: Accepted) -> Receipt:
     trail.logged_elsewhere = True
     name = task_name(accepted.task_id)
     spent_ms = int((time.perf_counter() - trail.started) * 1000)
@@ -177,7 +178,9 @@ def _receipt(platform: Platform, trail: Trail, model: Model, accepted: Accepted)
     return Receipt(accepted.task_id, body, [(b"idempotency-replayed", b"true")] if accepted.replayed else [])
 
 
-async def _parse_input(platform: Platform, request: Request, trail: Trail, model: Model) -> tuple[Any, list[InputFile]]:
+async def _parse_input(
+    platform: Platform, request: Request, trail: RequestContext, model: Model
+) -> tuple[Any, list[InputFile]]:
     """The body's JSON with media bytes taken out and replaced by their digests, and those bytes.
 
     Raises InvalidFormat, BodyTooLarge or ClientGone.

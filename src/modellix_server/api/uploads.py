@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from modellix_server.api.exchange import Trail, admit
+from modellix_server.api.exchange import RequestContext, admit
 from modellix_server.api.multipart import received_file
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success_of
@@ -24,7 +24,7 @@ _AT_ONCE_OF_ALL = 32
 """They lie in the spool while they come."""
 
 
-async def upload_file(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def upload_file(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`POST /media/files`: keep one file, the part `file` of a multipart body."""
     caller, verdict = await admit(platform, request, trail)
     uploads = platform.uploads
@@ -52,7 +52,7 @@ def _turn(uploading: Counter[int], team_id: int) -> Iterator[None]:
             del uploading[team_id]
 
 
-async def list_files(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def list_files(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`GET /media/files`: the team's files, newest first, `limit` of them, from `cursor` on."""
     caller, verdict = await admit(platform, request, trail)
     limit = _limit(request.query.get("limit", str(_MOST_LISTED)))
@@ -76,7 +76,7 @@ def _limit(text: str) -> int:
     return int(text)
 
 
-async def delete_file(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def delete_file(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`DELETE /media/files/{file_id}`: forget one; its link is dead from now on, and its bytes count no more."""
     caller, verdict = await admit(platform, request, trail)
     name = request.params["file_id"]

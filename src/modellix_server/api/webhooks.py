@@ -12,25 +12,26 @@ from uuid import UUID
 from yarl import URL
 
 from modellix_server import audit, webhooks
-from modellix_server.api.exchange import Trail, admit
-from modellix_server.api.moments import from_iso
+from modellix_server.api.exchange import RequestContext, admit
 from modellix_server.api.platform import Platform
 from modellix_server.api.reply import Reply, success_of
 from modellix_server.api.request import Request, read_small_body
 from modellix_server.api.submit import decode
+from modellix_server.api.timestamps import from_iso
 from modellix_server.base.database import Connection
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, NotFound, OutOfRange
 from modellix_server.base.ids import task_name
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.catalogue import show
-from modellix_server.limits import Verdict
-from modellix_server.webhooks import Delivery, Endpoint, Purse
+from modellix_server.limits import RateDecision
+from modellix_server.webhooks import Delivery, Endpoint
 
 _ENDPOINT, _MESSAGE = re.compile(r"we_([0-9a-f]{32})", re.ASCII), re.compile(r"msg_([0-9a-f]{32})", re.ASCII)
 _USUAL_LIMIT, _MOST_LIMIT = 50, 200
 _KEPT = timedelta(days=30)
 
 
-async def endpoints(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def endpoints(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`GET /webhooks`: all endpoints. `POST /webhooks` with `{"url": …}`: a new one, and its secret, shown once."""
     purse, verdict = await _admit(platform, request, trail)
     if request.method != "POST":
@@ -46,7 +47,7 @@ async def endpoints(platform: Platform, request: Request, trail: Trail) -> Reply
     return success_of({**_public(made), "secret": secret}, verdict)
 
 
-async def endpoint(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def endpoint(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`GET`, `PATCH` (`url`, `enabled`) and `DELETE /webhooks/{endpoint_id}`."""
     purse, verdict = await _admit(platform, request, trail)
     endpoint_id = _id(_ENDPOINT, request.params["endpoint_id"], "endpoint")
@@ -65,7 +66,7 @@ async def endpoint(platform: Platform, request: Request, trail: Trail) -> Reply:
     return success_of(_public(changed), verdict)
 
 
-async def rotate(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def rotate(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`POST /webhooks/{endpoint_id}/rotate`: a new secret; the former one signs beside it for a day."""
     purse, verdict = await _admit(platform, request, trail)
     endpoint_id = _id(_ENDPOINT, request.params["endpoint_id"], "endpoint")
@@ -74,13 +75,13 @@ async def rotate(platform: Platform, request: Request, trail: Trail) -> Reply:
     return success_of({"id": request.params["endpoint_id"], "secret": secret}, verdict)
 
 
-async def team_secret(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def team_secret(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`GET /webhooks/secret`: what signs messages to links given in `X-Webhook-URL`."""
     purse, verdict = await _admit(platform, request, trail)
     return success_of({"secret": await webhooks.team_secret(platform.db, platform.settings.keyring, purse)}, verdict)
 
 
-async def rotate_team_secret(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def rotate_team_secret(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`POST /webhooks/secret/rotate`: a new one; the former signs beside it for a day."""
     purse, verdict = await _admit(platform, request, trail)
     async with _recorded(platform, request, trail, "webhook.rotate") as (db, _):
@@ -88,7 +89,7 @@ async def rotate_team_secret(platform: Platform, request: Request, trail: Trail)
     return success_of({"secret": secret}, verdict)
 
 
-async def deliveries(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def deliveries(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`GET /webhooks/deliveries` and `GET /webhooks/{endpoint_id}/deliveries`: what was sent, newest first."""
     purse, verdict = await _admit(platform, request, trail)
     endpoint_id = None
@@ -99,7 +100,7 @@ async def deliveries(platform: Platform, request: Request, trail: Trail) -> Repl
     return success_of({"deliveries": [_entry(one) for one in found]}, verdict)
 
 
-async def replay(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def replay(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`POST /webhooks/deliveries/{message_id}/replay`: send one message again, under its own id."""
     purse, verdict = await _admit(platform, request, trail)
     name = request.params["message_id"]
@@ -107,7 +108,7 @@ async def replay(platform: Platform, request: Request, trail: Trail) -> Reply:
     return success_of({"id": name, "replayed": 1}, verdict)
 
 
-async def replay_failed(platform: Platform, request: Request, trail: Trail) -> Reply:
+async def replay_failed(platform: Platform, request: Request, trail: RequestContext) -> Reply:
     """`POST /webhooks/{endpoint_id}/replay`, optionally with `{"since": …}`: send again what has failed."""
     purse, verdict = await _admit(platform, request, trail)
     endpoint_id = _id(_ENDPOINT, request.params["endpoint_id"], "endpoint")
@@ -118,14 +119,14 @@ async def replay_failed(platform: Platform, request: Request, trail: Trail) -> R
     return success_of({"id": request.params["endpoint_id"], "replayed": count}, verdict)
 
 
-async def _admit(platform: Platform, request: Request, trail: Trail) -> tuple[Purse, Verdict]:
+async def _admit(platform: Platform, request: Request, trail: RequestContext) -> tuple[TeamMode, RateDecision]:
     caller, verdict = await admit(platform, request, trail)
-    return Purse(caller.team_id, caller.live), verdict
+    return TeamMode(caller.team_id, caller.live), verdict
 
 
 @asynccontextmanager
 async def _recorded(
-    platform: Platform, request: Request, trail: Trail, action: str
+    platform: Platform, request: Request, trail: RequestContext, action: str
 ) -> AsyncIterator[tuple[Connection, dict[str, Any]]]:
     """A transaction for a change, which ends with its entry in the audit log; the dictionary takes its details."""
     caller = trail.caller

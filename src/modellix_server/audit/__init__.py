@@ -1,6 +1,6 @@
 """The audit log: who did what, when and from where, in a chain of hashes that nobody mends unnoticed."""
 
-from modellix_server.audit.store import Actor, Entry, entries_of, head, list_entries, record
+from modellix_server.audit.store import Actor, AuditEntry, entries_of, head, list_entries, record
 from modellix_server.audit.verify import Head, verify
 
-__all__ = ["Actor", "Entry", "Head", "entries_of", "head", "list_entries", "record", "verify"]
+__all__ = ["Actor", "AuditEntry", "Head", "entries_of", "head", "list_entries", "record", "verify"]

@@ -23,7 +23,7 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """One line of the log."""
 
     seq: int
@@ -61,7 +61,7 @@ async def record(
 
 async def list_entries(
     db: Pool | Connection, *, limit: int = 50, before: int | None = None, team_id: int | None = None
-) -> list[Entry]:
+) -> list[AuditEntry]:
     """The newest entries, or those before a number; of one team only when it is named."""
     rows = await db.fetch(
         """select seq, at, actor, origin, action, subject, team_id, details::text from audit.entry
@@ -71,17 +71,17 @@ async def list_entries(
         team_id,
         limit,
     )
-    return [Entry(*row) for row in rows]
+    return [AuditEntry(*row) for row in rows]
 
 
-async def entries_of(db: Pool | Connection, action: str) -> list[Entry]:
+async def entries_of(db: Pool | Connection, action: str) -> list[AuditEntry]:
     """All entries of one action, the oldest first."""
     rows = await db.fetch(
         """select seq, at, actor, origin, action, subject, team_id, details::text from audit.entry
            where action = $1 order by seq""",
         action,
     )
-    return [Entry(*row) for row in rows]
+    return [AuditEntry(*row) for row in rows]
 
 
 async def head(db: Pool | Connection) -> Head:

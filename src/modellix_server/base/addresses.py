@@ -89,3 +89,9 @@ def is_reachable(text: str, port: int, opened: Iterable[Network] = ()) -> bool:
         return True
     denied = _DENIED_4 if address.version == 4 else _DENIED_6
     return port in _PORTS and not any(address in network for network in denied)
+
+
+def local_origin(host: str, port: int) -> str:
+    """Where a program on this machine reaches a server that listens on `host`."""
+    reached = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"

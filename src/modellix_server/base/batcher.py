@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from modellix_server.base import patience
+from modellix_server.base import time_budget
 
 _LOOK_EVERY_S = 0.25
 
@@ -50,7 +50,7 @@ class Batcher(Generic[Item, Answer]):
         self._looking = False
         # Not the context of whoever comes first: a batch is about many, and its log lines must not name one.
         self._context = contextvars.copy_context()
-        self._context.run(patience.end)
+        self._context.run(time_budget.end)
 
     async def __call__(self, item: Item, *, until_done: bool = False) -> Answer:
         """Hand in one item and wait for its own answer.
@@ -60,7 +60,7 @@ class Batcher(Generic[Item, Answer]):
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        limit = None if until_done else patience.current()
+        limit = None if until_done else time_budget.current()
         if limit is None:
             self._take(item, future, math.inf)
             return await future

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from modellix_server.base import patience
+from modellix_server.base import time_budget
 from modellix_server.base.errors import Unavailable
 from modellix_server.base.settings import BadSettings
 
@@ -107,7 +107,7 @@ class Pool:
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
         """A connection for as long as the block runs, which must do nothing but ask the database."""
-        limit = patience.current()
+        limit = time_budget.current()
         if limit is None:
             async with self._acquire() as connection:
                 yield connection

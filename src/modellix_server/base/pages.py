@@ -10,16 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+MOST_A_PAGE = 100
+"""Rows that a client may ask for at once."""
+
 Row = TypeVar("Row")
 Place = TypeVar("Place")
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose rows a list shows: a team in one mode."""
-
-    team_id: int
-    live: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from modellix_server.base.errors import (
     OutOfRange,
     PlatformError,
 )
-from modellix_server.catalogue.inputs import Array, Input, Integer, Media, Object, Size, Text
+from modellix_server.catalogue.inputs import Array, Input, Integer, Media, Object, Size, TextInput
 from modellix_server.catalogue.media import MOST_URL_CHARACTERS, PLAIN_LINK, form
 from modellix_server.catalogue.rule import Rule, Test
 from modellix_server.catalogue.wording import bad_text, clip, refusal, show
@@ -159,9 +159,9 @@ def _narrowed(spec: Input, said: Mapping[str, Any]) -> Mapping[str, Any]:
     match spec:
         case Media(many=True):
             return {**said, "items": _plain_link(said["items"])}
-        case Media() | Text(format="url"):
+        case Media() | TextInput(format="url"):
             return _plain_link(said)
-        case Text(enum=()):
+        case TextInput(enum=()):
             return {**said, **_PLAIN_TEXT}
         case Array():
             return {**said, "items": _narrowed(spec.items, said["items"])}
@@ -197,9 +197,9 @@ def _beyond(spec: Input, *, plain: bool = False) -> Beyond | None:
 def _second_look(spec: Input) -> Beyond | None:
     """The test of a text that the narrower schema has not looked at."""
     match spec:
-        case Text(format="url"):
+        case TextInput(format="url"):
             return _link
-        case Text(enum=()):
+        case TextInput(enum=()):
             return _text
         case Media():
             return _each(_medium) if spec.many else _medium

@@ -55,7 +55,7 @@ class Parameter(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
         return {}
 
 
-class Text(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="string"):
+class TextInput(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="string"):
     """Free text, or one of a list of words. Lengths are in characters (code points)."""
 
     json_type = "string"
@@ -324,8 +324,8 @@ class Object(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, t
         }
 
 
-Nested = Text | Integer | Number | Boolean | Image | Video | Audio | AnyMedia | Array | Object
-Input = Text | Integer | Number | Boolean | Size | Image | Video | Audio | AnyMedia | Array | Object
+Nested = TextInput | Integer | Number | Boolean | Image | Video | Audio | AnyMedia | Array | Object
+Input = TextInput | Integer | Number | Boolean | Size | Image | Video | Audio | AnyMedia | Array | Object
 
 
 def media_of(inputs: Mapping[str, Input] | Mapping[str, Nested], before: str = "") -> Iterator[MediaInput]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from modellix_server.base.errors import InvalidFormat
-from modellix_server.base.places import Found, replace
+from modellix_server.base.json_paths import Found, replace
 from modellix_server.inspection.formats import Kind, sniff
 from modellix_server.inspection.messages import Probed, Refused
 

@@ -1,16 +1,16 @@
 """The ledger: append-only double-entry transfers in integer micro-dollars. Knows teams and amounts, not tasks."""
 
-from modellix_server.ledger import seal, watch
+from modellix_server.ledger import monitor, seal
 from modellix_server.ledger.errors import InsufficientBalance
+from modellix_server.ledger.monitor import Finding, FrozenAccounts
 from modellix_server.ledger.statement import KINDS, TransferFilter, list_transfers
 from modellix_server.ledger.store import Balance, Transfer, audit, balance, credit, transfers_of_task
-from modellix_server.ledger.watch import Finding, Frozen
 
 __all__ = [
     "KINDS",
     "Balance",
     "Finding",
-    "Frozen",
+    "FrozenAccounts",
     "InsufficientBalance",
     "Transfer",
     "TransferFilter",
@@ -20,5 +20,5 @@ __all__ = [
     "list_transfers",
     "seal",
     "transfers_of_task",
-    "watch",
+    "monitor",
 ]

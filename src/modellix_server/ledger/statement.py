@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from modellix_server.base.database import Connection
-from modellix_server.base.pages import ALWAYS, Owner, Page, Span, Where
+from modellix_server.base.pages import ALWAYS, Page, Span, Where
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.ledger.store import Transfer
 
 FUNDING = ("topup", "adjust")
@@ -26,7 +27,7 @@ class TransferFilter:
 
 
 async def list_transfers(
-    db: Connection, owner: Owner, wanted: TransferFilter, *, after: int | None, most: int
+    db: Connection, owner: TeamMode, wanted: TransferFilter, *, after: int | None, most: int
 ) -> Page[Transfer, int]:
     """Up to `most` transfers, the latest first; those before number `after` when it is given."""
     where = Where([])

@@ -33,7 +33,7 @@ class Subject(Protocol):
     def key_rpm(self) -> int: ...  # noqa: D102
 
 
-class Verdict(NamedTuple):
+class RateDecision(NamedTuple):
     """Whether a request may pass, and the numbers of the tightest window it met."""
 
     limit: int
@@ -109,7 +109,7 @@ class Windows:
         """Windows kept in memory."""
         return len(self._keys) + len(self._teams)
 
-    def take(self, subject: Subject) -> Verdict:
+    def take(self, subject: Subject) -> RateDecision:
         """Count one request of the subject, or refuse it."""
         now = int(self._clock())
         key = self._keys.at(subject.key_id, now)
@@ -120,9 +120,9 @@ class Windows:
             key[1] += 1
             team[1] += 1
             if (key_left, -key[0]) <= (team_left, -team[0]):
-                return Verdict(subject.key_rpm, key_left - 1, key[0], "key", 0)
-            return Verdict(subject.rpm, team_left - 1, team[0], "team", 0)
+                return RateDecision(subject.key_rpm, key_left - 1, key[0], "key", 0)
+            return RateDecision(subject.rpm, team_left - 1, team[0], "team", 0)
         # When both are full the one that ends last is what the client has to wait for.
         if team_left > 0 or (key_left <= 0 and key[0] >= team[0]):
-            return Verdict(subject.key_rpm, 0, key[0], "key", key[0] - now)
-        return Verdict(subject.rpm, 0, team[0], "team", team[0] - now)
+            return RateDecision(subject.key_rpm, 0, key[0], "key", key[0] - now)
+        return RateDecision(subject.rpm, 0, team[0], "team", team[0] - now)

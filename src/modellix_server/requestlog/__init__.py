@@ -2,11 +2,11 @@
 
 from modellix_server.requestlog.reading import EntryFilter, EntryPlace, LoggedCall, list_entries
 from modellix_server.requestlog.redaction import redact_body, redact_path, redact_text
-from modellix_server.requestlog.store import Entry, drop_old, ensure_partitions
+from modellix_server.requestlog.store import LogEntry, drop_old, ensure_partitions
 from modellix_server.requestlog.writer import Writer
 
 __all__ = [
-    "Entry",
+    "LogEntry",
     "EntryFilter",
     "EntryPlace",
     "LoggedCall",

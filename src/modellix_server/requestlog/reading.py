@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from modellix_server.base.database import Connection
-from modellix_server.base.pages import ALWAYS, Owner, Page, Span, Where
+from modellix_server.base.pages import ALWAYS, Page, Span, Where
+from modellix_server.base.team_mode import TeamMode
 
 MOST_LOOKED_AT = 2_000
 """Rows that one page looks at. A log is mostly polls: what passes a filter can be far apart."""
@@ -82,7 +83,7 @@ class EntryPlace:
 
 
 async def list_entries(
-    db: Connection, owner: Owner, wanted: EntryFilter, *, after: EntryPlace | None, most: int
+    db: Connection, owner: TeamMode, wanted: EntryFilter, *, after: EntryPlace | None, most: int
 ) -> Page[LoggedCall, EntryPlace]:
     """Up to `most` calls, the latest first. The page ends early when `MOST_LOOKED_AT` rows have been looked at."""
     seen = _seen(owner, wanted, after)
@@ -119,7 +120,7 @@ async def list_entries(
     return Page(calls, None if seen_all else EntryPlace(rows[0]["oldest_at"], rows[0]["oldest_row"]))
 
 
-def _seen(owner: Owner, wanted: EntryFilter, after: EntryPlace | None) -> Where:
+def _seen(owner: TeamMode, wanted: EntryFilter, after: EntryPlace | None) -> Where:
     where = Where([])
     where.add("team_id = {} and live = {}", owner.team_id, owner.live)
     if wanted.least_status is not None and wanted.least_status >= 400:

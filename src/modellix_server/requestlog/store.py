@@ -32,7 +32,7 @@ _COLUMNS = (
 )
 
 
-class Entry(NamedTuple):
+class LogEntry(NamedTuple):
     """One API call, in the order of the table's columns. Headers have no place in it."""
 
     at: float
@@ -62,7 +62,7 @@ class Entry(NamedTuple):
     """What the answer says as X-Request-Id."""
 
 
-async def append(db: Connection, entries: Sequence[Entry], losses: Sequence[tuple[int, str]]) -> None:
+async def append(db: Connection, entries: Sequence[LogEntry], losses: Sequence[tuple[int, str]]) -> None:
     """Write entries and counts of lost ones, all or none.
 
     The commit does not wait for the disk: of all the data here a second's worth of this may be lost in a crash.
@@ -80,7 +80,7 @@ async def append(db: Connection, entries: Sequence[Entry], losses: Sequence[tupl
             await db.executemany("insert into requestlog.loss (rows, reason) values ($1, $2)", losses)
 
 
-def _records(entries: Sequence[Entry]) -> Iterator[tuple[Any, ...]]:
+def _records(entries: Sequence[LogEntry]) -> Iterator[tuple[Any, ...]]:
     for entry in entries:
         yield (datetime.fromtimestamp(entry[0], UTC), *entry[1:])
 

@@ -15,7 +15,7 @@ import asyncpg
 from modellix_server.base import log
 from modellix_server.base.database import UNREACHABLE, Connection, Pool
 from modellix_server.requestlog import store
-from modellix_server.requestlog.store import Entry
+from modellix_server.requestlog.store import LogEntry
 
 _log = log.get("requestlog")
 _EVERY_S = 0.5
@@ -33,7 +33,7 @@ class Writer:
         """Rows that never reached the log."""
         self._db = db
         self._most = most
-        self._rows: list[Entry] = []
+        self._rows: list[LogEntry] = []
         self._untold: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._closing = False
@@ -49,7 +49,7 @@ class Writer:
         """Begin to write."""
         self._task = asyncio.create_task(self._run())
 
-    def record(self, entry: Entry) -> None:
+    def record(self, entry: LogEntry) -> None:
         """Take one row; returns at once."""
         rows = self._rows
         if len(rows) >= self._most:
@@ -92,7 +92,7 @@ class Writer:
             while self._rows or self._untold:
                 await self._append(db, self._rows[:_FULL])
 
-    async def _append(self, db: Connection, rows: list[Entry]) -> None:
+    async def _append(self, db: Connection, rows: list[LogEntry]) -> None:
         """Write the rows, which are the first of all, or some of them.
 
         A row the database refuses is found by halving, counted and left out: one odd row must not keep

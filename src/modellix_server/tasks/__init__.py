@@ -1,10 +1,10 @@
 """The engine: tasks from accept to settlement. The only room that knows money, results and upstreams together."""
 
-from modellix_server.tasks.accounts import Account, FindAccount, api_path
-from modellix_server.tasks.afterlook import look_again
+from modellix_server.tasks.accounts import FindAccount, VendorAccount, api_path
 from modellix_server.tasks.breakers import Breaker, Breakers, list_open
-from modellix_server.tasks.callbacks import Callbacks, Doorbell
+from modellix_server.tasks.callbacks import CallbackNotifier, Callbacks
 from modellix_server.tasks.canceling import cancel
+from modellix_server.tasks.crash_marker import CrashMarker, take_words
 from modellix_server.tasks.deletion import delete_result
 from modellix_server.tasks.delivered import StoredResult
 from modellix_server.tasks.engine import HINT_CHANNEL, Worker
@@ -15,41 +15,42 @@ from modellix_server.tasks.errors import (
     TooManyFollowers,
     Unfinished,
 )
-from modellix_server.tasks.follow import Hub, Watch
+from modellix_server.tasks.follow import LONGEST_WAIT_S, Subscription, SubscriptionHub
+from modellix_server.tasks.history import Review, TaskHistory, reviews, story
 from modellix_server.tasks.intake import Intake
+from modellix_server.tasks.late_results import look_again
 from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
-from modellix_server.tasks.media import Media
+from modellix_server.tasks.media import MediaTools
 from modellix_server.tasks.public import public_form
 from modellix_server.tasks.queue import QueueNow, queue_now
-from modellix_server.tasks.read import Question, Reader, TaskView, views
+from modellix_server.tasks.read import Reader, TaskQuery, TaskView, views
 from modellix_server.tasks.restored import end_doubtful
 from modellix_server.tasks.store import forget_idempotency_keys, note_death, review, start_waiting
-from modellix_server.tasks.story import Review, Story, reviews, story
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
 from modellix_server.tasks.tools import Tools
 from modellix_server.tasks.verify import end_stray_holds, look, verify
-from modellix_server.tasks.witness import Witness, take_words
 
 __all__ = [
     "HINT_CHANNEL",
+    "LONGEST_WAIT_S",
     "USAGE_GROUPS",
     "Accepted",
-    "Account",
+    "VendorAccount",
     "Callbacks",
     "ConcurrencyExceeded",
-    "Doorbell",
+    "CallbackNotifier",
     "FindAccount",
-    "Hub",
+    "SubscriptionHub",
     "ListedTask",
     "IdempotencyMismatch",
     "Intake",
-    "Media",
+    "MediaTools",
     "NotCancelable",
-    "Question",
+    "TaskQuery",
     "Reader",
     "Review",
     "StoredResult",
-    "Story",
+    "TaskHistory",
     "Submission",
     "Submissions",
     "TaskFilter",
@@ -58,8 +59,8 @@ __all__ = [
     "Tools",
     "Unfinished",
     "Usage",
-    "Watch",
-    "Witness",
+    "Subscription",
+    "CrashMarker",
     "Worker",
     "api_path",
     "cancel",

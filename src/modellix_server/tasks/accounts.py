@@ -13,7 +13,7 @@ from modellix_server.upstreams.contract import Upstream
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class VendorAccount:
     """What the engine needs to call a vendor. `key` goes to `base_url` and nowhere else."""
 
     upstream: str
@@ -27,7 +27,7 @@ class Account:
     sandbox: bool = False
 
 
-FindAccount = Callable[[str, bool], Awaitable[Account | None]]
+FindAccount = Callable[[str, bool], Awaitable[VendorAccount | None]]
 """(upstream, live) -> the account, or None when the operator has configured none."""
 
 

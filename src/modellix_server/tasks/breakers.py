@@ -19,7 +19,7 @@ from typing import Literal
 from modellix_server.base import log
 from modellix_server.base.database import DATABASE_ERRORS, Connection, Pool
 from modellix_server.base.metrics import Labels, gauge
-from modellix_server.requestlog import redact_text
+from modellix_server.base.redaction import redact_text
 
 Kind = Literal["submit", "poll"]
 Slot = tuple[str, bool]

@@ -18,8 +18,8 @@ from modellix_server.base.addresses import is_reachable
 from modellix_server.base.database import Pool
 from modellix_server.base.ids import task_name
 from modellix_server.base.settings import Settings
-from modellix_server.tasks.accounts import Account
-from modellix_server.tasks.nudges import CHANNEL, Nudge
+from modellix_server.tasks.accounts import VendorAccount
+from modellix_server.tasks.signals import CHANNEL, Signal
 
 _TOKEN = re.compile(r"(task-([0-9a-f]{32})-([0-9]{1,9}))\.([A-Za-z0-9_-]{22})", re.ASCII)
 _GAP_S = 1.0
@@ -34,33 +34,33 @@ class Callbacks:
         self._key = settings.secret.derive("vendor callbacks")
         self._public = _is_public(self._origin)
 
-    def url(self, account: Account, task_id: UUID, attempt: int) -> str | None:
+    def url(self, account: VendorAccount, task_id: UUID, attempt: int) -> str | None:
         """The address for one attempt; None when whoever runs the account could not reach us."""
         if not (account.sandbox or self._public):
             return None
         name = f"{task_name(task_id)}-{attempt}"
         return f"{self._origin}/callbacks/{account.upstream}/{name}.{self._mark(account.upstream, name)}"
 
-    def read(self, upstream: str, token: str) -> Nudge | None:
+    def read(self, upstream: str, token: str) -> Signal | None:
         """The attempt that the last part of an address stands for; None when it is not one of ours."""
         found = _TOKEN.fullmatch(token)
         if found is None or not hmac.compare_digest(found[4], self._mark(upstream, found[1])):
             return None
-        return Nudge(UUID(hex=found[2]), int(found[3]))
+        return Signal(UUID(hex=found[2]), int(found[3]))
 
     def _mark(self, upstream: str, attempt: str) -> str:
         digest = hmac.digest(self._key, f"{upstream}\0{attempt}".encode(), "sha256")
         return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
 
-class Doorbell:
+class CallbackNotifier:
     """Passes calls on to the workers, of each attempt at most one a second."""
 
     def __init__(self, db: Pool) -> None:
         self._db = db
-        self._rung: dict[Nudge, float] = {}
+        self._rung: dict[Signal, float] = {}
 
-    async def ring(self, nudge: Nudge) -> None:
+    async def ring(self, nudge: Signal) -> None:
         """Tell the worker that has the task, wherever it runs. Raises database.UNREACHABLE."""
         now = time.monotonic()
         if now - self._rung.get(nudge, -_GAP_S) < _GAP_S:

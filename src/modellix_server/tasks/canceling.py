@@ -13,8 +13,8 @@ from modellix_server.base.database import Pool, Row
 from modellix_server.base.errors import NotFound
 from modellix_server.base.ids import task_name
 from modellix_server.tasks.errors import NotCancelable
-from modellix_server.tasks.nudges import CHANNEL, Nudge
-from modellix_server.tasks.read import Question
+from modellix_server.tasks.read import TaskQuery
+from modellix_server.tasks.signals import CHANNEL, Signal
 from modellix_server.tasks.store import Ending, Journal
 
 _DECIDED_WITHIN_S = 5.0
@@ -29,7 +29,7 @@ _ASK = """
 """
 
 
-async def cancel(db: Pool, question: Question) -> bool:
+async def cancel(db: Pool, question: TaskQuery) -> bool:
     """Cancel a task; whether it is canceled now. Again is as good as once.
 
     False while the worker that has the task, or its vendor, has not decided after some seconds: then the task ends
@@ -46,13 +46,13 @@ async def cancel(db: Pool, question: Question) -> bool:
             if await _end(db, question, row["epoch"]):
                 return True
         elif row["cancel"] is None:
-            await db.execute(_ASK, question.task_id, CHANNEL, Nudge(question.task_id, None).payload)
+            await db.execute(_ASK, question.task_id, CHANNEL, Signal(question.task_id, None).payload)
         if time.monotonic() >= until:
             return False
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-async def _look(db: Pool, question: Question) -> Row:
+async def _look(db: Pool, question: TaskQuery) -> Row:
     row = await db.fetchrow(
         """select state, epoch, owner, error_code, cancel, finished_at from tasks.task
            where id = $1 and team_id = $2 and live = $3""",
@@ -74,7 +74,7 @@ def _refuse_if_late(row: Row, name: str) -> None:
         raise NotCancelable(f"task '{name}' is not stopped by the vendor; it runs on and is charged as delivered")
 
 
-async def _end(db: Pool, question: Question, epoch: int) -> bool:
+async def _end(db: Pool, question: TaskQuery, epoch: int) -> bool:
     ending = Ending(
         question.task_id,
         epoch,

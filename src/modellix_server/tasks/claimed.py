@@ -13,13 +13,13 @@ from modellix_server.base import faults, log, tracing
 from modellix_server.base.database import DATABASE_ERRORS, refused
 from modellix_server.base.ids import task_name
 from modellix_server.base.metrics import Counter
+from modellix_server.base.redaction import redact_text
 from modellix_server.catalogue import Model
-from modellix_server.requestlog import redact_text
 from modellix_server.tasks import store
-from modellix_server.tasks.accounts import Account
-from modellix_server.tasks.afterlook import look_later
+from modellix_server.tasks.accounts import VendorAccount
 from modellix_server.tasks.breakers import Kind
-from modellix_server.tasks.nudges import Nudge
+from modellix_server.tasks.late_results import look_later
+from modellix_server.tasks.signals import Signal
 from modellix_server.tasks.store import Ending, Job, Move
 from modellix_server.tasks.tools import Tools
 from modellix_server.upstreams.contract import Order, Upstream
@@ -63,7 +63,7 @@ class Claimed:
         self._nudged = False
         self._waiting: asyncio.Future[None] | None = None
 
-    def nudge(self, nudge: Nudge) -> None:
+    def nudge(self, nudge: Signal) -> None:
         """Somebody outside knows of news, or wants an end: cut the present wait short, or the next one."""
         if nudge.attempt is None:
             self._unwanted = True
@@ -99,14 +99,14 @@ class Claimed:
     def _model(self) -> Model:
         return self._tools.catalogue.models[self._job.model]
 
-    async def _upstream(self) -> tuple[Upstream, Account | None]:
+    async def _upstream(self) -> tuple[Upstream, VendorAccount | None]:
         upstream = self._tools.upstreams[self._model().routes[0].upstream]
         return upstream, await self._account(upstream)
 
-    async def _account(self, upstream: Upstream) -> Account | None:
+    async def _account(self, upstream: Upstream) -> VendorAccount | None:
         return await self._asked(self._tools.find_account, upstream.name, self._job.live)
 
-    def _order(self, account: Account, params: Mapping[str, Any], attempt: int) -> Order:
+    def _order(self, account: VendorAccount, params: Mapping[str, Any], attempt: int) -> Order:
         name = f"{task_name(self._job.id)}-{attempt}"
         return Order(name, self._model().routes[0], params, key=account.key, region=account.region)
 

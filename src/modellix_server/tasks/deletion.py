@@ -8,10 +8,10 @@ from modellix_server.base.ids import task_name
 from modellix_server.results import Storage
 from modellix_server.results import delete_result as delete_files
 from modellix_server.tasks.errors import Unfinished
-from modellix_server.tasks.read import Question
+from modellix_server.tasks.read import TaskQuery
 
 
-async def delete_result(db: Pool, storage: Storage, question: Question) -> None:
+async def delete_result(db: Pool, storage: Storage, question: TaskQuery) -> None:
     """Delete files, links and the public answer now; again is as good as once.
 
     Raises NotFound for an unknown or foreign task, Unfinished for one that may still deliver, and what the storage

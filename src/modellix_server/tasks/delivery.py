@@ -18,7 +18,7 @@ STORE_AT_LEAST_S = 300.0
 """For a result that came just before the deadline."""
 
 
-class Delivery(Claimed):
+class DeliveryStep(Claimed):
     """The last steps of a task that went well."""
 
     async def _delivered(self, done: Done, **said: Any) -> None:

@@ -11,9 +11,9 @@ import asyncpg
 
 from modellix_server.base import faults, log, tracing
 from modellix_server.base.database import DATABASE_ERRORS, Pool, connect
-from modellix_server.tasks import nudges, store
+from modellix_server.tasks import signals, store
 from modellix_server.tasks.life import Life
-from modellix_server.tasks.nudges import Nudge
+from modellix_server.tasks.signals import Signal
 from modellix_server.tasks.store import WORKER_LOCK, Job
 from modellix_server.tasks.tools import Tools
 
@@ -148,7 +148,7 @@ class Worker:
         return len(self._jobs)
 
     def _nudge(self, payload: str) -> None:
-        nudge = Nudge.read(payload)
+        nudge = Signal.read(payload)
         if nudge is not None and (life := self._lives.get(nudge.task_id)):
             life.nudge(nudge)
 
@@ -158,7 +158,7 @@ class Worker:
         try:
             await line.execute("select pg_advisory_lock($1, $2)", WORKER_LOCK, self._number)
             await line.add_listener(HINT_CHANNEL, lambda *_: self._hint.set())
-            await line.add_listener(nudges.CHANNEL, lambda *said: self._nudge(str(said[3])))
+            await line.add_listener(signals.CHANNEL, lambda *said: self._nudge(str(said[3])))
         except BaseException:
             line.terminate()  # or each try would leave a connection behind
             raise
@@ -195,7 +195,7 @@ class Worker:
                 if unwanted is None and job.id not in self._tools.submitting:
                     task.cancel()
                 elif unwanted:  # the word of it may have got lost
-                    self._lives[job.id].nudge(Nudge(job.id, None))
+                    self._lives[job.id].nudge(Signal(job.id, None))
 
     async def _drain(self) -> None:
         """Cancel what only waits; let submissions that are on their way come back.

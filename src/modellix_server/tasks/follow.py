@@ -17,9 +17,12 @@ from modellix_server.base import log
 from modellix_server.base.database import DATABASE_ERRORS, Pool
 from modellix_server.base.errors import Unavailable
 from modellix_server.tasks.errors import TooManyFollowers
-from modellix_server.tasks.nudges import PROGRESS_CHANNEL
-from modellix_server.tasks.places import Places
-from modellix_server.tasks.read import Question
+from modellix_server.tasks.queue_positions import QueuePositions
+from modellix_server.tasks.read import TaskQuery
+from modellix_server.tasks.signals import PROGRESS_CHANNEL
+
+LONGEST_WAIT_S = 30
+"""Of a request that waits for a task to end."""
 
 _MOST_OF_KEY = 1_000
 _MOST_OF_TEAM = 2_000
@@ -34,17 +37,17 @@ T = TypeVar("T")
 Name = TypeVar("Name", bound=Hashable)
 
 
-class Watch:
+class Subscription:
     """One client that follows a task. `close` it at the end, whatever happens."""
 
     __slots__ = ("_hub", "_woken", "key_id", "left", "place", "progress", "purse", "question", "seen", "unread")
 
-    def __init__(self, hub: Hub, team_id: int, live: bool, key_id: int) -> None:  # noqa: FBT001 - as a Caller has it
+    def __init__(self, hub: SubscriptionHub, team_id: int, live: bool, key_id: int) -> None:  # noqa: FBT001 - as a Caller has it
         self._hub = hub
         self._woken = asyncio.Event()
         self.purse = (team_id, live)
         self.key_id = key_id
-        self.question: Question | None = None
+        self.question: TaskQuery | None = None
         self.seen = -1
         """Moves of the task as its follower knows it."""
         self.left = False
@@ -56,7 +59,7 @@ class Watch:
         self.unread = True
         """Whether there is reason to read the task again. Its follower sets this back before it reads."""
 
-    def follow(self, question: Question) -> None:
+    def follow(self, question: TaskQuery) -> None:
         """From now on the moves of this task are news. Read it after this, not before."""
         self.question = question
         self._hub.followed(self, question)
@@ -102,15 +105,15 @@ class Watch:
         self._hub.forget(self)
 
 
-class Hub:
+class SubscriptionHub:
     """All followers in one API process. A `base.notify.Follower` of moves; `keys`, `progress` and `places` are more."""
 
     channel = "modellix_moves"
 
     def __init__(self, db: Pool) -> None:
         self._db = db
-        self._watches: set[Watch] = set()
-        self._by_task: dict[str, list[Watch]] = {}
+        self._watches: set[Subscription] = set()
+        self._by_task: dict[str, list[Subscription]] = {}
         self._of_key: Counter[int] = Counter()
         self._of_purse: Counter[tuple[int, bool]] = Counter()
         self._doubt = asyncio.Event()
@@ -118,15 +121,15 @@ class Hub:
         """This process is about to end."""
         self.keys = _Doubter("modellix_identity", self._doubt)
         self.progress = _Progress(self._by_task)
-        self.places = Places(db)
+        self.places = QueuePositions(db)
 
     def __len__(self) -> int:
         """Followers at the moment."""
         return len(self._watches)
 
-    def open(self, *, team_id: int, live: bool, key_id: int) -> Watch:
+    def open(self, *, team_id: int, live: bool, key_id: int) -> Subscription:
         """A place for one more follower; raises TooManyFollowers, or Unavailable when the process is full."""
-        watch = Watch(self, team_id, live, key_id)
+        watch = Subscription(self, team_id, live, key_id)
         if len(self._watches) >= _MOST or self.closed:
             raise Unavailable("too many clients follow tasks here; poll instead", retry_after_s=5)
         for count, most, whose in (
@@ -140,11 +143,11 @@ class Hub:
         self._of_purse[watch.purse] += 1
         return watch
 
-    def followed(self, watch: Watch, question: Question) -> None:
+    def followed(self, watch: Subscription, question: TaskQuery) -> None:
         """Called by a watch that has learned its task."""
         self._by_task.setdefault(question.task_id.hex, []).append(watch)
 
-    def forget(self, watch: Watch) -> None:
+    def forget(self, watch: Subscription) -> None:
         """Called by a watch that is closed."""
         if watch not in self._watches:
             return
@@ -236,7 +239,7 @@ class _Progress:
 
     channel = PROGRESS_CHANNEL
 
-    def __init__(self, by_task: Mapping[str, list[Watch]]) -> None:
+    def __init__(self, by_task: Mapping[str, list[Subscription]]) -> None:
         self._by_task = by_task
 
     def following(self) -> None:

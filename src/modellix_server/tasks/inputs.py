@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from modellix_server.base import places
+from modellix_server.base import json_paths
 from modellix_server.base.addresses import is_public_https
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.settings import Settings
@@ -82,7 +82,7 @@ class Inputs:
         media = {medium.name: medium for medium in model.media}
         return any(
             is_ours(self._settings, one.text) or not self._link_passes(model, media[one.place])
-            for one in places.find(params, media)
+            for one in json_paths.find(params, media)
         )
 
     def _link_passes(self, model: Model, medium: MediaInput) -> bool:
@@ -96,7 +96,7 @@ class Inputs:
         media = {medium.name: medium for medium in model.media}
         resolved = Resolved(dict(params))
         texts: dict[tuple[str, str], str] = {}
-        for one in places.find(params, media):
+        for one in json_paths.find(params, media):
             medium = media[one.place]
             try:
                 if is_ours(self._settings, one.text):
@@ -108,7 +108,7 @@ class Inputs:
             except BadMedia as bad:
                 raise BadMedia(f"parameter '{one.where}' {bad}") from None
             texts[one.place, one.text] = text
-        resolved.params = places.replace(params, media, lambda one: texts[one.place, one.text])
+        resolved.params = json_paths.replace(params, media, lambda one: texts[one.place, one.text])
         return resolved
 
     async def _held(self, model: Model, medium: MediaInput, text: str, resolved: Resolved, *, sandbox: bool) -> str:

@@ -11,12 +11,12 @@ from uuid import UUID
 
 import msgspec
 
-from modellix_server.base import places
+from modellix_server.base import json_paths
 from modellix_server.base.addresses import is_public_https
 from modellix_server.base.database import Pool
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, OutOfRange
 from modellix_server.base.ids import parse_file_name
-from modellix_server.base.places import Found
+from modellix_server.base.json_paths import Found
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Facts, MediaInput, Model, refusal, refusal_together
 from modellix_server.inspection import FORMATS, STORED, InputFile, Refused, sniff
@@ -60,7 +60,7 @@ class Intake:
         Raises InvalidFormat, OutOfRange, or InvalidParameters when the vendor cannot be given files of ours.
         """
         media = {medium.name: medium for medium in model.media}
-        found = [one for one in places.find(params, media) if is_ours(self._settings, one.text)]
+        found = [one for one in json_paths.find(params, media) if is_ours(self._settings, one.text)]
         if not found:
             return params, []
         taken = {STORED + file.sha256: file for file in files}
@@ -75,7 +75,7 @@ class Intake:
         self._require_way(model, [(media[one.place], each) for one, each in zip(found, held, strict=True)], live=live)
         texts = {one.text: each.text for one, each in zip(found, held, strict=True)}
         kept = {each.file.sha256: each.file for each in held if each.file is not None}
-        changed = places.replace(params, media, lambda one: texts.get(one.text, one.text))
+        changed = json_paths.replace(params, media, lambda one: texts.get(one.text, one.text))
         return changed, list(kept.values())
 
     async def _look(self, one: Found, taken: Mapping[str, InputFile], team_id: int, *, live: bool) -> _Held:

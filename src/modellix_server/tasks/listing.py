@@ -8,7 +8,8 @@ from uuid import UUID
 
 from modellix_server.base.database import Connection, Row
 from modellix_server.base.ids import first_uuid7
-from modellix_server.base.pages import ALWAYS, Owner, Page, Span, Where
+from modellix_server.base.pages import ALWAYS, Page, Span, Where
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.tasks import rules
 
 # Public word -> condition.
@@ -73,7 +74,7 @@ class Usage:
 
 
 async def list_tasks(
-    db: Connection, owner: Owner, wanted: TaskFilter, *, after: UUID | None, most: int
+    db: Connection, owner: TeamMode, wanted: TaskFilter, *, after: UUID | None, most: int
 ) -> Page[ListedTask, UUID]:
     """Up to `most` tasks, the latest first; those older than `after` when it is given."""
     where = _where(owner, wanted)
@@ -94,7 +95,7 @@ async def list_tasks(
     return Page(tasks, tasks[-1].id if len(tasks) == most else None)
 
 
-def _where(owner: Owner, wanted: TaskFilter) -> Where:
+def _where(owner: TeamMode, wanted: TaskFilter) -> Where:
     where = Where([])
     where.add("t.team_id = {} and t.live = {}", owner.team_id, owner.live)
     if wanted.status is not None:
@@ -115,7 +116,7 @@ def _listed(row: Row, resources: str | None) -> ListedTask:
     return ListedTask(status=rules.PUBLIC_WORDS[values.pop("state")], resources=resources, **values)
 
 
-async def usage(db: Connection, owner: Owner, ended: Span, by: str) -> list[Usage]:
+async def usage(db: Connection, owner: TeamMode, ended: Span, by: str) -> list[Usage]:
     """Tasks that ended in a span, summed by one of USAGE_GROUPS: the highest charge first, days in their order."""
     where = Where([])
     where.add("t.team_id = {} and t.live = {}", owner.team_id, owner.live)

@@ -26,7 +26,7 @@ from modellix_server.results import (
     discard,
 )
 from modellix_server.tasks import rules
-from modellix_server.tasks.accounts import Account
+from modellix_server.tasks.accounts import VendorAccount
 from modellix_server.tasks.delivered import StoredFile, StoredResult, Verdict, VerdictFile
 from modellix_server.tasks.inputs import BadMedia, Inputs
 from modellix_server.upstreams.contract import Done, InlineFile, RemoteFile, Upstream
@@ -36,7 +36,7 @@ _OPTIONAL_WAIT_S = 60.0
 
 
 @dataclass(frozen=True)
-class Media:
+class MediaTools:
     """What a worker needs to handle files."""
 
     settings: Settings
@@ -54,7 +54,7 @@ class Media:
         helper: Helper,
         fetcher: Fetcher,
         upstreams: Mapping[str, Upstream],
-    ) -> Media:
+    ) -> MediaTools:
         """Media handling that copies a bounded number of results at once."""
         copying = asyncio.Semaphore(_MOST_COPIES_AT_ONCE)
         inputs = Inputs(settings, storage, helper, fetcher, upstreams)
@@ -77,7 +77,7 @@ class Media:
         )
 
     async def keep(
-        self, task_id: UUID, verdict: Verdict, account: Account | None, until: float
+        self, task_id: UUID, verdict: Verdict, account: VendorAccount | None, until: float
     ) -> tuple[StoredResult, list[str]]:
         """Copy every file of a result into our storage that is not there yet; doing it again overwrites it.
 
@@ -104,7 +104,7 @@ class Media:
             await discard(self.storage, task_id)
 
     async def _copy(
-        self, task_id: UUID, index: int, file: VerdictFile, account: Account | None, until: float
+        self, task_id: UUID, index: int, file: VerdictFile, account: VendorAccount | None, until: float
     ) -> StoredFile:
         remote = RemoteResult(task_id, index, file.url, file.kind, file.role)
         origins = account.origins if account else PUBLIC_ONLY

@@ -30,7 +30,7 @@ _READ = """
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TaskQuery:
     """One status read: which task, asked with which key."""
 
     task_id: UUID
@@ -71,7 +71,7 @@ class Reader:
         self._ttl = timedelta(seconds=result_ttl_s)
         self._ask = Batcher(self._read, flushers=2, most=500)
 
-    async def read(self, question: Question) -> TaskView:
+    async def read(self, question: TaskQuery) -> TaskView:
         """The task as its team may see it.
 
         Raises Unauthorized for a revoked key, NotFound for an unknown, foreign or expired task, Unavailable.
@@ -81,7 +81,7 @@ class Reader:
         except UNREACHABLE as error:
             raise Unavailable("the database cannot be reached", retry_after_s=1) from error
 
-    async def _read(self, batch: list[Question]) -> Sequence[TaskView | PlatformError]:
+    async def _read(self, batch: list[TaskQuery]) -> Sequence[TaskView | PlatformError]:
         rows = await self._db.fetch(
             _READ,
             [q.task_id for q in batch],
@@ -94,7 +94,7 @@ class Reader:
 
 
 def _view(
-    question: Question,
+    question: TaskQuery,
     task_id: UUID | None,
     model: str,
     state: str,

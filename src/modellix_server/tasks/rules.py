@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from modellix_server.catalogue import ImpossibleMeasurement, Measurement, Quote, capture
-from modellix_server.upstreams.contract import Traits
+from modellix_server.upstreams.contract import Capabilities
 
 # State -> the public word. The seed knows three; docs/adr/0004 says why `processing` stays inside.
 PUBLIC_WORDS = {
@@ -51,7 +51,7 @@ class Charge:
     review: str | None = None
 
 
-def poll_in_s(age_s: float, traits: Traits) -> float:
+def poll_in_s(age_s: float, traits: Capabilities) -> float:
     """Seconds until the next status query of a task that was submitted `age_s` ago.
 
     Young tasks are asked often and old ones seldom, so that a stuck task costs little and a quick one
@@ -84,7 +84,7 @@ def may_be_sent_again(state: str) -> bool:
     return state in ("queued", "preparing")
 
 
-def hurried(traits: Traits) -> Traits:
+def hurried(traits: Capabilities) -> Capabilities:
     """The same vendor in test mode: our own sandbox minds no queries, and people are waiting."""
     return dataclasses.replace(
         traits, first_poll_s=_SANDBOX_FIRST_POLL_S, slowest_poll_s=min(traits.slowest_poll_s, _SANDBOX_SLOWEST_POLL_S)

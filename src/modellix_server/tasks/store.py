@@ -9,7 +9,7 @@ from uuid import UUID
 
 from modellix_server.base.batcher import Batcher
 from modellix_server.base.database import DATABASE_ERRORS, Connection, Pool, refused
-from modellix_server.tasks.nudges import PROGRESS_CHANNEL
+from modellix_server.tasks.signals import PROGRESS_CHANNEL
 
 _SUSPECT_GRACE_S = 5.0  # after a database start, which frees every lock
 _MOST_IN_A_NOTICE = 200  # of at most 37 characters each; a notice takes 7,999

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from modellix_server.base import faults, log, patience
+from modellix_server.base import faults, log, time_budget
 from modellix_server.base.batcher import Again, Batcher
 from modellix_server.base.database import DATABASE_ERRORS, Pool, refused
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
@@ -22,7 +22,7 @@ from modellix_server.ledger import InsufficientBalance
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch
 
 _CALL_S = 5.0
-_RESOLVE_S = patience.REQUEST_S - _CALL_S  # for finding out what a call did that was not answered
+_RESOLVE_S = time_budget.REQUEST_S - _CALL_S  # for finding out what a call did that was not answered
 _LOOK_UPS = 4
 _BETWEEN_LOOK_UPS_S = 0.5
 _LOG = log.get("tasks")
@@ -62,7 +62,7 @@ class Accepted:
     """Of a task that waits for a slot: 1 is the next to start."""
 
 
-Verdict = Accepted | PlatformError | Again
+AcceptOutcome = Accepted | PlatformError | Again
 
 
 class Submissions:
@@ -116,7 +116,7 @@ class Submissions:
             raise _mismatch()
         return Accepted(row["task_id"], replayed=True)
 
-    async def _accept_batch(self, batch: list[Submission]) -> Sequence[Verdict]:
+    async def _accept_batch(self, batch: list[Submission]) -> Sequence[AcceptOutcome]:
         try:
             async with asyncio.timeout(_CALL_S):
                 return await self._call(batch)
@@ -124,7 +124,7 @@ class Submissions:
             _LOG.warning("accept failed, resolving", error=type(error).__name__, size=len(batch))
             return await self._resolve(batch)
 
-    async def _call(self, batch: list[Submission]) -> list[Verdict]:
+    async def _call(self, batch: list[Submission]) -> list[AcceptOutcome]:
         await faults.point("before_accept")
         row = await self._db.fetchrow(
             "select * from tasks.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
@@ -152,9 +152,9 @@ class Submissions:
         places = row["places"] or [None] * len(batch)
         return [_verdict(*each) for each in zip(batch, row["verdicts"], row["task_ids"], places, strict=True)]
 
-    async def _resolve(self, batch: list[Submission]) -> list[Verdict]:
+    async def _resolve(self, batch: list[Submission]) -> list[AcceptOutcome]:
         """The call raised: find out which tasks exist, and, while there is time, offer each missing one alone."""
-        found: list[Verdict] = []
+        found: list[AcceptOutcome] = []
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_RESOLVE_S):
                 present = await self._present([s.task_id for s in batch])
@@ -165,8 +165,8 @@ class Submissions:
                     found.append(Accepted(s.task_id) if known else await self._offer_alone(s))
         return [*found, *(_unreachable() for _ in batch[len(found) :])]
 
-    async def _offer_alone(self, submission: Submission) -> Verdict:
-        verdict: Verdict | None = None
+    async def _offer_alone(self, submission: Submission) -> AcceptOutcome:
+        verdict: AcceptOutcome | None = None
         try:
             verdict = (await self._call([submission]))[0]
         except DATABASE_ERRORS as error:
@@ -192,7 +192,7 @@ class Submissions:
         return None
 
 
-def _verdict(submission: Submission, word: str, task_id: UUID, place: int | None = None) -> Verdict:
+def _verdict(submission: Submission, word: str, task_id: UUID, place: int | None = None) -> AcceptOutcome:
     match word:
         case "accepted":
             return Accepted(task_id)

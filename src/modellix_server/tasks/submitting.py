@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import assert_never
 
 from modellix_server.base import faults, log, tracing
-from modellix_server.requestlog import redact_text
+from modellix_server.base.redaction import redact_text
 from modellix_server.tasks import rules
-from modellix_server.tasks.accounts import Account
+from modellix_server.tasks.accounts import VendorAccount
 from modellix_server.tasks.claimed import Over
-from modellix_server.tasks.delivery import Delivery
+from modellix_server.tasks.concurrency_limiter import SubmissionSlot
+from modellix_server.tasks.delivery import DeliveryStep
 from modellix_server.tasks.inputs import BadMedia
-from modellix_server.tasks.posting import Post
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import (
     AnswerLost,
@@ -37,7 +37,7 @@ _SERVER_FAULT = 500
 _LOG = log.get("tasks")
 
 
-class Submitting(Delivery):
+class Submitting(DeliveryStep):
     """The first steps of a life: from the queue to the vendor's answer."""
 
     _probes = False
@@ -60,7 +60,7 @@ class Submitting(Delivery):
         if self._tools.draining:
             raise Over
 
-    async def _prepared(self, upstream: Upstream, account: Account) -> Order:
+    async def _prepared(self, upstream: Upstream, account: VendorAccount) -> Order:
         """The order with its media as the vendor takes them. All of it may be done again: nothing is paid for yet."""
         try:
             inputs = self._tools.media.inputs
@@ -92,8 +92,8 @@ class Submitting(Delivery):
         await self._requeue(_UPLOAD_RETRY_S if answer.retry_in_s is None else answer.retry_in_s, note=answer.reason)
         raise Over
 
-    async def _post(self, upstream: Upstream, account: Account, order: Order) -> None:
-        async with Post(self._tools.window[self._job.model, self._job.live]) as post:
+    async def _post(self, upstream: Upstream, account: VendorAccount, order: Order) -> None:
+        async with SubmissionSlot(self._tools.window[self._job.model, self._job.live]) as post:
             http = VendorHttp(
                 account,
                 self._tools.outbound,
@@ -118,11 +118,11 @@ class Submitting(Delivery):
                 http.close()
                 self._tools.submitting.discard(self._job.id)
 
-    def _callback_url(self, account: Account) -> str | None:
+    def _callback_url(self, account: VendorAccount) -> str | None:
         callbacks = self._tools.callbacks
         return callbacks.url(account, self._job.id, self._attempt + 1) if callbacks else None
 
-    async def _send(self, upstream: Upstream, order: Order, http: VendorHttp, post: Post) -> Submitted:
+    async def _send(self, upstream: Upstream, order: Order, http: VendorHttp, post: SubmissionSlot) -> Submitted:
         """One POST. What it leaves unclear ends the task here, as an unknown outcome."""
         try:
             async with asyncio.timeout(self._model().submit_deadline_s):

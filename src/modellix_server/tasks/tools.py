@@ -14,10 +14,10 @@ from modellix_server.catalogue import Catalogue
 from modellix_server.tasks.accounts import FindAccount, Pace
 from modellix_server.tasks.breakers import Breakers
 from modellix_server.tasks.callbacks import Callbacks
-from modellix_server.tasks.media import Media
-from modellix_server.tasks.posting import Window
+from modellix_server.tasks.concurrency_limiter import AdaptiveConcurrencyLimiter
+from modellix_server.tasks.crash_marker import CrashMarker
+from modellix_server.tasks.media import MediaTools
 from modellix_server.tasks.store import Journal
-from modellix_server.tasks.witness import Witness
 from modellix_server.upstreams.contract import Upstream
 
 _MOST_POSTS_OF_A_MODEL = 128
@@ -34,19 +34,21 @@ class Tools:
     upstreams: Mapping[str, Upstream]
     find_account: FindAccount
     outbound: Outbound
-    media: Media
+    media: MediaTools
     result_ttl_s: int
     breakers: Breakers = field(init=False)
     callbacks: Callbacks | None = None
     """Addresses for vendors that call back; None when nobody would answer there."""
-    witness: Witness | None = None
+    witness: CrashMarker | None = None
     """Keeps word of which task a process dies of; None when nobody would read it."""
     paces: dict[tuple[str, bool], Pace] = field(default_factory=dict)
     posting: dict[str, asyncio.Semaphore] = field(
         default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(_MOST_POSTS_OF_A_MODEL))
     )
     """By model: one whose answers take minutes must not hold up the others."""
-    window: dict[tuple[str, bool], Window] = field(default_factory=lambda: defaultdict(Window))
+    window: dict[tuple[str, bool], AdaptiveConcurrencyLimiter] = field(
+        default_factory=lambda: defaultdict(AdaptiveConcurrencyLimiter)
+    )
     """By model and mode: for those of them that would be lost with this worker."""
     polling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_POLLS))
     long_answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MOST_LONG_ANSWERS))

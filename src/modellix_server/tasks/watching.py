@@ -10,10 +10,10 @@ from typing import assert_never
 
 from modellix_server.base import faults, log, tracing
 from modellix_server.base.database import DATABASE_ERRORS
-from modellix_server.requestlog import redact_text
+from modellix_server.base.redaction import redact_text
 from modellix_server.tasks import rules, store
 from modellix_server.tasks.accounts import Pace
-from modellix_server.tasks.delivery import Delivery
+from modellix_server.tasks.delivery import DeliveryStep
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import (
     AnswerLost,
@@ -33,7 +33,7 @@ _SERVER_FAULT = 500
 _LOG = log.get("tasks")
 
 
-class Watching(Delivery):
+class Watching(DeliveryStep):
     """The step between the vendor's ticket and its verdict."""
 
     _alerted = False

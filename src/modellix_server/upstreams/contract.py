@@ -184,7 +184,7 @@ Polled = Pending | Done | Failed
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class Capabilities:
     """What the engine must know about a vendor."""
 
     idempotency: Literal["key", "client_id", "list_only", "none"]
@@ -206,7 +206,7 @@ class Upstream(Protocol):
     """One vendor."""
 
     name: str
-    traits: Traits
+    traits: Capabilities
 
     def check(self, route: Route) -> None:
         """Raise ValueError when a model file's route makes no sense here: asked for every route at start."""

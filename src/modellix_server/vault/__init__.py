@@ -6,8 +6,8 @@ from modellix_server.vault.selftest import check_master_keys, renew_canary
 from modellix_server.vault.store import (
     ACCOUNT_KEYS,
     CANARY,
-    Account,
     Listed,
+    StoredAccount,
     list_accounts,
     move_old_keys,
     open_account,
@@ -19,7 +19,7 @@ SEALED = (ACCOUNT_KEYS, CANARY)
 
 __all__ = [
     "SEALED",
-    "Account",
+    "StoredAccount",
     "Accounts",
     "Listed",
     "UnusableAccount",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from modellix_server.base.database import Pool
 from modellix_server.base.envelope import Keyring
 from modellix_server.vault import store
-from modellix_server.vault.store import Account
+from modellix_server.vault.store import StoredAccount
 
 _TTL_S = 2.0
 
@@ -22,10 +22,10 @@ class Accounts:
         self._db = db
         self._keys = keys
         self._clock = clock
-        self._known: dict[str, tuple[float, Account | None]] = {}
+        self._known: dict[str, tuple[float, StoredAccount | None]] = {}
         self._changes = 0
 
-    async def get(self, upstream: str) -> Account | None:
+    async def get(self, upstream: str) -> StoredAccount | None:
         """The account at an upstream, None without one; raises UnusableAccount when its key cannot be opened."""
         entry = self._known.get(upstream)
         if entry is not None and self._clock() < entry[0]:

@@ -23,7 +23,7 @@ _KEY_MOST = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class StoredAccount:
     """An account at a vendor, opened."""
 
     upstream: str
@@ -88,12 +88,12 @@ async def set_account(
     )
 
 
-async def open_account(db: Pool | Connection, keys: Keyring, upstream: str) -> Account | None:
+async def open_account(db: Pool | Connection, keys: Keyring, upstream: str) -> StoredAccount | None:
     """The account at an upstream, None without one; raises UnusableAccount when its key cannot be opened."""
     row = await db.fetchrow(f"select {_COLUMNS} from vault.account where upstream = $1", upstream)  # noqa: S608
     if row is None:
         return None
-    return Account(
+    return StoredAccount(
         row["upstream"],
         row["base_url"],
         row["region"],

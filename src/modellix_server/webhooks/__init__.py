@@ -1,10 +1,10 @@
 """Telling teams of the end of their tasks: endpoints, signatures, deliveries."""
 
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.webhooks.delivery import Deliverer
 from modellix_server.webhooks.endpoints import (
     SEALED,
     Endpoint,
-    Purse,
     change,
     create,
     delete,
@@ -24,7 +24,7 @@ __all__ = [
     "Deliverer",
     "Delivery",
     "Endpoint",
-    "Purse",
+    "TeamMode",
     "change",
     "check_url",
     "create",

@@ -17,6 +17,7 @@ from modellix_server.base.envelope import CannotOpen, Keyring
 from modellix_server.base.errors import InvalidParameters, NotFound
 from modellix_server.base.ids import uuid7
 from modellix_server.base.sealed import SealedColumn
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.webhooks import signing
 from modellix_server.webhooks.target import check_url, lane
 
@@ -28,14 +29,6 @@ SEALED = (SealedColumn("webhooks.secret", "sealed", row=("id",), bound=("id", "t
 _MOST_OF_TEAM = 20
 _LOG = log.get("webhooks")
 _COLUMNS = "id, team_id, live, url, created_at, failing_since, disabled_at, disabled_why"
-
-
-@dataclass(frozen=True, slots=True)
-class Purse:
-    """Whose webhooks: a team in one mode. Nothing of another is ever seen or touched."""
-
-    team_id: int
-    live: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +47,7 @@ class Endpoint:
 
 
 async def create(
-    db: Pool | Connection, keys: Keyring, purse: Purse, url: str, opened: Sequence[Network]
+    db: Pool | Connection, keys: Keyring, purse: TeamMode, url: str, opened: Sequence[Network]
 ) -> tuple[Endpoint, str]:
     """A new endpoint and its signing secret, which is not shown again. Raises InvalidParameters."""
     url = check_url(url, opened, "parameter 'url'")
@@ -82,7 +75,7 @@ async def create(
     return Endpoint(*row), secret
 
 
-async def list_all(db: Pool | Connection, purse: Purse) -> list[Endpoint]:
+async def list_all(db: Pool | Connection, purse: TeamMode) -> list[Endpoint]:
     """Every endpoint, oldest first."""
     rows = await db.fetch(
         f"select {_COLUMNS} from webhooks.endpoint where team_id = $1 and live = $2 order by id",  # noqa: S608
@@ -92,7 +85,7 @@ async def list_all(db: Pool | Connection, purse: Purse) -> list[Endpoint]:
     return [Endpoint(*row) for row in rows]
 
 
-async def find(db: Pool | Connection, purse: Purse, endpoint_id: UUID) -> Endpoint:
+async def find(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID) -> Endpoint:
     """One endpoint; raises NotFound."""
     return _found(
         await db.fetchrow(
@@ -106,7 +99,7 @@ async def find(db: Pool | Connection, purse: Purse, endpoint_id: UUID) -> Endpoi
 
 async def change(
     db: Pool | Connection,
-    purse: Purse,
+    purse: TeamMode,
     endpoint_id: UUID,
     opened: Sequence[Network],
     *,
@@ -147,7 +140,7 @@ async def change(
     return _found(changed)
 
 
-async def delete(db: Pool | Connection, purse: Purse, endpoint_id: UUID) -> None:
+async def delete(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID) -> None:
     """Remove it with everything that was or would be sent there; raises NotFound."""
     gone = await db.fetchval(
         "delete from webhooks.endpoint where id = $1 and team_id = $2 and live = $3 returning true",
@@ -159,7 +152,7 @@ async def delete(db: Pool | Connection, purse: Purse, endpoint_id: UUID) -> None
         raise NotFound("no such endpoint")
 
 
-async def rotate(db: Pool | Connection, keys: Keyring, purse: Purse, endpoint_id: UUID | None) -> str:
+async def rotate(db: Pool | Connection, keys: Keyring, purse: TeamMode, endpoint_id: UUID | None) -> str:
     """A new signing secret for an endpoint, or for the team's own links; the former signs too for a day.
 
     Raises NotFound.
@@ -178,7 +171,7 @@ async def rotate(db: Pool | Connection, keys: Keyring, purse: Purse, endpoint_id
         return await _new_secret(connection, keys, purse, endpoint_id)
 
 
-async def team_secret(db: Pool, keys: Keyring, purse: Purse) -> str:
+async def team_secret(db: Pool, keys: Keyring, purse: TeamMode) -> str:
     """What signs messages to links given with a task; made when it is first asked for."""
     while True:
         row = await db.fetchrow(
@@ -222,7 +215,7 @@ async def signing_secrets(
     return found
 
 
-async def subscribe(db: Pool, keys: Keyring, purse: Purse, task_id: UUID, url: str) -> None:
+async def subscribe(db: Pool, keys: Keyring, purse: TeamMode, task_id: UUID, url: str) -> None:
     """Have a task's end told to a link that `check_url` has passed. To be called before the task is accepted."""
     await team_secret(db, keys, purse)  # there must be one to sign with
     await db.execute(
@@ -238,7 +231,7 @@ async def unsubscribe(db: Pool, task_id: UUID) -> None:
     await db.execute("delete from webhooks.subscription where task_id = $1", task_id)
 
 
-async def _new_secret(db: Pool | Connection, keys: Keyring, purse: Purse, endpoint_id: UUID | None) -> str:
+async def _new_secret(db: Pool | Connection, keys: Keyring, purse: TeamMode, endpoint_id: UUID | None) -> str:
     secret_id, secret = uuid7(), signing.mint()
     await db.execute(
         "insert into webhooks.secret (id, team_id, live, endpoint_id, sealed) values ($1, $2, $3, $4, $5)",
@@ -252,7 +245,7 @@ async def _new_secret(db: Pool | Connection, keys: Keyring, purse: Purse, endpoi
 
 
 @asynccontextmanager
-async def locked(db: Pool | Connection, purse: Purse, endpoint_id: UUID) -> AsyncIterator[Connection]:
+async def locked(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID) -> AsyncIterator[Connection]:
     """A transaction that may change an endpoint's messages and secrets: they are locked after it, by everybody."""
     async with _transaction(db) as connection:
         await connection.execute(

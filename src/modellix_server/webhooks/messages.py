@@ -9,7 +9,8 @@ from uuid import UUID
 
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import NotFound
-from modellix_server.webhooks.endpoints import Purse, locked
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.webhooks.endpoints import locked
 from modellix_server.webhooks.rules import Outcome
 
 
@@ -117,7 +118,7 @@ async def report(db: Pool, reports: Sequence[Report]) -> list[Disabled]:
     return [Disabled(*row) for row in rows]
 
 
-async def deliveries(db: Pool | Connection, purse: Purse, endpoint_id: UUID | None, limit: int) -> list[Delivery]:
+async def deliveries(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID | None, limit: int) -> list[Delivery]:
     """The latest messages of an endpoint, or of the whole team, newest first."""
     rows = await db.fetch(
         """select m.id, m.task_id, m.endpoint_id, coalesce(m.url, p.url) as url, m.event, m.state, m.created_at,
@@ -141,7 +142,7 @@ async def deliveries(db: Pool | Connection, purse: Purse, endpoint_id: UUID | No
 _AGAIN = "state = 'waiting', ended_at = null, due_at = now(), tries = 0"
 
 
-async def replay(db: Pool | Connection, purse: Purse, message_id: UUID) -> None:
+async def replay(db: Pool | Connection, purse: TeamMode, message_id: UUID) -> None:
     """Send a message once more, under its own id, with the whole schedule before it. Raises NotFound."""
     again = await db.fetchval(
         f"update webhooks.message set {_AGAIN} where id = $1 and team_id = $2 and live = $3 returning true",  # noqa: S608
@@ -154,7 +155,7 @@ async def replay(db: Pool | Connection, purse: Purse, message_id: UUID) -> None:
     await _hint(db)
 
 
-async def replay_failed(db: Pool | Connection, purse: Purse, endpoint_id: UUID, since: datetime) -> int:
+async def replay_failed(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID, since: datetime) -> int:
     """Send all messages to an endpoint once more that have failed and were made since then; returns how many."""
     async with locked(db, purse, endpoint_id) as connection:
         count: int = await connection.fetchval(

@@ -1,0 +1,23 @@
+"""Whose money, limits, tasks and lists something is about: a team's, in one mode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TeamMode:
+    """A team in one mode: everything of the two modes is separate."""
+
+    team_id: int
+    live: bool
+
+    @property
+    def mode(self) -> str:
+        """The mode as a word."""
+        return mode_word(live=self.live)
+
+
+def mode_word(*, live: bool) -> str:
+    """`live` or `test`."""
+    return "live" if live else "test"

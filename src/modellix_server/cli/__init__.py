@@ -1,0 +1,1 @@
+"""Commands: each parses its arguments, calls an operation or starts a process, and prints."""

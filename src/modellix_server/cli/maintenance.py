@@ -1,0 +1,127 @@
+# ruff: noqa: PLC0415 - so that help is instant
+"""Commands for looking after an installation: backup, restore, doctor."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+
+from modellix_server.base.settings import BadSettings, Settings
+from modellix_server.embedded.data_directory import DEFAULT, CannotStartError, DataDirectory
+
+Data = Annotated[Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.", file_okay=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+T = TypeVar("T")
+
+
+def backup(
+    target: Annotated[
+        Path | None, typer.Argument(help="New folder for the backup; by default named by the time.")
+    ] = None,
+    data: Data = Path(DEFAULT),
+    as_json: AsJson = False,  # noqa: FBT002 - Typer's way
+) -> None:
+    """Copy the database and the stored files, as of one moment, while the platform runs.
+
+    The secrets are not in it: keep a copy of secrets.json (or of the variables) somewhere else.
+    """
+    from modellix_server.operations.maintenance.backup import back_up, stamp
+
+    place = target or Path(stamp())
+    settings = _settings(data)
+    manifest = _carried_out(back_up(settings, place, _say))
+    if as_json:
+        typer.echo(
+            json.dumps({"backup": str(place), "at": manifest.at, "files": len(manifest.files), "rows": manifest.rows})
+        )
+        return
+    size = sum(file.size for file in manifest.files)
+    typer.secho(f"✓ {place}: the database and {len(manifest.files):,} files ({size:,} bytes)", fg="green")
+    typer.echo("The secrets are not in it. Without them it is of no use: keep a copy of secrets.json somewhere else.")
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(help="A folder that `backup` wrote.", file_okay=False)],
+    data: Data = Path(DEFAULT),
+    secrets: Annotated[
+        Path | None, typer.Option(help="The secrets.json of the backup, if it is not in the data directory yet.")
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002 - Typer's way
+) -> None:
+    """Put a backup into a new data directory, or into the empty database of MODELLIX_DATABASE_URL.
+
+    Everything is checked before and after. Tasks that a vendor may have got after the backup are ended
+    without charge, never sent again. Exit code 1 when the books do not add up afterwards.
+    """
+    from modellix_server.operations.maintenance.restore import read_manifest, restore, restore_home
+
+    if os.environ.get("MODELLIX_DATABASE_URL"):
+        restored = _carried_out(restore(source, read_manifest(source), _settings(data), _say))
+    else:
+        home = DataDirectory(data)
+        restored = _carried_out(restore_home(source, home, secrets or home.root / "secrets.json", os.environ, _say))
+    told = {
+        "at": restored.manifest.at,
+        "rows": sum(restored.manifest.rows.values()),
+        "files": len(restored.manifest.files),
+        "ended_as_unknown": restored.doubtful,
+        "findings": restored.findings,
+    }
+    if as_json:
+        typer.echo(json.dumps(told))
+    else:
+        typer.secho(f"✓ Restored as of {told['at']}: {told['rows']:,} rows, {told['files']:,} files", fg="green")
+        if restored.doubtful:
+            typer.echo(f"{restored.doubtful:,} tasks may have reached a vendor after the backup: ended, not charged.")
+        for finding in restored.findings:
+            typer.secho(f"✗ {finding}", fg="red")
+    raise typer.Exit(1 if restored.findings else 0)
+
+
+def doctor(data: Data = Path(DEFAULT), as_json: AsJson = False) -> None:  # noqa: FBT002 - Typer's way
+    """Say in words what is wrong with this installation, and what to do about it.
+
+    Exit code 0 when all is well, 1 when something is wrong.
+    """
+    from modellix_server.operations.maintenance.doctor import examine
+
+    findings = asyncio.run(examine(DataDirectory(data), os.environ))
+    if as_json:
+        typer.echo(json.dumps([{"what": one.what, "grade": one.grade, "says": one.says} for one in findings]))
+    else:
+        marks = {"good": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✗", "red")}
+        for one in findings:
+            mark, colour = marks[one.grade]
+            typer.secho(f"{mark} {one.what}: {one.says}", fg=colour)
+    raise typer.Exit(1 if any(one.grade == "bad" for one in findings) else 0)
+
+
+def _settings(data: Path) -> Settings:
+    try:
+        return DataDirectory(data).settings(os.environ)
+    except BadSettings as error:
+        _end(error)
+
+
+def _carried_out(job: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(job)
+    except (BadSettings, CannotStartError, OSError) as error:
+        _end(error)
+
+
+def _end(error: Exception) -> NoReturn:
+    typer.secho(f"Error: {error}", fg="red", err=True)
+    sys.exit(2)
+
+
+def _say(text: str) -> None:
+    Console(stderr=True).print(f"{text} …", style="dim", highlight=False)

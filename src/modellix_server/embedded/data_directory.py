@@ -1,0 +1,217 @@
+"""The data directory: what lies where, its secrets, and the settings that follow from them."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote
+
+from modellix_server.base import settings as base_settings
+from modellix_server.base.envelope import MasterKeys
+from modellix_server.base.settings import BadSettings, Settings
+
+DEFAULT = "data"
+DATABASE = "modellix"
+SUPERUSER, OWNER, APP = "postgres", "modellix_owner", "modellix_app"
+POSTGRES_PORT = 5432  # only the name of the socket file: nothing listens on TCP
+
+_SOCKET_PATH_MAX = 107  # sockaddr_un.sun_path without its closing zero byte
+
+
+class CannotStartError(RuntimeError):
+    """Something the operator can put right; the message says what and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Where the running instance is reached."""
+
+    pid: int
+    """Process id of the supervisor."""
+    host: str
+    port: int
+    """Where `serve` listens."""
+    sandbox_port: int
+    """Where the emulators listen, on the loopback address."""
+
+
+class DataDirectory:
+    """One data directory. Nothing is created before `create` is called."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.root = Path(path).absolute()
+        self.pid_file = self.root / "modellix.pid"
+        self.cluster = self.root / "postgres"
+        self.storage = self.root / "storage"
+        self.spool = self.root / "spool"
+        self.sandbox = self.root / "sandbox"
+        self.logs = self.root / "logs"
+        self._secrets_file = self.root / "secrets.json"
+        self._runtime_file = self.root / "runtime.json"
+        self._socket_note = self.root / "socket-dir"
+
+    def create(self) -> None:
+        """Make the directory and its folders where they are missing; existing permissions stay as they are.
+
+        The top is open for passing through (0711), not for listing, so that a database server which gave
+        up root can reach its own folder in it; everything private in it is closed by itself.
+        """
+        self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        for folder in (self.storage, self.spool, self.sandbox, self.logs):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+    @cached_property
+    def secrets(self) -> Mapping[str, str]:
+        """The random secrets of this data directory, made once; only the owner of the file may read them."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._read_secrets()
+        made = {
+            "secret": _random_text(),
+            "master_key": _random_text(),
+            **{f"password_{role}": secrets.token_urlsafe(32) for role in (SUPERUSER, OWNER, APP)},
+        }
+        fresh = self.root / f".secrets-{secrets.token_hex(8)}"
+        _write_private(fresh, json.dumps(made, indent=2))
+        # A link, unlike a rename, fails when another process was first: then its secrets are the ones.
+        with contextlib.suppress(FileExistsError):
+            self._secrets_file.hardlink_to(fresh)
+        fresh.unlink()
+        return self._read_secrets()
+
+    def _read_secrets(self) -> Mapping[str, str]:
+        found: dict[str, str] = json.loads(self._secrets_file.read_text(encoding="utf-8"))
+        return found
+
+    def master_keys(self) -> MasterKeys:
+        """The current master key and the one before it, as the file has them now."""
+        return base_settings.master_keys_of(self._read_secrets())
+
+    def add_master_key(self) -> None:
+        """Make a new master key the current one; the former stays beside it, those before it go.
+
+        For one process at a time, when everything is sealed under the current key. The file is replaced as a
+        whole, and is on the disk before this returns: a value sealed under the new key can always be opened.
+        """
+        found = self._read_secrets()
+        fresh = self.root / f".secrets-{secrets.token_hex(8)}"
+        new = {**found, "master_key": _random_text(), "old_master_keys": found["master_key"]}
+        _write_private(fresh, json.dumps(new, indent=2))
+        owner = self._secrets_file.stat()
+        os.chown(fresh, owner.st_uid, owner.st_gid)
+        fresh.replace(self._secrets_file)
+        folder = os.open(self.root, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    @cached_property
+    def socket_dir(self) -> Path:
+        """The private folder of the database socket.
+
+        It is in the data directory, or in the temporary directory where the name would be too long for a
+        socket; that choice is noted so that every process finds the same one.
+        """
+        near = self.root / "socket"
+        if len(os.fsencode(near / f".s.PGSQL.{POSTGRES_PORT}.lock")) <= _SOCKET_PATH_MAX:
+            return near
+        with contextlib.suppress(FileNotFoundError):
+            noted = Path(self._socket_note.read_text(encoding="utf-8").strip())
+            if _is_private_folder(noted, {os.getuid(), self._cluster_owner()}):
+                return noted
+        made = Path(tempfile.mkdtemp(prefix="modellix-"))
+        fresh = self._socket_note.with_suffix(".new")
+        fresh.write_text(f"{made}\n", encoding="utf-8")
+        fresh.replace(self._socket_note)
+        return made
+
+    def _cluster_owner(self) -> int:
+        return self.cluster.stat().st_uid if self.cluster.exists() else os.getuid()
+
+    def dsn(self, role: str, database: str = DATABASE) -> str:
+        """Address of the embedded database for one of its roles."""
+        password = quote(self.secrets[f"password_{role}"], safe="")
+        folder = quote(str(self.socket_dir), safe="")
+        return f"postgresql://{role}:{password}@/{database}?host={folder}&port={POSTGRES_PORT}"
+
+    def write_runtime(self, runtime: Runtime) -> None:
+        """Tell the other processes where this instance is reached."""
+        fresh = self._runtime_file.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(runtime)), encoding="utf-8")
+        fresh.replace(self._runtime_file)
+
+    def read_runtime(self) -> Runtime | None:
+        """Where the running instance is reached; None when none was started or it stopped cleanly."""
+        try:
+            return Runtime(**json.loads(self._runtime_file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+
+    def forget_runtime(self) -> None:
+        """Withdraw it: the instance has stopped."""
+        self._runtime_file.unlink(missing_ok=True)
+
+    def runs_database(self, settings: Settings) -> bool:
+        """Whether the database of these settings is the one in this data directory."""
+        return self._secrets_file.exists() and settings.database_url == self.dsn(APP)
+
+    def settings(self, env: Mapping[str, str]) -> Settings:
+        """Read the settings of this instance; `MODELLIX_*` variables win over what the data directory says.
+
+        With MODELLIX_DATABASE_URL set nothing of the data directory is used. Raises BadSettings when a
+        variable is wrong, or when nothing was started here.
+        """
+        if env.get("MODELLIX_DATABASE_URL"):
+            return base_settings.load(env)
+        runtime = self.read_runtime()
+        if runtime is None:
+            raise BadSettings(
+                f"no Modellix is running on the data directory {self.root}: start one with `modellix-server up`, "
+                "name another directory with --data, or set MODELLIX_DATABASE_URL"
+            )
+        settings = base_settings.load(
+            env,
+            {
+                "database_url": self.dsn(APP),
+                "owner_database_url": self.dsn(OWNER),
+                "storage_url": self.storage.as_uri(),
+                "spool_dir": str(self.spool),
+                "secret": self.secrets["secret"],
+                "master_key": self.secrets["master_key"],
+                "old_master_keys": self.secrets.get("old_master_keys", ""),
+                "sandbox_url": f"http://127.0.0.1:{runtime.sandbox_port}",
+                "host": runtime.host,
+                "port": str(runtime.port),
+            },
+        )
+        ours = not env.get("MODELLIX_MASTER_KEY")
+        return replace(settings, reread_master_keys=self.master_keys) if ours else settings
+
+
+def _random_text() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _write_private(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _is_private_folder(path: Path, owners: set[int]) -> bool:
+    """Whether a folder in the shared temporary directory is still the one we made there."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700 and found.st_uid in owners

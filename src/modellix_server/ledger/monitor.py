@@ -1,0 +1,166 @@
+"""The watch over the books: what can be said about them often and at little cost, and accounts that are frozen by it.
+
+`audit` reads every transfer there is. A look of the watch reads those since the one before, however long the history
+(docs/adr/0014).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from modellix_server.base import log
+from modellix_server.base.database import DATABASE_ERRORS, Connection, Pool
+from modellix_server.base.money import usd
+
+ALL_TEAMS = 0
+"""In a frozen account's place: nobody is to get new tasks."""
+
+_LOCK = 0x6D6C7862
+_EVERY_S = 1.0
+_LOG = log.get("ledger")
+
+_BALANCES_DIFFER = """
+    select coalesce(b.team_id, t.team_id) as team_id, coalesce(b.live, t.live) as live,
+        coalesce(b.posted, 0) as posted, coalesce(b.held, 0) as held,
+        coalesce(t.posted, 0)::bigint as posted_by_transfers, coalesce(t.held, 0)::bigint as held_by_transfers
+    from ledger.balance b full join (
+        select team_id, live, sum(posted) as posted, sum(held) as held from (
+            select team_id, live, posted, held from ledger.total
+            union all
+            select team_id, live, posted, held from ledger.effect where id > (select up_to from ledger.mark)) each
+        group by team_id, live) t using (team_id, live)
+    where coalesce(b.posted, 0) <> coalesce(t.posted, 0) or coalesce(b.held, 0) <> coalesce(t.held, 0)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that does not add up, and whose account it is about; `team_id` ALL_TEAMS when about no one's alone."""
+
+    team_id: int
+    live: bool
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenAccount:
+    """An account that takes no new tasks."""
+
+    team_id: int
+    live: bool
+    since: datetime
+    reason: str
+
+
+async def begin(db: Connection, *, wait: bool = False) -> bool:
+    """Be the only one at it until the transaction ends, whose first act this is; False when another process is."""
+    if wait:
+        await db.execute("select pg_advisory_xact_lock($1)", _LOCK)
+        return True
+    first: bool = await db.fetchval("select pg_try_advisory_xact_lock($1)", _LOCK)
+    return first
+
+
+async def carry(db: Connection, most: int) -> tuple[int, int]:
+    """Add up to `most` transfers that are surely complete to what need not be read again.
+
+    How many those were, and how many are newer. Comes right after `begin`.
+    """
+    row = await db.fetchrow("select moved, newer from ledger.carry($1)", most)
+    assert row is not None
+    return row["moved"], row["newer"]
+
+
+async def look(db: Connection) -> list[Finding]:
+    """What does not add up in the books alone. Each statement sees one snapshot, which is all a comparison needs."""
+    found = [
+        Finding(
+            row["team_id"],
+            row["live"],
+            f"the balance says {usd(row['posted'])} USD posted and {usd(row['held'])} held, its transfers say "
+            f"{usd(row['posted_by_transfers'])} and {usd(row['held_by_transfers'])}",
+        )
+        for row in await db.fetch(_BALANCES_DIFFER)
+    ]
+    lost = await db.fetchrow(
+        "select up_to, (select max(id) from ledger.transfer) as newest from ledger.mark "
+        "where up_to > coalesce((select max(id) from ledger.transfer), 0)"
+    )
+    if lost is not None:
+        what = f"transfers up to number {lost['up_to']} were seen, now they end with {lost['newest'] or 0}"
+        found += [Finding(ALL_TEAMS, live, what) for live in (True, False)]
+    return found
+
+
+async def looked(db: Connection) -> None:
+    """Note that a look has come to its end."""
+    await db.execute("update ledger.mark set looked_at = now()")
+
+
+async def looked_at(db: Pool | Connection) -> datetime | None:
+    """When the last look came to its end; None when there was none."""
+    at: datetime | None = await db.fetchval("select looked_at from ledger.mark")
+    return at
+
+
+async def freeze(db: Connection, finding: Finding) -> bool:
+    """Take no new tasks of an account; False when it was frozen already, for whatever reason."""
+    added = await db.execute(
+        "insert into ledger.frozen (team_id, live, reason) values ($1, $2, $3) on conflict do nothing",
+        finding.team_id,
+        finding.live,
+        finding.what,
+    )
+    return added != "INSERT 0 0"
+
+
+async def thaw(db: Connection, team_id: int, *, live: bool) -> bool:
+    """Let it take new tasks again; False when it was not frozen."""
+    removed = await db.execute("delete from ledger.frozen where team_id = $1 and live = $2", team_id, live)
+    return removed != "DELETE 0"
+
+
+async def restate(db: Connection, team_id: int, *, live: bool) -> None:
+    """Make an account's balance what its transfers say; `begin` comes before.
+
+    Raises asyncpg's CheckViolationError when they say less than nothing.
+    """
+    await db.execute("select ledger.restate($1, $2)", team_id, live)
+
+
+async def list_frozen(db: Pool | Connection) -> list[FrozenAccount]:
+    """All frozen accounts, the latest last."""
+    rows = await db.fetch("select team_id, live, since, reason from ledger.frozen order by since, team_id, live")
+    return [FrozenAccount(*row) for row in rows]
+
+
+class FrozenAccounts:
+    """The frozen accounts as one API process knows them, at most a second old while the database can be asked.
+
+    In memory, so that asking costs a submission nothing. A freeze is found out up to minutes after its cause: a second
+    more makes no difference.
+    """
+
+    def __init__(self, db: Pool) -> None:
+        self._db = db
+        self._accounts: frozenset[tuple[int, bool]] = frozenset()
+
+    def holds(self, team_id: int, live: bool) -> bool:  # noqa: FBT001 - in the order of the table's key
+        """Whether the account takes no new tasks."""
+        known = self._accounts
+        return bool(known) and ((team_id, live) in known or (ALL_TEAMS, live) in known)
+
+    async def refresh(self) -> None:
+        """Read them now."""
+        self._accounts = frozenset((one.team_id, one.live) for one in await list_frozen(self._db))
+
+    async def keep_fresh(self) -> None:
+        """Read them again every second until cancelled; an unreachable database leaves them as they are."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                await self.refresh()
+            except DATABASE_ERRORS as error:
+                _LOG.warning("frozen accounts could not be read again", error=type(error).__name__)

@@ -1,0 +1,126 @@
+"""Answers as OpenAPI tells them: the contract's envelope, its errors, the headers of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from modellix_server.base.errors import PlatformError
+from modellix_server.openapi.access import Access
+from modellix_server.openapi.operation import JSON, AnswerDoc, RouteDoc
+from modellix_server.openapi.shapes import Schema, obj, only, ref, text, whole
+
+_ERRORS = {
+    400: "The request is wrong; the message names the parameter and the limit",
+    401: "No key, or a malformed, unknown or revoked one",
+    402: "The quote does not fit into what is available",
+    404: "There is no such thing, or not any more, or it is another team's",
+    408: "The body came too slowly",
+    409: "Too late, or too early, for what was asked",
+    413: "The body is too large",
+    422: "The `Idempotency-Key` was used with another request",
+    429: "Too many requests a minute, or as many unfinished tasks, open streams or uploads as the team may have",
+    500: "A fault of ours",
+    503: "Nothing was done and nothing charged; the same request may succeed later",
+}
+_ALWAYS = {Access.KEY: (401, 429, 500, 503), Access.PUBLIC: (500,)}
+_WITHOUT_NUMBERS = (401, 500, 503)
+"""Errors that come before, or instead of, the count of the caller's requests."""
+
+_COUNT = {
+    "X-RateLimit-Limit": "RateLimitLimit",
+    "X-RateLimit-Remaining": "RateLimitRemaining",
+    "X-RateLimit-Reset": "RateLimitReset",
+}
+HEADERS: dict[str, Schema] = {
+    "RequestId": {
+        "description": "The request's own, if it has one of 1 to 128 printable characters without spaces; else a new "
+        "one. It is in our log",
+        "required": True,
+        "schema": text(pattern="^[!-~]{1,128}$"),
+    },
+    "RateLimitLimit": {
+        "description": "Requests a minute, of the key or of the team: of the tighter",
+        "required": True,
+        "schema": whole(minimum=1),
+    },
+    "RateLimitRemaining": {
+        "description": "Requests left in this window",
+        "required": True,
+        "schema": whole(minimum=0),
+    },
+    "RateLimitReset": {
+        "description": "When the window ends, in Unix seconds",
+        "required": True,
+        "schema": whole(minimum=0),
+    },
+    "RetryAfter": {"description": "Seconds", "required": True, "schema": whole(minimum=1)},
+    "Challenge": {"description": "The scheme that is asked for", "required": True, "schema": only("Bearer")},
+}
+"""`components/headers`."""
+
+
+def families(error: type[PlatformError] = PlatformError) -> Iterator[type[PlatformError]]:
+    """This error and all that are one."""
+    yield error
+    for below in error.__subclasses__():
+        yield from families(below)
+
+
+def error_answers() -> dict[str, Any]:
+    """`components/responses` of the errors that callers with a key get. KeyError for a status that nobody described."""
+    return {_named(status): _error(status, Access.KEY) for status in sorted({error.status for error in families()})}
+
+
+def answers(operation: RouteDoc, access: Access) -> dict[str, Any]:
+    """The `responses` of an operation."""
+    answer = operation.answer
+    found = {200: ref(answer.component, "responses") if answer.component else success(answer, access)}
+    found |= {status: {"description": about, "headers": _headers(access)} for status, about in operation.empty.items()}
+    for status in {*_ALWAYS[access], *operation.refuses}:
+        alike = access is Access.KEY or status in _WITHOUT_NUMBERS
+        found[status] = ref(_named(status), "responses") if alike else _error(status, access)
+    return {str(status): found[status] for status in sorted(found)}
+
+
+def success(answer: AnswerDoc, access: Access) -> dict[str, Any]:
+    """One success."""
+    body = answer.schema if answer.bare else envelope(answer.schema, **answer.beside)
+    content = {answer.mime: body, **answer.also}
+    said = {
+        "description": answer.about,
+        "headers": {**_headers(access), **answer.headers},
+        "content": {mime: {"schema": schema} for mime, schema in content.items()},
+    }
+    return said | ({"links": dict(answer.links)} if answer.links else {})
+
+
+def envelope(data: Schema, **beside: Schema) -> Schema:
+    """What the contract puts around the `data` of a success."""
+    return obj(code=only(0), message=only("success"), data=data, **beside)
+
+
+def _headers(access: Access) -> dict[str, Any]:
+    said = {"X-Request-Id": ref("RequestId", "headers")}
+    if access is Access.KEY:
+        said |= {name: ref(component, "headers") for name, component in _COUNT.items()}
+    return said
+
+
+def _named(status: int) -> str:
+    return f"Error{status}"
+
+
+def _error(status: int, access: Access) -> dict[str, Any]:
+    headers = _headers(Access.PUBLIC if status in _WITHOUT_NUMBERS else access)
+    if status == 401:
+        headers["WWW-Authenticate"] = ref("Challenge", "headers")
+    if status in (429, 503):
+        headers["Retry-After"] = ref("RetryAfter", "headers")
+    categories = sorted({error.category for error in families() if error.status == status})
+    message = text("`<category>: <detail>`", pattern=f"^({'|'.join(categories)}): ")
+    return {
+        "description": _ERRORS[status],
+        "headers": headers,
+        "content": {JSON: {"schema": obj(code=only(status), message=message)}},
+    }

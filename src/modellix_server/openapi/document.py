@@ -1,0 +1,153 @@
+"""The OpenAPI document of this installation, made once at the start from the router's routes and the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from starlette.routing import BaseRoute
+
+from modellix_server.catalogue import Catalogue, Model
+from modellix_server.openapi.access import Access, Declared
+from modellix_server.openapi.answers import HEADERS, answers, error_answers, success
+from modellix_server.openapi.operation import JSON, RouteDoc
+from modellix_server.openapi.operations import ACCEPTED, OPERATIONS, TYPED_SUBMISSION
+from modellix_server.openapi.parameters import OF_A_SUBMISSION, TERMS
+from modellix_server.openapi.schemas import SCHEMAS
+from modellix_server.openapi.shapes import Schema, ref
+from modellix_server.openapi.webhooks import TASK_ENDED
+
+_ABOUT = """\
+One HTTP API, one async contract and one bill for image and video generation models.
+
+A submission names a model in its path and carries the model's parameters. Its answer has a `task_id`; ask for the \
+task until its `status` is `success` or `failed`. A success is `{"code": 0, "message": "success", "data": …}`, an \
+error `{"code": <HTTP status>, "message": "<category>: <detail>"}`. Fields may be added to answers: ignore what you do \
+not know.
+
+Every operation of a model has two short forms, without the type and without `/async`, and one that answers with \
+events: see the tag Tasks. `GET /api/v1/models/{provider}/{model}` tells a model's prices."""
+_TAGS = {
+    "Tasks": "Submit, follow, cancel, look up",
+    "Models": "The catalogue, and prices",
+    "Account": "Money, calls and keys of a team",
+    "Files": "Uploads, to be used as inputs",
+    "Webhooks": "Told when tasks have ended",
+    "Health": "The platform itself",
+}
+_KEY = "key"
+
+
+class Undescribed(Exception):
+    """The routes and the table of operations are not about the same."""
+
+
+def describe(routes: Iterable[BaseRoute], catalogue: Catalogue, origin: str) -> dict[str, Any]:
+    """The document of the API at `origin`. Raises Undescribed."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Modellix",
+            "version": version("modellix-server"),
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": origin}],
+        "security": [{_KEY: []}],
+        "tags": _tags(catalogue),
+        "paths": _paths(routes, catalogue),
+        "webhooks": {"taskEnded": TASK_ENDED},
+        "components": {
+            "schemas": SCHEMAS | {body_name(model): _body(model) for model in catalogue},
+            "parameters": TERMS,
+            "headers": HEADERS,
+            "responses": {ACCEPTED.component: success(ACCEPTED, Access.KEY), **error_answers()},
+            "securitySchemes": {
+                _KEY: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key: `mdlx-…`, in test mode `mdlx-test-…`",
+                }
+            },
+        },
+    }
+
+
+def documented(route: BaseRoute) -> bool:
+    """Whether the document has a word about this route: files, samples and the vendors' door are not called by hand."""
+    return isinstance(route, Declared) and (route.path.startswith("/api/") or route.path in ("/healthz", "/readyz"))
+
+
+def body_name(model: Model) -> str:
+    """The component of a model's body. A provider has no dots, so no two models share one."""
+    return f"{model.provider}.{model.id}"
+
+
+def _paths(routes: Iterable[BaseRoute], catalogue: Catalogue) -> dict[str, Any]:
+    left = dict(OPERATIONS)
+    paths: dict[str, Any] = {}
+    for route in routes:
+        if not documented(route):
+            continue
+        assert isinstance(route, Declared)
+        for method in sorted((route.methods or set()) - {"HEAD"}):  # which comes with GET
+            operation = left.pop(f"{method} {route.path_format}", None)
+            if operation is None:
+                raise Undescribed(f"{method} {route.path_format} is not in the table of operations")
+            said = _operation(operation, route.access)
+            if operation is TYPED_SUBMISSION:
+                paths |= {_path(model): {"post": _of_model(said, model)} for model in catalogue}
+            else:
+                paths.setdefault(route.path_format, {})[method.lower()] = said
+    if left:
+        raise Undescribed(f"there is no route {min(left)}")
+    return paths
+
+
+def _operation(operation: RouteDoc, access: Access) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "operationId": operation.id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "responses": answers(operation, access),
+    }
+    if operation.about:
+        said["description"] = operation.about
+    if operation.parameters:
+        said["parameters"] = list(operation.parameters)
+    if body := operation.body:
+        said["requestBody"] = {"required": body.required, "content": {body.mime: {"schema": body.schema}}}
+    if access is not Access.KEY:  # for which the whole document says it
+        said["security"] = [{}, {_KEY: []}] if operation.knows_key else []
+    return said
+
+
+def _path(model: Model) -> str:
+    return f"/api/v1/{model.type}/{model.slug}/async"
+
+
+def _of_model(submission: Mapping[str, Any], model: Model) -> dict[str, Any]:
+    """The submission of one model: what is said of any, with its own name, words and body."""
+    answers = {status: answer for status, answer in submission["responses"].items() if status != "404"}
+    return {
+        **submission,
+        "responses": answers,
+        "operationId": f"submit.{body_name(model)}",
+        "tags": [model.provider],
+        "summary": f"Submit a task to {model.name}",
+        "description": model.summary,
+        "parameters": list(OF_A_SUBMISSION),
+        "requestBody": {"required": True, "content": {JSON: {"schema": ref(body_name(model))}}},
+    }
+
+
+def _body(model: Model) -> Schema:
+    """The model's own schema; its dialect is the document's."""
+    return {name: value for name, value in model.schema.items() if name != "$schema"}
+
+
+def _tags(catalogue: Catalogue) -> list[dict[str, str]]:
+    providers = dict.fromkeys(model.provider for model in catalogue)
+    told = {**_TAGS, **{name: f"The models of {name}" for name in providers}}
+    return [{"name": name, "description": about} for name, about in told.items()]

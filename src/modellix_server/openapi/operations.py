@@ -1,0 +1,278 @@
+"""What the document says about each route: one entry a method, and every entry has its route.
+
+`document.describe` joins this table with the router's own, and fails at the start when one has what the other lacks.
+"""
+
+from __future__ import annotations
+
+from modellix_server import ledger, tasks
+from modellix_server.openapi.operation import AnswerDoc, BodyDoc, RouteDoc
+from modellix_server.openapi.parameters import (
+    FORMAT,
+    FROM_TO,
+    LAST_EVENT_ID,
+    MODEL_IN_PATH,
+    OF_A_KEY,
+    OF_A_MODEL,
+    OF_A_SUBMISSION,
+    PAGE,
+    TYPE_IN_PATH,
+    place,
+    query,
+)
+from modellix_server.openapi.schemas import CURSOR, FILE_ID, MODEL, STATUSES, TASK_ID
+from modellix_server.openapi.shapes import ANYTHING, Schema, array, flag, obj, only, ref, text, usd, whole, word
+from modellix_server.openapi.webhooks import WEBHOOK_OPERATIONS
+
+_CSV = text("A head, then a row each; columns as the JSON's")
+_JSONL = text("A row a line, each a JSON object as in the list")
+_SAVED_AS = {"Content-Disposition": {"description": "The name of a download", "schema": text()}}
+_SMALL_BODY = (400, 408, 413)
+_SUBMISSION = (400, 402, 404, 408, 413, 422)
+
+ACCEPTED = AnswerDoc(
+    ref("AcceptedTask"),
+    about="Accepted: the task waits or runs",
+    component="AcceptedTask",
+    headers={
+        "Idempotency-Replayed": {"description": "This task was made by an earlier request", "schema": only("true")}
+    },
+    links={"task": {"operationId": "getTask", "parameters": {"task_id": "$response.body#/data/task_id"}}},
+)
+_STREAM = AnswerDoc(
+    ref("Event"),  # of each: OpenAPI 3.1 has no word for a stream, and readers take the schema so
+    bare=True,
+    mime="text/event-stream",
+    about="Server-sent events of this form until the task has ended; comments keep the line open",
+)
+_ANY_MODEL = BodyDoc(
+    {
+        "type": "object",
+        "description": "The model's parameters: as in the operation of its own",
+        "examples": [{"prompt": "A cat in a garden"}],
+    }
+)
+
+
+def _listing(name: str, row: str) -> AnswerDoc:
+    """The answer of a list in pages, which is a download as well."""
+    page = obj(**{name: array(ref(row))}, next_cursor=CURSOR)
+    return AnswerDoc(page, also={"text/csv": _CSV, "application/jsonl": _JSONL}, headers=_SAVED_AS)
+
+
+def _submission(id_: str, summary: str, answer: AnswerDoc, *before: Schema) -> RouteDoc:
+    """A submission of any model."""
+    return RouteDoc(
+        id_, "Tasks", summary, answer,
+        parameters=(*before, *MODEL_IN_PATH, *OF_A_SUBMISSION), body=_ANY_MODEL, refuses=_SUBMISSION,
+    )  # fmt: skip
+
+
+TYPED_SUBMISSION = _submission("submit", "Submit a task", ACCEPTED, TYPE_IN_PATH)
+"""Said once for each model, in its own words: see `document`."""
+
+_TASKS = {
+    "POST /api/v1/{type}/{provider}/{model}/async": TYPED_SUBMISSION,
+    "POST /api/v1/{provider}/{model}/async": _submission("submitShort", "Submit a task, without its type", ACCEPTED),
+    "POST /api/v1/{provider}/{model}": _submission("submitShortest", "Submit a task, in the shortest form", ACCEPTED),
+    "POST /api/v1/{type}/{provider}/{model}/stream": _submission(
+        "submitAndFollow", "Submit a task and follow it by events", _STREAM, TYPE_IN_PATH
+    ),
+    "POST /api/v1/{provider}/{model}/stream": _submission(
+        "submitAndFollowShort", "Submit a task, without its type, and follow it by events", _STREAM
+    ),
+    "GET /api/v1/tasks": RouteDoc(
+        "listTasks", "Tasks", "List the team's tasks, newest first", _listing("tasks", "ListedTask"),
+        parameters=(
+            query("status", word(STATUSES), "How they are"), OF_A_MODEL, OF_A_KEY, *FROM_TO, *PAGE,
+        ),
+        refuses=(400,),
+    ),
+    "GET /api/v1/tasks/{task_id}": RouteDoc(
+        "getTask", "Tasks", "How a task is, and its result when there is one", AnswerDoc(ref("Task")),
+        parameters=(
+            place("task_id", TASK_ID),
+            query(
+                "wait",
+                {"anyOf": [whole(minimum=0, maximum=tasks.LONGEST_WAIT_S), only("true")]},
+                "Answer when the task has ended, or after so many seconds as it is then; `true` means 10",
+            ),
+        ),
+        refuses=(400, 404),
+    ),
+    "GET /api/v1/tasks/{task_id}/stream": RouteDoc(
+        "followTask", "Tasks", "Follow a task by events", _STREAM,
+        parameters=(place("task_id", TASK_ID), LAST_EVENT_ID),
+        refuses=(404,),
+        empty={204: "The last event was heard already: there is nothing to come back for"},
+    ),
+    "POST /api/v1/tasks/{task_id}/cancel": RouteDoc(
+        "cancelTask", "Tasks", "End a task that costs nothing yet",
+        AnswerDoc(
+            {
+                "oneOf": [
+                    obj("It is canceled", status=only("failed"), task_id=TASK_ID),
+                    obj("Not decided yet", status=only("pending"), task_id=TASK_ID, cancel=only("requested")),
+                ]
+            }
+        ),
+        about="Always succeeds before the vendor has the task, and later if the vendor stops it. 409 says that it runs "
+        "on and is charged as delivered.",
+        parameters=(place("task_id", TASK_ID),),
+        refuses=(404, 409),
+    ),
+    "DELETE /api/v1/tasks/{task_id}/result": RouteDoc(
+        "deleteResult", "Tasks", "Delete what an ended task delivered",
+        AnswerDoc(obj(task_id=TASK_ID, deleted=only(value=True))),
+        about="Files, links and the public answer go now. Task and charge stay on record.",
+        parameters=(place("task_id", TASK_ID),),
+        refuses=(404, 409),
+    ),
+}  # fmt: skip
+
+_MODELS = {
+    "GET /api/v1/models": RouteDoc(
+        "listModels", "Models", "List the models",
+        AnswerDoc(obj(models=array(ref("Model"))), beside={"models": array(ref("Model"), "As in `data`")}),
+        parameters=(
+            query("type", text(), "Of one type, such as `text-to-image`"),
+            query("provider", text(), "Of one provider"),
+            query("category", text(), "`image` or `video`: what they make"),
+            query("page_size", whole(minimum=1, maximum=999_999), "So many at once; else all"),
+            query("page", whole(minimum=1, maximum=999_999, default=1), "Which page of that size"),
+        ),
+        refuses=(400,),
+    ),
+    "GET /api/v1/models/{provider}/{model}": RouteDoc(
+        "getModel", "Models", "One model: its body's schema, its prices, an example", AnswerDoc(ref("ModelDetails")),
+        parameters=MODEL_IN_PATH,
+        refuses=(404,),
+    ),
+    "POST /api/v1/quote": RouteDoc(
+        "getQuote", "Models", "What a task would hold, and can cost at most", AnswerDoc(ref("Quote")),
+        body=BodyDoc(
+            {
+                **obj(model=MODEL, input={"type": "object", "description": "The body of a submission"}),
+                "additionalProperties": False,
+                "examples": [{"model": "alibaba/qwen-image-plus", "input": {"prompt": "A cat in a garden"}}],
+            }
+        ),
+        refuses=(*_SMALL_BODY, 404),
+    ),
+}  # fmt: skip
+
+_ACCOUNT = {
+    "GET /api/v1/team/balance": RouteDoc(
+        "getBalance", "Account", "What is available, in the key's mode", AnswerDoc(obj(balance=usd("USD"))),
+    ),
+    "GET /api/v1/team/ledger": RouteDoc(
+        "listTransfers", "Account", "List every transfer of money, newest first", _listing("ledger", "Transfer"),
+        parameters=(
+            query("kind", word(ledger.KINDS), "Of one kind"),
+            query("task_id", TASK_ID, "Of one task"),
+            {**OF_A_KEY, "description": "What a key was charged"},
+            *FROM_TO, *PAGE,
+        ),
+        refuses=(400,),
+    ),
+    "GET /api/v1/team/usage": RouteDoc(
+        "getUsage", "Account", "Tasks that ended, and their cost, in sum",
+        AnswerDoc(
+            obj(by=word(tasks.USAGE_GROUPS), usage=array(ref("Usage")), total=usd("USD")),
+            also={"text/csv": _CSV, "application/jsonl": _JSONL},
+            headers=_SAVED_AS,
+        ),
+        parameters=(
+            query("by", {**word(tasks.USAGE_GROUPS), "default": "day"}, "What a sum is of"), *FROM_TO, FORMAT,
+        ),
+        refuses=(400,),
+    ),
+    "GET /api/v1/logs": RouteDoc(
+        "listCalls", "Account", "List every call of the API, newest first", _listing("logs", "Call"),
+        about="Where a filter lets little pass, a page may be short and still have a next one.",
+        parameters=(
+            query(
+                "status",
+                text(pattern="^([2-5][0-9]{2}|[2-5]xx|refused)$", examples=["404", "4xx", "refused"]),
+                "An HTTP status, a hundred of them, or `refused` for 400 and above",
+            ),
+            OF_A_MODEL, OF_A_KEY, *FROM_TO, *PAGE,
+        ),
+        refuses=(400,),
+    ),
+    "GET /api/v1/apikey/validate": RouteDoc(
+        "validateKey", "Account", "Whether the key is good", AnswerDoc(obj(is_valid=flag())),
+        about="Always 200, with a bad key and without one too.",
+        refuses=(503,),
+        knows_key=True,
+    ),
+    "POST /api/v1/keys/leaked": RouteDoc(
+        "reportLeakedKeys", "Account", "End API keys that were found in the open",
+        AnswerDoc(obj(received=whole("Keys in the report, known or not", minimum=0))),
+        about="Needs no proof but the key itself. At most 100 at once, 30 reports a minute from one address.",
+        body=BodyDoc(
+            {
+                "anyOf": [
+                    {
+                        "type": "object",
+                        "properties": {"key": ref("Leak"), "keys": array(ref("Leak"), maxItems=100)},
+                        "additionalProperties": False,
+                        "minProperties": 1,
+                    },
+                    array(ref("Leak"), maxItems=100),
+                ],
+                "examples": [{"key": "mdlx-…"}, [{"token": "mdlx-…", "url": "https://example.com/where"}]],
+            }
+        ),
+        refuses=(*_SMALL_BODY, 429, 503),
+    ),
+}  # fmt: skip
+
+_FILES = {
+    "GET /api/v1/media/files": RouteDoc(
+        "listFiles", "Files", "List the team's uploads, newest first",
+        AnswerDoc(obj(files=array(ref("File")), next_cursor=CURSOR)),
+        parameters=(
+            query("limit", whole(minimum=1, maximum=100, default=100), "Files a page"),
+            query("cursor", FILE_ID, "`next_cursor` of the page before"),
+        ),
+        refuses=(400,),
+    ),
+    "POST /api/v1/media/files": RouteDoc(
+        "uploadFile", "Files", "Upload a picture, clip or sound", AnswerDoc(ref("File")),
+        about="To be used as a model's input by its `file_id` or `url`. Pictures and sounds of at most 32 MB, clips of "
+        "200 MB; kept for 7 days, unless the operator says otherwise.",
+        body=BodyDoc(
+            {**obj(file={"contentMediaType": "application/octet-stream"}), "additionalProperties": False},
+            mime="multipart/form-data",
+        ),
+        refuses=_SMALL_BODY,
+    ),
+    "DELETE /api/v1/media/files/{file_id}": RouteDoc(
+        "deleteFile", "Files", "Forget an upload",
+        AnswerDoc(obj(file_id=FILE_ID, deleted=only(value=True))),
+        about="Link and id are dead at once, the bytes go within 72 hours.",
+        parameters=(place("file_id", FILE_ID),),
+        refuses=(404,),
+    ),
+}  # fmt: skip
+
+_HEALTH = {
+    "GET /healthz": RouteDoc("getHealth", "Health", "The process answers", AnswerDoc(obj(status=only("ok")))),
+    "GET /readyz": RouteDoc(
+        "getReadiness", "Health", "The process takes requests, and its database answers",
+        AnswerDoc(obj(status=only("ready"))), refuses=(503,),
+    ),
+    "GET /api/v1/openapi.json": RouteDoc(
+        "getOpenApi", "Health", "This document",
+        AnswerDoc(
+            {"type": "object", "description": "OpenAPI 3.1", **ANYTHING},
+            bare=True,
+            headers={"ETag": {"description": "For `If-None-Match`", "required": True, "schema": text()}},
+        ),
+        empty={304: "It is as it was"},
+    ),
+}  # fmt: skip
+
+OPERATIONS: dict[str, RouteDoc] = _TASKS | _MODELS | _ACCOUNT | _FILES | WEBHOOK_OPERATIONS | _HEALTH
+"""`METHOD /path` -> what to say about it."""

@@ -1,0 +1,74 @@
+"""What stands in a request's path, query and head."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from modellix_server.base.pages import MOST_A_PAGE
+from modellix_server.catalogue import ModelType
+from modellix_server.openapi.schemas import KEY_ID, MODEL
+from modellix_server.openapi.shapes import Schema, moment, ref, text, whole, word
+
+_LAST_SECOND = 253_402_300_799  # of the year 9999
+
+
+def place(name: str, schema: Schema) -> Schema:
+    """A part of the path."""
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def query(name: str, schema: Schema, about: str) -> Schema:
+    """A part of the query; all of them may be left out."""
+    return {"name": name, "in": "query", "description": about, "schema": schema}
+
+
+def header(name: str, schema: Schema, about: str) -> Schema:
+    """A header of a request; all of them may be left out."""
+    return {"name": name, "in": "header", "description": about, "schema": schema}
+
+
+MODEL_IN_PATH = (
+    place("provider", text("The brand", pattern="^[a-z0-9][a-z0-9-]*$", examples=["alibaba"])),
+    place("model", text("The model's id", pattern="^[a-z0-9][a-z0-9.-]*$", examples=["qwen-image-plus"])),
+)
+TYPE_IN_PATH = place("type", {**word(get_args(ModelType), "The model's type"), "examples": ["text-to-image"]})
+
+TERMS = {
+    "IdempotencyKey": header(
+        "Idempotency-Key",
+        text(minLength=1, maxLength=255, pattern="^[!-~]([ -~]*[!-~])?$"),
+        "The same key and request get the same task, for 72 h at least; another request with it gets 422. Without it "
+        "a submission that is sent twice is two tasks.",
+    ),
+    "MaxCost": header(
+        "X-Max-Cost",
+        text(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$", examples=["0.25"]),
+        "USD. A task whose quote is higher is refused with 400 and holds nothing.",
+    ),
+    "Queue": header(
+        "X-Queue",
+        word(("wait",)),
+        "Accept the task even if the team has no free slot: the money is held, and it starts when it is its turn.",
+    ),
+    "WebhookUrl": header(
+        "X-Webhook-URL",
+        text(format="uri", pattern="^https://", maxLength=2048),
+        "Public https on port 443. It is told of the task's end: see the webhook `taskEnded`.",
+    ),
+}
+"""Of a submission: `components/parameters`."""
+OF_A_SUBMISSION = tuple(ref(name, "parameters") for name in TERMS)
+
+LAST_EVENT_ID = header("Last-Event-ID", text(), "The `id` of the last event that was heard. What is new since is told.")
+
+_TIME = {"anyOf": [moment(), text(format="date"), whole("Unix seconds", minimum=0, maximum=_LAST_SECOND)]}
+_SPAN = "ISO 8601 (UTC where no zone is named) or Unix seconds"
+FROM_TO = (query("from", _TIME, f"Not before: {_SPAN}"), query("to", _TIME, f"Before: {_SPAN}"))
+OF_A_MODEL = query("model", {**MODEL, "maxLength": 200, "pattern": "^[^\\u0000]*$"}, "Of one model")
+OF_A_KEY = query("key_id", {**KEY_ID, "minimum": 0, "maximum": 10**18 - 1}, "Of one API key")
+FORMAT = query("format", word(("csv", "jsonl")), "The whole list as one download, in place of pages")
+PAGE = (
+    query("limit", whole(minimum=1, maximum=MOST_A_PAGE, default=20), "Rows a page"),
+    query("cursor", text(), "`next_cursor` of the page before. Not with `format`"),
+    FORMAT,
+)

@@ -1,0 +1,76 @@
+"""What operations work with: opened once a process, given to each of them first."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from uuid import UUID
+
+from modellix_server.base.database import Connection, Pool
+from modellix_server.base.errors import Unavailable
+from modellix_server.base.settings import Settings
+from modellix_server.catalogue import Catalogue, Prices, Route
+from modellix_server.results import Helper, Spool, Storage, Uploads
+from modellix_server.tasks import Intake, Reader, Submissions, SubscriptionHub
+from modellix_server.tasks.models import load_models
+from modellix_server.upstreams.contract import Upstream
+
+
+class Context:
+    """Settings, database and catalogue: enough for every operation of an operator."""
+
+    def __init__(self, settings: Settings, db: Pool) -> None:
+        self.settings = settings
+        self.db = db
+
+    @cached_property
+    def _models(self) -> tuple[Catalogue, Mapping[str, Upstream]]:
+        return load_models(self.settings)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Every model; read when it is first asked for. Raises BadSettings."""
+        return self._models[0]
+
+    @property
+    def upstreams(self) -> Mapping[str, Upstream]:
+        """Every upstream by name."""
+        return self._models[1]
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """One transaction, committed at the end of the block."""
+        async with self.db.acquire() as db, db.transaction():
+            yield db
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What a process that answers requests has open besides: the rooms' live parts."""
+
+    submissions: Submissions
+    reader: Reader
+    intake: Intake
+    hub: SubscriptionHub
+    storage: Storage
+    helper: Helper
+    spool: Spool
+    uploads: Uploads
+    prices: Callable[[], Prices]
+    """The operator's price table, as fresh as a few seconds."""
+    obstacle: Callable[[Route, bool], Awaitable[Unavailable | None]]
+    """(route, live) -> why the task cannot be sent to its vendor; None when it can."""
+    frozen: Callable[[int, bool], bool]
+    """(team, live) -> whether its account takes no new tasks, because its ledger was found wrong."""
+    finished: dict[UUID, bytes] = field(default_factory=dict)
+    """Public forms of finished tasks, rendered once: nothing in them ever changes. Bounded by its user."""
+
+
+class ServingContext(Context):
+    """For operations on tasks, models and files."""
+
+    def __init__(self, settings: Settings, db: Pool, serving: Serving) -> None:
+        super().__init__(settings, db)
+        self.serving = serving

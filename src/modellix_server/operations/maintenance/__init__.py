@@ -1,0 +1,1 @@
+"""Looking after an installation: migrations, backup, restore, doctor."""

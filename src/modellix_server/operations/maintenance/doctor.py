@@ -1,0 +1,294 @@
+"""`modellix-server doctor`: what is wrong, in words, with what to do about it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+from urllib.parse import urlsplit
+
+import aiohttp
+import asyncpg
+
+from modellix_server import tasks, vault
+from modellix_server.base.addresses import local_origin
+from modellix_server.base.database import DATABASE_ERRORS, Connection, connect
+from modellix_server.base.migrations import discover
+from modellix_server.base.settings import BadSettings, Settings
+from modellix_server.embedded.data_directory import DataDirectory
+from modellix_server.embedded.postgres import full_disk
+from modellix_server.ledger import monitor
+from modellix_server.operations.maintenance.migrate import ROOMS
+from modellix_server.results import TROUBLE, Storage
+from modellix_server.tasks.models import load_models
+
+Grade = Literal["good", "warning", "bad"]
+
+_LEAST_FREE_BYTES = 1 << 30
+_LEAST_SEGMENT_BYTES = 16 << 20  # what PostgreSQL asks for at a time (wal_segment_size)
+_LATE_S = 300
+_MOST_SKEW_S = 2.0
+_PROBE = "doctor/probe"
+_STORAGE_TROUBLE: tuple[type[Exception], ...] = (*TROUBLE, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One thing that was looked at."""
+
+    what: str
+    grade: Grade
+    says: str
+
+
+async def examine(home: DataDirectory, env: Mapping[str, str]) -> list[Diagnosis]:
+    """Look at everything that can be looked at; what needs the database is left out when it does not answer."""
+    try:
+        settings = home.settings(env)
+    except BadSettings as error:
+        return [Diagnosis("settings", "bad", str(error))]
+    found = [
+        Diagnosis("settings", "good", f"database, storage and secrets are named; public URL {settings.public_origin}")
+    ]
+    found += _secrets_file(home, env)
+    found += [_catalogue(settings), _disk(settings, home), await _storage(settings)]
+    found += [await _answers("API", f"{local_origin(settings.host, settings.port)}/readyz", "is `serve` running?")]
+    found += [await _answers("sandbox", f"{settings.sandbox_url}/healthz", "test keys need it: is `sandbox` running?")]
+    try:
+        db = await connect(settings.database_url, name="doctor")
+    except DATABASE_ERRORS as error:
+        return [
+            *found,
+            Diagnosis("database", "bad", f"it does not answer ({type(error).__name__}): {_why_not(settings, home)}"),
+        ]
+    try:
+        for look in (_database, _clock, _migrations, _workers, _late, _accounts, _log, _reviews, _watch, _books):
+            found.append(await look(db, settings))
+    except DATABASE_ERRORS as error:
+        found.append(Diagnosis("database", "bad", f"it stopped answering: {error}"))
+    finally:
+        await db.close()
+    return found
+
+
+def _why_not(settings: Settings, home: DataDirectory) -> str:
+    with contextlib.suppress(OSError):
+        if home.runs_database(settings) and shutil.disk_usage(home.cluster / "pg_wal").free < _LEAST_SEGMENT_BYTES:
+            return full_disk(home)
+    return "is PostgreSQL running?"
+
+
+def _secrets_file(home: DataDirectory, env: Mapping[str, str]) -> list[Diagnosis]:
+    if env.get("MODELLIX_DATABASE_URL"):
+        return []
+    mode = stat.S_IMODE((home.root / "secrets.json").stat().st_mode)
+    if mode & 0o077:
+        return [
+            Diagnosis(
+                "secrets", "bad", f"others may read secrets.json (mode {mode:o}): chmod 600 {home.root}/secrets.json"
+            )
+        ]
+    return [
+        Diagnosis(
+            "secrets", "good", "only their owner may read them; keep a copy beside your backups' place, not in it"
+        )
+    ]
+
+
+def _catalogue(settings: Settings) -> Diagnosis:
+    try:
+        catalogue, _ = load_models(settings)
+    except BadSettings as error:
+        return Diagnosis("catalogue", "bad", str(error))
+    return Diagnosis("catalogue", "good", f"{len(catalogue)} models")
+
+
+def _disk(settings: Settings, home: DataDirectory) -> Diagnosis:
+    parts = urlsplit(settings.storage_url)
+    places = {settings.spool_dir or tempfile.gettempdir()} | ({parts.path} if parts.scheme == "file" else set())
+    if home.runs_database(settings):
+        places |= {str(home.cluster), str(home.cluster / "pg_wal")}  # which may be a link to another disk
+    short = []
+    for place in sorted(places):
+        with contextlib.suppress(OSError):
+            if (free := shutil.disk_usage(place).free) < _LEAST_FREE_BYTES:
+                short.append(f"{free / 1e9:.1f} GB free at {place}")
+    if short:
+        return Diagnosis("disk", "bad", f"{', '.join(short)}: a full disk stops the database. Make room")
+    return Diagnosis("disk", "good", "enough room")
+
+
+async def _storage(settings: Settings) -> Diagnosis:
+    try:
+        storage = Storage(settings.storage_url)
+        await storage.put(_PROBE, b"probe")
+        read = await storage.read(_PROBE)
+        await storage.delete([_PROBE])
+    except _STORAGE_TROUBLE as error:
+        return Diagnosis(
+            "storage", "bad", f"a file cannot be written, read and deleted there: {type(error).__name__}: {error}"
+        )
+    if read != b"probe":
+        return Diagnosis("storage", "bad", "what was written there is not what is read")
+    return Diagnosis("storage", "good", "a file was written, read and deleted")
+
+
+async def _answers(what: str, url: str, advice: str) -> Diagnosis:
+    limit = aiohttp.ClientTimeout(total=5)
+    try:
+        async with aiohttp.ClientSession(timeout=limit) as http, http.get(url) as answer:
+            if answer.status == 200:
+                return Diagnosis(what, "good", f"answers at {url}")
+            return Diagnosis(what, "bad", f"{url} answers {answer.status}")
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        return Diagnosis(what, "bad", f"{url} does not answer ({type(error).__name__}): {advice}")
+
+
+async def _database(db: Connection, _: Settings) -> Diagnosis:
+    version = db.get_server_version()
+    if version.major < 15:
+        return Diagnosis("database", "bad", f"PostgreSQL {version.major} is too old: 15 is needed")
+    for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        if await db.fetchval("select current_setting($1)", name) == "off":
+            return Diagnosis("database", "bad", f"{name} is off: committed money can be lost. Turn it on")
+    if await db.fetchval("select rolsuper from pg_roles where rolname = current_user"):
+        return Diagnosis(
+            "database", "bad", "the platform signs in as a superuser: use modellix_app, which cannot change transfers"
+        )
+    return Diagnosis("database", "good", f"PostgreSQL {version.major}.{version.minor}, commits are durable")
+
+
+async def _clock(db: Connection, _: Settings) -> Diagnosis:
+    before = time.time()
+    theirs: float = await db.fetchval("select extract(epoch from clock_timestamp())::float8")
+    skew = theirs - (before + time.time()) / 2
+    if abs(skew) > _MOST_SKEW_S:
+        return Diagnosis(
+            "clock", "warning", f"the database's clock is {skew:+.0f} s off ours: links and ids show ours. Run NTP"
+        )
+    return Diagnosis("clock", "good", "ours and the database's agree")
+
+
+async def _migrations(_: Connection, settings: Settings) -> Diagnosis:
+    ours = {migration.version: migration for migration in discover(ROOMS)}
+    owner = await connect(settings.owner_database_url, name="doctor")
+    try:
+        rows = await owner.fetch("select version, checksum from base.migration")
+    except (asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedTableError):
+        return Diagnosis("tables", "warning", "the list of migrations may not be read: set MODELLIX_OWNER_DATABASE_URL")
+    finally:
+        await owner.close()
+    applied = {row["version"]: row["checksum"] for row in rows}
+    missing = [m.name for m in ours.values() if m.version not in applied]
+    changed = [m.name for m in ours.values() if applied.get(m.version, m.checksum) != m.checksum]
+    if missing:
+        return Diagnosis(
+            "tables", "bad", f"{len(missing)} migrations are missing, first {missing[0]}: run `modellix-server migrate`"
+        )
+    if changed:
+        return Diagnosis(
+            "tables", "bad", f"{changed[0]} is not what this database was made with: is this another version?"
+        )
+    return Diagnosis("tables", "good", f"all {len(ours)} migrations are applied")
+
+
+async def _workers(db: Connection, _: Settings) -> Diagnosis:
+    alive: int = await db.fetchval("select count(*) from tasks.worker where lease_until > now()")
+    if not alive:
+        return Diagnosis("workers", "bad", "none is alive: nothing will be carried out. Is `work` running?")
+    return Diagnosis("workers", "good", f"{alive} alive")
+
+
+async def _late(db: Connection, _: Settings) -> Diagnosis:
+    late = await db.fetchrow(
+        """select count(*) as waiting, min(due_at) as since from tasks.task
+           where owner is null and finished_at is null and due_at < now() - make_interval(secs => $1)""",
+        _LATE_S,
+    )
+    if late is not None and late["waiting"]:
+        return Diagnosis(
+            "queue",
+            "bad",
+            f"{late['waiting']} tasks wait for a worker since {late['since']:%H:%M} or later: start more workers",
+        )
+    return Diagnosis("queue", "good", "no task waits for long")
+
+
+async def _accounts(db: Connection, settings: Settings) -> Diagnosis:
+    accounts = await vault.list_accounts(db, settings.keyring)
+    closed = [account.upstream for account in accounts if account.last4 is None]
+    if closed:
+        return Diagnosis(
+            "vendors",
+            "bad",
+            f"the keys of {', '.join(closed)} cannot be opened: is MODELLIX_MASTER_KEY another one? Set them again",
+        )
+    if not accounts:
+        return Diagnosis(
+            "vendors", "warning", "no vendor account: live keys get 503. Set one with `admin upstream set`"
+        )
+    if broken := [one for one in await tasks.list_open(db) if one.live]:
+        return Diagnosis(
+            "vendors",
+            "warning",
+            "; ".join(f"{one.upstream} does not answer since {one.opened_at:%H:%M} UTC: {one.reason}" for one in broken)
+            + ". Tasks wait, new ones get 503. It is tried again by itself: `admin upstream test` asks now",
+        )
+    if urlsplit(settings.public_origin).hostname in ("127.0.0.1", "localhost", "::1"):
+        return Diagnosis(
+            "vendors",
+            "warning",
+            f"{len(accounts)} accounts, but MODELLIX_PUBLIC_URL is this machine: results can be fetched here only",
+        )
+    return Diagnosis("vendors", "good", f"{len(accounts)} accounts, their keys can be opened")
+
+
+async def _log(db: Connection, _: Settings) -> Diagnosis:
+    lost: int = await db.fetchval(
+        "select coalesce(sum(rows), 0) from requestlog.loss where at > now() - interval '1 day'"
+    )
+    if lost:
+        return Diagnosis("request log", "warning", f"{lost} rows were lost within a day: the database was away or slow")
+    return Diagnosis("request log", "good", "complete")
+
+
+async def _reviews(db: Connection, _: Settings) -> Diagnosis:
+    recent: int = await db.fetchval("select count(*) from tasks.review where at > now() - interval '1 day'")
+    if recent:
+        return Diagnosis("reviews", "warning", f"{recent} things of the last day to look at: `admin task review`")
+    return Diagnosis("reviews", "good", "nothing of the last day to look at")
+
+
+async def _watch(db: Connection, _: Settings) -> Diagnosis:
+    if frozen := await monitor.list_frozen(db):
+        first = frozen[0]
+        whose = "all teams" if first.team_id == monitor.ALL_TEAMS else f"team {first.team_id}"
+        return Diagnosis(
+            "frozen accounts",
+            "bad",
+            f"{len(frozen)} take no new tasks, as their books are wrong. First {whose} "
+            f"({'live' if first.live else 'test'}) since {first.since:%Y-%m-%d %H:%M} UTC: {first.reason}. "
+            "Find out why, then `ledger thaw`",
+        )
+    looked_at = await monitor.looked_at(db)
+    if looked_at is None or (datetime.now(UTC) - looked_at).total_seconds() > _LATE_S:
+        since = "ever" if looked_at is None else f"since {looked_at:%Y-%m-%d %H:%M} UTC"
+        return Diagnosis("frozen accounts", "warning", f"no worker has looked at the books {since}")
+    return Diagnosis("frozen accounts", "good", f"none; the books were looked at {looked_at:%H:%M:%S} UTC")
+
+
+async def _books(db: Connection, _: Settings) -> Diagnosis:
+    findings = await tasks.verify(db)
+    if findings:
+        return Diagnosis(
+            "books",
+            "bad",
+            f"{len(findings)} things do not add up, first: {findings[0]}. Run `ledger verify`, stop paid work",
+        )
+    return Diagnosis("books", "good", "balances, transfers, holds and tasks agree")

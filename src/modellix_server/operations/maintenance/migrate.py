@@ -1,0 +1,33 @@
+"""Brings the database's tables up to date."""
+
+from __future__ import annotations
+
+from modellix_server.base import migrations
+from modellix_server.base.settings import Settings
+from modellix_server.embedded.data_directory import CannotStartError
+
+ROOMS = tuple(
+    f"modellix_server.{room}"
+    for room in (
+        "identity",
+        "limits",
+        "ledger",
+        "pricing",
+        "results",
+        "requestlog",
+        "vault",
+        "webhooks",
+        "tasks",
+        "audit",
+    )
+)
+"""The rooms that keep tables of their own."""
+
+
+async def migrate(settings: Settings) -> list[str]:
+    """Apply what is missing and return the names of those migrations. Raises CannotStartError."""
+    try:
+        applied = await migrations.migrate(settings.owner_database_url, migrations.discover(ROOMS))
+    except migrations.ChangedMigration as error:
+        raise CannotStartError(f"{error}: this database was made by another version of Modellix") from error
+    return [migration.name for migration in applied]

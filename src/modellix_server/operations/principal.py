@@ -1,0 +1,91 @@
+"""Who acts, however they came in, and what they may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from modellix_server.audit import Actor
+from modellix_server.base.errors import PlatformError
+from modellix_server.base.team_mode import TeamMode
+
+
+class Permission(StrEnum):
+    """What somebody may be allowed to do. The table of operations names one for each."""
+
+    USE_MODELS = "use models"
+    """Submit, quote, cancel, delete results."""
+    READ_MODELS = "read models and prices"
+    READ_TASKS = "read tasks and their results"
+    READ_LOGS = "read the request log"
+    READ_MONEY = "read balance, ledger and usage"
+    READ_FILES = "read uploads"
+    MANAGE_FILES = "upload and delete files"
+    READ_WEBHOOKS = "read webhooks and deliveries"
+    MANAGE_WEBHOOKS = "create and change webhooks"
+    READ_KEYS = "read API keys"
+    MANAGE_KEYS = "create and revoke API keys"
+    READ_TEAM = "read the team and its limits"
+    OPERATE = "run the platform: teams, credit, vendor accounts, prices, reviews, audit, maintenance"
+
+
+OF_AN_API_KEY = frozenset(Permission) - {
+    Permission.READ_KEYS,
+    Permission.MANAGE_KEYS,
+    Permission.OPERATE,
+}
+"""What an API key may do with its own team's things, in its own mode."""
+OF_AN_OPERATOR = frozenset(Permission)
+
+
+class Forbidden(PlatformError):
+    """Somebody who is known asks for what they may not do."""
+
+    status: ClassVar[int] = 403
+    category: ClassVar[str] = "Permission denied"
+    code: ClassVar[str] = "forbidden"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who acts: an API key, a session, the command line, or the system itself."""
+
+    id: str
+    """For records: `key:7`, `admin:anna`, `first start`."""
+    permissions: frozenset[Permission]
+    origin: str
+    """Address of a client, host of a command."""
+    scope: TeamMode | None = None
+    """The team and mode that it acts for; None for who acts for the whole platform."""
+    key_id: int | None = None
+    """Of the API key that signed the request."""
+    concurrency: int = field(default=0, compare=False)
+    """Unfinished tasks that its team may have, as of its authentication."""
+
+    @property
+    def actor(self) -> Actor:
+        """As the audit log names it."""
+        return Actor(self.id, self.origin)
+
+    @property
+    def team(self) -> TeamMode:
+        """The team and mode that it acts for. Raises Forbidden when it acts for none."""
+        if self.scope is None:
+            raise Forbidden("this needs a team")
+        return self.scope
+
+    def require(self, permission: Permission, of: TeamMode | None = None) -> None:
+        """Raise Forbidden without the permission, or when `of` is another team's or of another mode."""
+        if permission not in self.permissions or (of is not None and self.scope is not None and of != self.scope):
+            raise Forbidden(f"you may not {permission}")
+
+
+def operator(user: str, origin: str) -> Principal:
+    """Somebody at the command line of this installation, who may do everything."""
+    return Principal(f"admin:{user}", OF_AN_OPERATOR, origin)
+
+
+def system(name: str, origin: str) -> Principal:
+    """The platform itself, by what it is doing: `first start`, `ledger monitor`."""
+    return Principal(name, OF_AN_OPERATOR, origin)

@@ -1,0 +1,111 @@
+"""The books of the whole platform: the watch that looks at them all the time, and the look at everything."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import asdict
+
+from modellix_server import audit, tasks
+from modellix_server.base import log
+from modellix_server.base.database import Connection, Pool, connect
+from modellix_server.base.metrics import gauge
+from modellix_server.ledger import Finding, monitor, seal
+from modellix_server.ledger.seal import Seal
+
+_STEP = 1_000_000
+"""Transfers added up at once: about a second of the database's time."""
+
+_SEAL = "ledger.seal"
+_LOG = log.get("main")
+
+
+async def look(dsn: str) -> int:
+    """One look of the watch: whatever does not add up freezes its account. More than 0 when the next is due at once.
+
+    On a connection of its own: the pool's statements are planned and bounded for other work. Of several workers one is
+    at it at a time, the others leave it to that one.
+    """
+    db = await connect(dsn, name="watch")
+    try:
+        async with db.transaction():
+            if not await monitor.begin(db):
+                return 0
+            moved, newer = await monitor.carry(db, _STEP)
+            if newer > 2 * _STEP:  # at first, on a ledger with a history
+                return moved
+            found = [
+                finding
+                for finding in [*await monitor.look(db), *await tasks.look(db)]
+                if await monitor.freeze(db, finding)
+            ]
+            await monitor.looked(db)
+            made = await seal.due(db)
+            if made is not None:
+                await seal.noted(db, made)
+            await _record(db, found, made)
+    finally:
+        await db.close()
+    for finding in found:
+        about = "all teams" if finding.team_id == monitor.ALL_TEAMS else f"team {finding.team_id}"
+        _LOG.error("the books do not add up: no new tasks", account=about, live=finding.live, finding=finding.what)
+    return 0
+
+
+async def _record(db: Connection, found: list[Finding], made: Seal | None) -> None:
+    """Enter it into the audit log, which other writers wait for from here to the end of the transaction."""
+    actor = audit.Actor("watch", socket.gethostname())
+    for finding in found:
+        team_id = None if finding.team_id == monitor.ALL_TEAMS else finding.team_id
+        subject, mode = f"team:{finding.team_id}", _mode(live=finding.live)
+        await audit.record(db, actor, "ledger.freeze", subject, team_id=team_id, mode=mode, finding=finding.what)
+    if made is not None:
+        await audit.record(db, actor, _SEAL, "transfers", **asdict(made))
+
+
+async def gauges(db: Pool) -> list[str]:
+    """For the metrics, the same from every worker."""
+    frozen = await monitor.list_frozen(db)
+    counted: dict[tuple[str, ...], float] = {(mode,): 0.0 for mode in ("live", "test")}
+    for one in frozen:
+        counted[_mode(live=one.live),] += 1
+    looked_at = await monitor.looked_at(db)
+    lines = gauge("modellix_accounts_frozen", "Accounts whose books were found wrong.", counted, ("mode",))
+    if looked_at is not None:
+        lines += gauge(
+            "modellix_books_looked_at_seconds",
+            "When the last look at the books ended, as Unix time.",
+            looked_at.timestamp(),
+        )
+    return lines
+
+
+async def verify(db: Connection) -> list[str]:
+    """Everything that does not add up, in words, as of one snapshot; empty when all is well.
+
+    Reads every task, transfer and entry of the audit log there is.
+    """
+    async with db.transaction(isolation="repeatable_read", readonly=True):
+        chain = [f"audit log: {finding}" for finding in await audit.verify(db)]
+        return [*await tasks.verify(db), *await _broken_seals(db), *chain]
+
+
+async def _broken_seals(db: Connection) -> list[str]:
+    """Seals in the audit log that their transfers do not match any more."""
+    found, end = [], 0
+    for entry in await audit.entries_of(db, _SEAL):
+        about = json.loads(entry.details)
+        sealed = Seal(about["after"], about["up_to"], about["count"], about["digest"])
+        if sealed.after != end:
+            found.append(f"the seals leave out transfers {end + 1} to {sealed.after}")
+        if (now := await seal.of(db, sealed.after, sealed.up_to)) != sealed:
+            found.append(
+                f"transfers {sealed.after + 1} to {sealed.up_to} are not as they were on {entry.at:%Y-%m-%d %H:%M} UTC:"
+                f" {now.count} are there, {sealed.count} were (entry {entry.seq} of the audit log)"
+            )
+        end = sealed.up_to
+    return found
+
+
+def _mode(*, live: bool) -> str:
+    return "live" if live else "test"

@@ -1,0 +1,1 @@
+"""What runs: the supervisor, the API, the worker, the sandbox. These join the rooms."""

@@ -1,0 +1,60 @@
+"""What `up` shows when everything runs: the address, a key, and lines to paste."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from modellix_server.embedded.data_directory import DEFAULT, DataDirectory
+
+_MODEL = "text-to-image/alibaba/qwen-image-plus"
+_PROMPT = '{"prompt": "A cute cat playing in a garden"}'
+
+
+class Terminal(Console):
+    """Where `up` says what happens. It may go away before the platform does, as with `up | tee log`."""
+
+    def say(self, text: str = "", style: str | None = None) -> None:
+        """Print one line, however wide: what is meant for pasting must not be broken up."""
+        with contextlib.suppress(OSError):
+            self.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing from now on; Rich would end the program."""
+        self.quiet = True
+
+
+def show(terminal: Terminal, home: DataDirectory, origin: str, key: str | None) -> None:
+    """Print the banner; `key` is the new test key of a first start."""
+    bearer = f'"Authorization: Bearer {key or "$MODELLIX_API_KEY"}"'
+    line = terminal.say
+    line()
+    line(f"Modellix is up at {origin}   (data: {home.root}, stop: Ctrl-C)", "bold green")
+    line()
+    if key:
+        line(f"Test key of team default, shown only now: {key}", "bold")
+    else:
+        line("Make a test key and put it in MODELLIX_API_KEY:")
+        line(f"  {_program()} admin key create --team default --test{_data_option(home)}")
+    line("Submit a task (test keys cost nothing and reach no vendor):")
+    line(
+        f"  curl -sS -X POST {origin}/api/v1/{_MODEL}/async -H {bearer} "
+        f"-H 'Content-Type: application/json' -d {shlex.quote(_PROMPT)}"
+    )
+    line("Ask for its result, with the task_id of that answer:")
+    line(f"  curl -sS {origin}/api/v1/tasks/TASK_ID -H {bearer}")
+    line()
+
+
+def _program() -> str:
+    program = Path(sys.executable).with_name("modellix-server")
+    here = Path.cwd()
+    return shlex.quote(str(program.relative_to(here) if program.is_relative_to(here) else program))
+
+
+def _data_option(home: DataDirectory) -> str:
+    return "" if home.root == Path(DEFAULT).absolute() else f" --data {shlex.quote(str(home.root))}"

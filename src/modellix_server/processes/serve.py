@@ -1,0 +1,198 @@
+"""The API process: opens the rooms, answers HTTP, drains on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from modellix_server.api import HttpProtocol, Platform, build_app, on_every_answer
+from modellix_server.base import log, tracing
+from modellix_server.base.database import UNREACHABLE, open_pool, require_durability, require_limited_role
+from modellix_server.base.metrics import Gauges, gauge
+from modellix_server.base.notify import follow
+from modellix_server.base.scheduling import take_short_turns
+from modellix_server.base.settings import Settings
+from modellix_server.identity import Callers
+from modellix_server.ledger import FrozenAccounts
+from modellix_server.limits import Windows
+from modellix_server.operations.sealed import self_test
+from modellix_server.pricing import PriceBook
+from modellix_server.processes.metrics import serve_metrics
+from modellix_server.requestlog import Writer
+from modellix_server.results import Helper, Spool, Storage, Uploads
+from modellix_server.tasks import HINT_CHANNEL, Breakers, Intake, Reader, Submissions, SubscriptionHub
+from modellix_server.tasks.account_finder import AccountFinder
+from modellix_server.tasks.models import load_models
+
+_CONNECTIONS = 8
+_STATEMENT_MS = 5_000  # below the patience of a request, which may need time afterwards to find out what was done
+_HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
+_SERVER: dict[str, Any] = {
+    "lifespan": "off",
+    "ws": "none",
+    "access_log": False,
+    "log_config": None,
+    "server_header": False,
+    "proxy_headers": False,
+    "timeout_graceful_shutdown": 20,
+    # Longer than a load balancer keeps an idle connection (60 s is usual): it must be the one who closes it, or a
+    # request may meet our end of it closing.
+    "timeout_keep_alive": 75,
+    "backlog": 4096,
+}
+_LOG = log.get("main")
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    log.set_up("serve", settings.log_level)
+    tracing.set_up("serve", version("modellix-server"))
+    take_short_turns(os.getpid())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the event loop.
+
+    Its own way raises the signal once more when it has drained, which ends the process before the rooms
+    behind it are closed and the last rows of the request log are written.
+    """
+
+    def __init__(self, config: uvicorn.Config, platform: Platform) -> None:
+        super().__init__(config)
+        self._hub = platform.hub
+        self._draining = platform.draining
+        self._notice_s = platform.settings.drain_s
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on SIGTERM and SIGINT; a second one hurries, and a SIGINT then no longer waits for open requests."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._on_signal, signum)
+        yield
+
+    def _on_signal(self, signum: int) -> None:
+        if self._draining.is_set() or not self._notice_s:
+            self._draining.set()
+            self.handle_exit(signum, None)
+        else:
+            _LOG.info("not ready any more, ending soon", in_s=self._notice_s)
+            self._draining.set()
+            asyncio.get_running_loop().call_later(self._notice_s, self.handle_exit, signal.SIGTERM, None)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Send followers of tasks away first: they would keep their connections open for ever."""
+        self._hub.close()
+        await super().shutdown(sockets)
+
+
+async def _serve(settings: Settings) -> None:
+    async with open_platform(settings) as platform:
+        where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
+        protocol: Any = partial(HttpProtocol, draining=platform.draining)
+        config = uvicorn.Config(build_app(platform), http=protocol, **_SERVER, **where)
+        server = _Server(config, platform)
+        gc.collect()
+        gc.freeze()  # what is alive now stays: the collector need not look at it again
+        gc.set_threshold(50_000, 20, 50)
+        gauges = Gauges()
+        gauges.add(partial(_gauges, platform))
+        async with serve_metrics(settings, platform.db, gauges):
+            await server.serve()
+
+
+async def _gauges(platform: Platform) -> list[str]:
+    rows = platform.requests
+    return [
+        *gauge("modellix_request_log_waiting", "Rows that are not written yet.", rows.waiting),
+        *gauge("modellix_request_log_lost", "Rows that never reached the log, since the start.", rows.lost),
+        *gauge("modellix_draining", "Whether this process has been asked to end.", int(platform.draining.is_set())),
+    ]
+
+
+@contextlib.asynccontextmanager
+async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
+    """The rooms of one API process, opened and, at the end, closed in good order."""
+    catalogue, upstreams = load_models(settings)
+    db = await open_pool(settings.database_url, size=_CONNECTIONS, name="serve", statement_timeout_ms=_STATEMENT_MS)
+    await require_durability(db)
+    await require_limited_role(db)
+    await self_test(db, settings)
+    hint = asyncio.Event()
+    callers = Callers(db, settings.secret)
+    book = PriceBook(db)
+    await book.refresh()
+    breakers = Breakers(db)
+    accounts = AccountFinder(db, settings, breakers)
+    frozen = FrozenAccounts(db)
+    await frozen.refresh()
+    writer = Writer(db)
+    spool = Spool(settings.spool_dir)
+    helper = Helper(spool)
+    storage = Storage(settings.storage_url)
+    uploads = Uploads(settings, db, storage, helper)
+    platform = Platform(
+        settings=settings,
+        db=db,
+        catalogue=catalogue,
+        callers=callers,
+        windows=Windows(),
+        intake=Intake(settings, db, helper, uploads, upstreams),
+        submissions=Submissions(db, hint),
+        reader=Reader(db, settings.result_ttl_s),
+        hub=(hub := SubscriptionHub(db)),
+        requests=writer,
+        storage=storage,
+        helper=helper,
+        spool=spool,
+        uploads=uploads,
+        prices=book.prices,
+        obstacle=accounts.obstacle,
+        frozen=frozen.holds,
+    )
+    writer.start()
+    background = [
+        asyncio.create_task(
+            follow(settings.database_url, [callers, accounts, hub, hub.keys, hub.progress, hub.places])
+        ),
+        asyncio.create_task(hub.keep_looking()),
+        asyncio.create_task(hub.places.keep_counting()),
+        asyncio.create_task(_wake_workers(platform, hint)),
+        asyncio.create_task(book.keep_fresh()),
+        asyncio.create_task(breakers.keep_fresh()),
+        asyncio.create_task(frozen.keep_fresh()),
+    ]
+    try:
+        yield platform
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await writer.close()
+        await tracing.close()
+        await helper.close()
+        spool.close()
+        await db.close()
+
+
+async def _wake_workers(platform: Platform, hint: asyncio.Event) -> None:
+    """Tell the workers that something was accepted; they look by themselves anyway, only later."""
+    while True:
+        await hint.wait()
+        hint.clear()
+        with contextlib.suppress(*UNREACHABLE):
+            await platform.db.execute("select pg_notify($1, '')", HINT_CHANNEL)
+        await asyncio.sleep(_HINT_GAP_S)

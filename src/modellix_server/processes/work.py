@@ -1,0 +1,214 @@
+"""The worker process: runs tasks, and does the platform's chores."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import gc
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from uuid import UUID
+
+import uvloop
+
+from modellix_server import webhooks
+from modellix_server.base import log, tracing
+from modellix_server.base.database import DATABASE_ERRORS, Pool, open_pool, require_durability, require_limited_role
+from modellix_server.base.metrics import Gauges, gauge
+from modellix_server.base.notify import follow
+from modellix_server.base.outbound import Outbound
+from modellix_server.base.process import reuse_memory
+from modellix_server.base.settings import Settings
+from modellix_server.operations import reconciliation
+from modellix_server.operations.sealed import self_test
+from modellix_server.processes.metrics import serve_metrics
+from modellix_server.requestlog import drop_old, ensure_partitions
+from modellix_server.results import Fetcher, Helper, Spool, Storage, delete_expired, delete_orphans
+from modellix_server.tasks import (
+    Callbacks,
+    CrashMarker,
+    MediaTools,
+    Tools,
+    Worker,
+    forget_idempotency_keys,
+    look_again,
+    note_death,
+    public_form,
+    queue_now,
+    review,
+    start_waiting,
+    take_words,
+    views,
+)
+from modellix_server.tasks.account_finder import AccountFinder
+from modellix_server.tasks.models import load_models
+from modellix_server.webhooks import Deliverer
+
+_CONNECTIONS = 6
+_IDEMPOTENCY_S = 72 * 3600
+_LOG_DAYS = 90
+_MESSAGES_S = 30 * 86_400
+_HANG_LEASES = 3
+_LEAST_HANG_S = 10.0  # a machine may be that busy
+_LOG = log.get("main")
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then drain."""
+    log.set_up("work", settings.log_level)
+    tracing.set_up("work", version("modellix-server"))
+    reuse_memory()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    catalogue, upstreams = load_models(settings)
+    db = await open_pool(settings.database_url, size=_CONNECTIONS, name="work")
+    await require_durability(db)
+    await require_limited_role(db)
+    await self_test(db, settings)
+    outbound = Outbound(settings.allow_networks)
+    storage = Storage(settings.storage_url)
+    spool = Spool(settings.spool_dir)
+    helper = Helper(spool)
+    witness = await _open_witness(db, settings.spool_dir)
+    tools = Tools(
+        db=db,
+        catalogue=catalogue,
+        upstreams=upstreams,
+        find_account=AccountFinder(db, settings).find,
+        outbound=outbound,
+        media=MediaTools.of(settings, storage, helper, Fetcher(outbound, storage, helper, spool), upstreams),
+        result_ttl_s=settings.result_ttl_s,
+        callbacks=Callbacks(settings),
+        witness=witness,
+    )
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    name = f"{socket.gethostname()}-{os.getpid()}"
+    deliverer = _deliverer(settings, db, outbound)
+    background = [
+        asyncio.create_task(_chores(settings, db, storage, tools)),
+        asyncio.create_task(_stay_awake(settings.lease_s)),
+        asyncio.create_task(tools.breakers.keep_fresh()),
+        asyncio.create_task(deliverer.run()),
+        asyncio.create_task(follow(settings.database_url, [deliverer])),
+    ]
+    worker = Worker(db, settings.database_url, tools, name=name, lease_s=settings.lease_s)
+    gauges = Gauges()
+    gauges.add(partial(_gauges, db, worker))
+    gauges.add(tools.breakers.gauges)
+    try:
+        async with serve_metrics(settings, db, gauges):
+            await worker.run(stop)
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await tracing.close()
+        await outbound.close()
+        await helper.close()
+        spool.close()
+        witness.close()
+        await db.close()
+
+
+def _deliverer(settings: Settings, db: Pool, outbound: Outbound) -> Deliverer:
+    """Webhooks, with the very bytes of a status read as their bodies."""
+
+    async def render(ids: Sequence[UUID]) -> dict[UUID, bytes]:
+        found = await views(db, ids)
+        return {
+            task_id: b'{"code":0,"message":"success","data":' + public_form(settings, view) + b"}"
+            for task_id, view in found.items()
+        }
+
+    async def tell(reason: str, detail: str) -> None:
+        await review(db, None, reason, detail)
+
+    return Deliverer(db, settings.keyring, outbound, render, tell, lease_s=settings.lease_s)
+
+
+async def _gauges(db: Pool, worker: Worker) -> list[str]:
+    """This worker's own, and the queue's, which are the same from every worker."""
+    lines = gauge("modellix_tasks_in_flight", "Tasks that this worker has.", worker.in_flight)
+    with contextlib.suppress(*DATABASE_ERRORS):
+        now = await queue_now(db)
+        lines += [
+            *gauge("modellix_queue_due", "Tasks that are due and that no worker has yet.", now.due),
+            *gauge("modellix_queue_oldest_due_seconds", "For how long the first of them has been due.", now.oldest_s),
+            *gauge("modellix_tasks_unfinished", "Tasks that have not ended.", now.unfinished),
+            *gauge("modellix_workers", "Workers with a lease.", now.workers),
+            *await reconciliation.gauges(db),
+        ]
+    return lines
+
+
+async def _open_witness(db: Pool, folder: str) -> CrashMarker:
+    """Take note of the tasks that workers on this machine died of, before one of them is handled again."""
+    for task_id in take_words(folder):
+        deaths = await note_death(db, task_id)
+        _LOG.error("a worker died while it handled a task", task=str(task_id), deaths=deaths)
+    return CrashMarker(folder)
+
+
+async def _stay_awake(lease_s: float) -> None:
+    """End the process when its event loop hangs: others have its tasks by then, and a new one must take its place.
+
+    The alarm is a thread that needs no lock of the interpreter, so that it rings whatever hangs. It writes the
+    program's stack to the log first.
+    """
+    try:
+        while True:
+            faulthandler.dump_traceback_later(max(_LEAST_HANG_S, _HANG_LEASES * lease_s), exit=True)
+            await asyncio.sleep(1)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@dataclass(frozen=True, slots=True)
+class _Chore:
+    name: str
+    every_s: float
+    do: Callable[[], Awaitable[int]]
+    """Returns how much was done; after more than nothing there may be more."""
+    first_after_s: float = 0
+
+    async def forever(self) -> None:
+        await asyncio.sleep(self.first_after_s)
+        while True:
+            try:
+                done = await self.do()
+            except Exception:  # noqa: BLE001 - whatever it was, the next time may go well
+                _LOG.exception("a chore failed", chore=self.name)
+                done = 0
+            if not done:
+                await asyncio.sleep(self.every_s)
+
+
+async def _chores(settings: Settings, db: Pool, storage: Storage, tools: Tools) -> None:
+    """What must be done now and then, by whichever worker comes to it; each is safe to run twice."""
+    chores = (
+        _Chore("the books", 60, lambda: reconciliation.look(settings.database_url), first_after_s=5),
+        _Chore("expired results", 30, lambda: delete_expired(db, storage, 500)),
+        _Chore("waiting tasks", 5, lambda: start_waiting(db)),
+        _Chore("late verdicts", 30, lambda: look_again(tools)),
+        _Chore("old idempotency keys", 300, lambda: forget_idempotency_keys(db, _IDEMPOTENCY_S)),
+        _Chore("old webhook messages", 300, lambda: webhooks.drop_old(db, _MESSAGES_S)),
+        _Chore("request log partitions", 3600, lambda: ensure_partitions(db)),
+        _Chore("old request log", 3600, lambda: drop_old(db, _LOG_DAYS)),
+        _Chore("files nobody knows", 86_400, lambda: delete_orphans(db, storage), first_after_s=3600),
+    )
+    await asyncio.gather(*(chore.forever() for chore in chores))

@@ -1,0 +1,1 @@
+"""One folder a vendor: its wire protocol, its rules and its table of models."""

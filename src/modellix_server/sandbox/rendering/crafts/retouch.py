@@ -1,0 +1,190 @@
+"""Edits by function: styles, objects added and removed, watermarks, expansion, enlargement, colour, drawings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps, ImageStat
+
+from modellix_server.sandbox.rendering import caption, cutout, paint, staging
+from modellix_server.sandbox.rendering.crafts import outpaint, strokes
+from modellix_server.sandbox.rendering.crafts.brief import Craft, Made
+from modellix_server.sandbox.rendering.cutout import Box
+from modellix_server.sandbox.rendering.paint import UnusableMedia
+from modellix_server.sandbox.rendering.scene import Scene
+
+_WORK_PX = 1024
+"""Lettering is looked for at this length of the longer side."""
+_REACH = 9
+"""Strokes up to about this width are lettering."""
+_STANDS_OUT = 22
+_FILL_PX = 128
+_REMOVING = ("remove", "erase", "delete", "without", "clear", "去除", "去掉", "删除", "移除", "擦除")
+
+
+def edit(order: Craft) -> Made:
+    """What `function` says, done to the base picture."""
+    image = order.needed("base_image_url")
+    return Made([_FUNCTIONS[order.options["function"]](order, image)])
+
+
+def _style_all(order: Craft, image: Image.Image) -> Image.Image:
+    strength = order.options["strength"]
+    return Image.blend(image, _painterly(order, image), 0.25 + 0.75 * strength)
+
+
+def _style_part(order: Craft, image: Image.Image) -> Image.Image:
+    """The figure in another style, what is behind it untouched."""
+    styled = image.copy()
+    styled.paste(_painterly(order, image), mask=cutout.figure(image))
+    return styled
+
+
+def _describe(order: Craft, image: Image.Image) -> Image.Image:
+    """As told: something taken away from the middle, or something new in a picture that stays recognisable."""
+    width, height = image.size
+    place = (round(width * 0.6), round(height * 0.18), round(width * 0.9), round(height * 0.48))
+    toned = paint.tone(image, order.text, None, 0.15 + 0.35 * order.options["strength"])
+    if _wants_removal(order):
+        return _without(toned, place)
+    return _with(order, toned, place)
+
+
+def _describe_in_mask(order: Craft, image: Image.Image) -> Image.Image:
+    """As told, only where the mask is white."""
+    given = order.needed("mask_image_url")
+    if given.size != image.size:
+        raise UnusableMedia("parameter", "mask_image_url must have the size of base_image_url.")
+    mask = given.convert("L").point([0] * 128 + [255] * 128)
+    place = mask.getbbox()
+    if place is None:
+        return image
+    changed = _without(image, place) if _wants_removal(order) else _with(order, image, place, fill=True)
+    made = image.copy()
+    made.paste(changed, mask=mask)
+    return made
+
+
+def _unmark(_: Craft, image: Image.Image) -> Image.Image:
+    """Without bright or dark lettering: thin strokes unlike everything near them are painted over."""
+    strip = caption.found(image)
+    if strip is not None:
+        image = _without_strip(image, strip.top)
+    small = image.copy()
+    small.thumbnail((_WORK_PX, _WORK_PX), Image.Resampling.BICUBIC)
+    grey = small.convert("L")
+    opened = grey.filter(ImageFilter.MinFilter(_REACH)).filter(ImageFilter.MaxFilter(_REACH))
+    closed = grey.filter(ImageFilter.MaxFilter(_REACH)).filter(ImageFilter.MinFilter(_REACH))
+    thin = ImageChops.lighter(ImageChops.subtract(grey, opened), ImageChops.subtract(closed, grey))
+    mask = thin.point([255 if value > _STANDS_OUT else 0 for value in range(256)]).filter(ImageFilter.MaxFilter(5))
+    clean = small.filter(ImageFilter.MedianFilter(_REACH * 2 - 1)).resize(image.size, Image.Resampling.BICUBIC)
+    made = image.copy()
+    made.paste(clean, mask=mask.filter(ImageFilter.GaussianBlur(1)).resize(image.size, Image.Resampling.BICUBIC))
+    return made
+
+
+def _without_strip(image: Image.Image, top: int) -> Image.Image:
+    """What is above a caption continued below."""
+    kept = image.crop((0, 0, image.width, top))
+    return outpaint.around(kept, (0, 0), image.size)
+
+
+def _expand(order: Craft, image: Image.Image) -> Image.Image:
+    left, right, top, bottom = (order.options[f"{side}_scale"] - 1 for side in ("left", "right", "top", "bottom"))
+    size = (round(image.width * (1 + left + right)), round(image.height * (1 + top + bottom)))
+    return outpaint.around(image, (round(image.width * left), round(image.height * top)), size)
+
+
+def _enlarge(order: Craft, image: Image.Image) -> Image.Image:
+    factor = order.options["upscale_factor"]
+    large = image.resize((image.width * factor, image.height * factor), Image.Resampling.LANCZOS)
+    return large.filter(ImageFilter.UnsharpMask(1.4 * factor, 120, 1))
+
+
+def _colour(_: Craft, image: Image.Image) -> Image.Image:
+    """Colours by brightness and height: earth below, sky above, light skin tones between."""
+    grey = ImageOps.autocontrast(image.convert("L"), cutoff=0.5)
+    warm = ImageOps.colorize(grey, "#2a1a12", "#ffeccf", "#b5713c")
+    green = ImageOps.colorize(grey, "#10240f", "#f3f7d0", "#5f8f3e")
+    blue = ImageOps.colorize(grey, "#0d1f3c", "#eef7ff", "#4f8fd0")
+    slope = Image.linear_gradient("L").resize(image.size)
+    low = Image.composite(green, warm, slope.point([max(0, min(255, (v - 150) * 3)) for v in range(256)]))
+    made = Image.composite(low, blue, slope.point([max(0, min(255, (v - 40) * 3)) for v in range(256)]))
+    figure = cutout.found(image)
+    if figure is not None:
+        made.paste(warm, mask=figure.point([int(v * 0.85) for v in range(256)]))
+    return made
+
+
+def _doodle(order: Craft, image: Image.Image) -> Image.Image:
+    """A painting that follows the lines of a drawing."""
+    lines = strokes.drawn(image) if order.options["is_sketch"] else strokes.traced(image)
+    return strokes.coloured(lines, order.text)
+
+
+def _cartoon(order: Craft, image: Image.Image) -> Image.Image:
+    flat = strokes.flattened(image)
+    flat = ImageOps.posterize(ImageOps.autocontrast(flat, cutoff=1), 3)
+    flat = Image.blend(flat, paint.tone(flat, order.text, None, 0.6), 0.35)
+    made = flat.copy()
+    made.paste((24, 18, 34), mask=ImageOps.invert(strokes.traced(image)))
+    return made
+
+
+_FUNCTIONS: dict[str, Callable[[Craft, Image.Image], Image.Image]] = {
+    "stylization_all": _style_all,
+    "stylization_local": _style_part,
+    "description_edit": _describe,
+    "description_edit_with_mask": _describe_in_mask,
+    "remove_watermark": _unmark,
+    "expand": _expand,
+    "super_resolution": _enlarge,
+    "colorization": _colour,
+    "doodle": _doodle,
+    "control_cartoon_feature": _cartoon,
+}
+
+
+def _painterly(order: Craft, image: Image.Image) -> Image.Image:
+    """Flat strokes in the colours of a palette that follows from the prompt."""
+    return paint.tone(strokes.flattened(image).filter(ImageFilter.UnsharpMask(3, 180, 2)), order.text, None, 0.5)
+
+
+def _wants_removal(order: Craft) -> bool:
+    return any(word in order.prompt.lower() for word in _REMOVING)
+
+
+def _without(image: Image.Image, place: Box) -> Image.Image:
+    """The place filled from what is around it."""
+    reach = max(4, max(place[2] - place[0], place[3] - place[1]) // 4)
+    left, top = max(0, place[0] - reach), max(0, place[1] - reach)
+    area = (left, top, min(image.width, place[2] + reach), min(image.height, place[3] + reach))
+    size = (area[2] - area[0], area[3] - area[1])
+    small = image.crop(area).resize((_FILL_PX, _FILL_PX), Image.Resampling.BOX)
+    across, down = _FILL_PX / size[0], _FILL_PX / size[1]
+    hole = Image.new("L", small.size)
+    inner = ((place[0] - left) * across, (place[1] - top) * down, (place[2] - left) * across, (place[3] - top) * down)
+    ImageDraw.Draw(hole).rectangle(inner, fill=255)
+    colours = ImageStat.Stat(small, ImageChops.invert(hole)).mean if hole.getextrema()[0] == 0 else [128.0] * 3
+    small.paste(tuple(round(colour) for colour in colours), mask=hole)
+    for radius in (*[16] * 8, *[8] * 16, *[3] * 30, *[1] * 30):  # what is around flows in
+        small.paste(small.filter(ImageFilter.BoxBlur(radius)), mask=hole)
+    filled = image.copy()
+    filled.paste(small.resize(size, Image.Resampling.BICUBIC), area[:2], hole.resize(size, Image.Resampling.BICUBIC))
+    return filled
+
+
+def _with(order: Craft, image: Image.Image, place: Box, *, fill: bool = False) -> Image.Image:
+    """Something new at the place: a small scene that follows from the prompt, framed or filling it."""
+    size = (max(8, place[2] - place[0]), max(8, place[3] - place[1]))
+    scene = Scene(order.text).frame(max(64, size[0]), max(64, size[1]), 0.4).resize(size, Image.Resampling.BICUBIC)
+    strip = caption.strip(*size, order.prompt, "added")
+    if strip.height < size[1] // 2:
+        scene.paste(strip, (0, size[1] - strip.height), strip)
+    made = image.copy()
+    if fill:
+        made.paste(scene, place[:2])
+    else:
+        card = staging.figure(scene, size[1], widest=size[0])
+        made.paste(card, place[:2], card)
+    return made

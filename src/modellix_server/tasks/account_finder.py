@@ -1,0 +1,80 @@
+"""Which account a task goes to: the vault's in live mode, the sandbox in test mode."""
+
+from __future__ import annotations
+
+import math
+
+from modellix_server import vault
+from modellix_server.base import log
+from modellix_server.base.database import Pool
+from modellix_server.base.errors import Unavailable
+from modellix_server.base.outbound import Origins
+from modellix_server.base.settings import Settings
+from modellix_server.catalogue import Route
+from modellix_server.tasks import Breakers, VendorAccount, api_path
+from modellix_server.upstreams import load_all
+from modellix_server.upstreams.contract import Upstream
+from modellix_server.vault import Accounts, UnusableAccount
+
+_NO_PROVIDER = "provider temporarily unavailable"
+_OPERATOR_S = 60  # until then an operator may have mended it
+_SANDBOX_KEY = "sk-sandbox"
+_SANDBOX_REGION = "cn"  # of a vendor with several, the one that offers every model
+_LOG = log.get("main")
+
+
+class AccountFinder(Accounts):
+    """The vault's accounts as the engine wants them, and the sandbox's."""
+
+    def __init__(self, db: Pool, settings: Settings, breakers: Breakers | None = None) -> None:
+        """With `breakers`, a vendor that does not answer is an obstacle too."""
+        self._breakers = breakers
+        super().__init__(db, settings.keyring)
+        self._sandbox_url = settings.sandbox_url.rstrip("/")
+        self._told: set[str] = set()
+        self._sandbox = {name: self._in_sandbox(upstream) for name, upstream in load_all().items()}
+        self._live: dict[str, tuple[vault.StoredAccount, VendorAccount]] = {}
+
+    async def find(self, upstream: str, live: bool) -> VendorAccount | None:  # noqa: FBT001 - the engine's signature
+        """The account for one mode; None when the operator has configured none."""
+        if not live:
+            return self._sandbox[upstream]
+        stored = await self._usable(upstream)
+        if stored is None:
+            return None
+        known = self._live.get(upstream)
+        if known is None or known[0] is not stored:
+            origins = Origins.of(stored.base_url, *stored.origins)
+            account = VendorAccount(upstream, stored.base_url, stored.region, origins, stored.key, stored.polls_per_s)
+            known = self._live[upstream] = (stored, account)
+        return known[1]
+
+    def _in_sandbox(self, upstream: Upstream) -> VendorAccount:
+        url = f"{self._sandbox_url}/{upstream.name}{api_path(upstream)}"
+        regions = upstream.traits.origins
+        region = _SANDBOX_REGION if _SANDBOX_REGION in regions else next(iter(regions))
+        return VendorAccount(upstream.name, url, region, Origins.of(url), _SANDBOX_KEY, None, sandbox=True)
+
+    async def obstacle(self, route: Route, live: bool) -> Unavailable | None:  # noqa: FBT001 - the API's signature
+        """Why no task can be sent by a route, and when to ask again; None when it can."""
+        account = await self.find(route.upstream, live)
+        if account is None:
+            return Unavailable(_NO_PROVIDER, retry_after_s=_OPERATOR_S)
+        if account.region not in route.models:
+            others = ", ".join(sorted(route.models))
+            why = f"the provider offers this model not in our region '{account.region}' but in: {others}"
+            return Unavailable(why, retry_after_s=_OPERATOR_S)
+        left_s = self._breakers.pause_left_s(route.upstream, live=live) if live and self._breakers else None
+        return None if left_s is None else Unavailable(_NO_PROVIDER, retry_after_s=math.ceil(left_s))
+
+    async def _usable(self, upstream: str) -> vault.StoredAccount | None:
+        """A key that cannot be opened is as good as none: tasks wait, and the operator is told once."""
+        try:
+            account = await self.get(upstream)
+        except UnusableAccount as error:
+            if upstream not in self._told:
+                self._told.add(upstream)
+                _LOG.error("an account cannot be used", upstream=upstream, error=str(error))
+            return None
+        self._told.discard(upstream)
+        return account

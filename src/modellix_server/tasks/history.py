@@ -1,0 +1,61 @@
+"""The whole story of a task, for the operator: moves, attempts, the vendor's words, reviews."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from modellix_server.base.database import Connection, Pool
+from modellix_server.ledger import Transfer, transfers_of_task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskHistory:
+    """Rows as they stand in the database; `task` has every column of the task."""
+
+    task: dict[str, Any]
+    moves: list[dict[str, Any]]
+    attempts: list[dict[str, Any]]
+    reviews: list[dict[str, Any]]
+    transfers: list[Transfer]
+
+
+async def story(db: Pool | Connection, task_id: UUID) -> TaskHistory | None:
+    """Everything recorded about one task; None when there is no such task."""
+    task = await db.fetchrow("select * from tasks.task where id = $1", task_id)
+    if task is None:
+        return None
+    moves = await db.fetch(
+        "select seq, at, state, worker, note from tasks.move where task_id = $1 order by seq", task_id
+    )
+    attempts = await db.fetch(
+        """select n, upstream, intent_at, answered_at, outcome, ticket, status, answer
+           from tasks.attempt where task_id = $1 order by n""",
+        task_id,
+    )
+    reviews = await db.fetch("select at, reason, detail from tasks.review where task_id = $1 order by id", task_id)
+    return TaskHistory(
+        dict(task),
+        [dict(row) for row in moves],
+        [dict(row) for row in attempts],
+        [dict(row) for row in reviews],
+        await transfers_of_task(db, task_id),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Something a person should look at."""
+
+    at: datetime
+    task_id: UUID | None
+    reason: str
+    detail: str
+
+
+async def reviews(db: Pool | Connection, limit: int) -> list[Review]:
+    """The latest things to look at, newest first."""
+    rows = await db.fetch("select at, task_id, reason, detail from tasks.review order by id desc limit $1", limit)
+    return [Review(*row) for row in rows]

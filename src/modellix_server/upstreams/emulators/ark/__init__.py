@@ -1,5 +1,0 @@
-"""Ark, ByteDance's model service: Seedream pictures and Seedance clips over its data-plane protocol."""
-
-from modellix_server.upstreams.emulators.ark.service import app
-
-__all__ = ["app"]

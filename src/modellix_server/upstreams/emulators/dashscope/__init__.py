@@ -1,5 +1,0 @@
-"""DashScope, Alibaba Cloud's Model Studio: image and video generation over its native protocol."""
-
-from modellix_server.upstreams.emulators.dashscope.service import app
-
-__all__ = ["app"]

@@ -1,5 +1,0 @@
-"""MiniMax: Hailuo clips in three calls and image-01 pictures in one."""
-
-from modellix_server.upstreams.emulators.minimax.service import app
-
-__all__ = ["app"]

@@ -1,0 +1,105 @@
+"""`doctor` names what is wrong, and only that."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+
+from modellix_server import vault
+from modellix_server.base.database import connect
+from modellix_server.base.settings import Secret, Settings
+from modellix_server.embedded.data_directory import DataDirectory
+from modellix_server.ledger import Finding, monitor
+from modellix_server.operations import reconciliation
+from modellix_server.operations.maintenance.doctor import examine
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return {
+        "MODELLIX_DATABASE_URL": settings.database_url,
+        "MODELLIX_OWNER_DATABASE_URL": settings.owner_database_url,
+        "MODELLIX_STORAGE_URL": settings.storage_url,
+        "MODELLIX_SPOOL_DIR": settings.spool_dir,
+        "MODELLIX_SECRET": base64.b64encode(settings.secret.value).decode(),
+        "MODELLIX_MASTER_KEY": base64.b64encode(settings.master_key.value).decode(),
+        "MODELLIX_SANDBOX_URL": settings.sandbox_url,
+        "MODELLIX_PORT": "9",
+    }
+
+
+async def grades(settings: Settings, tmp_path: Path, **env: str) -> dict[str, tuple[str, str]]:
+    found = await examine(DataDirectory(tmp_path / "none"), environment(settings) | env)
+    return {one.what: (one.grade, one.says) for one in found}
+
+
+async def test_what_is_not_running_is_named(pool, settings, tmp_path) -> None:
+    found = await grades(settings, tmp_path)
+    assert {what for what, (grade, _) in found.items() if grade == "bad"} == {"API", "sandbox", "workers"}
+    assert "Is `work` running" in found["workers"][1]
+    assert found["books"] == ("good", "balances, transfers, holds and tasks agree")
+
+
+async def test_missing_settings_are_all_there_is_to_say(tmp_path) -> None:
+    [only] = await examine(DataDirectory(tmp_path), {})
+    assert (only.what, only.grade) == ("settings", "bad")
+    assert "modellix-server up" in only.says
+
+
+async def test_a_database_that_does_not_answer(settings, tmp_path) -> None:
+    found = await grades(settings, tmp_path, MODELLIX_DATABASE_URL="postgresql://nobody@127.0.0.1:9/none")
+    assert found["database"][0] == "bad"
+    assert "is PostgreSQL running?" in found["database"][1]
+
+
+async def test_money_that_does_not_add_up(database, pool, settings, tmp_path) -> None:
+    await pool.execute("select ledger.open_team(7)")
+    db = await connect(database.superuser_dsn, name="test")
+    await db.execute("update ledger.balance set posted = 5 where team_id = 7 and live")
+    await db.close()
+    found = await grades(settings, tmp_path)
+    assert found["books"][0] == "bad"
+    assert "team 7 (live)" in found["books"][1]
+
+
+async def test_frozen_accounts_are_named_and_so_is_a_watch_that_does_not_look(pool, settings, tmp_path) -> None:
+    found = await grades(settings, tmp_path)
+    assert found["frozen accounts"] == ("warning", "no worker has looked at the books ever")
+    await reconciliation.look(settings.database_url)
+    found = await grades(settings, tmp_path)
+    assert found["frozen accounts"][0] == "good"
+    async with pool.acquire() as db:
+        await monitor.freeze(db, Finding(7, True, "the balance says more than its transfers"))
+        await db.execute("update ledger.mark set looked_at = now() - interval '1 hour'")
+    found = await grades(settings, tmp_path)
+    assert found["frozen accounts"][0] == "bad"
+    assert "team 7 (live)" in found["frozen accounts"][1]
+    assert "the balance says more than its transfers" in found["frozen accounts"][1]
+    assert "ledger thaw" in found["frozen accounts"][1]
+
+
+async def test_migrations_and_roles(database, pool, settings, tmp_path) -> None:
+    db = await connect(database.superuser_dsn, name="test")
+    await db.execute("delete from base.migration where version = (select max(version) from base.migration)")
+    await db.close()
+    found = await grades(settings, tmp_path, MODELLIX_DATABASE_URL=database.superuser_dsn)
+    assert found["tables"][0] == "bad"
+    assert "modellix-server migrate" in found["tables"][1]
+    assert found["database"][0] == "bad"
+    assert "superuser" in found["database"][1]
+
+
+async def test_a_vendor_key_that_cannot_be_opened(pool, settings, tmp_path) -> None:
+    other = replace(settings, master_key=Secret(bytes(range(32))))
+    await vault.set_account(
+        pool, other.keyring, "dashscope", "sk-x", base_url="https://dashscope.aliyuncs.com/api/v1", region="cn"
+    )
+    found = await grades(settings, tmp_path)
+    assert found["vendors"][0] == "bad"
+    assert "dashscope" in found["vendors"][1]
+
+
+async def test_a_storage_that_cannot_be_written(pool, settings, tmp_path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    found = await grades(settings, tmp_path, MODELLIX_STORAGE_URL=f"file://{tmp_path}/file/storage")
+    assert found["storage"][0] == "bad"

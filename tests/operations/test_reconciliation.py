@@ -1,0 +1,210 @@
+"""The watch over the books freezes what is wrong, an operator puts it right; and a rewritten history is found."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from uuid import uuid4
+
+import pytest
+from typer.testing import CliRunner
+
+from modellix_server import audit, identity, ledger, tasks
+from modellix_server.base.database import connect
+from modellix_server.cli.app import app
+from modellix_server.ledger import monitor
+from modellix_server.operations import reconciliation
+from modellix_server.operations.teams import create_team
+
+
+@pytest.fixture
+async def team(pool):
+    async with pool.acquire() as db, db.transaction():
+        made = await create_team(db, "acme")
+        for live in (True, False):
+            await ledger.credit(db, made.id, 1000, live=live, actor="tests", note=None)
+    return made.id
+
+
+@pytest.fixture
+async def owner(database):
+    connection = await connect(database.owner_dsn, name="tests")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def cli(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    env = {
+        "MODELLIX_DATABASE_URL": settings.database_url,
+        "MODELLIX_STORAGE_URL": settings.storage_url,
+        "MODELLIX_SECRET": base64.b64encode(settings.secret.value).decode(),
+        "MODELLIX_MASTER_KEY": base64.b64encode(settings.master_key.value).decode(),
+        "MODELLIX_SANDBOX_URL": settings.sandbox_url,
+    }
+
+    async def run(*arguments):
+        done = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=env)
+        return done.exit_code, done.stdout, done.stderr
+
+    return run
+
+
+async def frozen(pool) -> list[tuple[int, bool]]:
+    return [(one.team_id, one.live) for one in await monitor.list_frozen(pool)]
+
+
+async def hold(pool, team: int, amount: int):
+    task = uuid4()
+    await pool.execute("select ledger.hold($1, $2, $3, $4, $5)", [team], [True], [amount], [task], [1])
+    return task
+
+
+async def test_good_books_freeze_nobody_and_are_told_of(settings, pool, team) -> None:
+    assert await monitor.looked_at(pool) is None
+    for _ in range(3):
+        assert await reconciliation.look(settings.database_url) == 0
+    assert await monitor.looked_at(pool) is not None
+    assert await frozen(pool) == []
+    assert await audit.list_entries(pool) == []
+    assert 'modellix_accounts_frozen{mode="live"} 0' in await reconciliation.gauges(pool)
+
+
+async def test_a_wrong_balance_freezes_that_account_alone(settings, pool, team, owner, cli) -> None:
+    await owner.execute("update ledger.balance set posted = 1007 where live and team_id = $1", team)
+    for _ in range(2):
+        await reconciliation.look(settings.database_url)
+    assert await frozen(pool) == [(team, True)]
+    (entry,) = await audit.list_entries(pool)
+    assert (entry.action, entry.actor, entry.team_id) == ("ledger.freeze", "watch", team)
+    assert "0.001007 USD posted" in entry.details
+    assert 'modellix_accounts_frozen{mode="live"} 1' in await reconciliation.gauges(pool)
+
+    _, shown, _ = await cli("ledger", "frozen", "--json")
+    assert [(one["team"], one["mode"]) for one in json.loads(shown)] == [("acme", "live")]
+    code, _, said = await cli("ledger", "thaw", "acme", "--note", "no")
+    assert code == 1
+    assert "does not add up" in said
+    assert await frozen(pool) == [(team, True)]
+    code, _, said = await cli("ledger", "thaw", "acme", "--note", "an update by hand", "--restate")
+    assert code == 0, said
+    assert await frozen(pool) == []
+    assert await ledger.balance(pool, team, live=True) == ledger.Balance(1000, 0)
+    entry = (await audit.list_entries(pool))[0]
+    assert entry.action == "ledger.thaw"
+    assert json.loads(entry.details) == {
+        "mode": "live", "note": "an update by hand", "restated": True, "stray_holds": 0,
+        "posted": ["0.001007", "0.0010"],
+    }  # fmt: skip
+    await reconciliation.look(settings.database_url)
+    assert await frozen(pool) == []
+    code, _, said = await cli("ledger", "thaw", "acme", "--test", "--note", "again")
+    assert (code, "not frozen" in said) == (1, True)
+
+
+async def test_a_hold_without_a_task_is_found_and_ended(settings, pool, team, cli) -> None:
+    await hold(pool, team, 300)
+    await reconciliation.look(settings.database_url)
+    assert await frozen(pool) == [(team, True)]
+    code, _, said = await cli("ledger", "thaw", "acme", "--note", "gone", "--restate")
+    assert code == 0, said
+    assert await ledger.balance(pool, team, live=True) == ledger.Balance(1000, 0)
+    async with pool.acquire() as db:
+        assert await tasks.look(db) == []
+
+
+async def test_what_an_operator_puts_right_stays_frozen_until_it_is_said(settings, pool, team, owner, cli) -> None:
+    await owner.execute("update ledger.balance set posted = 1007 where live and team_id = $1", team)
+    await reconciliation.look(settings.database_url)
+    await owner.execute("update ledger.balance set posted = 1000 where live and team_id = $1", team)
+    await reconciliation.look(settings.database_url)
+    assert await frozen(pool) == [(team, True)]
+    assert (await cli("ledger", "thaw", "acme", "--note", "mended by hand"))[0] == 0
+    assert await frozen(pool) == []
+
+
+async def test_all_are_frozen_when_transfers_are_gone(settings, pool, team, owner, cli) -> None:
+    for _ in range(2):
+        await reconciliation.look(settings.database_url)
+    await owner.execute("create table public.kept as select * from ledger.transfer")
+    await owner.execute("delete from ledger.transfer")
+    await reconciliation.look(settings.database_url)
+    assert {(monitor.ALL_TEAMS, True), (monitor.ALL_TEAMS, False)} <= set(await frozen(pool))
+    code, _, said = await cli("ledger", "thaw", "--note", "no", "--restate")
+    assert (code, "backup" in said) == (1, True)
+    assert (await cli("ledger", "thaw", "--note", "no"))[0] == 1
+    await owner.execute("insert into ledger.transfer overriding system value select * from public.kept")
+    assert (await cli("ledger", "thaw", "--note", "back again"))[0] == 0
+    assert (await cli("ledger", "thaw", "--test", "--note", "back again"))[0] == 0
+    assert await frozen(pool) == []
+
+
+async def sealed(settings, owner) -> None:
+    for _ in range(2):
+        await reconciliation.look(settings.database_url)
+    await owner.execute("update ledger.mark set sealed_at = now() - interval '61 minutes'")
+    await reconciliation.look(settings.database_url)
+
+
+FORGERIES = {
+    "an amount": (
+        "update ledger.transfer set amount = 900 where kind = 'topup' and live",
+        "update ledger.balance set posted = 900 where live",
+        "update ledger.total set posted = 900 where live",
+    ),
+    "a transfer removed": (
+        "delete from ledger.transfer where kind = 'topup' and not live",
+        "update ledger.balance set posted = 0 where not live",
+        "delete from ledger.total where not live",
+    ),
+    "a note": ("update ledger.transfer set note = 'a gift'",),
+}
+
+
+@pytest.mark.parametrize("what", FORGERIES)
+async def test_a_forger_who_mends_every_sum_is_found_by_the_seal(settings, pool, team, owner, cli, what: str) -> None:
+    await sealed(settings, owner)
+    (entry,) = await audit.list_entries(pool)
+    assert (entry.action, entry.actor) == ("ledger.seal", "watch")
+    assert (await cli("ledger", "verify"))[0] == 0
+    for statement in FORGERIES[what]:
+        await owner.execute(statement)
+    async with pool.acquire() as db:
+        assert await tasks.verify(db) == []  # everything adds up
+    code, out, _ = await cli("ledger", "verify", "--json")
+    assert code == 1
+    (finding,) = json.loads(out)["findings"]
+    assert "are not as they were on" in finding
+
+
+async def test_a_forger_who_mends_the_seal_too_is_found_by_the_audit_log(settings, pool, team, owner, database, cli):
+    await sealed(settings, owner)
+    await owner.execute("update ledger.transfer set note = 'a gift'")
+    async with pool.acquire() as db:
+        forged = await ledger.seal.of(db, 0, 2)
+    superuser = await connect(database.superuser_dsn, name="tests")
+    await superuser.execute("alter table audit.entry disable trigger all")
+    await superuser.execute(
+        "update audit.entry set details = $1::text::json where seq = 1",
+        json.dumps({"after": 0, "up_to": 2, "count": 2, "digest": forged.digest}),
+    )
+    await superuser.close()
+    code, out, _ = await cli("ledger", "verify", "--json")
+    assert (code, json.loads(out)["findings"]) == (1, ["audit log: entry 1 was changed"])
+
+
+async def test_transfers_that_no_seal_is_about_are_named(settings, pool, team, owner, cli) -> None:
+    await owner.execute("update ledger.mark set sealed = 1")
+    await sealed(settings, owner)
+    code, out, _ = await cli("ledger", "verify", "--json")
+    assert (code, json.loads(out)["findings"]) == (1, ["the seals leave out transfers 1 to 1"])
+
+
+async def test_a_team_that_is_created_is_not_frozen_by_its_emptiness(settings, pool) -> None:
+    async with pool.acquire() as db, db.transaction():
+        await identity.create_team(db, "new")
+        await db.execute("select ledger.open_team(1)")
+    await reconciliation.look(settings.database_url)
+    assert await frozen(pool) == []

@@ -1,0 +1,198 @@
+"""Followers of waiting tasks hear of their places: each change before long, no change never, and by few queries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+
+from modellix_server import limits
+from modellix_server.base.database import Pool
+from modellix_server.base.notify import follow
+from modellix_server.tasks import Reader, Submissions, SubscriptionHub, TaskQuery, cancel, queue_positions, store
+from modellix_server.tasks.follow import Subscription
+from modellix_server.tasks.store import Ending, Journal
+
+SOON_S, NEVER_S = 5.0, 1.6
+
+
+class Counting:
+    """The database, as far as a hub needs it, and how often it was asked."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.asked = 0
+
+    async def fetch(self, query: str, *arguments: object) -> list:
+        self.asked += "row_number" in query
+        return await self._pool.fetch(query, *arguments)
+
+
+class Queue:
+    """A team with one slot, a worker that ends what has it, and followers in an API process of their own."""
+
+    def __init__(self, pool: Pool, database, customer) -> None:
+        self.pool, self.customer = pool, customer
+        self.dsn = database.app_dsn
+        self.db = Counting(pool)
+        self.hub = SubscriptionHub(self.db)  # type: ignore[arg-type]
+        self.accept = Submissions(pool, asyncio.Event())
+        self.reader = Reader(pool, 3600)
+
+    def listens(self) -> list[asyncio.Task]:
+        return [
+            asyncio.create_task(follow(self.dsn, [self.hub.places])),
+            asyncio.create_task(self.hub.places.keep_counting()),
+        ]
+
+    async def fill(self, waiting: int) -> list[UUID]:
+        wishes = [self.customer.wants(1, slots=1, wait=True) for _ in range(waiting + 1)]
+        accepted = [await self.accept.accept(wish) for wish in wishes]
+        assert [one.queue_position for one in accepted] == [None, *range(1, waiting + 1)]
+        return [one.task_id for one in accepted]
+
+    async def end_first(self) -> None:
+        """What is at work ends, and the next starts."""
+        number = await store.register(self.pool, "test", 30)
+        (job,) = await store.claim(self.pool, number, 1)
+        ending = Ending(job.id, job.epoch, job.state, job.team_id, job.live, error_code="x", error_message="y")
+        assert await Journal(self.pool, number, 3600).settle(ending)
+
+    async def watch(self, task_id: UUID) -> Subscription:
+        """A follower that knows how the task is now."""
+        watch = self.hub.open(team_id=self.customer.team_id, live=False, key_id=self.customer.key_id)
+        watch.follow(TaskQuery(task_id, self.customer.team_id, live=False, key_id=self.customer.key_id))
+        await self.read(watch)
+        return watch
+
+    async def read(self, watch: Subscription) -> None:
+        watch.unread = False
+        watch.waits((await self.reader.read(watch.question)).queue_position)
+
+
+async def until(watch: Subscription, place: int) -> None:
+    async with asyncio.timeout(SOON_S):
+        while watch.place != place:
+            assert await watch.news(SOON_S)
+    assert not watch.unread, "a place is no reason to read the task"
+
+
+@pytest.fixture
+async def new_queue(pool: Pool, database, new_customer: Callable) -> Callable:
+    async def make(name: str, most_waiting: int = 100) -> Queue:
+        customer = await new_customer(name, micros=10_000)
+        await limits.set_for_team(pool, customer.team_id, concurrency=1, most_waiting=most_waiting)
+        return Queue(pool, database, customer)
+
+    return make
+
+
+@pytest.fixture
+async def queue(new_queue) -> AsyncIterator[Queue]:
+    made = await new_queue("patient")
+    background = made.listens()
+    await asyncio.sleep(0.5)
+    yield made
+    for task in background:
+        task.cancel()
+    await asyncio.gather(*background, return_exceptions=True)
+
+
+async def test_who_moves_up_is_told_and_nobody_else(queue: Queue, new_queue) -> None:
+    _, _, third, fourth = await queue.fill(3)
+    strangers = await new_queue("stranger")
+    strangers.hub = queue.hub
+    stranger = await strangers.watch((await strangers.fill(1))[1])
+    near, far = await queue.watch(third), await queue.watch(fourth)
+    assert (near.place, far.place, stranger.place) == (2, 3, 1)
+    await queue.end_first()
+    await asyncio.gather(until(near, 1), until(far, 2))
+    cancelled = TaskQuery(third, queue.customer.team_id, live=False, key_id=queue.customer.key_id)
+    assert await cancel(queue.pool, cancelled)
+    await until(far, 1)
+    assert not await stranger.news(NEVER_S)
+    assert not await near.news(0), "its end is told by its move"
+
+
+async def test_many_followers_and_many_changes_are_few_queries(queue: Queue) -> None:
+    tasks = await queue.fill(60)
+    followers = [await queue.watch(tasks[-1 - number % 20]) for number in range(400)]
+    before = queue.db.asked
+    for _ in range(30):
+        await queue.end_first()
+    await asyncio.gather(*(until(one, 60 - number % 20 - 30) for number, one in enumerate(followers)))
+    assert 1 <= queue.db.asked - before <= 6
+
+
+async def test_who_has_left_or_started_costs_nothing(queue: Queue) -> None:
+    _, second, third, fourth = await queue.fill(3)
+    starting, leaving = await queue.watch(second), await queue.watch(third)
+    leaving.close()
+    await queue.end_first()
+    await queue.read(starting)
+    assert starting.place is None
+    before = queue.db.asked
+    await queue.end_first()
+    await asyncio.sleep(NEVER_S)
+    assert queue.db.asked == before
+    assert (await queue.watch(fourth)).place == 1
+
+
+async def test_what_was_read_late_takes_nothing_back(queue: Queue) -> None:
+    *_, last = await queue.fill(4)
+    watch = await queue.watch(last)
+    watch.tell_place(2)
+    watch.waits(3)
+    assert watch.place == 2
+    watch.tell_place(3)
+    assert watch.place == 2
+
+
+async def test_what_happened_while_the_connection_was_down_is_found(queue: Queue, postgres_server) -> None:
+    *_, last = await queue.fill(2)
+    watch = await queue.watch(last)
+    name = await queue.pool.fetchval("select current_database()")
+    cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and datname = $2"
+    assert await postgres_server.setup.fetch(cut, "modellix-listen", name)
+    await queue.end_first()
+    await until(watch, 1)
+
+
+async def test_the_regular_count_needs_no_notice(new_queue, monkeypatch) -> None:
+    monkeypatch.setattr(queue_positions, "_LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(queue_positions, "_BETWEEN_COUNTS_S", 0.1)
+    queue = await new_queue("deaf")
+    *_, last = await queue.fill(2)
+    watch = await queue.watch(last)
+    counting = asyncio.create_task(queue.hub.places.keep_counting())
+    await queue.end_first()
+    await until(watch, 1)
+    counting.cancel()
+
+
+async def test_a_database_that_is_away_is_asked_again(monkeypatch) -> None:
+    monkeypatch.setattr(queue_positions, "_BETWEEN_COUNTS_S", 0.01)
+    task = UUID(int=7)
+    tries = 0
+
+    async def fetch(*_: object) -> list:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise OSError
+        return [{"id": task, "place": 1}]
+
+    hub = SubscriptionHub(SimpleNamespace(fetch=fetch))  # type: ignore[arg-type]
+    watch = hub.open(team_id=1, live=False, key_id=1)
+    watch.follow(TaskQuery(task, 1, live=False, key_id=1))
+    watch.unread = False
+    watch.waits(5)
+    hub.places.heard("1:live")
+    hub.places.heard("1:test")
+    counting = asyncio.create_task(hub.places.keep_counting())
+    await until(watch, 1)
+    assert tries == 3
+    counting.cancel()
