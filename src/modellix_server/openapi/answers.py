@@ -14,6 +14,7 @@ _ERRORS = {
     400: "The request is wrong; the message names the parameter and the limit",
     401: "No key, or a malformed, unknown or revoked one",
     402: "The quote does not fit into what is available",
+    403: "The caller is known, and may not do that",
     404: "There is no such thing, or not any more, or it is another team's",
     408: "The body came too slowly",
     409: "Too late, or too early, for what was asked",
@@ -23,7 +24,7 @@ _ERRORS = {
     500: "A fault of ours",
     503: "Nothing was done and nothing charged; the same request may succeed later",
 }
-_ALWAYS = {Access.KEY: (401, 429, 500, 503), Access.PUBLIC: (500,)}
+_ALWAYS = {Access.KEY: (401, 403, 429, 500, 503), Access.PUBLIC: (500,)}
 _WITHOUT_NUMBERS = (401, 500, 503)
 """Errors that come before, or instead of, the count of the caller's requests."""
 

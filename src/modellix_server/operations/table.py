@@ -11,7 +11,18 @@ from types import MappingProxyType
 
 from modellix_server.operations.principal import Permission
 
-_TABLE: dict[Permission, tuple[str, ...]] = {}
+_TABLE: dict[Permission, tuple[str, ...]] = {
+    Permission.READ_WEBHOOKS: ("webhooks.list_all", "webhooks.find", "webhooks.deliveries"),
+    Permission.MANAGE_WEBHOOKS: (
+        "webhooks.create",
+        "webhooks.change",
+        "webhooks.delete",
+        "webhooks.rotate",
+        "webhooks.team_secret",
+        "webhooks.replay",
+        "webhooks.replay_failed",
+    ),
+}
 
 OPERATIONS: Mapping[str, Permission] = MappingProxyType(
     {name: permission for permission, names in _TABLE.items() for name in names}
