@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from modellix_server.base.database import open_pool, require_limited_role
-from modellix_server.base.settings import BadSettings, Secret, load
+from modellix_server.base.settings import BadSettings, Secret, load, markdown, variables
 from modellix_server.embedded.data_directory import DataDirectory, Runtime
 
 
@@ -90,12 +90,59 @@ def test_nothing_has_a_working_default(name):
         load(env)
 
 
+@pytest.mark.parametrize(
+    ("variable", "text", "complaint"),
+    [
+        ("PORT", "http", "must be a whole number, not 'http'"),
+        ("PORT", "0", "must be a whole number >= 1, not '0'"),
+        ("PORT", "70000", "must be a whole number <= 65535, not '70000'"),
+        ("LEASE_S", "0.5", "must be a number >= 1.0, not '0.5'"),
+        ("LEASE_S", "nan", "must be a number >= 1.0, not 'nan'"),
+        ("DRAIN_S", "inf", "must be a number <= 3600.0, not 'inf'"),
+        ("RESULT_TTL_S", "1.5", "must be a whole number, not '1.5'"),
+        ("UPLOAD_TTL_S", "59", "must be a whole number >= 60, not '59'"),
+        ("LOG_LEVEL", "loud", "must be one of debug, info, warning, error, not 'loud'"),
+        ("ALLOW_NETWORKS", "10.0.0.1/8", "must be networks, such as 10.0.0.0/8: 10.0.0.1/8 has host bits set"),
+    ],
+)
+def test_a_malformed_variable_is_named_and_the_message_says_what_it_must_be(variable, text, complaint):
+    with pytest.raises(BadSettings) as refused:
+        load(environment(**{f"MODELLIX_{variable}": text}))
+    assert str(refused.value) == f"MODELLIX_{variable} {complaint}"
+
+
+def test_what_is_given_is_converted_and_an_empty_variable_counts_as_not_set():
+    settings = load(
+        environment(
+            MODELLIX_PORT=" 81 ",
+            MODELLIX_HOST="::1",
+            MODELLIX_LEASE_S="2.5",
+            MODELLIX_ALLOW_NETWORKS="10.0.0.0/8, fd00::/8",
+            MODELLIX_LOG_LEVEL="",
+        )
+    )
+    assert (settings.port, settings.lease_s, settings.log_level) == (81, 2.5, "info")
+    assert [str(network) for network in settings.allow_networks] == ["10.0.0.0/8", "fd00::/8"]
+    assert settings.public_url == "http://[::1]:81"
+    assert settings.owner_database_url == settings.database_url
+
+
+def test_every_variable_has_a_row_in_the_documentation_and_names_its_secrets():
+    rows = {variable.name: variable for variable in variables()}
+    assert {name for name, variable in rows.items() if not variable.default} == set(environment())
+    assert {name for name, variable in rows.items() if variable.secret} == {
+        *("MODELLIX_DATABASE_URL", "MODELLIX_OWNER_DATABASE_URL", "MODELLIX_SECRET", "MODELLIX_MASTER_KEY"),
+        "MODELLIX_OLD_MASTER_KEYS",
+    }
+    assert all(f"| `{name}`" in markdown() and variable.help for name, variable in rows.items())
+
+
 def test_a_data_directory_makes_secrets_that_are_taken(tmp_path):
-    home = DataDirectory(tmp_path)
-    home.write_runtime(Runtime(os.getpid(), "127.0.0.1", 8000, 8100))
-    settings = home.settings({})
+    directory = DataDirectory(tmp_path)
+    directory.write_runtime(Runtime(os.getpid(), "127.0.0.1", 8000, 8100))
+    settings = directory.settings({})
     assert settings.secret != settings.master_key
-    assert home.settings({"MODELLIX_MASTER_KEY": b64(RANDOM)}).reread_master_keys is None
+    assert directory.settings({"MODELLIX_MASTER_KEY": b64(RANDOM)}).reread_master_keys is None
 
 
 def test_settings_print_no_secret():

@@ -1,70 +1,117 @@
-"""Settings: read once from the environment, typed, frozen; no room below `main` reads it for itself.
+"""Settings: declared once, read once from the environment, typed and frozen; nothing else asks the environment.
 
-`main.home` fills the same fields from a data directory in the embedded mode.
+Each field of `Settings` declares a variable: name, type, bounds, default and help. The table in the documentation is
+`markdown()`, and a test compares the two. In the embedded mode a data directory gives some of the values
+(`embedded.data_directory`).
 """
 
 from __future__ import annotations
 
 import ipaddress
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cached_property
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
 
 from modellix_server.base.addresses import Network
 from modellix_server.base.envelope import Keyring, MasterKeys
 from modellix_server.base.secret import Secret, weakness
 
-__all__ = ["BadSettings", "Secret", "Settings", "load", "master_keys_of"]
+__all__ = ["BadSettings", "Secret", "Settings", "load", "markdown", "master_keys_of", "variables"]
+
+_PREFIX = "MODELLIX_"
+_TEN_YEARS_S = 315_360_000
 
 
 class BadSettings(ValueError):
     """A variable is missing, malformed or too weak; the message names it."""
 
 
+def _about(text: str, bounds: Meta | None = None, *, default: str = "", secret: bool = False) -> dict[str, Any]:
+    """Describe a variable. `default` is how the documentation names a default that is computed."""
+    return {"help": text, "bounds": bounds or Meta(), "default": default, "secret": secret}
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything a process needs to know about where it runs. Times are seconds."""
 
-    database_url: str = field(repr=False)
-    """Application role: cannot change ledger transfers."""
-    owner_database_url: str = field(repr=False)
-    """Owner role: migrations and roles only."""
-    storage_url: str
-    """`file:///…`, `s3://…`, `gs://…` or `az://…`."""
-    secret: Secret
-    """Pepper of API keys and signature of result links."""
-    master_key: Secret
-    """Encrypts stored secrets of others: keys at vendors, signing secrets. Used through `keyring`."""
-    sandbox_url: str
-    """Origin of the emulators that test keys are sent to."""
-    public_url: str = "http://127.0.0.1:8000"
-    """Origin that result links are built from; never the Host header."""
-    results_url: str = ""
-    """Another origin for result links, so that files of vendors never share one with pages; empty: `public_url`."""
-    host: str = "127.0.0.1"
-    port: int = 8000
-    spool_dir: str = field(default_factory=tempfile.gettempdir)
-    """Local scratch space for files on their way to the storage."""
-    allow_networks: tuple[Network, ...] = ()
-    """Private ranges that outbound requests may reach (development)."""
-    catalogue_dir: str | None = None
-    """Operator's own model files, over the built-in ones."""
-    lease_s: float = 30.0
-    """A worker silent for this long has lost its tasks."""
-    drain_s: float = 5.0
-    """How long an API process that is asked to end still takes connections, so that load balancers notice."""
-    result_ttl_s: int = 86_400
-    """Results are deleted this long after completion."""
-    upload_ttl_s: int = 7 * 86_400
-    """Uploaded files are deleted this long after they came."""
-    upload_quota_bytes: int = 2_000_000_000
-    """Of files that a team may keep at once, in each mode."""
-    log_level: str = "info"
-    metrics_address: str = ""
-    """`HOST:PORT` where this process answers `GET /metrics`; empty: nowhere."""
-    old_master_keys: tuple[Secret, ...] = ()
-    """Former master keys, which still open what they sealed until a rotation has seen to it."""
+    database_url: str = field(
+        repr=False,
+        metadata=_about("`postgresql://modellix_app:…`; a direct connection, not a transaction pooler", secret=True),
+    )
+    owner_database_url: str = field(
+        repr=False,
+        metadata=_about("the owner's role, for `migrate` only", default="`MODELLIX_DATABASE_URL`", secret=True),
+    )
+    storage_url: str = field(
+        metadata=_about("`file:///…`, `s3://…`, `gs://…` or `az://…`; must be the same for all processes")
+    )
+    secret: Secret = field(
+        metadata=_about("32 random bytes (`openssl rand -base64 32`): pepper of API keys, key of links", secret=True)
+    )
+    master_key: Secret = field(
+        metadata=_about("another 32: encrypts secrets that others gave us, such as vendor keys", secret=True)
+    )
+    sandbox_url: str = field(metadata=_about("origin of the sandbox, to which tasks of test keys are sent"))
+    public_url: str = field(
+        default="http://127.0.0.1:8000",
+        metadata=_about(
+            "origin of links to results, samples and tasks; the sandbox reads it too", default="`http://HOST:PORT`"
+        ),
+    )
+    results_url: str = field(
+        default="",
+        metadata=_about(
+            "another origin for result links; files are then served under that host alone",
+            default="`MODELLIX_PUBLIC_URL`",
+        ),
+    )
+    host: str = field(default="127.0.0.1", metadata=_about("address that `serve` and `up` listen on"))
+    port: int = field(default=8000, metadata=_about("and the port", Meta(ge=1, le=65_535)))
+    spool_dir: str = field(
+        default_factory=tempfile.gettempdir,
+        metadata=_about("local scratch space for files on their way to the storage", default="the temporary directory"),
+    )
+    allow_networks: tuple[Network, ...] = field(
+        default=(),
+        metadata=_about("private networks that outbound requests may reach, such as `10.0.0.0/8`; for development"),
+    )
+    catalogue_dir: str = field(default="", metadata=_about("your own model files, over the built-in ones"))
+    drain_s: float = field(
+        default=5.0,
+        metadata=_about(
+            "after SIGTERM `serve` is not ready any more, and takes connections for so long yet",
+            Meta(ge=0, le=3_600),
+            default="`5`; `0` with `up`",
+        ),
+    )
+    lease_s: float = field(
+        default=30.0, metadata=_about("a worker silent for so long has lost its tasks", Meta(ge=1, le=3_600))
+    )
+    result_ttl_s: int = field(
+        default=86_400, metadata=_about("results are deleted so long after completion", Meta(ge=1, le=_TEN_YEARS_S))
+    )
+    upload_ttl_s: int = field(
+        default=604_800, metadata=_about("uploaded files are deleted after so long", Meta(ge=60, le=_TEN_YEARS_S))
+    )
+    upload_quota_bytes: int = field(
+        default=2_000_000_000, metadata=_about("what a team may keep uploaded at once, in each mode", Meta(ge=0))
+    )
+    metrics_address: str = field(
+        default="",
+        metadata=_about("`HOST:PORT` for `GET /metrics` of `serve`, and of `work`: with `up` that is at the next port"),
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = field(
+        default="info", metadata=_about("`debug`, `info`, `warning` or `error`")
+    )
+    old_master_keys: tuple[Secret, ...] = field(
+        default=(), metadata=_about("former master keys, until a rotation has moved everything", secret=True)
+    )
     reread_master_keys: Callable[[], MasterKeys] | None = field(default=None, compare=False)
     """Asks again for the master keys, where they can change under a running process (embedded mode)."""
 
@@ -84,83 +131,132 @@ class Settings:
         return (self.results_url or self.public_url).rstrip("/")
 
 
+class Variable(NamedTuple):
+    """One environment variable, for the documentation and for reading it."""
+
+    name: str
+    type: str
+    default: str
+    """In words; empty where there is none, so that nothing starts without it outside the embedded mode."""
+    help: str
+    secret: bool = False
+    """Not to be inherited by programs that are started from here."""
+
+
+_OUTSIDE = (
+    Variable("MODELLIX_DATA", "text", "`data`", "the data directory, for every command"),
+    Variable("MODELLIX_POSTGRES_BIN", "text", "the package's", "folder with `postgres` and `initdb`, for `up`"),
+)
+"""Variables that say where settings come from, or are used before there are any."""
+
+_TYPES = {str: "text", int: "integer", float: "number", Secret: "base64", Network: "network"}
+
+
+def variables() -> Iterator[Variable]:
+    """Every variable that an operator may set, in the order of the documentation."""
+    for declared, kind in _declarations():
+        about = declared.metadata
+        name = _PREFIX + declared.name.upper()
+        yield Variable(name, _type_name(kind), _default(declared), about["help"], about["secret"])
+    yield from _OUTSIDE
+
+
+def markdown() -> str:
+    """The table of all variables for the documentation; those marked * have no default."""
+    rows = [
+        f"| `{one.name}`{'' if one.default else ' *'} | {one.type} | {one.default} | {one.help} |"
+        for one in variables()
+    ]
+    return "\n".join(["| variable | type | default | meaning |", "| --- | --- | --- | --- |", *rows, ""])
+
+
 def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Settings:
-    """Settings from `MODELLIX_*` variables over `given` defaults (field names); BadSettings names what is wrong."""
-    values = {**(given or {})}
-    values |= {
-        name.removeprefix("MODELLIX_").lower(): value for name, value in env.items() if name.startswith("MODELLIX_")
+    """Settings from `MODELLIX_*` variables over `given` values (by field name). An empty variable counts as not set.
+
+    Raises BadSettings, naming the variable, when one is missing, malformed, out of bounds or too weak.
+    """
+    texts = {**(given or {})}
+    texts |= {
+        name.removeprefix(_PREFIX).lower(): text for name, text in env.items() if name.startswith(_PREFIX) and text
     }
-
-    def need(name: str) -> str:
-        if not values.get(name):
-            raise BadSettings(f"MODELLIX_{name.upper()} is not set")
-        return values[name]
-
-    def number(name: str, default: float) -> float:
-        try:
-            return float(values.get(name) or default)
-        except ValueError:
-            raise BadSettings(f"MODELLIX_{name.upper()} is not a number: {values[name]!r}") from None
-
-    secret, (master_key, old_master_keys) = _given_secret("secret", need("secret")), master_keys_of(values)
-    if secret == master_key:
+    found = _read(texts)
+    if found["secret"] == found["master_key"]:
         raise BadSettings("MODELLIX_MASTER_KEY must not be the same as MODELLIX_SECRET")
-    port = int(number("port", 8000))
-    host = values.get("host") or "127.0.0.1"
-    return Settings(
-        database_url=need("database_url"),
-        owner_database_url=values.get("owner_database_url") or need("database_url"),
-        storage_url=need("storage_url"),
-        secret=secret,
-        master_key=master_key,
-        sandbox_url=need("sandbox_url"),
-        public_url=values.get("public_url") or f"http://{host}:{port}",
-        results_url=values.get("results_url", ""),
-        host=host,
-        port=port,
-        spool_dir=values.get("spool_dir") or tempfile.gettempdir(),
-        allow_networks=_networks(values.get("allow_networks", "")),
-        catalogue_dir=values.get("catalogue_dir") or None,
-        lease_s=_at_least(1, "lease_s", number("lease_s", 30)),
-        drain_s=_at_least(0, "drain_s", number("drain_s", 5)),
-        result_ttl_s=int(number("result_ttl_s", 86_400)),
-        upload_ttl_s=int(_at_least(60, "upload_ttl_s", number("upload_ttl_s", 7 * 86_400))),
-        upload_quota_bytes=int(_at_least(0, "upload_quota_bytes", number("upload_quota_bytes", 2_000_000_000))),
-        log_level=values.get("log_level") or "info",
-        metrics_address=values.get("metrics_address", ""),
-        old_master_keys=old_master_keys,
-    )
+    found.setdefault("owner_database_url", found["database_url"])
+    host, port = found.get("host", Settings.host), found.get("port", Settings.port)
+    found.setdefault("public_url", f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+    return Settings(**found)
 
 
-def master_keys_of(values: Mapping[str, str]) -> MasterKeys:
+def master_keys_of(texts: Mapping[str, str]) -> MasterKeys:
     """The master keys among values named like the fields of `Settings`; BadSettings names what is wrong."""
-    if not values.get("master_key"):
-        raise BadSettings("MODELLIX_MASTER_KEY is not set")
-    old = (part.strip() for part in values.get("old_master_keys", "").split(","))
-    return (
-        _given_secret("master_key", values["master_key"]),
-        tuple(_given_secret("old_master_keys", part) for part in old if part),
-    )
+    found = _read(texts, only=("master_key", "old_master_keys"))
+    return found["master_key"], found.get("old_master_keys", ())
 
 
-def _given_secret(name: str, text: str) -> Secret:
-    try:
+def _declarations() -> Iterator[tuple[Field[Any], Any]]:
+    """The fields of `Settings` that are variables, each with its type."""
+    kinds = get_type_hints(Settings)
+    return ((declared, kinds[declared.name]) for declared in fields(Settings) if declared.metadata)
+
+
+def _read(texts: Mapping[str, str], only: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Convert what is given. Raises BadSettings."""
+    found = {}
+    for declared, kind in _declarations():
+        name = declared.name
+        if only and name not in only:
+            continue
+        if text := texts.get(name, "").strip():
+            try:
+                found[name] = _convert(text, kind, declared.metadata["bounds"])
+            except ValueError as error:
+                raise BadSettings(f"{_PREFIX}{name.upper()} {error}") from None
+        elif not _default(declared):
+            raise BadSettings(f"{_PREFIX}{name.upper()} is not set")
+    return found
+
+
+def _convert(text: str, kind: Any, bounds: Meta) -> Any:
+    """A value of this type; ValueError says what is wrong, in words that follow the variable's name."""
+    if get_origin(kind) is tuple:
+        return tuple(_convert(part.strip(), get_args(kind)[0], bounds) for part in text.split(",") if part.strip())
+    if kind is Secret:
         secret = Secret.of(text)
-    except ValueError as error:
-        raise BadSettings(f"MODELLIX_{name.upper()} {error}") from None
-    if why := weakness(secret):
-        raise BadSettings(f"MODELLIX_{name.upper()} {why}: make one with `openssl rand -base64 32`")
-    return secret
-
-
-def _at_least(least: float, name: str, value: float) -> float:
-    if not value >= least:
-        raise BadSettings(f"MODELLIX_{name.upper()} must be {least:g} or more, not {value:g}")
-    return value
-
-
-def _networks(text: str) -> tuple[Network, ...]:
+        if why := weakness(secret):
+            raise ValueError(f"{why}: make one with `openssl rand -base64 32`")
+        return secret
+    if kind == Network:
+        try:
+            return ipaddress.ip_network(text)
+        except ValueError as error:
+            raise ValueError(f"must be networks, such as 10.0.0.0/8: {error}") from None
     try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise BadSettings(f"MODELLIX_ALLOW_NETWORKS: {error}") from None
+        return msgspec.convert(text, Annotated[kind, bounds], strict=False)
+    except msgspec.ValidationError as error:
+        wanted = str(error).partition(",")[0].removeprefix("Expected ")
+        wanted = wanted.replace("`int`", "a whole number").replace("`float`", "a number")
+        if get_origin(kind) is Literal:
+            wanted = f"one of {', '.join(get_args(kind))}"
+        raise ValueError(f"must be {wanted}, not {text!r}") from None
+
+
+def _type_name(kind: Any) -> str:
+    if get_origin(kind) is tuple:
+        return f"{_type_name(get_args(kind)[0])}, …"
+    return _TYPES.get(kind, "word")
+
+
+def _default(declared: Field[Any]) -> str:
+    """The default as the documentation shows it; empty when there is none."""
+    if text := declared.metadata["default"]:
+        return str(text)
+    match declared.default:
+        case _ if declared.default is MISSING:
+            return ""
+        case "" | ():
+            return "none"
+        case float(value):
+            return f"`{value:g}`"
+        case value:
+            return f"`{value}`"

@@ -17,7 +17,7 @@ import typer
 from modellix_server.base import log
 from modellix_server.base.process import die_with_parent
 from modellix_server.base.scheduling import give_way, leave_a_core
-from modellix_server.base.settings import BadSettings, Settings
+from modellix_server.base.settings import BadSettings, Settings, variables
 from modellix_server.cli import admin, audit, ledger, maintenance
 from modellix_server.embedded.data_directory import DEFAULT, CannotStartError, DataDirectory
 
@@ -33,11 +33,6 @@ app.command()(maintenance.backup)
 app.command()(maintenance.restore)
 app.command()(maintenance.doctor)
 app.add_typer(audit.app, name="audit")
-
-_SECRET_VARIABLES = (
-    *("MODELLIX_SECRET", "MODELLIX_MASTER_KEY", "MODELLIX_OLD_MASTER_KEYS"),
-    *("MODELLIX_DATABASE_URL", "MODELLIX_OWNER_DATABASE_URL"),
-)
 
 Data = Annotated[
     Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.", file_okay=False, show_default=True)
@@ -207,8 +202,9 @@ def _begin(data: Path, parent: int | None, *, yields: int = 0) -> Settings:
             give_way(yields)
     with told_plainly():
         settings = DataDirectory(data).settings(os.environ)
-    for name in _SECRET_VARIABLES:  # they were read once; no program that is started from here inherits them
-        os.environ.pop(name, None)
+    for variable in variables():  # they were read once; no program that is started from here inherits a secret
+        if variable.secret:
+            os.environ.pop(variable.name, None)
     return settings
 
 
