@@ -22,6 +22,7 @@ from bench import programs
 from bench.programs import CannotMeasureError, Program
 from modellix_server import identity, ledger, limits, vault
 from modellix_server.base.database import Pool, connect, open_pool
+from modellix_server.base.functions import discover_functions
 from modellix_server.base.ids import uuid7
 from modellix_server.base.migrations import discover, migrate
 from modellix_server.base.settings import Secret, Settings
@@ -238,7 +239,7 @@ async def open_stage() -> AsyncIterator[Stage]:
         await postgres.start()
         setup = await connect(home.dsn(SUPERUSER, "postgres"), name="bench-setup")
         await setup.execute(f"create database {_TEMPLATE} owner {OWNER}")
-        await migrate(home.dsn(OWNER, _TEMPLATE), discover(ROOMS))
+        await migrate(home.dsn(OWNER, _TEMPLATE), discover(ROOMS), discover_functions(ROOMS))
         secret = Secret(secrets.token_bytes(32))
         teams = await _seed(home.dsn(OWNER, _TEMPLATE), secret)
         yield Stage(home, postgres, setup, teams, secret, Catalogue.load())

@@ -18,6 +18,7 @@ import hypothesis
 import pytest
 
 from modellix_server.base.database import Pool, connect, open_pool
+from modellix_server.base.functions import discover_functions
 from modellix_server.base.migrations import discover, migrate
 from modellix_server.base.settings import Secret, Settings
 from modellix_server.embedded.data_directory import APP, OWNER, SUPERUSER, DataDirectory
@@ -85,7 +86,7 @@ async def postgres_server() -> AsyncIterator[Server]:
         await postgres.start()
         setup = await connect(home.dsn(SUPERUSER, "postgres"), name="test")
         await setup.execute(f"create database {_TEMPLATE} owner {OWNER}")
-        await migrate(home.dsn(OWNER, _TEMPLATE), discover(ROOMS))
+        await migrate(home.dsn(OWNER, _TEMPLATE), discover(ROOMS), discover_functions(ROOMS))
         yield Server(home, postgres, setup)
         await setup.close()
     finally:

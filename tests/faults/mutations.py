@@ -22,30 +22,33 @@ class Mutation:
 
 SETTLE = "tests/tasks/test_settle.py"
 ACCEPT = "tests/tasks/test_accept.py"
-ENGINE = "tasks/migrations/0010_engine.sql"
-STEER = "tasks/migrations/0019_steer.sql"
-ADMIT = "tasks/migrations/0023_request_and_places.sql"
-LEDGER = "ledger/migrations/0003_ledger.sql"
-WATCH = "ledger/migrations/0024_watch.sql"
+ADVANCE_SQL = "tasks/functions/advance.sql"
+SETTLE_SQL = "tasks/functions/settle.sql"
+CLAIM_SQL = "tasks/functions/claim.sql"
+DEAD_WORKERS_SQL = "tasks/functions/bury_the_dead.sql"
+ACCEPT_SQL = "tasks/functions/accept.sql"
+HOLD_SQL = "ledger/functions/hold.sql"
+LEDGER_TABLES = "ledger/migrations/0003_ledger.sql"
+CARRY_SQL = "ledger/functions/carry.sql"
 
 MUTATIONS = (
     Mutation(
         "a move looks at the state",
-        ENGINE,
+        ADVANCE_SQL,
         "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was and t.owner = p_worker",
         "where t.id = w.task_id and t.epoch = w.epoch and t.owner = p_worker and t.finished_at is null",
         (f"{SETTLE}::test_a_move_from_another_state_is_none",),
     ),
     Mutation(
         "a move looks at the epoch",
-        ENGINE,
+        ADVANCE_SQL,
         "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was and t.owner = p_worker",
         "where t.id = w.task_id and t.state = w.was and t.owner = p_worker",
         (f"{SETTLE}::test_an_earlier_claim_of_one_s_own_changes_nothing",),
     ),
     Mutation(
         "a move looks at the owner",
-        ENGINE,
+        ADVANCE_SQL,
         "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was and t.owner = p_worker",
         "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was",
         (f"{SETTLE}::test_a_former_owner_changes_nothing",),
@@ -53,42 +56,42 @@ MUTATIONS = (
     ),
     Mutation(
         "an ending looks at the state",
-        STEER,
+        SETTLE_SQL,
         "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was",
         "where t.id = w.task_id and t.epoch = w.epoch",
         (f"{SETTLE}::test_a_move_from_another_state_is_none", f"{SETTLE}::test_a_task_ends_once_whoever_races"),
     ),
     Mutation(
         "an ending looks at the owner",
-        STEER,
+        SETTLE_SQL,
         "and t.owner is not distinct from p_worker",
         "",
         (f"{SETTLE}::test_an_ending_is_the_owner_s",),
     ),
     Mutation(
         "an ending looks at the epoch",
-        STEER,
+        SETTLE_SQL,
         "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was",
         "where t.id = w.task_id and t.state = w.was",
         (f"{SETTLE}::test_an_earlier_claim_of_one_s_own_changes_nothing",),
     ),
     Mutation(
         "a claim takes nobody's task",
-        ENGINE,
+        CLAIM_SQL,
         "where owner is null and finished_at is null and due_at <= now()",
         "where finished_at is null and due_at <= now()",
         (f"{SETTLE}::test_two_workers_never_claim_one_task",),
     ),
     Mutation(
         "a submission waits for its lease",
-        ENGINE,
+        DEAD_WORKERS_SQL,
         "where t.finished_at is null and (s.lapsed or t.state <> 'submitting')",
         "where t.finished_at is null",
         (f"{SETTLE}::test_a_submission_on_its_way_waits_for_the_lease",),
     ),
     Mutation(
         "nobody is dead right after a start of the database",
-        ENGINE,
+        DEAD_WORKERS_SQL,
         "if pg_postmaster_start_time() > now() - make_interval(secs => p_grace_s) then",
         "if false then",
         (f"{SETTLE}::test_nobody_is_dead_right_after_a_database_start",),
@@ -131,77 +134,77 @@ MUTATIONS = (
     ),
     Mutation(
         "a hold fits",
-        LEDGER,
+        HOLD_SQL,
         " and b.posted - b.held >= w.total",
         "",
         ("tests/ledger/test_guards.py::test_a_hold_fits_without_the_table_s_check",),
     ),
     Mutation(
         "a balance is never below its holds",
-        LEDGER,
+        LEDGER_TABLES,
         "    check (held >= 0),\n    check (posted - held >= 0)\n",
         "    check (held >= 0)\n",
         (f"{ACCEPT}::test_corrections_never_go_below_zero", "tests/ledger/test_state_machine.py"),
     ),
     Mutation(
         "a hold ends once",
-        LEDGER,
+        LEDGER_TABLES,
         "create unique index transfer_closes_once on ledger.transfer (task_id) where closes;\n",
         "",
         ("tests/ledger/test_guards.py::test_a_hold_ends_once_whatever_it_was_ended_by",),
     ),
     Mutation(
         "an entry of a task is made once",
-        LEDGER,
+        LEDGER_TABLES,
         "create unique index transfer_once on ledger.transfer (task_id, kind) where task_id is not null;\n",
         "create index transfer_once on ledger.transfer (task_id, kind) where task_id is not null;\n",
         ("tests/ledger/test_guards.py::test_one_hold_a_task",),
     ),
     Mutation(
         "accepting waits for the purse",
-        ADMIT,
+        ACCEPT_SQL,
         "begin\n    perform ledger.lock(p_team, p_live);\n\n    with asked as (",
         "begin\n    with asked as (",
         (f"{ACCEPT}::test_three_processes_and_slots_for_seven",),
     ),
     Mutation(
         "slots are counted",
-        ADMIT,
+        ACCEPT_SQL,
         "when waiting = 0 and running + place <= slots then 'accepted'",
         "when waiting = 0 then 'accepted'",
         (f"{ACCEPT}::test_slots_are_exact_and_refused_after_money",),
     ),
     Mutation(
         "nobody passes those that wait",
-        ADMIT,
+        ACCEPT_SQL,
         "when waiting = 0 and running + place <= slots then 'accepted'",
         "when running + place <= slots then 'accepted'",
         ("tests/tasks/test_waiting.py::test_nobody_passes_those_that_wait",),
     ),
     Mutation(
         "a key seen twice in a batch is one request",
-        ADMIT,
+        ACCEPT_SQL,
         "            when twin then 'again'\n",
         "",
         (f"{ACCEPT}::test_fifty_parallel_submits_with_one_key_make_one_task",),
     ),
     Mutation(
         "a key stands for one request",
-        ADMIT,
+        ACCEPT_SQL,
         "when known is not null and known_fingerprint = fingerprint then 'replayed'",
         "when known is not null then 'replayed'",
         (f"{ACCEPT}::test_a_key_names_one_request_of_one_team",),
     ),
     Mutation(
         "a key is its team's",
-        ADMIT,
+        ACCEPT_SQL,
         "left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live and i.key = a.idempotency",
         "left join tasks.idempotency i on i.live = a.live and i.key = a.idempotency",
         (f"{ACCEPT}::test_a_key_names_one_request_of_one_team",),
     ),
     Mutation(
         "a revoked API key accepts nothing",
-        ADMIT,
+        ACCEPT_SQL,
         "            when not active then 'revoked'\n",
         "",
         (f"{ACCEPT}::test_revocation_takes_effect_at_once",),
@@ -264,7 +267,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a mark waits for numbers that are committed late",
-        WATCH,
+        CARRY_SQL,
         "if at.ahead_xid <= pg_snapshot_xmin(pg_current_snapshot()) and at.ahead > at.up_to then",
         "if at.ahead > at.up_to then",
         ("tests/ledger/test_monitor.py::test_numbers_that_are_committed_late_are_waited_for",),
@@ -278,7 +281,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a seal is compared with what is there",
-        "main/books.py",
+        "operations/reconciliation.py",
         "if (now := await seal.of(db, sealed.after, sealed.up_to)) != sealed:",
         "if (now := await seal.of(db, sealed.after, sealed.up_to)).count != sealed.count:",
         ("tests/operations/test_reconciliation.py::test_a_forger_who_mends_every_sum_is_found_by_the_seal",),

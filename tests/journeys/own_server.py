@@ -15,6 +15,7 @@ import aiohttp
 import psutil
 
 from modellix_server.base.database import open_pool
+from modellix_server.base.functions import discover_functions
 from modellix_server.base.migrations import discover, migrate
 from modellix_server.embedded.data_directory import OWNER, SUPERUSER, DataDirectory
 from modellix_server.embedded.postgres import EmbeddedPostgres
@@ -42,7 +43,7 @@ async def served_from(kind: type, folder: Path, wal: Path | None = None) -> Asyn
     setup = await open_pool(home.dsn(SUPERUSER, "postgres"), size=1, name="test")
     try:
         await setup.execute(f"create database template_modellix owner {OWNER}")
-        await migrate(home.dsn(OWNER, "template_modellix"), discover(ROOMS))
+        await migrate(home.dsn(OWNER, "template_modellix"), discover(ROOMS), discover_functions(ROOMS))
         yield kind(home, postgres, setup)
     finally:
         await setup.close()

@@ -26,8 +26,13 @@ from modellix_server.base.database import Pool, open_pool
 from modellix_server.base.ids import parse_task_name
 from modellix_server.tasks import verify
 
-PROGRAM = ("-m", "modellix_server.cli.app")
+PROGRAM, PROGRAM_OF_THE_FIRST_RELEASE = "modellix_server.cli.app", "modellix_server.main.cli"
 _numbers = count(1)
+
+
+def program(python: str | Path) -> list[str]:
+    """How an installation's commands are run: this one's, or the first release's."""
+    return [str(python), "-m", PROGRAM if python == sys.executable else PROGRAM_OF_THE_FIRST_RELEASE]
 
 
 def free_port() -> int:
@@ -61,7 +66,7 @@ class Fleet:
     def start(self, *arguments: str, python: str | Path = sys.executable, **env: str) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                [python, *PROGRAM, *arguments], env=self.env | env, stdout=log, stderr=log, cwd=self.folder
+                [*program(python), *arguments], env=self.env | env, stdout=log, stderr=log, cwd=self.folder
             )
         self.processes.append(process)
         return process
@@ -70,7 +75,7 @@ class Fleet:
         """Run a command to its end, with `told` on its standard input; what it prints."""
         done = await asyncio.to_thread(
             subprocess.run,
-            [python, *PROGRAM, *arguments],
+            [*program(python), *arguments],
             env=self.env,
             capture_output=True,
             text=True,

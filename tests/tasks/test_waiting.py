@@ -182,14 +182,6 @@ async def test_older_code_ends_and_accepts_beside_it(pool: Pool, accept, custome
         [wish.quote], [wish.deadline_s], [wish.slots], [None], [None],
     )  # fmt: skip
     assert verdicts == ["concurrency"]
-    patient = customer.wants(slots=SLOTS)
-    row = await pool.fetchrow(  # not of a release, but of what was installed between two
-        "select * from tasks.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        [patient.task_id], [patient.team_id], [False], [patient.key_id], [patient.model], [patient.params],
-        [patient.price], [patient.quote], [patient.deadline_s], [patient.slots], [None], [None], [True],
-    )  # fmt: skip
-    assert (row["verdicts"], row["places"]) == (["waiting"], [2])
-    assert await cancel(pool, TaskQuery(patient.task_id, customer.team_id, live=False, key_id=customer.key_id))
     job = (await store.claim(pool, worker, 1))[0]
     ended = await pool.fetchval(
         "select tasks.settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",

@@ -1,4 +1,6 @@
-"""Schema migrations: plain SQL files that each room keeps beside its code.
+"""Schema migrations: plain SQL files that each room keeps beside its code, of tables, indexes and data.
+
+Functions are not among them: see `base.functions`. (Early migrations made some, which their files replace.)
 
 A file is `<room>/migrations/NNNN_what.sql`; numbers are unique over all rooms and give the order. Each
 file runs once, in its own transaction, and its checksum is kept so that an edited file is noticed.
@@ -13,26 +15,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-import asyncpg
-
-from modellix_server.base import log
 from modellix_server.base.database import connect
-from modellix_server.base.online import Statement, carry_out, read_statements
+from modellix_server.base.functions import JOURNAL as FUNCTION_JOURNAL
+from modellix_server.base.functions import FunctionFile, apply_functions
+from modellix_server.base.online import Connection, Statement, carry_out, giving_way, read_statements
 
 _FILE = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _OUTSIDE = re.compile(r"^-- outside a transaction$", re.MULTILINE)
 _LOCK = 0x6D6F6465  # one migrating process at a time
 _LOCK_PAUSE_S = 0.1
-# A statement that waits for a lock makes everybody wait who comes after it. So it gives up first: sooner than
-# PostgreSQL looks for a deadlock, which might end a submission instead.
-_LOCK_TIMEOUT_MS = 800
-_RETRY_FOR_S = 600.0
-_RETRY_PAUSE_S = 1.0
 _JOURNAL = """
     create schema if not exists base;
     create table if not exists base.migration (
@@ -41,7 +36,6 @@ _JOURNAL = """
     );
     alter table base.migration add column if not exists unfinished boolean not null default false;
 """
-_log = log.get("base")
 
 
 class ChangedMigration(Exception):
@@ -93,10 +87,13 @@ def discover(packages: Iterable[str]) -> list[Migration]:
     return [found[version] for version in sorted(found)]
 
 
-async def migrate(dsn: str, migrations: Sequence[Migration]) -> list[Migration]:
-    """Apply what is missing, as the owner role, and return it; safe to call from several processes.
+async def migrate(
+    dsn: str, migrations: Sequence[Migration], functions: Sequence[FunctionFile] = ()
+) -> list[Migration | FunctionFile]:
+    """Apply what is missing or has changed, as the owner role, and return it; safe to call from several processes.
 
-    May run while the platform works: see docs/upgrading.md. Raises ChangedMigration, and asyncpg's
+    May run while the platform works: see docs/upgrading.md. A database that knows further migrations belongs to a
+    later version, so its functions are left as they are. Raises ChangedMigration, and asyncpg's
     LockNotAvailableError when a table stayed in use for ten minutes.
     """
     db = await connect(dsn, name="migrate", statement_timeout_ms=600_000)
@@ -104,22 +101,24 @@ async def migrate(dsn: str, migrations: Sequence[Migration]) -> list[Migration]:
         # Not by waiting in the database: an index that is made concurrently waits for whoever waits there.
         while not await db.fetchval("select pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110
             await asyncio.sleep(_LOCK_PAUSE_S)
-        await db.execute(_JOURNAL)
+        await db.execute(_JOURNAL + FUNCTION_JOURNAL)
         applied = {row["version"]: row for row in await db.fetch("select * from base.migration")}
-        missing = []
+        done: list[Migration | FunctionFile] = []
         for migration in migrations:
-            known = applied.get(migration.version)
+            known = applied.pop(migration.version, None)
             if known is not None and known["checksum"] != migration.checksum:
                 raise ChangedMigration(f"migration {migration.name} was changed after it was applied")
             if known is None or known["unfinished"]:
                 await _apply(db, migration, begun=known is not None)
-                missing.append(migration)
-        return missing
+                done.append(migration)
+        if not applied:
+            done += await apply_functions(db, functions)
+        return done
     finally:
         await db.close()
 
 
-async def _apply(db: asyncpg.Connection[asyncpg.Record], migration: Migration, *, begun: bool) -> None:
+async def _apply(db: Connection, migration: Migration, *, begun: bool) -> None:
     outside = migration.outside
     if not begun:
         await _inside(db, migration, unfinished=bool(outside))
@@ -129,24 +128,15 @@ async def _apply(db: asyncpg.Connection[asyncpg.Record], migration: Migration, *
         await db.execute("update base.migration set unfinished = false where version = $1", migration.version)
 
 
-async def _inside(db: asyncpg.Connection[asyncpg.Record], migration: Migration, *, unfinished: bool) -> None:
-    """Run a file's transaction; when a table is in use give way, and try again."""
-    give_up = time.monotonic() + _RETRY_FOR_S
-    while True:
-        try:
-            async with db.transaction():
-                await db.execute(f"set local lock_timeout = {_LOCK_TIMEOUT_MS};\n{migration.inside}")
-                await db.execute(
-                    "insert into base.migration (version, name, checksum, unfinished) values ($1, $2, $3, $4)",
-                    migration.version,
-                    migration.name,
-                    migration.checksum,
-                    unfinished,
-                )
-        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-            if time.monotonic() > give_up:
-                raise
-            _log.info("a table is in use, trying again", migration=migration.name, error=type(error).__name__)
-            await asyncio.sleep(_RETRY_PAUSE_S)
-        else:
-            return
+async def _inside(db: Connection, migration: Migration, *, unfinished: bool) -> None:
+    async def run() -> None:
+        await db.execute(f"select;\n{migration.inside}")  # the driver cannot execute a text without any statement
+        await db.execute(
+            "insert into base.migration (version, name, checksum, unfinished) values ($1, $2, $3, $4)",
+            migration.version,
+            migration.name,
+            migration.checksum,
+            unfinished,
+        )
+
+    await giving_way(db, migration.name, run)

@@ -1,13 +1,22 @@
-"""Changes to large tables that hold nobody up: each is one statement outside a transaction, safe to begin again."""
+"""Changes to a database in use that hold nobody up.
+
+What is short gives way when a table is in use, and is tried again. What is slow is one statement outside a
+transaction, safe to begin again.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import asyncpg
+
+from modellix_server.base import log
 
 _INDEX = re.compile(
     r"create (?P<unique>unique )?index concurrently (?P<name>\w+) on (?P<schema>\w+)\.(?P<table>\w+) (?P<rest>.+)",
@@ -17,9 +26,36 @@ _DROP = re.compile(r"drop index concurrently (?P<schema>\w+)\.(?P<name>\w+)")
 _VALIDATE = re.compile(r"alter table \w+\.\w+ validate constraint \w+")
 _COMMENT = re.compile(r"--.*$", re.MULTILINE)
 _LIMIT_S = 24 * 3600.0
+# A statement that waits for a lock makes everybody wait who comes after it. So it gives up first: sooner than
+# PostgreSQL looks for a deadlock, which might end a submission instead.
+_LOCK_TIMEOUT_MS = 800
+_RETRY_FOR_S = 600.0
+_RETRY_PAUSE_S = 1.0
 _LONGEST_NAME = 63  # of PostgreSQL
 
+_log = log.get("base")
+
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+async def giving_way(db: Connection, what: str, change: Callable[[], Awaitable[None]]) -> None:
+    """Run a change in a transaction of its own; when a table is in use, give way and try again.
+
+    Raises asyncpg's LockNotAvailableError when it was in use for ten minutes.
+    """
+    give_up = time.monotonic() + _RETRY_FOR_S
+    while True:
+        try:
+            async with db.transaction():
+                await db.execute(f"set local lock_timeout = {_LOCK_TIMEOUT_MS}")
+                await change()
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            if time.monotonic() > give_up:
+                raise
+            _log.info("a table is in use, trying again", change=what, error=type(error).__name__)
+            await asyncio.sleep(_RETRY_PAUSE_S)
+        else:
+            return
 
 
 @dataclass(frozen=True, slots=True)

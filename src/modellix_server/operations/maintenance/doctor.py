@@ -19,6 +19,7 @@ import asyncpg
 from modellix_server import tasks, vault
 from modellix_server.base.addresses import local_origin
 from modellix_server.base.database import DATABASE_ERRORS, Connection, connect
+from modellix_server.base.functions import applied_functions, discover_functions, outdated
 from modellix_server.base.migrations import discover
 from modellix_server.base.settings import BadSettings, Settings
 from modellix_server.embedded.data_directory import DataDirectory
@@ -180,6 +181,7 @@ async def _migrations(_: Connection, settings: Settings) -> Diagnosis:
     owner = await connect(settings.owner_database_url, name="doctor")
     try:
         rows = await owner.fetch("select version, checksum from base.migration")
+        functions = outdated(discover_functions(ROOMS), await applied_functions(owner))
     except (asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedTableError):
         return Diagnosis("tables", "warning", "the list of migrations may not be read: set MODELLIX_OWNER_DATABASE_URL")
     finally:
@@ -191,11 +193,18 @@ async def _migrations(_: Connection, settings: Settings) -> Diagnosis:
         return Diagnosis(
             "tables", "bad", f"{len(missing)} migrations are missing, first {missing[0]}: run `modellix-server migrate`"
         )
+    if functions:
+        return Diagnosis(
+            "tables",
+            "bad",
+            f"{len(functions)} SQL functions are of another version, first {functions[0].name}: "
+            "run `modellix-server migrate`",
+        )
     if changed:
         return Diagnosis(
             "tables", "bad", f"{changed[0]} is not what this database was made with: is this another version?"
         )
-    return Diagnosis("tables", "good", f"all {len(ours)} migrations are applied")
+    return Diagnosis("tables", "good", f"all {len(ours)} migrations are applied, and the functions are of this version")
 
 
 async def _workers(db: Connection, _: Settings) -> Diagnosis:

@@ -1,8 +1,9 @@
-"""Brings the database's tables up to date."""
+"""Brings the database's tables and functions up to date."""
 
 from __future__ import annotations
 
 from modellix_server.base import migrations
+from modellix_server.base.functions import discover_functions
 from modellix_server.base.settings import Settings
 from modellix_server.embedded.data_directory import CannotStartError
 
@@ -25,9 +26,11 @@ ROOMS = tuple(
 
 
 async def migrate(settings: Settings) -> list[str]:
-    """Apply what is missing and return the names of those migrations. Raises CannotStartError."""
+    """Apply what is missing or has changed and return the names of those files. Raises CannotStartError."""
     try:
-        applied = await migrations.migrate(settings.owner_database_url, migrations.discover(ROOMS))
+        applied = await migrations.migrate(
+            settings.owner_database_url, migrations.discover(ROOMS), discover_functions(ROOMS)
+        )
     except migrations.ChangedMigration as error:
         raise CannotStartError(f"{error}: this database was made by another version of Modellix") from error
-    return [migration.name for migration in applied]
+    return [file.name for file in applied]

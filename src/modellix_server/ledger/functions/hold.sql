@@ -1,0 +1,26 @@
+-- Sets money aside for tasks. The caller holds the locks and has chosen what fits; the guard in the
+-- WHERE and the table's check make a wrong choice fail as a whole rather than overdraw.
+create or replace function ledger.hold(p_team bigint[], p_live boolean[], p_amount bigint[], p_task uuid[], p_key bigint[]) returns void
+language plpgsql security definer set search_path = pg_catalog as $$
+declare
+    wanted int;
+    changed int;
+begin
+    with wish as (
+        select team_id, live, sum(amount) as total
+        from unnest(p_team, p_live, p_amount) as a (team_id, live, amount) group by team_id, live
+    ), done as (
+        update ledger.balance b set held = b.held + w.total from wish w
+        where b.team_id = w.team_id and b.live = w.live and b.posted - b.held >= w.total
+        returning 1
+    )
+    select (select count(*) from wish), (select count(*) from done) into wanted, changed;
+    if wanted <> changed then
+        raise exception 'a hold does not fit' using errcode = 'check_violation';
+    end if;
+    insert into ledger.transfer (team_id, live, kind, debit, credit, amount, task_id, key_id)
+    select team_id, live, 'hold', 'team', 'held', amount, task_id, key_id
+    from unnest(p_team, p_live, p_amount, p_task, p_key) as a (team_id, live, amount, task_id, key_id);
+end
+$$;
+grant execute on function ledger.hold to modellix_app;
