@@ -137,7 +137,7 @@ def _answers(broken: Breaker | None) -> str:
     return f"no, since {broken.opened_at:%Y-%m-%d %H:%M} UTC: {broken.reason}"
 
 
-def _account(one: vault.Listed) -> dict[str, Any]:
+def _account(one: vault.ListedAccount) -> dict[str, Any]:
     return {
         "upstream": one.upstream,
         "base_url": one.base_url,

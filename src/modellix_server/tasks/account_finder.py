@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from modellix_server import vault
-from modellix_server.base import log
 from modellix_server.base.database import Pool
 from modellix_server.base.errors import Unavailable
 from modellix_server.base.outbound import Origins
@@ -14,13 +13,12 @@ from modellix_server.catalogue import Route
 from modellix_server.tasks import Breakers, VendorAccount, api_path
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Upstream
-from modellix_server.vault import Accounts, UnusableAccount
+from modellix_server.vault import Accounts
 
 _NO_PROVIDER = "provider temporarily unavailable"
 _OPERATOR_S = 60  # until then an operator may have mended it
 _SANDBOX_KEY = "sk-sandbox"
 _SANDBOX_REGION = "cn"  # of a vendor with several, the one that offers every model
-_LOG = log.get("main")
 
 
 class AccountFinder(Accounts):
@@ -31,7 +29,6 @@ class AccountFinder(Accounts):
         self._breakers = breakers
         super().__init__(db, settings.keyring)
         self._sandbox_url = settings.sandbox_url.rstrip("/")
-        self._told: set[str] = set()
         self._sandbox = {name: self._in_sandbox(upstream) for name, upstream in load_all().items()}
         self._live: dict[str, tuple[vault.StoredAccount, VendorAccount]] = {}
 
@@ -39,8 +36,8 @@ class AccountFinder(Accounts):
         """The account for one mode; None when the operator has configured none."""
         if not live:
             return self._sandbox[upstream]
-        stored = await self._usable(upstream)
-        if stored is None:
+        stored = next((one for one in await self.of(upstream) if one.enabled), None)
+        if stored is None:  # a key that cannot be opened is as good as none: tasks wait
             return None
         known = self._live.get(upstream)
         if known is None or known[0] is not stored:
@@ -66,15 +63,3 @@ class AccountFinder(Accounts):
             return Unavailable(why, retry_after_s=_OPERATOR_S)
         left_s = self._breakers.pause_left_s(route.upstream, live=live) if live and self._breakers else None
         return None if left_s is None else Unavailable(_NO_PROVIDER, retry_after_s=math.ceil(left_s))
-
-    async def _usable(self, upstream: str) -> vault.StoredAccount | None:
-        """A key that cannot be opened is as good as none: tasks wait, and the operator is told once."""
-        try:
-            account = await self.get(upstream)
-        except UnusableAccount as error:
-            if upstream not in self._told:
-                self._told.add(upstream)
-                _LOG.error("an account cannot be used", upstream=upstream, error=str(error))
-            return None
-        self._told.discard(upstream)
-        return account

@@ -6,11 +6,14 @@ from modellix_server.vault.selftest import check_master_keys, renew_canary
 from modellix_server.vault.store import (
     ACCOUNT_KEYS,
     CANARY,
-    Listed,
+    MAIN,
+    ListedAccount,
     StoredAccount,
+    change_account,
     list_accounts,
     move_old_keys,
     open_account,
+    open_accounts,
     set_account,
 )
 
@@ -21,12 +24,15 @@ __all__ = [
     "SEALED",
     "StoredAccount",
     "Accounts",
-    "Listed",
+    "MAIN",
+    "ListedAccount",
     "UnusableAccount",
     "check_master_keys",
+    "change_account",
     "list_accounts",
     "move_old_keys",
     "open_account",
+    "open_accounts",
     "renew_canary",
     "set_account",
 ]

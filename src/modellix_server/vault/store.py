@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 from modellix_server.base.database import Connection, Pool, Row
 from modellix_server.base.envelope import CannotOpen, Keyring, UnknownMasterKey
-from modellix_server.base.errors import InvalidParameters
+from modellix_server.base.errors import InvalidParameters, NotFound
 from modellix_server.base.sealed import SealedColumn, Tally
 from modellix_server.vault.errors import UnusableAccount
 from modellix_server.vault.sealing import OldForm
@@ -18,15 +19,30 @@ from modellix_server.vault.sealing import OldForm
 ACCOUNT_KEYS = SealedColumn("vault.account", "sealed", row=("upstream",), bound=("upstream", "base_url"))
 CANARY = SealedColumn("vault.canary", "sealed", row=("only_one",), bound=("only_one",))
 
-_COLUMNS = "upstream, base_url, region, sealed, origins, polls_per_s, updated_at, key_ciphertext, key_nonce, key_id"
+MAIN = "main"
+"""The account of an upstream that is meant when none is named."""
+
+_COLUMNS = (
+    "id, upstream, weight, enabled, base_url, region, sealed, origins, polls_per_s, updated_at, "
+    "key_ciphertext, key_nonce, key_id"
+)
+_OF_UPSTREAM = "upstream = $1 or starts_with(upstream, $1 || '/')"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 _KEY_MOST = 4096
+_WEIGHT_MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAccount:
     """An account at a vendor, opened."""
 
+    id: int
     upstream: str
+    name: str
+    weight: int
+    """Its share of new submissions among the enabled accounts of the upstream: 1 to 100."""
+    enabled: bool
+    """False: it takes no new submissions; tasks that it has are polled to their end."""
     base_url: str
     """The only place the key is sent to."""
     region: str
@@ -38,10 +54,14 @@ class StoredAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedAccount:
     """An account for people: of the key only the end."""
 
+    id: int
     upstream: str
+    name: str
+    weight: int
+    enabled: bool
     base_url: str
     region: str
     last4: str | None
@@ -57,58 +77,93 @@ async def set_account(
     upstream: str,
     key: str,
     *,
+    name: str = MAIN,
     base_url: str,
     region: str,
     origins: Sequence[str] = (),
     polls_per_s: float | None = None,
+    weight: int | None = None,
 ) -> None:
-    """Store an account, over the former one of this upstream.
+    """Store an account, over the former one of this name. Without `weight` that stays, or is 1.
 
     The key is asked for each time, so nobody can point a stored one at another address. Raises
-    InvalidParameters for a key or an address that cannot be right.
+    InvalidParameters for a key, a name, a weight or an address that cannot be right.
     """
     if not key or len(key) > _KEY_MOST or not key.isascii() or not key.isprintable() or " " in key:
         raise InvalidParameters("the vendor key must be printable ASCII without spaces")
     if polls_per_s is not None and not 0 < polls_per_s <= 10_000:
         raise InvalidParameters(f"polls per second must be above 0 and at most 10000, got {polls_per_s}")
-    base_url = _checked(base_url)
+    if not _NAME.fullmatch(name):
+        raise InvalidParameters("an account's name is 1 to 32 of a-z, 0-9, '-' and '_'")
+    base_url, account = _checked(base_url), _address(upstream, name)
     await db.execute(
-        """insert into vault.account as a (upstream, base_url, region, sealed, origins, polls_per_s)
-           values ($1, $2, $3, $4, $5, $6)
+        """insert into vault.account as a (upstream, base_url, region, sealed, origins, polls_per_s, weight)
+           values ($1, $2, $3, $4, $5, $6, coalesce($7, 1))
            on conflict (upstream) do update set
                base_url = excluded.base_url, region = excluded.region, sealed = excluded.sealed,
                key_ciphertext = null, key_nonce = null, key_id = null, origins = excluded.origins,
-               polls_per_s = excluded.polls_per_s, updated_at = now()""",
-        upstream,
+               polls_per_s = excluded.polls_per_s, weight = coalesce($7, a.weight), updated_at = now()""",
+        account,
         base_url,
         region,
-        keys.seal(key, *ACCOUNT_KEYS.context(upstream, base_url)),
+        keys.seal(key, *ACCOUNT_KEYS.context(account, base_url)),
         [_origin(origin) for origin in origins],
         polls_per_s,
+        _checked_weight(weight),
     )
 
 
-async def open_account(db: Pool | Connection, keys: Keyring, upstream: str) -> StoredAccount | None:
-    """The account at an upstream, None without one; raises UnusableAccount when its key cannot be opened."""
-    row = await db.fetchrow(f"select {_COLUMNS} from vault.account where upstream = $1", upstream)  # noqa: S608
-    if row is None:
-        return None
-    return StoredAccount(
-        row["upstream"],
-        row["base_url"],
-        row["region"],
-        _usable_key(row, keys),
-        tuple(row["origins"]),
-        row["polls_per_s"],
+async def change_account(
+    db: Pool | Connection, upstream: str, name: str = MAIN, *, weight: int | None = None, enabled: bool | None = None
+) -> None:
+    """Change what share of new submissions an account gets. Raises InvalidParameters or NotFound."""
+    found = await db.fetchval(
+        """update vault.account set weight = coalesce($2, weight), enabled = coalesce($3, enabled), updated_at = now()
+           where upstream = $1 returning true""",
+        _address(upstream, name),
+        _checked_weight(weight),
+        enabled,
     )
+    if not found:
+        raise NotFound(f"there is no account '{name}' at {upstream}")
 
 
-async def list_accounts(db: Pool | Connection, keys: Keyring) -> list[Listed]:
-    """Every account, by name of the upstream."""
-    rows = await db.fetch(f"select {_COLUMNS} from vault.account order by upstream")  # noqa: S608 - a constant
+async def open_account(db: Pool | Connection, keys: Keyring, upstream: str, name: str = MAIN) -> StoredAccount | None:
+    """One account at an upstream, None without it; raises UnusableAccount when its key cannot be opened."""
+    row = await db.fetchrow(
+        f"select {_COLUMNS} from vault.account where upstream = $1",  # noqa: S608 - a constant
+        _address(upstream, name),
+    )
+    return None if row is None else _opened(row, keys)
+
+
+async def open_accounts(
+    db: Pool | Connection, keys: Keyring, upstream: str
+) -> tuple[list[StoredAccount], list[UnusableAccount]]:
+    """Every account at an upstream, the enabled ones first, then the oldest; and why others cannot be opened."""
+    opened, unusable = [], []
+    for row in await db.fetch(
+        f"select {_COLUMNS} from vault.account where {_OF_UPSTREAM} order by enabled desc, id",  # noqa: S608
+        upstream,
+    ):
+        try:
+            opened.append(_opened(row, keys))
+        except UnusableAccount as error:
+            unusable.append(error)
+    return opened, unusable
+
+
+async def list_accounts(db: Pool | Connection, keys: Keyring) -> list[ListedAccount]:
+    """Every account, by upstream, the oldest first."""
+    rows = await db.fetch(
+        f"select {_COLUMNS} from vault.account order by split_part(upstream, '/', 1), id"  # noqa: S608 - a constant
+    )
     return [
-        Listed(
-            row["upstream"],
+        ListedAccount(
+            row["id"],
+            *_upstream_and_name(row),
+            row["weight"],
+            row["enabled"],
             row["base_url"],
             row["region"],
             _last4(row, keys),
@@ -171,21 +226,42 @@ def _key(row: Row, keys: Keyring) -> str:
     return old.open(keys.keys, upstream=upstream, base_url=base_url)
 
 
-def _usable_key(row: Row, keys: Keyring) -> str:
-    upstream = row["upstream"]
+def _opened(row: Row, keys: Keyring) -> StoredAccount:
+    upstream, name = _upstream_and_name(row)
+    again = f"`admin upstream set {upstream}" + ("`" if name == MAIN else f" --account {name}`")
     try:
-        return _key(row, keys)
+        key = _key(row, keys)
     except UnknownMasterKey:
         raise UnusableAccount(
-            f"the key of upstream '{upstream}' was stored under another master key: set MODELLIX_MASTER_KEY to that "
-            "one, or give it in MODELLIX_OLD_MASTER_KEYS, "
-            f"or store the key again with `admin upstream set {upstream}`"
+            f"the key of account '{name}' at {upstream} was stored under another master key: set MODELLIX_MASTER_KEY "
+            f"to that one, or give it in MODELLIX_OLD_MASTER_KEYS, or store the key again with {again}"
         ) from None
     except CannotOpen:
         raise UnusableAccount(
-            f"the account of upstream '{upstream}' was changed in the database; "
-            f"store its key again with `admin upstream set {upstream}`"
+            f"the account '{name}' at {upstream} was changed in the database; store its key again with {again}"
         ) from None
+    return StoredAccount(
+        row["id"],
+        upstream,
+        name,
+        row["weight"],
+        row["enabled"],
+        row["base_url"],
+        row["region"],
+        key,
+        tuple(row["origins"]),
+        row["polls_per_s"],
+    )
+
+
+def _address(upstream: str, name: str) -> str:
+    """The key of the account's row: see the migration."""
+    return upstream if name == MAIN else f"{upstream}/{name}"
+
+
+def _upstream_and_name(row: Row) -> tuple[str, str]:
+    upstream, _, name = row["upstream"].partition("/")
+    return upstream, name or MAIN
 
 
 def _last4(row: Row, keys: Keyring) -> str | None:
@@ -193,6 +269,12 @@ def _last4(row: Row, keys: Keyring) -> str | None:
         return _key(row, keys)[-4:]
     except CannotOpen:
         return None
+
+
+def _checked_weight(weight: int | None) -> int | None:
+    if weight is not None and not 1 <= weight <= _WEIGHT_MOST:
+        raise InvalidParameters(f"a weight is from 1 to {_WEIGHT_MOST}, got {weight}")
+    return weight
 
 
 def _checked(url: str) -> str:
