@@ -26,6 +26,7 @@ from modellix_server.upstreams.contract import FailureCode
 TOP = Path(__file__).parents[1]
 PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").rglob("*.md"))]
 README = PAGES[0].read_text(encoding="utf-8")
+SITE = {page.stem: page.read_text(encoding="utf-8") for page in sorted((TOP / "docs/site/en").glob("*.md"))}
 ADD_A_MODEL = (TOP / "docs/add-a-model.md").read_text(encoding="utf-8")
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -120,8 +121,8 @@ def test_commands_exist_as_written(page: Path) -> None:
             raise AssertionError(f"modellix-server {shlex.join(given)}: {error!r}") from error
 
 
-def test_every_admin_command_is_in_the_readme() -> None:
-    shown = {tuple(given[:3]) for given in commands(README)}
+def test_every_admin_command_is_on_a_page_of_the_site() -> None:
+    shown = {tuple(given[:3]) for text in SITE.values() for given in commands(text)}
     groups: Any = typer.main.get_command(app)
     for name, group in groups.commands["admin"].commands.items():
         for verb in group.commands:
@@ -138,7 +139,7 @@ def test_a_wrong_command_is_found(given: str) -> None:
 
 
 def test_the_table_of_variables_is_what_the_code_declares() -> None:
-    rows = re.findall(r"^\|[^\n]*\bMODELLIX_[^\n]*\n", README, re.MULTILINE)
+    rows = re.findall(r"^\|[^\n]*\bMODELLIX_[^\n]*\n", SITE["settings"], re.MULTILINE)
     assert rows == settings.markdown().splitlines(keepends=True)[2:]
 
 
@@ -156,6 +157,26 @@ def test_make_targets_exist() -> None:
         )
 
 
+def test_the_readme_is_short_and_leads_to_every_page_of_the_site() -> None:
+    assert len(README.splitlines()) <= 150
+    assert "make up" in README
+    assert "make test" in README
+    index = (TOP / "docs/README.md").read_text(encoding="utf-8")
+    for name in SITE:
+        assert f"(docs/site/en/{name}.md)" in README
+        assert f"(site/en/{name}.md)" in index
+
+
+@pytest.mark.parametrize("name", SITE)
+def test_a_page_of_the_site_has_one_title_and_an_introduction(name: str) -> None:
+    text = FENCE.sub("", SITE[name])
+    titles = re.findall(r"^# .+$", text, re.MULTILINE)
+    assert len(titles) == 1
+    assert re.match(r"# [^\n]+\n\n[A-Z][^\n]+", text), "a title, then a paragraph"
+    headings = HEADING.findall(text)
+    assert len(headings) == len(set(headings)), "an anchor would be ambiguous"
+
+
 def test_the_newest_change_is_this_version() -> None:
     project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     changes = (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -167,7 +188,7 @@ def test_every_refusal_is_documented() -> None:
     assert modellix_server.api  # whose import loads every room's errors
     shown = {
         (int(status), category)
-        for status, categories in re.findall(r"\b([45]\d\d)(?: \||) *\s((?:`[A-Z][a-z ]+`(?:, )?)+)", README)
+        for status, categories in re.findall(r"\b([45]\d\d)(?: \||) *\s((?:`[A-Z][a-z ]+`(?:, )?)+)", SITE["api"])
         for category in re.findall(r"`([^`]+)`", categories)
     }
     raised = {(error.status, error.category) for error in families(PlatformError)}
@@ -177,14 +198,14 @@ def test_every_refusal_is_documented() -> None:
 def test_every_code_of_a_failed_task_is_documented() -> None:
     tasks = "".join(file.read_text(encoding="utf-8") for file in (TOP / "src/modellix_server/tasks").glob("*.py"))
     codes = {*re.findall(r"_fail\(\s*\"(\w+)\"", tasks), *re.findall(r"error_code=\"(\w+)\"", tasks)}
-    shown = re.search(r"HTTP 200 with `error.code`: (.*?)\.", README, re.DOTALL)
+    shown = re.search(r"HTTP 200 with `error.code`: (.*?)\.", SITE["api"], re.DOTALL)
     assert shown
     assert set(re.findall(r"`(\w+)`", shown[1])) == codes | set(get_args(FailureCode)) == set(FAILURES)
 
 
 def test_every_directive_of_the_sandbox_is_in_the_table() -> None:
-    assert set(re.findall(r"\[sandbox:([a-z-]+)", README)) == set(directives.KNOWN)
-    for text in re.findall(r"`(\[sandbox:[^`]+)`", README):
+    assert set(re.findall(r"\[sandbox:([a-z-]+)", SITE["test-mode"])) == set(directives.KNOWN)
+    for text in re.findall(r"`(\[sandbox:[^`]+)`", SITE["test-mode"]):
         directives.read([text])
 
 

@@ -92,7 +92,7 @@ async def migrate(
 ) -> list[Migration | FunctionFile]:
     """Apply what is missing or has changed, as the owner role, and return it; safe to call from several processes.
 
-    May run while the platform works: see docs/upgrading.md. A database that knows further migrations belongs to a
+    May run while the platform works: see docs/migrations.md. A database that knows further migrations belongs to a
     later version, so its functions are left as they are. Raises ChangedMigration, and asyncpg's
     LockNotAvailableError when a table stayed in use for ten minutes.
     """
