@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.status import Status
 
-from bench import catalogue, following, large, lists, programs, report, requests, tasks
+from bench import against, catalogue, execution, following, large, lists, programs, report, requests, tasks
 from bench.figures import Figure
 from bench.load import CONNECTIONS, require_wrk
 from bench.programs import CannotMeasureError
@@ -28,11 +29,11 @@ PARTS: dict[str, Part] = {
     "catalogue": catalogue.measure,
     "whole": tasks.measure_whole,  # first: PostgreSQL still cleans up for a while after the big tables of `requests`
     "in-flight": tasks.measure_in_flight,
-    "workers": requests.measure_with_workers,
+    "workers": execution.measure,
     "large": large.measure,
     "requests": requests.measure,
     "streams": following.measure_streams,
-    "places": following.measure_places,
+    "queue-positions": following.measure_queue_positions,
     "webhooks": following.measure_webhooks,
     "lists": lists.measure,
 }
@@ -43,10 +44,21 @@ _LAST = programs.HERE / "out" / "last.json"
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench", description="Measure the running platform on this machine.")
-    parser.add_argument("--quick", action="store_true", help="about a minute: one short round, fewer tasks")
-    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part only; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="about two minutes: one short round, fewer tasks")
+    parser.add_argument(
+        "--only", action="extend", type=_parts, metavar="PART,...", help=f"only these parts of {', '.join(PARTS)}"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help=f"also write the figures here (always: {_LAST})")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare with another checkout, in turns")
+    parser.add_argument("--turns", type=int, default=3, help="of --against: runs of each checkout (3)")
     return parser.parse_args()
+
+
+def _parts(text: str) -> list[str]:
+    parts = text.split(",")
+    if unknown := [part for part in parts if part not in PARTS]:
+        raise argparse.ArgumentTypeError(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    return parts
 
 
 async def _run(parts: list[str], extent: Extent, console: Console) -> tuple[dict[str, str], dict[str, Figure]]:
@@ -71,21 +83,36 @@ def _say(status: Status, part: str, text: str) -> None:
     status.update(f"{part}: {text}")
 
 
+def _compare(arguments: argparse.Namespace, console: Console) -> None:
+    options = ["--quick"] if arguments.quick else []
+    options += [option for part in arguments.only or () for option in ("--only", part)]
+    checkouts = programs.HERE.parent, arguments.against.resolve()
+    with console.status("starting") as status:
+        compared = against.compare(checkouts, options, arguments.turns, status.update)
+    against.show(console, compared)
+    if arguments.json:
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(compared), indent=2))
+
+
+def _measure(arguments: argparse.Namespace, console: Console) -> None:
+    extent = QUICK if arguments.quick else FULL
+    about, figures = asyncio.run(_run(arguments.only or list(PARTS), extent, console))
+    report.show(console, about, figures)
+    _LAST.parent.mkdir(exist_ok=True)
+    for file in {_LAST, arguments.json} - {None}:
+        file.write_bytes(report.as_json(about, figures))
+
+
 def main() -> None:
     """Measure, show, and keep the figures; ends with 1 when the run could not be made."""
     arguments = _arguments()
     console = Console()
     try:
         require_wrk()
-        extent = QUICK if arguments.quick else FULL
-        about, figures = asyncio.run(_run(arguments.only or list(PARTS), extent, console))
+        (_compare if arguments.against else _measure)(arguments, console)
     except CannotMeasureError as error:
         console.print(f"[red]Error:[/red] {error}", highlight=False)
         sys.exit(1)
-    report.show(console, about, figures)
-    _LAST.parent.mkdir(exist_ok=True)
-    for file in {_LAST, arguments.json} - {None}:
-        file.write_bytes(report.as_json(about, figures))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The control: a bare ASGI proxy that passes a request on with aiohttp and does nothing else, and its upstream.
 
 `python -m bench.control upstream PORT` answers every request at once with a fixed JSON of a submission's size;
-`python -m bench.control proxy PORT UPSTREAM_PORT` passes POSTs through to it. Both run under the very server
-settings of `modellix-server serve`, uvloop and garbage collector included.
+`python -m bench.control proxy PORT UPSTREAM_PORT` passes POSTs through to it. Both run on uvicorn with httptools and
+uvloop, and with the garbage collector of `modellix-server serve`. This is fixed here, whatever `serve` runs on, so that
+a ratio to the control means the same in every release.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import uvicorn
 import uvloop
 
 from modellix_server.base.process import die_with_parent
-from modellix_server.processes.serve import _SERVER
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,6 +32,17 @@ _ANSWER = (
     b'tasks/task-019ab0c4d6a07d1c8e6f3b2a1c0d9e8f"}}}'
 )
 _JSON = (b"content-type", b"application/json")
+_SERVER: dict[str, Any] = {
+    "http": "httptools",
+    "lifespan": "off",
+    "ws": "none",
+    "access_log": False,
+    "log_config": None,
+    "server_header": False,
+    "proxy_headers": False,
+    "timeout_keep_alive": 75,
+    "backlog": 4096,
+}
 
 
 async def _answer(send: Send, status: int, body: bytes) -> None:

@@ -65,7 +65,7 @@ class Follower:
         return line.decode()
 
 
-async def measure_places(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
+async def measure_queue_positions(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
     """A thousand followers of a thousand tasks that wait for one slot, while it passes on ten times a second."""
     async with stage.world() as world:
         team = world.teams[0]
@@ -87,7 +87,9 @@ async def measure_places(stage: Stage, extent: Extent, say: Say) -> dict[str, Fi
         spent, database = programs.own_cpu_s(serve.pid), programs.cpu_s(world.postgres_pid)
         begun = time.monotonic()
         told = [
-            asyncio.create_task(_told(one, place - moves)) for place, one in enumerate(followers, 1) if place > moves
+            asyncio.create_task(_told(one, position - moves))
+            for position, one in enumerate(followers, 1)
+            if position > moves
         ]
         await _pass_the_slot_on(world, moves)
         ended = time.monotonic()
@@ -95,7 +97,7 @@ async def measure_places(stage: Stage, extent: Extent, say: Say) -> dict[str, Fi
         last_s = time.monotonic() - ended
         took_s = time.monotonic() - begun
         serve_s, database_s = programs.own_cpu_s(serve.pid) - spent, programs.cpu_s(world.postgres_pid) - database
-        await world.require_clean_books()
+        await world.require_reconciled()
     details = {
         "followers": float(len(told)),
         "moves_per_s": round(moves / (ended - begun), 1),
@@ -105,13 +107,13 @@ async def measure_places(stage: Stage, extent: Extent, say: Say) -> dict[str, Fi
         "postgres_cpu_percent_with_the_moves": round(database_s / took_s * 100, 1),
         "seconds_until_all_knew_the_last": round(last_s, 2),
     }
-    return {"place_event": Figure(round(serve_s * 1e6 / events, 1), "us", [], details)}
+    return {"position_event": Figure(round(serve_s * 1e6 / events, 1), "us", [], details)}
 
 
-async def _told(follower: Follower, place: int) -> int:
-    """How many events it took until a follower knew this place, its last."""
+async def _told(follower: Follower, position: int) -> int:
+    """How many events it took until a follower knew this queue position, its last."""
     events = 1
-    while f'"queue_position":{place}}}' not in await follower.line(b'data: {"task_id"'):
+    while f'"queue_position":{position}}}' not in await follower.line(b'data: {"task_id"'):
         events += 1
     return events
 
@@ -157,7 +159,7 @@ async def _idle(world: World, say: Say) -> dict[str, Figure]:
     ]
     await asyncio.sleep(_SETTLE_S)
     after = programs.rss_bytes(serve.pid)
-    say("watching them wait")
+    say("measuring while they wait")
     spent, database = programs.own_cpu_s(serve.pid), programs.cpu_s(world.postgres_pid)
     await asyncio.sleep(_WATCH_S)
     details = {
@@ -184,9 +186,9 @@ async def _news(world: World, in_flight: int, say: Say) -> dict[str, Figure]:
     say(f"bringing {in_flight:,} tasks in flight, {stuck:,} of them stuck")
     await world.preload(stuck, f"{PROMPT} [sandbox:never]", live=True)
     span = range(_FIRST_END_S, _LAST_END_S)
-    for place, slow_s in enumerate(span):
+    for index, slow_s in enumerate(span):
         left = in_flight - stuck
-        count = left // len(span) + (place < left % len(span))
+        count = left // len(span) + (index < left % len(span))
         await world.preload(count, f"{PROMPT} [sandbox:slow={slow_s}]", live=True)
     rows = await world.pool.fetch(
         "select id from tasks.task where params not like '%never%' order by random() limit $1", _FOLLOWED - 1
@@ -237,7 +239,7 @@ async def _news(world: World, in_flight: int, say: Say) -> dict[str, Figure]:
         "worker_cpu_percent": round((programs.own_cpu_s(worker.pid) - cpu["worker"]) / took_s * 100, 1),
         "serve_cpu_percent": round((programs.own_cpu_s(serve.pid) - cpu["serve"]) / took_s * 100, 1),
     }
-    await world.require_clean_books()
+    await world.require_reconciled()
     return {"news_p99": Figure(round(quantiles(beyond, n=100)[98], 1), "ms", [], details)}
 
 
@@ -249,8 +251,8 @@ async def _hear(world: World, team: Team, task_id: UUID) -> tuple[UUID, float]:
     return task_id, time.time()
 
 
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp).timestamp()
 
 
 async def measure_webhooks(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
@@ -264,12 +266,12 @@ async def measure_webhooks(stage: Stage, extent: Extent, say: Say) -> dict[str, 
         port = programs.free_port()
         receiver = world.start("receiver", "-m", "bench.control", "upstream", str(port))
         await programs.ready(receiver, f"http://127.0.0.1:{port}", "/")
-        purse = TeamMode(world.teams[0].id, live=False)
+        team_mode = TeamMode(world.teams[0].id, live=False)
         urls = [f"http://127.0.0.1:{port}/{n}" for n in (1, 2)]
         urls.append(f"http://127.0.0.1:{hanging.sockets[0].getsockname()[1]}/")
         for url in urls:
             loopback = [ipaddress.ip_network("127.0.0.0/8")]
-            await webhooks.create(world.pool, world.settings.keyring, purse, url, loopback)
+            await webhooks.create(world.pool, world.settings.keyring, team_mode, url, loopback)
         say(f"delivering {2 * tasks:,} messages")
         async with world.pool.acquire() as db:
             await db.execute(

@@ -46,8 +46,8 @@ async def measure(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
             await volleys.measure()
             subjects = {"small_alone": alone, "small_beside": volleys.measure}
             figures = await interleaved(subjects, 2 * extent.rounds, "ms", say)
-        say("checking the books")
-        await world.require_clean_books()
+        say("reconciling tasks and money")
+        await world.require_reconciled()
         return figures
 
 

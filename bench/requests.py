@@ -19,8 +19,7 @@ from modellix_server.base.ids import task_name
 
 _BODY = json.dumps({"prompt": PROMPT, "size": "1328*1328", "n": 1})
 _FINISHED = 2_000
-_WARM_UP_S = 2
-_STEADY_PER_S = 300
+WARM_UP_S = 2
 _SCRIPT = "accept.pgbench.sql"
 
 Say = Callable[[str], None]
@@ -36,20 +35,21 @@ class Extent:
     in_flight: int
 
 
-def _submissions(teams: Sequence[Team]) -> list[Request]:
+def submissions(teams: Sequence[Team]) -> list[Request]:
+    """One submission of each team."""
     return [Request("POST", SUBMIT_PATH, team.key, _BODY) for team in teams]
 
 
-def _over_http(wrk: Wrk, seconds: int, **pids: int) -> Subject:
+def _over_http(wrk: Wrk, seconds: int, *, connections: int = CONNECTIONS, **pids: int) -> Subject:
     async def run() -> Sample:
         meter = Meter(**pids)
-        seen = await wrk.run(seconds)
-        return _sample(seen, meter)
+        return sample(await wrk.run(seconds, connections=connections), meter)
 
     return run
 
 
-def _sample(seen: Figures, meter: Meter) -> Sample:
+def sample(seen: Figures, meter: Meter) -> Sample:
+    """What one load of wrk showed, with the CPU of the metered processes for one request."""
     cpu = {f"{name}_cpu_us": spent for name, spent in meter.us_per(seen.requests).items()}
     latencies = {"p50_ms": seen.p50_ms, "p99_ms": seen.p99_ms, "most_ms": seen.most_ms}
     return Sample(seen.rate, {**latencies, **cpu, "wrk_cpu_us": round(seen.cpu_us, 1)})
@@ -89,14 +89,17 @@ def _apart(value: object) -> str:
     return json.dumps(msgspec.to_builtins(value))
 
 
-async def _control(world: World, seconds: int) -> tuple[Wrk, Subject]:
+async def start_control(world: World, seconds: int, say: Say, *, connections: int = CONNECTIONS) -> Subject:
+    """Start the bare proxy and its upstream, and warm them up: submissions to it for so many seconds."""
     upstream_port, port = programs.free_port(), programs.free_port()
     upstream = world.start("upstream", "-m", "bench.control", "upstream", str(upstream_port))
     await programs.ready(upstream, f"http://127.0.0.1:{upstream_port}", "/")
     proxy = world.start("proxy", "-m", "bench.control", "proxy", str(port), str(upstream_port))
     await programs.ready(proxy, f"http://127.0.0.1:{port}", "/")
-    wrk = Wrk(f"http://127.0.0.1:{port}", _submissions(world.teams[:1]), world.folder / "control.requests")
-    return wrk, _over_http(wrk, seconds, proxy=proxy.pid, upstream=upstream.pid)
+    wrk = Wrk(f"http://127.0.0.1:{port}", submissions(world.teams[:1]), world.folder / "control.requests")
+    say("warming up the control")
+    await wrk.run(WARM_UP_S, connections=connections)
+    return _over_http(wrk, seconds, connections=connections, proxy=proxy.pid, upstream=upstream.pid)
 
 
 async def finish_some(world: World, count: int) -> None:
@@ -130,15 +133,14 @@ async def measure(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
         await world.preload(_FINISHED)
         serve = await world.serve()
         seconds, database = extent.seconds, world.postgres_pid
-        hot = Wrk(world.origin, _submissions(world.teams[:1]), world.folder / "hot.requests")
-        many = Wrk(world.origin, _submissions(world.teams), world.folder / "many.requests")
+        hot = Wrk(world.origin, submissions(world.teams[:1]), world.folder / "hot.requests")
+        many = Wrk(world.origin, submissions(world.teams), world.folder / "many.requests")
         pending, read_pending = await _reads(world, "queued", serve, seconds)
         finished, read_finished = await _reads(world, "succeeded", serve, seconds)
-        control, through_proxy = await _control(world, seconds)
         major = int((await stage.about())["server_version"].split(".")[0])
         uuid = "uuidv7()" if major >= 18 else "gen_random_uuid()"
         subjects = {
-            "proxy": through_proxy,
+            "proxy": await start_control(world, seconds, say),
             "submit_hot": _over_http(hot, seconds, serve=serve.pid, postgres=database),
             "pgbench_hot": _in_the_database(world, "pgbench-hot", 1, uuid, seconds),
             "submit_many": _over_http(many, seconds, serve=serve.pid, postgres=database),
@@ -146,14 +148,14 @@ async def measure(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
             "read_pending": read_pending,
             "read_finished": read_finished,
         }
-        for wrk in (control, hot, many, pending, finished):
+        for wrk in (hot, many, pending, finished):
             say("warming up")
-            await wrk.run(_WARM_UP_S)
+            await wrk.run(WARM_UP_S)
         figures = await interleaved(subjects, extent.rounds, "/s", say)
         figures["half_load_p99"] = await _half_load(hot, figures["submit_hot"], extent, say)
         figures["serve_rss"] = Figure(programs.rss_bytes(serve.pid) / 1e6, "MB", [], {})
-        say("checking the books")
-        await world.require_clean_books()
+        say("reconciling tasks and money")
+        await world.require_reconciled()
         return figures
 
 
@@ -166,49 +168,3 @@ async def _half_load(hot: Wrk, full: Figure, extent: Extent, say: Say) -> Figure
         seen = await hot.run(extent.seconds, pause_ms=pause_ms)
         samples.append(Sample(seen.p99_ms, {"p50_ms": seen.p50_ms, "rate": round(seen.rate, 1)}))
     return figure(samples, "ms")
-
-
-async def measure_with_workers(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
-    """Submissions while a worker carries them out: as many as come in, and a steady stream it can keep up with."""
-    async with stage.world() as world:
-        emulator, worker, serve = await world.emulate(), world.work(), await world.serve()
-        pids = {"serve": serve.pid, "postgres": world.postgres_pid, "worker": worker.pid, "emulator": emulator.pid}
-        hot = Wrk(world.origin, _submissions(world.teams[:1]), world.folder / "hot.requests")
-        say("a steady stream with a worker")
-        await hot.run(_WARM_UP_S, pause_ms=CONNECTIONS / _STEADY_PER_S * 1000)
-        begun = await world.pool.fetchval("select now()")
-        seen = await hot.run(3 * extent.seconds, pause_ms=CONNECTIONS / _STEADY_PER_S * 1000)
-        steady = await _steady(world, begun, seen)
-        say("submissions with a worker")
-        before = await _count_finished(world)
-        meter = Meter(**pids)
-        seen = await hot.run(2 * extent.seconds)
-        flood = _sample(seen, meter)
-        finished = (await _count_finished(world) - before) / seen.seconds
-        flood.details["finished_per_s"] = round(finished, 1)
-        return {"steady_p99": figure([steady], "ms"), "submit_with_workers": figure([flood], "/s")}
-
-
-async def _steady(world: World, begun: object, seen: Figures) -> Sample:
-    """The 99th percentile of the time from accept to success of a stream's tasks, once all of them have ended."""
-    give_up = time.monotonic() + 60
-    while await world.pool.fetchval("select count(*) from tasks.task where finished_at is null"):
-        if time.monotonic() > give_up:
-            raise CannotMeasureError(f"the worker does not keep up with {seen.rate:.0f} tasks a second")
-        await asyncio.sleep(0.2)
-    row = await world.pool.fetchrow(
-        """select percentile_cont(array[0.5, 0.99]) within group (order by extract(epoch from finished_at - created_at))
-               as took, count(*) filter (where state <> 'succeeded') as failed
-           from tasks.task where created_at >= $1""",
-        begun,
-    )
-    assert row is not None
-    if row["failed"]:
-        raise CannotMeasureError(f"{row['failed']} tasks of the steady stream did not succeed")
-    p50_ms, p99_ms = (seconds * 1000 for seconds in row["took"])
-    return Sample(p99_ms, {"p50_ms": p50_ms, "tasks_per_s": round(seen.rate, 1), "submit_p99_ms": seen.p99_ms})
-
-
-async def _count_finished(world: World) -> int:
-    count: int = await world.pool.fetchval("select count(*) from tasks.task where state = 'succeeded'")
-    return count

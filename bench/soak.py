@@ -1,8 +1,8 @@
 """`python -m bench.soak`: the whole platform under load while its parts are killed, frozen and restarted at random.
 
 Clients keep the rules: each submission has an `Idempotency-Key` and is sent again until it is accepted. Afterwards the
-faults end, and within a bound every task must have ended, the books must add up, and the vendor's bill must agree with
-them. The seed decides what is asked for and what is broken when; the machine decides the rest.
+faults end, and within a bound every task must have ended, tasks and money must agree, and the vendor's bill with
+both. The seed decides what is asked for and what is broken when; the machine decides the rest.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Soak:
     refused: list[str] = field(default_factory=list)
     broken: collections.Counter[str] = field(default_factory=collections.Counter)
     odd: list[str] = field(default_factory=list)
-    snapshots: int = 0
+    reconciliations: int = 0
     over: asyncio.Event = field(default_factory=asyncio.Event)
     bill: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     """The vendor's lines by attempt and time, collected before it forgets the oldest."""
@@ -72,7 +72,7 @@ class Soak:
     def _clock(self) -> dict[str, str]:
         return faked(self.world.folder / "clock")
 
-    def hire(self, place: int) -> Program:
+    def start_worker(self, place: int) -> Program:
         """Start a worker."""
         env = {"MODELLIX_LEASE_S": str(LEASE_S), **self._clock()}
         return self.world.start(f"work-{place}", *programs.MODELLIX, "work", "--parent", str(os.getpid()), **env)
@@ -88,7 +88,7 @@ class Soak:
         await self.world.emulate()
         self.ports = [programs.free_port() for _ in range(APIS)]
         self.apis = [self.serve(place) for place in range(APIS)]
-        self.workers = [self.hire(place) for place in range(WORKERS)]
+        self.workers = [self.start_worker(place) for place in range(WORKERS)]
         for program, port in zip(self.apis, self.ports, strict=True):
             await programs.ready(program, f"http://127.0.0.1:{port}", "/readyz")
 
@@ -168,20 +168,20 @@ class Soak:
         """As a supervisor does: start again what has ended."""
         for place in range(WORKERS):
             if self.workers[place].process.poll() is not None:
-                self.workers[place] = self.hire(place)
+                self.workers[place] = self.start_worker(place)
         for place in range(APIS):
             if self.apis[place].process.poll() is not None:
                 self.apis[place] = self.serve(place)
 
-    async def watch_the_books(self) -> None:
-        """Read them in one snapshot after another, whenever the database answers."""
+    async def reconcile(self) -> None:
+        """Compare tasks and money in one snapshot after another, whenever the database answers."""
         while True:
             started = time.monotonic()
             with contextlib.suppress(*DATABASE_ERRORS):
                 db = await connect(self.world.settings.database_url, name="soak")
                 try:
                     self.odd += await verify(db)
-                    self.snapshots += 1
+                    self.reconciliations += 1
                 finally:
                     db.terminate()
             await asyncio.sleep(0.5 + 2 * (time.monotonic() - started))
@@ -269,7 +269,7 @@ async def run(minutes: float, seed: int, rate: float, console: Console) -> bool:
         async with open_stage() as stage, stage.world() as world:
             soak = Soak(stage, world, random.Random(seed))
             await soak.open()
-            observer = asyncio.create_task(soak.watch_the_books())
+            observer = asyncio.create_task(soak.reconcile())
             work = asyncio.gather(soak.load(rate, minutes * 60), soak.break_things())
             started = time.monotonic()
             while not work.done():
@@ -297,7 +297,7 @@ async def run(minutes: float, seed: int, rate: float, console: Console) -> bool:
             kept = _keep_logs(world, seed) if wrong else None
             stage.setup = await connect(stage.home.dsn(SUPERUSER, "postgres"), name="bench-setup")
     table = Table("what", "how many", title=f"{minutes:g} minutes at {rate:g} tasks a second, seed {seed}")
-    for name, count in [*soak.broken.most_common(), ("snapshots of the books", soak.snapshots),
+    for name, count in [*soak.broken.most_common(), ("reconciliations", soak.reconciliations),
                         ("tasks accepted", len(soak.accepted)), *((row["end"], row["n"]) for row in ends),
                         ("seconds until all had ended", f"{healed_s:.1f}"), ("findings", len(wrong))]:  # fmt: skip
         table.add_row(name, str(count))

@@ -164,12 +164,12 @@ class World:
             bill: dict[str, Any] = await answer.json()
             return bill
 
-    async def require_clean_books(self) -> None:
+    async def require_reconciled(self) -> None:
         """Raise CannotMeasureError unless tasks and money agree: a fast wrong answer is no figure."""
         db = await connect(self.settings.database_url, name="bench-verify", statement_timeout_ms=300_000)
         try:
             if findings := await verify(db):
-                raise CannotMeasureError(f"the books do not add up after the load: {findings[:3]}")
+                raise CannotMeasureError(f"tasks and money do not agree after the load: {findings[:3]}")
             if lost := await db.fetchval("select sum(rows) from requestlog.loss"):
                 raise CannotMeasureError(f"{lost} rows of the request log were lost under the load")
         finally:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
 
 from bench import programs
-from bench.figures import Figure, Sample, figure
+from bench.figures import Figure, Sample, interleaved
 from bench.programs import CannotMeasureError, Meter, Program
-from bench.requests import Extent
+from bench.requests import Extent, Say, start_control
 from bench.stage import PROMPT, Stage, World
 
 _LOOK_EVERY_S = 0.1
@@ -20,11 +19,9 @@ _GIVE_UP_S = 300.0
 _POLLS_PER_S = 1000.0
 _FOREVER = f"{PROMPT} [sandbox:never]"
 
-Say = Callable[[str], None]
-
 
 async def _until(world: World, worker: Program, where: str, count: int) -> list[tuple[float, int]]:
-    """Watch the number of tasks in some state until it reaches `count`: moments and numbers."""
+    """Read the number of tasks in some state until it reaches `count`: times and numbers."""
     started = time.monotonic()
     seen: list[tuple[float, int]] = []
     while not seen or seen[-1][1] < count:
@@ -38,31 +35,39 @@ async def _until(world: World, worker: Program, where: str, count: int) -> list[
 
 
 async def measure_whole(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
-    """Whole tasks a second: a full queue, one worker, and an emulator in its own process that answers at once."""
-    samples = []
-    for number in range(extent.rounds):
-        async with stage.world() as world:
-            say(f"whole tasks, round {number + 1} of {extent.rounds}")
-            emulator = await world.emulate()
-            await world.preload(extent.tasks)
-            worker = world.work()
-            await _until_registered(world, 1)
-            meter = Meter(worker=worker.pid, postgres=world.postgres_pid, emulator=emulator.pid)
-            own = programs.own_cpu_s(worker.pid)
-            await _until(world, worker, "state = 'succeeded'", extent.tasks)
-            cpu = {f"{name}_cpu_us": spent for name, spent in meter.us_per(extent.tasks).items()}
-            own_us = (programs.own_cpu_s(worker.pid) - own) * 1e6 / extent.tasks
-            details = {
-                **cpu,
-                "worker_cpu_us": round(own_us, 1),
-                "probe_helper_cpu_us": round(cpu["worker_cpu_us"] - own_us, 1),
-                "worker_rss_mb": round(programs.rss_bytes(worker.pid) / 1e6, 1),
-            }
-            samples.append(Sample(extent.tasks / await _seconds_at_work(world), details))
-            if (posts := (await world.bill())["totals"]["posts"]) != extent.tasks:
-                raise CannotMeasureError(f"{posts} POSTs for {extent.tasks} tasks")
-            await world.require_clean_books()
-    return {"whole_tasks": figure(samples, "/s")}
+    """Whole tasks a second, and in turns with them the bare proxy, alone on the machine."""
+    async with stage.world() as beside:
+
+        async def whole() -> Sample:
+            async with stage.world() as world:
+                return await _whole(world, extent.tasks)
+
+        subjects = {"proxy_whole": await start_control(beside, extent.seconds, say), "whole_tasks": whole}
+        return await interleaved(subjects, extent.rounds, "/s", say)
+
+
+async def _whole(world: World, tasks: int) -> Sample:
+    """A full queue, one worker, and an emulator in its own process that answers at once."""
+    emulator = await world.emulate()
+    await world.preload(tasks)
+    worker = world.work()
+    await _until_registered(world, 1)
+    meter = Meter(worker=worker.pid, postgres=world.postgres_pid, emulator=emulator.pid)
+    own = programs.own_cpu_s(worker.pid)
+    await _until(world, worker, "state = 'succeeded'", tasks)
+    cpu = {f"{name}_cpu_us": spent for name, spent in meter.us_per(tasks).items()}
+    own_us = (programs.own_cpu_s(worker.pid) - own) * 1e6 / tasks
+    details = {
+        **cpu,
+        "worker_cpu_us": round(own_us, 1),
+        "probe_helper_cpu_us": round(cpu["worker_cpu_us"] - own_us, 1),
+        "worker_rss_mb": round(programs.rss_bytes(worker.pid) / 1e6, 1),
+    }
+    if (posts := (await world.bill())["totals"]["posts"]) != tasks:
+        raise CannotMeasureError(f"{posts} POSTs for {tasks} tasks")
+    rate = tasks / await _seconds_at_work(world)
+    await world.require_reconciled()
+    return Sample(rate, details)
 
 
 async def _seconds_at_work(world: World) -> float:
@@ -90,7 +95,7 @@ async def measure_in_flight(stage: Stage, extent: Extent, say: Say) -> dict[str,
         took = time.monotonic() - begun
         await asyncio.sleep(_SETTLE_S)
         after = programs.rss_bytes(first.pid)
-        say("watching them wait")
+        say("measuring while they wait")
         spent = programs.own_cpu_s(first.pid)
         await asyncio.sleep(_IDLE_S)
         share = (programs.own_cpu_s(first.pid) - spent) / _IDLE_S
@@ -131,9 +136,9 @@ async def _recover(world: World, victim: Program, already: Program | None) -> tu
     count = await world.pool.fetchval("select count(*) from tasks.task where finished_at is null")
     killed = time.monotonic()
     victim.kill()
-    heir = already or world.work()
-    await _until(world, heir, f"finished_at is null and owner is not null and owner <> {owner}", count)
-    return time.monotonic() - killed, heir
+    successor = already or world.work()
+    await _until(world, successor, f"finished_at is null and owner is not null and owner <> {owner}", count)
+    return time.monotonic() - killed, successor
 
 
 async def _require_one_post_each(world: World, count: int) -> None:
