@@ -1,0 +1,1620 @@
+-- The whole database as it is now, made by scripts/schema.py out of the catalogues of PostgreSQL 18.
+-- Nothing is changed here: see docs/upgrading.md.
+set check_function_bodies = off;
+
+
+-- ====================================================== base ======================================================
+create schema base;
+
+create table base.migration (
+    version integer not null,
+    name text not null,
+    checksum text not null,
+    applied_at timestamptz not null default now(),
+    unfinished boolean not null default false,
+    constraint migration_pkey primary key (version)
+);
+
+create table base.function (
+    name text not null,
+    checksum text not null,
+    applied_at timestamptz not null default now(),
+    constraint function_pkey primary key (name)
+);
+
+
+
+-- ==================================================== identity ====================================================
+create schema identity;
+
+create table identity.team (
+    id bigint generated always as identity,
+    name text not null,
+    created_at timestamptz not null default now(),
+    constraint team_pkey primary key (id),
+    constraint team_name_key unique (name),
+    constraint team_name_check check (name = btrim(name) and length(name) >= 1 and length(name) <= 64 and name !~ '[[:cntrl:]]'::text)
+);
+
+create table identity.api_key (
+    id bigint generated always as identity,
+    team_id bigint not null,
+    live boolean not null,
+    name text not null,
+    hash bytea not null,
+    prefix text not null,
+    last4 text not null,
+    created_at timestamptz not null default now(),
+    created_by text not null,
+    revoked_at timestamptz,
+    constraint api_key_pkey primary key (id),
+    constraint api_key_hash_key unique (hash),
+    constraint api_key_team_id_fkey foreign key (team_id) references identity.team(id),
+    constraint api_key_hash_check check (length(hash) = 32),
+    constraint api_key_name_check check (length(name) >= 1 and length(name) <= 64 and name !~ '[[:cntrl:]]'::text)
+);
+create index api_key_of_team on identity.api_key (team_id, id);
+
+grant usage on schema identity to modellix_app;
+grant insert, select on identity.api_key to modellix_app;
+grant insert, select on identity.team to modellix_app;
+grant update (revoked_at) on identity.api_key to modellix_app;
+
+-- Which of these keys may still sign a request; asked inside the transaction that accepts a task. One
+-- plain SELECT without settings of its own, so that the planner folds it into the calling query.
+create or replace function identity.active_keys(p_keys bigint[]) returns setof bigint
+language sql stable as $$
+    select k.id from identity.api_key k where k.id = any (p_keys) and k.revoked_at is null
+$$;
+grant execute on function identity.active_keys to modellix_app;
+
+-- A trigger and not a promise of the commands: a change made by hand in SQL must reach the caches too.
+create or replace function identity.announce() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+begin
+    perform pg_notify('modellix_identity', '');
+    return null;
+end
+$$;
+
+revoke execute on all functions in schema identity from public;
+
+create or replace trigger announce after insert or delete or update on identity.api_key for each statement execute function identity.announce();
+
+
+-- ===================================================== limits =====================================================
+create schema limits;
+
+create table limits.team_limit (
+    team_id bigint not null,
+    concurrency integer,
+    rpm integer,
+    key_rpm integer,
+    most_waiting integer,
+    constraint team_limit_pkey primary key (team_id),
+    constraint team_limit_concurrency_check check (concurrency >= 0),
+    constraint team_limit_key_rpm_check check (key_rpm >= 1),
+    constraint team_limit_most_waiting_check check (most_waiting >= 0),
+    constraint team_limit_rpm_check check (rpm >= 1)
+);
+
+grant usage on schema limits to modellix_app;
+grant insert, select, update on limits.team_limit to modellix_app;
+
+-- Callers are cached together with their limits, so the notice goes to that cache's channel.
+create or replace function limits.announce() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+begin
+    perform pg_notify('modellix_identity', '');
+    return null;
+end
+$$;
+
+-- How many accepted tasks of a team may wait for a free slot, in each mode: 100 where no other limit is set.
+create or replace function limits.most_waiting(p_team bigint) returns int language sql stable as $$
+    select coalesce((select l.most_waiting from limits.team_limit l where l.team_id = p_team), 100)
+$$;
+grant execute on function limits.most_waiting to modellix_app;
+
+-- The limits in force for a team: the one place that knows the defaults (3 tasks, 1,000 and 100
+-- requests a minute). Exactly one row; a plain SELECT, so that the planner folds it into the caller's.
+create or replace function limits.of_team(p_team bigint) returns table (concurrency int, rpm int, key_rpm int)
+language sql stable as $$
+    select coalesce(l.concurrency, 3), coalesce(l.rpm, 1000), coalesce(l.key_rpm, 100)
+    from (select p_team as team_id) t left join limits.team_limit l using (team_id)
+$$;
+grant execute on function limits.of_team to modellix_app;
+
+revoke execute on all functions in schema limits from public;
+
+create or replace trigger announce after insert or delete or update on limits.team_limit for each statement execute function limits.announce();
+
+
+-- ===================================================== ledger =====================================================
+create schema ledger;
+
+create table ledger.balance (
+    team_id bigint not null,
+    live boolean not null,
+    posted bigint not null default 0,
+    held bigint not null default 0,
+    constraint balance_pkey primary key (team_id, live),
+    constraint balance_check check ((posted - held) >= 0),
+    constraint balance_held_check check (held >= 0)
+) with (fillfactor=50);
+
+create table ledger.transfer (
+    id bigint generated always as identity,
+    at timestamptz not null default now(),
+    team_id bigint not null,
+    live boolean not null,
+    kind text not null,
+    debit text not null,
+    credit text not null,
+    amount bigint not null,
+    task_id uuid,
+    key_id bigint,
+    actor text,
+    note text,
+    closes boolean not null default false,
+    constraint transfer_pkey primary key (id),
+    constraint transfer_amount_check check (amount >= 0),
+    constraint transfer_check check (kind = 'topup'::text and debit = 'funding'::text and credit = 'team'::text or kind = 'adjust'::text and debit = 'team'::text and credit = 'adjustment'::text or kind = 'adjust'::text and debit = 'adjustment'::text and credit = 'team'::text or kind = 'hold'::text and debit = 'team'::text and credit = 'held'::text or kind = 'capture'::text and debit = 'held'::text and credit = 'revenue'::text or kind = 'release'::text and debit = 'held'::text and credit = 'team'::text),
+    constraint transfer_check1 check ((task_id is not null) = (kind = any (array['hold'::text, 'capture'::text, 'release'::text]))),
+    constraint transfer_check2 check (not closes or (kind = any (array['capture'::text, 'release'::text]))),
+    constraint transfer_check3 check (amount > 0 or kind = 'hold'::text or kind = 'release'::text and closes)
+);
+create index transfer_charged on ledger.transfer (team_id, live, key_id, id) where kind = 'capture'::text;
+create unique index transfer_closes_once on ledger.transfer (task_id) where closes;
+create index transfer_funding on ledger.transfer (team_id, live, id) where kind = any (array['topup'::text, 'adjust'::text]);
+create unique index transfer_once on ledger.transfer (task_id, kind) where task_id is not null;
+create index transfer_statement on ledger.transfer (team_id, live, id);
+
+create table ledger.mark (
+    only_one boolean not null default true,
+    up_to bigint not null default 0,
+    ahead bigint not null default 0,
+    ahead_xid xid8,
+    sealed bigint not null default 0,
+    sealed_at timestamptz not null default now(),
+    looked_at timestamptz,
+    constraint mark_pkey primary key (only_one),
+    constraint mark_only_one_check check (only_one)
+);
+
+create table ledger.total (
+    team_id bigint not null,
+    live boolean not null,
+    posted bigint not null,
+    held bigint not null,
+    constraint total_pkey primary key (team_id, live)
+) with (fillfactor=50);
+
+create table ledger.frozen (
+    team_id bigint not null,
+    live boolean not null,
+    since timestamptz not null default now(),
+    reason text not null,
+    constraint frozen_pkey primary key (team_id, live)
+);
+
+create view ledger.effect as
+ SELECT id,
+    team_id,
+    live,
+        CASE kind
+            WHEN 'topup'::text THEN amount
+            WHEN 'capture'::text THEN - amount
+            WHEN 'adjust'::text THEN
+            CASE credit
+                WHEN 'team'::text THEN amount
+                ELSE - amount
+            END
+            ELSE 0::bigint
+        END AS posted,
+        CASE
+            WHEN credit = 'held'::text THEN amount
+            WHEN debit = 'held'::text THEN - amount
+            ELSE 0::bigint
+        END AS held
+   FROM ledger.transfer;
+
+grant usage on schema ledger to modellix_app;
+grant select on ledger.balance to modellix_app;
+grant select on ledger.effect to modellix_app;
+grant delete, insert, select on ledger.frozen to modellix_app;
+grant select on ledger.mark to modellix_app;
+grant select on ledger.total to modellix_app;
+grant select on ledger.transfer to modellix_app;
+grant update (looked_at, sealed, sealed_at) on ledger.mark to modellix_app;
+
+-- Moves the mark forward, by at most p_most numbers, and tells by how many, and how far ahead of it the newest is.
+-- One caller at a time (advisory lock), and first in its transaction.
+-- Numbers are given out in order but committed in any. Whoever writes transfers has locked a balance first, and with
+-- that got a transaction number. So each number up to the newest that is visible belongs to a transaction that began
+-- before the one whose number is taken next; when all of those have ended, what is there is all there will be.
+create or replace function ledger.carry(p_most bigint, out moved bigint, out newer bigint)
+language plpgsql security definer set search_path = pg_catalog as $$
+declare
+    at ledger.mark;
+    newest bigint;
+    mine xid8;
+    goal bigint;
+begin
+    moved := 0;
+    if pg_current_xact_id_if_assigned() is not null then
+        raise exception 'ledger.carry comes first in its transaction';
+    end if;
+    select coalesce(max(id), 0) into newest from ledger.transfer;
+    mine := pg_current_xact_id();
+    select * into strict at from ledger.mark;
+    if at.ahead_xid <= pg_snapshot_xmin(pg_current_snapshot()) and at.ahead > at.up_to then
+        goal := least(at.ahead, at.up_to + p_most);
+        insert into ledger.total as t (team_id, live, posted, held)
+        select team_id, live, sum(posted), sum(held) from ledger.effect
+        where id > at.up_to and id <= goal group by team_id, live
+        on conflict (team_id, live) do update set posted = t.posted + excluded.posted, held = t.held + excluded.held;
+        moved := goal - at.up_to;
+        at.up_to := goal;
+    end if;
+    -- A transaction number from the future was restored from another server.
+    if at.up_to >= at.ahead or at.ahead_xid > mine then
+        at.ahead := newest;
+        at.ahead_xid := mine;
+    end if;
+    update ledger.mark set up_to = at.up_to, ahead = at.ahead, ahead_xid = at.ahead_xid;
+    newer := newest - at.up_to;
+end
+$$;
+grant execute on function ledger.carry to modellix_app;
+
+-- Money in, or a correction when `p_micros` is negative. Fails on the balance's check when a correction
+-- would take what is held or more than there is.
+create or replace function ledger.credit(p_team bigint, p_live boolean, p_micros bigint, p_actor text, p_note text) returns bigint
+language plpgsql security definer set search_path = pg_catalog as $$
+declare available bigint;
+begin
+    update ledger.balance set posted = posted + p_micros where team_id = p_team and live = p_live
+    returning posted - held into available;
+    if not found then
+        raise exception 'team % has no balance', p_team using errcode = 'no_data_found';
+    end if;
+    insert into ledger.transfer (team_id, live, kind, debit, credit, amount, actor, note)
+    values (p_team, p_live,
+        case when p_micros > 0 then 'topup' else 'adjust' end,
+        case when p_micros > 0 then 'funding' else 'team' end,
+        case when p_micros > 0 then 'team' else 'adjustment' end,
+        abs(p_micros), p_actor, p_note);
+    return available;
+end
+$$;
+grant execute on function ledger.credit to modellix_app;
+
+-- The number of about the first transfer at a moment. Numbers are given in the order of time, but for
+-- transactions that ran side by side: whoever asks leaves a minute's margin. Some thirty look-ups by
+-- number instead of one more index entry for each transfer.
+create or replace function ledger.first_transfer_at(p_at timestamptz) returns bigint language plpgsql stable as $$
+declare
+    earlier bigint := 0;
+    later bigint;
+    middle bigint;
+    found timestamptz;
+begin
+    select coalesce(max(id), 0) + 1 into later from ledger.transfer;
+    while later - earlier > 1 loop
+        middle := earlier + (later - earlier) / 2;
+        select at into found from ledger.transfer where id >= middle order by id limit 1;
+        if found < p_at then
+            earlier := middle;
+        else
+            later := middle;
+        end if;
+    end loop;
+    return later;
+end
+$$;
+grant execute on function ledger.first_transfer_at to modellix_app;
+
+-- Sets money aside for tasks. The caller holds the locks and has chosen what fits; the guard in the
+-- WHERE and the table's check make a wrong choice fail as a whole rather than overdraw.
+create or replace function ledger.hold(p_team bigint[], p_live boolean[], p_amount bigint[], p_task uuid[], p_key bigint[]) returns void
+language plpgsql security definer set search_path = pg_catalog as $$
+declare
+    wanted int;
+    changed int;
+begin
+    with wish as (
+        select team_id, live, sum(amount) as total
+        from unnest(p_team, p_live, p_amount) as a (team_id, live, amount) group by team_id, live
+    ), done as (
+        update ledger.balance b set held = b.held + w.total from wish w
+        where b.team_id = w.team_id and b.live = w.live and b.posted - b.held >= w.total
+        returning 1
+    )
+    select (select count(*) from wish), (select count(*) from done) into wanted, changed;
+    if wanted <> changed then
+        raise exception 'a hold does not fit' using errcode = 'check_violation';
+    end if;
+    insert into ledger.transfer (team_id, live, kind, debit, credit, amount, task_id, key_id)
+    select team_id, live, 'hold', 'team', 'held', amount, task_id, key_id
+    from unnest(p_team, p_live, p_amount, p_task, p_key) as a (team_id, live, amount, task_id, key_id);
+end
+$$;
+grant execute on function ledger.hold to modellix_app;
+
+-- Locks the balances of everyone concerned in one order, so that batches of several processes never
+-- deadlock; all that follows in the transaction sees what the earlier holders of the locks left.
+create or replace function ledger.lock(p_team bigint[], p_live boolean[]) returns void
+language plpgsql security definer set search_path = pg_catalog as $$
+begin
+    perform 1 from ledger.balance b
+    where (b.team_id, b.live) in (select * from unnest(p_team, p_live))
+    order by b.team_id, b.live for no key update;
+end
+$$;
+grant execute on function ledger.lock to modellix_app;
+
+-- Creates the balances of a new team, both zero. Idempotent.
+create or replace function ledger.open_team(p_team bigint) returns void
+language sql security definer set search_path = pg_catalog as $$
+    insert into ledger.balance (team_id, live) values (p_team, true), (p_team, false) on conflict do nothing
+$$;
+grant execute on function ledger.open_team to modellix_app;
+
+-- Makes an account what its transfers say. The caller holds the advisory lock of the watch. Fails on the balance's
+-- checks when they say less than nothing.
+create or replace function ledger.restate(p_team bigint, p_live boolean) returns void
+language plpgsql security definer set search_path = pg_catalog as $$
+begin
+    perform ledger.lock(array[p_team], array[p_live]);
+    delete from ledger.total where team_id = p_team and live = p_live;
+    insert into ledger.total (team_id, live, posted, held)
+    select team_id, live, sum(posted), sum(held) from ledger.effect
+    where team_id = p_team and live = p_live and id <= (select up_to from ledger.mark) group by team_id, live;
+    update ledger.balance b set posted = s.posted, held = s.held
+    from (select coalesce(sum(posted), 0) as posted, coalesce(sum(held), 0) as held from ledger.effect
+          where team_id = p_team and live = p_live) s
+    where b.team_id = p_team and b.live = p_live;
+end
+$$;
+grant execute on function ledger.restate to modellix_app;
+
+-- Ends holds: captures `p_capture` of each and releases the rest, in one step. Raises when a hold is
+-- missing, already ended (unique indexes) or smaller than the capture.
+create or replace function ledger.settle(p_task uuid[], p_capture bigint[]) returns void
+language plpgsql security definer set search_path = pg_catalog as $$
+declare found_holds int;
+begin
+    with ending as (
+        select h.team_id, h.live, h.amount as held, a.capture, h.task_id, h.key_id
+        from unnest(p_task, p_capture) as a (task_id, capture)
+        join ledger.transfer h on h.task_id = a.task_id and h.kind = 'hold'
+    ), entries as (
+        insert into ledger.transfer (team_id, live, kind, debit, credit, amount, task_id, key_id, closes)
+        select team_id, live, 'capture', 'held', 'revenue', capture, task_id, key_id, true
+        from ending where capture > 0
+        union all
+        select team_id, live, 'release', 'held', 'team', held - capture, task_id, key_id, capture = 0
+        from ending where held <> capture or capture = 0
+    ), totals as (
+        update ledger.balance b set posted = b.posted - t.captured, held = b.held - t.ended
+        from (select team_id, live, sum(capture) as captured, sum(held) as ended from ending group by team_id, live) t
+        where b.team_id = t.team_id and b.live = t.live
+    )
+    select count(*) from ending into found_holds;
+    if found_holds <> cardinality(p_task) then
+        raise exception 'a task without a hold' using errcode = 'no_data_found';
+    end if;
+end
+$$;
+grant execute on function ledger.settle to modellix_app;
+
+revoke execute on all functions in schema ledger from public;
+
+
+-- ==================================================== pricing =====================================================
+create schema pricing;
+
+create table pricing.price (
+    version bigint generated always as identity,
+    model text not null,
+    tier text not null,
+    unit_micros bigint,
+    margin_bp integer,
+    created_at timestamptz not null default now(),
+    created_by text not null,
+    constraint price_pkey primary key (version),
+    constraint price_check check (num_nonnulls(unit_micros, margin_bp) <= 1),
+    constraint price_check1 check (model <> '*'::text or tier = '*'::text and unit_micros is null),
+    constraint price_margin_bp_check check (margin_bp >= '-10000'::integer and margin_bp <= 1000000),
+    constraint price_unit_micros_check check (unit_micros >= 0)
+);
+create index price_latest on pricing.price (model, tier, version desc);
+
+grant usage on schema pricing to modellix_app;
+grant select on pricing.price to modellix_app;
+
+-- Versions must appear in their order, or a reader between two commits would see a newest version whose
+-- predecessor turns up later: hence one writer at a time.
+create or replace function pricing.set_price(p_model text, p_tier text, p_unit_micros bigint, p_margin_bp int, p_by text) returns bigint
+language plpgsql security definer set search_path = pg_catalog as $$
+declare made bigint;
+begin
+    perform pg_advisory_xact_lock(hashtext('pricing.price'));
+    insert into pricing.price (model, tier, unit_micros, margin_bp, created_by)
+    values (p_model, p_tier, p_unit_micros, p_margin_bp, p_by) returning version into made;
+    return made;
+end
+$$;
+grant execute on function pricing.set_price to modellix_app;
+
+revoke execute on all functions in schema pricing from public;
+
+
+-- ==================================================== results =====================================================
+create schema results;
+
+create table results.result (
+    task_id uuid not null,
+    team_id bigint not null,
+    live boolean not null,
+    resources text not null,
+    bytes bigint not null,
+    created_at timestamptz not null default now(),
+    expires_at timestamptz not null,
+    deleting_until timestamptz,
+    constraint result_pkey primary key (task_id),
+    constraint result_bytes_check check (bytes >= 0)
+);
+create index result_expiry on results.result (expires_at);
+
+create table results.input (
+    sha256 bytea not null,
+    mime text not null,
+    kind text not null,
+    size bigint not null,
+    expires_at timestamptz not null,
+    deleting_until timestamptz,
+    constraint input_pkey primary key (sha256),
+    constraint input_kind_check check (kind = any (array['image'::text, 'video'::text, 'audio'::text])),
+    constraint input_sha256_check check (length(sha256) = 32),
+    constraint input_size_check check (size > 0)
+);
+create index input_expiry on results.input (expires_at);
+
+create table results.upload (
+    id uuid not null,
+    team_id bigint not null,
+    live boolean not null,
+    sha256 bytea not null,
+    kind text not null,
+    format text not null,
+    size bigint not null,
+    width integer,
+    height integer,
+    duration_ms integer,
+    filename text not null,
+    created_at timestamptz not null default now(),
+    expires_at timestamptz not null,
+    constraint upload_pkey primary key (id),
+    constraint upload_filename_check check (length(filename) >= 1 and length(filename) <= 255),
+    constraint upload_kind_check check (kind = any (array['image'::text, 'video'::text, 'audio'::text])),
+    constraint upload_sha256_check check (length(sha256) = 32),
+    constraint upload_size_check check (size > 0)
+);
+create index upload_digest on results.upload (sha256);
+create index upload_expiry on results.upload (expires_at);
+create index upload_of_team on results.upload (team_id, live, id desc);
+
+grant usage on schema results to modellix_app;
+grant delete, insert, select, update on results.input to modellix_app;
+grant delete, insert, select, update on results.result to modellix_app;
+grant delete, insert, select, update on results.upload to modellix_app;
+
+-- Adds a file unless the team would then keep more bytes than it may; those it keeps already, or null when it is in.
+create or replace function results.add_upload(
+    p_id uuid, p_team bigint, p_live boolean, p_sha256 bytea, p_kind text, p_format text, p_size bigint,
+    p_width int, p_height int, p_duration_ms int, p_filename text, p_ttl_s int, p_quota bigint
+) returns bigint language plpgsql as $$
+declare
+    kept bigint;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('results.upload', p_team));  -- one after another, or two fit at once
+    select coalesce(sum(u.size), 0) into kept from results.upload u
+    where u.team_id = p_team and u.live = p_live and u.expires_at > now();
+    if kept + p_size > p_quota then
+        return kept;
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended(encode(p_sha256, 'hex'), 0));
+    insert into results.upload (
+        id, team_id, live, sha256, kind, format, size, width, height, duration_ms, filename, expires_at
+    ) values (
+        p_id, p_team, p_live, p_sha256, p_kind, p_format, p_size, p_width, p_height, p_duration_ms, p_filename,
+        now() + make_interval(secs => p_ttl_s)
+    );
+    update results.input set expires_at = greatest(expires_at, now() + make_interval(secs => p_ttl_s))
+    where sha256 = p_sha256;
+    return null;
+end
+$$;
+grant execute on function results.add_upload to modellix_app;
+
+-- Forgets a team's file. Its bytes go when no task that was accepted until now can still need them.
+create or replace function results.delete_upload(p_id uuid, p_team bigint, p_live boolean, p_needed_s int) returns boolean
+language plpgsql as $$
+declare
+    digest bytea;
+begin
+    delete from results.upload
+    where id = p_id and team_id = p_team and live = p_live and expires_at > now()
+    returning sha256 into digest;
+    if digest is null then
+        return false;
+    end if;
+    -- Whoever adds the same bytes does so before this or sees what this leaves.
+    perform pg_advisory_xact_lock(hashtextextended(encode(digest, 'hex'), 0));
+    update results.input set expires_at = least(expires_at, now() + make_interval(secs => p_needed_s))
+    where sha256 = digest
+        and not exists (select from results.upload u where u.sha256 = digest and u.expires_at > now());
+    return true;
+end
+$$;
+grant execute on function results.delete_upload to modellix_app;
+
+-- Called inside the transaction that settles the tasks.
+create or replace function results.keep(
+    p_task uuid[], p_team bigint[], p_live boolean[], p_resources text[], p_bytes bigint[], p_ttl_s int
+) returns void language sql as $$
+    insert into results.result (task_id, team_id, live, resources, bytes, expires_at)
+    select task_id, team_id, live, resources, bytes, now() + make_interval(secs => p_ttl_s)
+    from unnest(p_task, p_team, p_live, p_resources, p_bytes) as a (task_id, team_id, live, resources, bytes)
+$$;
+grant execute on function results.keep to modellix_app;
+
+-- Results that have not expired, for a batch of status reads.
+create or replace function results.of_tasks(p_task uuid[]) returns table (task_id uuid, resources text, expires_at timestamptz)
+language sql stable as $$
+    select r.task_id, r.resources, r.expires_at from results.result r
+    where r.task_id = any (p_task) and r.expires_at > now()
+$$;
+grant execute on function results.of_tasks to modellix_app;
+
+revoke execute on all functions in schema results from public;
+
+
+-- =================================================== requestlog ===================================================
+create schema requestlog;
+
+create table requestlog.entry (
+    at timestamptz not null,
+    team_id bigint,
+    live boolean,
+    key_id bigint,
+    method text not null,
+    path text not null,
+    status smallint not null,
+    code text,
+    latency_us integer not null,
+    bytes_in integer not null,
+    bytes_out integer not null,
+    model text,
+    task_id uuid,
+    cost_micros bigint,
+    input text,
+    answer text,
+    client text,
+    request_id text
+) partition by RANGE (at);
+create index entry_by_time on only requestlog.entry using brin (at);
+create index entry_of_team on only requestlog.entry (team_id, live, at);
+create index entry_refused on only requestlog.entry (team_id, live, at) where status >= 400;
+
+create table requestlog.loss (
+    at timestamptz not null default now(),
+    rows bigint not null,
+    reason text not null,
+    constraint loss_rows_check check (rows > 0)
+);
+
+grant usage on schema requestlog to modellix_app;
+grant insert, select on requestlog.entry to modellix_app;
+grant insert, select on requestlog.loss to modellix_app;
+
+-- Drops the days that ended more than `p_days` ago. Returns how many.
+create or replace function requestlog.drop_old(p_days int) returns int
+language plpgsql security definer set search_path = pg_catalog set timezone = 'UTC' as $$
+declare
+    dropped int := 0;
+    old text;
+begin
+    if p_days < 1 then
+        raise exception 'the log is kept for a day at least' using errcode = 'invalid_parameter_value';
+    end if;
+    perform pg_advisory_xact_lock(hashtext('requestlog.entry'));
+    for old in
+        select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = 'requestlog.entry'::regclass
+            and c.relname ~ '^entry_[0-9]{8}$' and to_date(right(c.relname, 8), 'YYYYMMDD') < current_date - p_days
+    loop
+        execute format('drop table requestlog.%I', old);
+        dropped := dropped + 1;
+    end loop;
+    delete from requestlog.loss where at < now() - make_interval(days => p_days);
+    return dropped;
+end
+$$;
+grant execute on function requestlog.drop_old to modellix_app;
+
+-- Partitions from yesterday (clocks of several machines differ) to `p_days` from now. The application
+-- may call it but may not change tables: hence SECURITY DEFINER. Returns how many were made.
+create or replace function requestlog.ensure_partitions(p_days int) returns int
+language plpgsql security definer set search_path = pg_catalog set timezone = 'UTC' as $$
+declare
+    made int := 0;
+    today date := current_date;
+    day date;
+begin
+    for day in select today + n from generate_series(-1, least(p_days, 60)) n loop
+        if to_regclass('requestlog.' || to_char(day, '"entry_"YYYYMMDD')) is null then
+            perform pg_advisory_xact_lock(hashtext('requestlog.entry'));
+            execute format('create table if not exists requestlog.%I partition of requestlog.entry for values from (%L) to (%L)',
+                to_char(day, '"entry_"YYYYMMDD'), day, day + 1);
+            made := made + 1;
+        end if;
+    end loop;
+    return made;
+end
+$$;
+grant execute on function requestlog.ensure_partitions to modellix_app;
+
+revoke execute on all functions in schema requestlog from public;
+
+
+-- ===================================================== vault ======================================================
+create schema vault;
+
+create table vault.account (
+    upstream text not null,
+    base_url text not null,
+    region text not null,
+    key_ciphertext bytea,
+    key_nonce bytea,
+    key_id text,
+    origins text[] not null default '{}'::text[],
+    polls_per_s double precision,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    sealed bytea,
+    constraint account_pkey primary key (upstream),
+    constraint account_in_one_form check (
+case
+    when sealed is null then num_nulls(key_ciphertext, key_nonce, key_id) = 0
+    else num_nonnulls(key_ciphertext, key_nonce, key_id) = 0
+end),
+    constraint account_key_nonce_check check (length(key_nonce) = 12),
+    constraint account_polls_per_s_check check (polls_per_s > 0::double precision)
+);
+
+create table vault.canary (
+    only_one boolean not null default true,
+    sealed bytea not null,
+    constraint canary_pkey primary key (only_one),
+    constraint canary_only_one_check check (only_one)
+);
+
+grant usage on schema vault to modellix_app;
+grant insert, select, update on vault.account to modellix_app;
+grant insert, select, update on vault.canary to modellix_app;
+
+-- Tells processes to read the vendor accounts again.
+create or replace function vault.announce() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+begin
+    perform pg_notify('modellix_vault', '');
+    return null;
+end
+$$;
+
+-- A program of version 0.1.0 may still store a key during an upgrade. It does not know `sealed`, so what
+-- stands there is the former key: it goes.
+create or replace function vault.prefer_new_key() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+begin
+    if new.key_ciphertext is not null and new.key_ciphertext is distinct from old.key_ciphertext then
+        new.sealed := null;
+    end if;
+    return new;
+end
+$$;
+
+revoke execute on all functions in schema vault from public;
+
+create or replace trigger announce after insert or delete or update on vault.account for each statement execute function vault.announce();
+create or replace trigger prefer_new_key before update on vault.account for each row execute function vault.prefer_new_key();
+
+
+-- ===================================================== tasks ======================================================
+create schema tasks;
+
+create sequence tasks.queue_no;
+
+create table tasks.task (
+    id uuid not null,
+    team_id bigint not null,
+    live boolean not null,
+    key_id bigint not null,
+    model text not null,
+    params text not null,
+    price text not null,
+    quote bigint not null,
+    state text not null default 'queued'::text,
+    moves integer not null default 0,
+    epoch integer not null default 0,
+    owner bigint,
+    due_at timestamptz not null default now(),
+    created_at timestamptz not null default now(),
+    deadline_at timestamptz not null,
+    attempt integer not null default 0,
+    ticket text,
+    verdict text,
+    finished_at timestamptz,
+    captured bigint,
+    error_code text,
+    error_message text,
+    cancel text,
+    deaths integer not null default 0,
+    deaths_at integer,
+    queue_no bigint,
+    request_id text,
+    constraint task_pkey primary key (id),
+    constraint task_cancel_check check (cancel = any (array['asked'::text, 'refused'::text])),
+    constraint task_check check ((finished_at is not null) = (state = any (array['succeeded'::text, 'failed'::text]))),
+    constraint task_check1 check ((error_code is not null) = (state = 'failed'::text)),
+    constraint task_check2 check ((captured is not null) = (state = 'succeeded'::text)),
+    constraint task_check3 check (ticket is null or (state <> all (array['queued'::text, 'preparing'::text, 'submitting'::text]))),
+    constraint task_check4 check (verdict is not null or state <> 'storing'::text),
+    constraint task_state_check check (state = any (array['queued'::text, 'preparing'::text, 'submitting'::text, 'running'::text, 'storing'::text, 'succeeded'::text, 'failed'::text]))
+) with (fillfactor=60);
+create index task_due on tasks.task (due_at) where owner is null and finished_at is null;
+create index task_ended on tasks.task (team_id, live, id) where finished_at is not null;
+create index task_ended_of_key on tasks.task (team_id, live, key_id, id) where finished_at is not null;
+create index task_ended_of_model on tasks.task (team_id, live, model, id) where finished_at is not null;
+create index task_failed on tasks.task (team_id, live, id) where state = 'failed'::text;
+create index task_owned on tasks.task (owner) where owner is not null and finished_at is null;
+create index task_unfinished on tasks.task (team_id, live, id) where finished_at is null;
+create index task_waiting on tasks.task (team_id, live, queue_no) where queue_no is not null;
+
+create table tasks.slot (
+    team_id bigint not null,
+    live boolean not null,
+    running integer not null default 0,
+    waiting integer not null default 0,
+    constraint slot_pkey primary key (team_id, live),
+    constraint slot_running_check check (running >= 0),
+    constraint slot_waiting_check check (waiting >= 0)
+) with (fillfactor=50);
+create index slot_waiting on tasks.slot (team_id, live) where waiting > 0;
+
+create table tasks.idempotency (
+    team_id bigint not null,
+    live boolean not null,
+    key text not null,
+    fingerprint bytea not null,
+    task_id uuid not null,
+    created_at timestamptz not null default now(),
+    constraint idempotency_pkey primary key (team_id, live, key)
+);
+create index idempotency_age on tasks.idempotency (created_at);
+
+create table tasks.move (
+    task_id uuid not null,
+    seq integer not null,
+    at timestamptz not null default now(),
+    state text not null,
+    worker bigint,
+    note text,
+    constraint move_pkey primary key (task_id, seq)
+);
+
+create table tasks.attempt (
+    task_id uuid not null,
+    n integer not null,
+    upstream text not null,
+    intent_at timestamptz not null default now(),
+    answered_at timestamptz,
+    outcome text,
+    ticket text,
+    status integer,
+    answer text,
+    constraint attempt_pkey primary key (task_id, n)
+);
+
+create table tasks.review (
+    id bigint generated always as identity,
+    at timestamptz not null default now(),
+    task_id uuid,
+    reason text not null,
+    detail text not null,
+    constraint review_pkey primary key (id)
+);
+
+create table tasks.worker (
+    id bigint generated always as identity,
+    name text not null,
+    started_at timestamptz not null default now(),
+    lease_until timestamptz not null,
+    constraint worker_pkey primary key (id)
+);
+
+create table tasks.breaker (
+    upstream text not null,
+    live boolean not null,
+    kind text not null,
+    opened_at timestamptz,
+    probe_at timestamptz,
+    pause_s double precision not null default 0,
+    reason text not null,
+    changed_at timestamptz not null default now(),
+    constraint breaker_pkey primary key (upstream, live),
+    constraint breaker_kind_check check (kind = any (array['submit'::text, 'poll'::text]))
+);
+
+create table tasks.afterlook (
+    task_id uuid not null,
+    attempt integer not null,
+    ticket text not null,
+    due_at timestamptz not null,
+    last_at timestamptz not null,
+    constraint afterlook_pkey primary key (task_id)
+);
+create index afterlook_due on tasks.afterlook (due_at);
+
+grant usage on schema tasks to modellix_app;
+grant usage on sequence tasks.queue_no to modellix_app;
+grant delete, insert, select, update on tasks.afterlook to modellix_app;
+grant insert, select, update on tasks.attempt to modellix_app;
+grant insert, select, update on tasks.breaker to modellix_app;
+grant delete, insert, select, update on tasks.idempotency to modellix_app;
+grant insert, select on tasks.move to modellix_app;
+grant insert, select on tasks.review to modellix_app;
+grant delete, insert, select, update on tasks.slot to modellix_app;
+grant delete, insert, select, update on tasks.task to modellix_app;
+grant delete, insert, select, update on tasks.worker to modellix_app;
+
+-- Accepts a batch of submissions; each succeeds or fails alone, in one transaction for all.
+-- Verdicts, in the order of the arguments:
+--   accepted      the task exists and its quote is held
+--   replayed      the idempotency key named this task earlier, with the same request
+--   mismatch      the idempotency key was used with another request
+--   revoked       the API key is not active any more
+--   insufficient  the quote does not fit into what is available
+--   concurrency   the team has as many unfinished tasks as it may
+--   waiting       there is no slot but `p_wait` is set: the task exists, its quote is held, and `places` tells how many
+--                 are before it, itself included. While some wait nobody gets a slot past them
+--   full          as many tasks of the team wait as may
+--   again         a neighbour in this batch stands in the way: ask again
+-- Every batch gives the first affordable request of each team a final verdict, so asking again ends.
+create or replace function tasks.accept(
+    p_task uuid[], p_team bigint[], p_live boolean[], p_key bigint[], p_model text[], p_params text[],
+    p_price text[], p_quote bigint[], p_deadline_s int[], p_slots int[], p_idempotency text[], p_fingerprint bytea[],
+    p_wait boolean[], p_request text[], out verdicts text[], out task_ids uuid[], out places int[]
+) language plpgsql as $$
+begin
+    perform ledger.lock(p_team, p_live);
+
+    with asked as (
+        select a.*, b.posted - b.held as available, s.running, s.waiting,
+            i.task_id as known, i.fingerprint as known_fingerprint,
+            a.key_id in (select identity.active_keys(p_key)) as active,
+            a.idempotency is not null and row_number() over (partition by a.team_id, a.live, a.idempotency order by a.ord) > 1 as twin
+        from unnest(p_task, p_team, p_live, p_key, p_quote, p_slots, p_idempotency, p_fingerprint, p_wait) with ordinality
+            as a (id, team_id, live, key_id, quote, slots, idempotency, fingerprint, wait, ord)
+        left join ledger.balance b using (team_id, live)
+        left join tasks.slot s using (team_id, live)
+        left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live and i.key = a.idempotency
+    ), sorted as (
+        select *, active and known is null and not twin and quote <= coalesce(available, 0) as candidate from asked
+    ), queued as (
+        select *,
+            sum(quote) filter (where candidate) over earlier_or_self as spent,
+            count(*) filter (where candidate) over earlier_or_self as place,
+            count(*) filter (where candidate and wait) over earlier_or_self as place_in_queue
+        from sorted
+        window earlier_or_self as (partition by team_id, live order by ord)
+    ), judged as (
+        select ord, coalesce(known, id) as task_id, case
+            when not active then 'revoked'
+            when known is not null and known_fingerprint = fingerprint then 'replayed'
+            when known is not null then 'mismatch'
+            when twin then 'again'
+            when not candidate then 'insufficient'
+            when spent > available then 'again'
+            when waiting = 0 and running + place <= slots then 'accepted'
+            when waiting = 0 and running < slots then 'again'
+            when not wait then 'concurrency'
+            when waiting + place_in_queue <= limits.most_waiting(team_id) then 'waiting'
+            when waiting >= limits.most_waiting(team_id) then 'full'
+            else 'again' end as verdict
+        from queued
+    )
+    select array_agg(verdict order by ord), array_agg(task_id order by ord) into verdicts, task_ids from judged;
+
+    if 'accepted' = any (verdicts) then
+        perform tasks.admit(verdicts, p_task, p_team, p_live, p_key, p_model, p_params, p_price, p_quote,
+            p_deadline_s, p_idempotency, p_fingerprint, p_request);
+    end if;
+    if 'waiting' = any (verdicts) then
+        places := tasks.enqueue(verdicts, p_task, p_team, p_live, p_key, p_model, p_params, p_price, p_quote,
+            p_deadline_s, p_idempotency, p_fingerprint, p_request);
+    end if;
+end
+$$;
+grant execute on function tasks.accept(
+    uuid[], bigint[], boolean[], bigint[], text[], text[], text[], bigint[], int[], int[], text[], bytea[], boolean[], text[]
+) to modellix_app;
+
+-- Writes what `accept` has chosen: hold, slot, task and idempotency key.
+create or replace function tasks.admit(
+    p_verdict text[], p_task uuid[], p_team bigint[], p_live boolean[], p_key bigint[], p_model text[], p_params text[],
+    p_price text[], p_quote bigint[], p_deadline_s int[], p_idempotency text[], p_fingerprint bytea[], p_request text[]
+) returns void language plpgsql as $$
+begin
+    perform ledger.hold(array_agg(team_id), array_agg(live), array_agg(quote), array_agg(id), array_agg(key_id))
+    from unnest(p_verdict, p_team, p_live, p_quote, p_task, p_key) as a (verdict, team_id, live, quote, id, key_id)
+    where verdict = 'accepted';
+
+    update tasks.slot s set running = s.running + a.started
+    from (select team_id, live, count(*) as started
+          from unnest(p_verdict, p_team, p_live) as a (verdict, team_id, live)
+          where verdict = 'accepted' group by team_id, live) a
+    where s.team_id = a.team_id and s.live = a.live;
+
+    insert into tasks.task (id, team_id, live, key_id, model, params, price, quote, deadline_at, request_id)
+    select id, team_id, live, key_id, model, params, price, quote, now() + make_interval(secs => deadline_s), request
+    from unnest(p_verdict, p_task, p_team, p_live, p_key, p_model, p_params, p_price, p_quote, p_deadline_s, p_request)
+        as a (verdict, id, team_id, live, key_id, model, params, price, quote, deadline_s, request)
+    where verdict = 'accepted';
+
+    insert into tasks.idempotency (team_id, live, key, fingerprint, task_id)
+    select team_id, live, key, fingerprint, id
+    from unnest(p_verdict, p_task, p_team, p_live, p_idempotency, p_fingerprint)
+        as a (verdict, id, team_id, live, key, fingerprint)
+    where verdict = 'accepted' and key is not null;
+end
+$$;
+grant execute on function tasks.admit(
+    text[], uuid[], bigint[], boolean[], bigint[], text[], text[], text[], bigint[], int[], text[], bytea[], text[]
+) to modellix_app;
+
+-- Moves tasks between unfinished states, each only if it is still in the state and epoch its owner saw.
+-- p_due_in_s, where not null, gives the task back to the queue. Returns the ordinals that moved.
+create or replace function tasks.advance(
+    p_task uuid[], p_epoch int[], p_from text[], p_to text[], p_worker bigint, p_due_in_s double precision[],
+    p_upstream text[], p_ticket text[], p_verdict text[], p_outcome text[], p_status int[], p_answer text[], p_note text[]
+) returns int[] language plpgsql as $$
+declare
+    moved int[];
+begin
+    with wish as (
+        select * from unnest(p_task, p_epoch, p_from, p_to, p_due_in_s, p_upstream, p_ticket, p_verdict, p_outcome,
+                p_status, p_answer, p_note) with ordinality
+            as a (task_id, epoch, was, becomes, due_in_s, upstream, ticket, verdict, outcome, status, answer, note, ord)
+    ), changed as (
+        update tasks.task t set
+            state = w.becomes,
+            moves = t.moves + 1,
+            attempt = t.attempt + (w.becomes = 'submitting')::int,
+            ticket = case when w.becomes in ('queued', 'preparing', 'submitting') then null else coalesce(w.ticket, t.ticket) end,
+            verdict = coalesce(w.verdict, t.verdict),
+            owner = case when w.due_in_s is null then t.owner end,
+            due_at = case when w.due_in_s is null then t.due_at else now() + make_interval(secs => w.due_in_s) end
+        from wish w
+        where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was and t.owner = p_worker
+        returning t.id, t.moves, t.attempt, w.*
+    ), told as (
+        insert into tasks.move (task_id, seq, state, worker, note)
+        select id, moves, becomes, p_worker, note from changed
+    ), intended as (
+        insert into tasks.attempt (task_id, n, upstream)
+        select id, attempt, upstream from changed where becomes = 'submitting'
+    ), answered as (
+        update tasks.attempt a set answered_at = now(), outcome = c.outcome, ticket = c.ticket,
+            status = c.status, answer = c.answer
+        from changed c where c.was = 'submitting' and a.task_id = c.id and a.n = c.attempt
+    )
+    select coalesce(array_agg(ord), '{}') into moved from changed;
+
+    -- A move whose answer was lost is asked for again. In one epoch a task enters a state once, so its
+    -- being there, still with the same owner, is this very move.
+    if cardinality(moved) < cardinality(p_task) then
+        select moved || coalesce(array_agg(w.ord), '{}') into moved
+        from unnest(p_task, p_epoch, p_from, p_to) with ordinality as w (task_id, epoch, was, becomes, ord)
+        join tasks.task t on t.id = w.task_id
+        where t.epoch = w.epoch and t.owner = p_worker and t.state = w.becomes and w.was <> w.becomes
+            and w.ord <> all (moved);
+    end if;
+    return moved;
+end
+$$;
+grant execute on function tasks.advance to modellix_app;
+
+-- Every batch of moves announces its tasks once, to whoever follows them. A trigger and not a line in the
+-- functions that move tasks: whatever else writes a move, in this version or an older one, is heard too.
+-- The payload is the ids in hex, 32 characters each; a notice has room for 249. A larger batch sends an
+-- empty one, at which followers look at all tasks they wait for. A notice is a hint: what is lost with a
+-- broken connection is found by looking.
+create or replace function tasks.announce() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+declare
+    names text;
+begin
+    select string_agg(distinct replace(m.task_id::text, '-', ''), '') into names from moved m;
+    if names is not null then
+        perform pg_notify('modellix_moves', case when length(names) < 8000 then names else '' end);
+    end if;
+    return null;
+end
+$$;
+
+-- Each time places in a team's queue have moved up, whoever follows its tasks is told: `<team>:<live|test>`. A trigger,
+-- so that it is heard whichever version starts or ends a task; a hint, as every notice.
+create or replace function tasks.announce_places() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+begin
+    perform pg_notify('modellix_places', new.team_id || case when new.live then ':live' else ':test' end);
+    return null;
+end
+$$;
+
+-- Frees the tasks of workers that are gone, and tells how many. A worker whose advisory lock is free
+-- has lost its process or its connection: what it only watched (queued, preparing, running, storing) is
+-- handed over at once. A submission may still be on its way, so `submitting` waits for the lease, and
+-- only then ends as an unknown outcome, by whoever claims it. A lease that ran out frees everything,
+-- lock or no lock: that worker is frozen. A fresh database start has freed every lock, which says
+-- nothing about the workers, so nobody is declared dead in its first seconds.
+create or replace function tasks.bury_the_dead(p_lock_class int, p_grace_s double precision) returns int
+language plpgsql as $$
+declare
+    freed int := 0;
+begin
+    if pg_postmaster_start_time() > now() - make_interval(secs => p_grace_s) then
+        return 0;
+    end if;
+    with suspect as (
+        select w.id, w.lease_until < now() as lapsed from tasks.worker w
+        where w.lease_until < now() or not exists (
+            select 1 from pg_locks l join pg_database d on d.oid = l.database and d.datname = current_database()
+            where l.locktype = 'advisory' and l.objsubid = 2
+                and l.classid::bigint = p_lock_class and l.objid::bigint = w.id)
+    ), released as (
+        update tasks.task t set owner = null, due_at = now()
+        where t.id in (
+            select t.id from tasks.task t join suspect s on t.owner = s.id
+            where t.finished_at is null and (s.lapsed or t.state <> 'submitting')
+            for update of t skip locked)
+        returning 1
+    )
+    select count(*) from released into freed;
+    delete from tasks.worker w
+    where w.lease_until < now() - interval '1 minute'
+        and not exists (select 1 from tasks.task t where t.owner = w.id and t.finished_at is null);
+    return freed;
+end
+$$;
+grant execute on function tasks.bury_the_dead to modellix_app;
+
+-- Leases up to p_limit tasks to a worker: those that are due and free, then those of dead workers.
+create or replace function tasks.claim(p_worker bigint, p_limit int) returns setof tasks.task language sql as $$
+    update tasks.task t set owner = p_worker, epoch = t.epoch + 1
+    where t.id in (
+        select id from tasks.task
+        where owner is null and finished_at is null and due_at <= now()
+        order by due_at limit p_limit for update skip locked)
+    returning t.*
+$$;
+grant execute on function tasks.claim to modellix_app;
+
+-- Writes what `accept` has chosen to wait, and tells the places, in the order of the arguments.
+create or replace function tasks.enqueue(
+    p_verdict text[], p_task uuid[], p_team bigint[], p_live boolean[], p_key bigint[], p_model text[], p_params text[],
+    p_price text[], p_quote bigint[], p_deadline_s int[], p_idempotency text[], p_fingerprint bytea[], p_request text[]
+) returns int[] language plpgsql as $$
+declare
+    places int[];
+begin
+    perform ledger.hold(array_agg(team_id), array_agg(live), array_agg(quote), array_agg(id), array_agg(key_id))
+    from unnest(p_verdict, p_team, p_live, p_quote, p_task, p_key) as a (verdict, team_id, live, quote, id, key_id)
+    where verdict = 'waiting';
+
+    update tasks.slot s set waiting = s.waiting + a.more
+    from (select team_id, live, count(*) as more
+          from unnest(p_verdict, p_team, p_live) as a (verdict, team_id, live)
+          where verdict = 'waiting' group by team_id, live) a
+    where s.team_id = a.team_id and s.live = a.live;
+
+    insert into tasks.task
+        (id, team_id, live, key_id, model, params, price, quote, due_at, deadline_at, queue_no, request_id)
+    select id, team_id, live, key_id, model, params, price, quote, dies_at, dies_at, nextval('tasks.queue_no'), request
+    from (
+        select a.*, now() + make_interval(secs => deadline_s) as dies_at
+        from unnest(p_verdict, p_task, p_team, p_live, p_key, p_model, p_params, p_price, p_quote, p_deadline_s, p_request)
+            with ordinality
+            as a (verdict, id, team_id, live, key_id, model, params, price, quote, deadline_s, request, ord)
+        where verdict = 'waiting' order by ord) a;
+
+    insert into tasks.idempotency (team_id, live, key, fingerprint, task_id)
+    select team_id, live, key, fingerprint, id
+    from unnest(p_verdict, p_task, p_team, p_live, p_idempotency, p_fingerprint)
+        as a (verdict, id, team_id, live, key, fingerprint)
+    where verdict = 'waiting' and key is not null;
+
+    select array_agg(case when a.verdict = 'waiting' then tasks.queue_position(a.team_id, a.live, t.queue_no) end order by a.ord)
+    into places
+    from unnest(p_verdict, p_task, p_team, p_live) with ordinality as a (verdict, id, team_id, live, ord)
+    left join tasks.task t on t.id = a.id and a.verdict = 'waiting';
+    return places;
+end
+$$;
+grant execute on function tasks.enqueue(
+    text[], uuid[], bigint[], boolean[], bigint[], text[], text[], text[], bigint[], int[], text[], bytea[], text[]
+) to modellix_app;
+
+-- Whatever frees a slot starts the next waiting task in the same transaction.
+create or replace function tasks.hand_over_slot() returns trigger language plpgsql as $$
+begin
+    perform tasks.start_waiting(new.team_id, new.live);
+    return null;
+end
+$$;
+
+-- Counts one more; tells the count, or null when the task has ended meanwhile.
+create or replace function tasks.note_death(p_task uuid) returns int language sql as $$
+    update tasks.task set deaths = case when deaths_at = moves then deaths + 1 else 1 end, deaths_at = moves
+    where id = p_task and finished_at is null returning deaths
+$$;
+grant execute on function tasks.note_death to modellix_app;
+
+-- Creates the slot counters of a new team. Idempotent.
+create or replace function tasks.open_team(p_team bigint) returns void language sql as $$
+    insert into tasks.slot (team_id, live) values (p_team, true), (p_team, false) on conflict do nothing
+$$;
+grant execute on function tasks.open_team to modellix_app;
+
+-- Of 0.1.0, to be dropped in the release after the next: 0.1.0 has no waiting and tells no request.
+create or replace function tasks.accept(
+    p_task uuid[], p_team bigint[], p_live boolean[], p_key bigint[], p_model text[], p_params text[],
+    p_price text[], p_quote bigint[], p_deadline_s int[], p_slots int[], p_idempotency text[], p_fingerprint bytea[],
+    out verdicts text[], out task_ids uuid[]
+) language sql as $$
+    select a.verdicts, a.task_ids
+    from tasks.accept(p_task, p_team, p_live, p_key, p_model, p_params, p_price, p_quote, p_deadline_s, p_slots,
+        p_idempotency, p_fingerprint, array_fill(false, array[cardinality(p_task)]),
+        array_fill(null::text, array[cardinality(p_task)])) a
+$$;
+grant execute on function tasks.accept(
+    uuid[], bigint[], boolean[], bigint[], text[], text[], text[], bigint[], int[], int[], text[], bytea[]
+) to modellix_app;
+
+-- How many wait up to a number, itself included: 1 is the next to start.
+create or replace function tasks.queue_position(p_team bigint, p_live boolean, p_queue_no bigint) returns int
+language sql stable as $$
+    select count(*)::int from tasks.task where team_id = p_team and live = p_live and queue_no <= p_queue_no
+$$;
+grant execute on function tasks.queue_position to modellix_app;
+
+-- Ends tasks: state, money, slot, result and history in one transaction, each only if the task is still in the state and
+-- epoch its owner saw. A task that ends while it waits gives back its place in the queue and no slot. Returns the
+-- ordinals that ended; for the others nothing happened.
+create or replace function tasks.settle(
+    p_task uuid[], p_epoch int[], p_from text[], p_team bigint[], p_live boolean[], p_worker bigint,
+    p_capture bigint[], p_resources text[], p_bytes bigint[], p_ttl_s int, p_error_code text[], p_error_message text[],
+    p_outcome text[], p_status int[], p_answer text[], p_review text[]
+) returns int[] language plpgsql as $$
+declare
+    ended int[];
+    waited int[];
+begin
+    perform ledger.lock(p_team, p_live);
+
+    with wish as (
+        select * from unnest(p_task, p_epoch, p_from, p_capture, p_error_code, p_error_message, p_outcome, p_status, p_answer)
+            with ordinality
+            as a (task_id, epoch, was, capture, error_code, error_message, outcome, status, answer, ord)
+    ), changed as (
+        update tasks.task t set
+            state = case when w.error_code is null then 'succeeded' else 'failed' end,
+            moves = t.moves + 1, owner = null, verdict = null, finished_at = now(),
+            captured = case when w.error_code is null then w.capture end,
+            error_code = w.error_code, error_message = w.error_message
+        from wish w
+        where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was
+            and t.owner is not distinct from p_worker
+        returning t.id, t.moves, t.state, t.attempt, t.queue_no is not null as waited, w.*
+    ), told as (
+        insert into tasks.move (task_id, seq, state, worker, note)
+        select id, moves, state, p_worker, error_code from changed
+    ), answered as (
+        update tasks.attempt a set answered_at = now(), outcome = c.outcome, status = c.status, answer = c.answer
+        from changed c where c.was = 'submitting' and a.task_id = c.id and a.n = c.attempt
+    )
+    select coalesce(array_agg(ord), '{}'), coalesce(array_agg(ord) filter (where changed.waited), '{}')
+    into ended, waited from changed;
+
+    if ended <> '{}' then
+        perform ledger.settle(array_agg(p_task[i]), array_agg(p_capture[i])) from unnest(ended) as i;
+
+        perform results.keep(array_agg(p_task[i]), array_agg(p_team[i]), array_agg(p_live[i]),
+            array_agg(p_resources[i]), array_agg(p_bytes[i]), p_ttl_s)
+        from unnest(ended) as i where p_resources[i] is not null having count(*) > 0;
+
+        if waited <> '{}' then
+            update tasks.task t set queue_no = null from unnest(waited) as i where t.id = p_task[i];
+        end if;
+
+        update tasks.slot s set running = s.running - e.had_slot, waiting = s.waiting - e.waited
+        from (select p_team[i] as team_id, p_live[i] as live,
+                  count(*) filter (where i <> all (waited)) as had_slot, count(*) filter (where i = any (waited)) as waited
+              from unnest(ended) as i group by 1, 2) e
+        where s.team_id = e.team_id and s.live = e.live;
+
+        insert into tasks.review (task_id, reason, detail)
+        select p_task[i], split_part(p_review[i], ': ', 1), p_review[i] from unnest(ended) as i
+        where p_review[i] is not null;
+    end if;
+    return ended;
+end
+$$;
+grant execute on function tasks.settle to modellix_app;
+
+-- Starts as many waiting tasks of a team as have a slot, and tells how many. The caller holds the lock on the balance.
+create or replace function tasks.start_waiting(p_team bigint, p_live boolean) returns int language plpgsql as $$
+declare
+    free int;
+    started int;
+begin
+    select l.concurrency - s.running into free from tasks.slot s cross join limits.of_team(p_team) l
+    where s.team_id = p_team and s.live = p_live;
+    if free <= 0 then
+        return 0;
+    end if;
+    with next as (
+        select id from tasks.task
+        where team_id = p_team and live = p_live and queue_no is not null and owner is null
+        order by queue_no limit free for update skip locked
+    ), changed as (
+        update tasks.task t set queue_no = null, due_at = now(), moves = t.moves + 1
+        from next where t.id = next.id returning t.id, t.moves
+    ), told as (
+        insert into tasks.move (task_id, seq, state, note) select id, moves, 'queued', 'has a slot' from changed
+    )
+    select count(*) into started from changed;
+    if started > 0 then
+        update tasks.slot set running = running + started, waiting = waiting - started
+        where team_id = p_team and live = p_live;
+        perform pg_notify('modellix_tasks', '');
+    end if;
+    return started;
+end
+$$;
+grant execute on function tasks.start_waiting to modellix_app;
+
+-- For a limit that was raised: no task ends then that could start the waiting ones.
+create or replace function tasks.start_waiting_of_all() returns int language plpgsql as $$
+declare
+    found record;
+    started int := 0;
+begin
+    perform ledger.lock(array_agg(team_id), array_agg(live)) from tasks.slot where waiting > 0 having count(*) > 0;
+    for found in select team_id, live from tasks.slot where waiting > 0 order by team_id, live loop
+        started := started + tasks.start_waiting(found.team_id, found.live);
+    end loop;
+    return started;
+end
+$$;
+grant execute on function tasks.start_waiting_of_all to modellix_app;
+
+-- Ended tasks are handed to the webhooks in the transaction that ends them, whatever ends them.
+create or replace function tasks.tell_webhooks() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+begin
+    perform webhooks.enqueue(array_agg(t.id), array_agg(t.team_id), array_agg(t.live), array_agg(
+        case when t.error_code is null then 'prediction.task.succeeded'
+            when t.error_code = 'canceled' then 'prediction.task.canceled'
+            else 'prediction.task.failed' end))
+    from moved m join tasks.task t on t.id = m.task_id
+    where m.state in ('succeeded', 'failed') having count(*) > 0;
+    return null;
+end
+$$;
+
+revoke execute on all functions in schema tasks from public;
+
+create or replace trigger announce after insert on tasks.move referencing new table as moved for each statement execute function tasks.announce();
+create or replace trigger tell_webhooks after insert on tasks.move referencing new table as moved for each statement execute function tasks.tell_webhooks();
+create or replace trigger announce_places after update on tasks.slot for each row when (new.waiting < old.waiting) execute function tasks.announce_places();
+create or replace trigger hand_over_slot after update on tasks.slot for each row when (new.running < old.running and new.waiting > 0) execute function tasks.hand_over_slot();
+
+
+-- ==================================================== webhooks ====================================================
+create schema webhooks;
+
+create table webhooks.endpoint (
+    id uuid not null,
+    team_id bigint not null,
+    live boolean not null,
+    url text not null,
+    lane text not null,
+    created_at timestamptz not null default now(),
+    failing_since timestamptz,
+    disabled_at timestamptz,
+    disabled_why text,
+    constraint endpoint_pkey primary key (id),
+    constraint endpoint_check check ((disabled_at is null) = (disabled_why is null))
+);
+create index endpoint_of_team on webhooks.endpoint (team_id, live);
+
+create table webhooks.secret (
+    id uuid not null,
+    team_id bigint not null,
+    live boolean not null,
+    endpoint_id uuid,
+    sealed bytea not null,
+    created_at timestamptz not null default now(),
+    signs_until timestamptz,
+    constraint secret_pkey primary key (id),
+    constraint secret_endpoint_id_fkey foreign key (endpoint_id) references webhooks.endpoint(id) on delete cascade
+);
+create unique index secret_of_endpoint on webhooks.secret (endpoint_id) where signs_until is null;
+create unique index secret_of_team on webhooks.secret (team_id, live) where endpoint_id is null and signs_until is null;
+create index secret_old on webhooks.secret (endpoint_id, team_id);
+
+create table webhooks.subscription (
+    task_id uuid not null,
+    url text not null,
+    lane text not null,
+    created_at timestamptz not null default now(),
+    constraint subscription_pkey primary key (task_id)
+);
+create index subscription_age on webhooks.subscription (created_at);
+
+create table webhooks.message (
+    id uuid not null default gen_random_uuid(),
+    task_id uuid not null,
+    team_id bigint not null,
+    live boolean not null,
+    endpoint_id uuid,
+    url text,
+    lane text not null,
+    event text not null,
+    payload text,
+    state text not null default 'waiting'::text,
+    due_at timestamptz not null default now(),
+    lease integer not null default 0,
+    tries integer not null default 0,
+    attempts integer not null default 0,
+    created_at timestamptz not null default now(),
+    ended_at timestamptz,
+    constraint message_pkey primary key (id),
+    constraint message_endpoint_id_fkey foreign key (endpoint_id) references webhooks.endpoint(id) on delete cascade,
+    constraint message_check check ((endpoint_id is null) = (url is not null)),
+    constraint message_check1 check ((ended_at is null) = (state = 'waiting'::text)),
+    constraint message_state_check check (state = any (array['waiting'::text, 'delivered'::text, 'failed'::text]))
+) with (fillfactor=80);
+create index message_age on webhooks.message (ended_at) where ended_at is not null;
+create index message_due on webhooks.message (lane, due_at) where state = 'waiting'::text;
+create index message_listing on webhooks.message (team_id, live, created_at desc);
+create index message_of_endpoint on webhooks.message (endpoint_id, created_at desc) where endpoint_id is not null;
+
+create table webhooks.attempt (
+    message_id uuid not null,
+    n integer not null,
+    at timestamptz not null default now(),
+    status integer,
+    error text,
+    took_ms integer not null,
+    constraint attempt_pkey primary key (message_id, n),
+    constraint attempt_message_id_fkey foreign key (message_id) references webhooks.message(id) on delete cascade
+);
+
+grant usage on schema webhooks to modellix_app;
+grant delete, insert, select, update on webhooks.attempt to modellix_app;
+grant delete, insert, select, update on webhooks.endpoint to modellix_app;
+grant delete, insert, select, update on webhooks.message to modellix_app;
+grant delete, insert, select, update on webhooks.secret to modellix_app;
+grant delete, insert, select, update on webhooks.subscription to modellix_app;
+
+-- Puts up a message for each endpoint of the team, and one for the link given with the task. Called inside
+-- the transaction that ends the tasks.
+create or replace function webhooks.enqueue(p_task uuid[], p_team bigint[], p_live boolean[], p_event text[]) returns void
+language plpgsql as $$
+begin
+    with ended as (
+        select * from unnest(p_task, p_team, p_live, p_event) as a (task_id, team_id, live, event)
+    ), asked as (
+        delete from webhooks.subscription s using ended e where s.task_id = e.task_id
+        returning e.task_id, e.team_id, e.live, e.event, s.url, s.lane
+    )
+    insert into webhooks.message (task_id, team_id, live, endpoint_id, url, lane, event)
+    select e.task_id, e.team_id, e.live, p.id, null, p.lane, e.event
+    from ended e join webhooks.endpoint p on p.team_id = e.team_id and p.live = e.live and p.disabled_at is null
+    union all
+    select task_id, team_id, live, null, url, lane, event from asked;
+    if found then
+        perform pg_notify('modellix_webhooks', '');
+    end if;
+end
+$$;
+grant execute on function webhooks.enqueue to modellix_app;
+
+-- Leases up to p_limit messages that are due, from every lane as many as it has room for, so that a lane
+-- with a long queue is passed by. A lease ends by itself: a message nobody reports on is due again.
+create or replace function webhooks.lease(
+    p_lane text[], p_room int[], p_usual_room int, p_full_team bigint[], p_limit int, p_lease_s double precision
+) returns setof webhooks.message language sql as $$
+    with recursive lanes as (
+        (select lane from webhooks.message where state = 'waiting' order by lane limit 1)
+        union all
+        select (select m.lane from webhooks.message m where m.state = 'waiting' and m.lane > l.lane order by m.lane limit 1)
+        from lanes l where l.lane is not null
+    ), candidate as materialized (
+        select d.id from lanes l
+        left join unnest(p_lane, p_room) as known (lane, room) on known.lane = l.lane
+        cross join lateral (
+            select m.id, m.due_at from webhooks.message m
+            where m.state = 'waiting' and m.lane = l.lane and m.due_at <= now()
+            order by m.due_at limit coalesce(known.room, p_usual_room)) d
+        where l.lane is not null and split_part(l.lane, ':', 1)::bigint <> all (p_full_team)
+        order by d.due_at limit p_limit
+    )
+    update webhooks.message m set lease = m.lease + 1, due_at = now() + make_interval(secs => p_lease_s)
+    where m.id in (
+        select w.id from webhooks.message w
+        where w.id in (select id from candidate) and w.state = 'waiting' and w.due_at <= now()
+        for update skip locked)
+    returning m.*
+$$;
+grant execute on function webhooks.lease to modellix_app;
+
+-- As `write_reports`, under the locks of the endpoints concerned. Who changes several messages of an endpoint and waits
+-- for them locks the endpoint first: reports, changes, replays and a deletion then wait for one another in a line, and
+-- never in a ring. (Leases and the forgetting of old messages pass over what is locked.)
+create or replace function webhooks.report(
+    p_message uuid[], p_lease int[], p_delivered boolean[], p_again_in_s double precision[], p_status int[],
+    p_error text[], p_took_ms int[], p_payload text[], p_disable text[]
+) returns setof webhooks.endpoint language plpgsql as $$
+begin
+    perform from webhooks.endpoint
+    where id in (select endpoint_id from webhooks.message where id = any (p_message))
+    order by id for no key update;
+    return query select * from webhooks.write_reports(
+        p_message, p_lease, p_delivered, p_again_in_s, p_status, p_error, p_took_ms, p_payload, p_disable);
+end
+$$;
+grant execute on function webhooks.report to modellix_app;
+
+-- Reports on attempts, each only while its lease is the last. p_again_in_s null: no more tries. p_disable,
+-- where not null, says why the endpoint gets nothing any more; what waits for it has failed then. Returns
+-- the endpoints that this call has disabled.
+create or replace function webhooks.write_reports(
+    p_message uuid[], p_lease int[], p_delivered boolean[], p_again_in_s double precision[], p_status int[],
+    p_error text[], p_took_ms int[], p_payload text[], p_disable text[]
+) returns setof webhooks.endpoint language sql as $$
+    with said as (
+        select * from unnest(p_message, p_lease, p_delivered, p_again_in_s, p_status, p_error, p_took_ms, p_payload, p_disable)
+            as a (message_id, lease, delivered, again_in_s, status, error, took_ms, payload, disable)
+    ), changed as (
+        update webhooks.message m set
+            tries = m.tries + 1,
+            attempts = m.attempts + 1,
+            state = case when s.delivered then 'delivered' when s.again_in_s is null then 'failed' else 'waiting' end,
+            ended_at = case when s.delivered or s.again_in_s is null then now() end,
+            due_at = now() + make_interval(secs => coalesce(s.again_in_s, 0)),
+            payload = case when not s.delivered then coalesce(m.payload, s.payload) end
+        from said s where m.id = s.message_id and m.lease = s.lease and m.state = 'waiting'
+        returning m.id, m.attempts, m.endpoint_id, s.*
+    ), logged as (
+        insert into webhooks.attempt (message_id, n, status, error, took_ms)
+        select id, attempts, status, error, took_ms from changed
+    ), health as (
+        select endpoint_id, bool_or(delivered) as delivers, max(disable) as why
+        from changed where endpoint_id is not null group by endpoint_id
+    ), judged as (
+        update webhooks.endpoint p set
+            failing_since = case when not h.delivers then coalesce(p.failing_since, now()) end,
+            disabled_at = case when h.delivers then p.disabled_at else coalesce(p.disabled_at, case when h.why is not null then now() end) end,
+            disabled_why = case when h.delivers then p.disabled_why else coalesce(p.disabled_why, h.why) end
+        from health h
+        where p.id = h.endpoint_id and (not h.delivers or p.failing_since is not null)
+        returning p.*, h.why is not null and not h.delivers and p.disabled_at = now() as fell
+    ), given_up as (
+        update webhooks.message m set state = 'failed', ended_at = now()
+        from judged j where j.fell and m.endpoint_id = j.id and m.state = 'waiting'
+            and not exists (select from changed c where c.id = m.id)
+    )
+    select id, team_id, live, url, lane, created_at, failing_since, disabled_at, disabled_why from judged where fell
+$$;
+grant execute on function webhooks.write_reports to modellix_app;
+
+revoke execute on all functions in schema webhooks from public;
+
+
+-- ===================================================== audit ======================================================
+create schema audit;
+
+create table audit.entry (
+    seq bigint not null,
+    at timestamptz not null,
+    actor text not null,
+    origin text not null,
+    action text not null,
+    subject text not null,
+    team_id bigint,
+    details json not null,
+    previous bytea not null,
+    hash bytea not null,
+    constraint entry_pkey primary key (seq),
+    constraint entry_action_check check (action ~ '^[a-z_]+\.[a-z_]+$'::text),
+    constraint entry_actor_check check (length(actor) >= 1 and length(actor) <= 200),
+    constraint entry_details_check check (octet_length(details::text) <= 8192),
+    constraint entry_hash_check check (length(hash) = 32),
+    constraint entry_origin_check check (length(origin) >= 1 and length(origin) <= 200),
+    constraint entry_previous_check check (length(previous) = 32),
+    constraint entry_subject_check check (length(subject) >= 1 and length(subject) <= 200)
+);
+create index entry_of_team on audit.entry (team_id, seq) where team_id is not null;
+
+create table audit.head (
+    only_one boolean not null default true,
+    seq bigint not null,
+    hash bytea not null,
+    constraint head_pkey primary key (only_one),
+    constraint head_only_one_check check (only_one)
+);
+
+grant usage on schema audit to modellix_app;
+grant select on audit.entry to modellix_app;
+grant select on audit.head to modellix_app;
+
+-- SHA-256 over the previous hash and the fields, each as `<bytes>:<text>,` so that no two lists look alike.
+create or replace function audit.chained(p_previous bytea, p_fields text[]) returns bytea
+language sql immutable set search_path = pg_catalog as $$
+    select sha256(p_previous || (
+        select string_agg(
+            convert_to(octet_length(convert_to(field, 'UTF8')) || ':' || field || ',', 'UTF8'), ''::bytea order by nth)
+        from unnest(p_fields) with ordinality as f (field, nth)))
+$$;
+grant execute on function audit.chained to modellix_app;
+
+-- Adds an entry; to be called last in the transaction of the change it tells about.
+create or replace function audit.record(
+    p_actor text, p_origin text, p_action text, p_subject text, p_team bigint, p_details json) returns bigint
+language plpgsql security definer set search_path = pg_catalog as $$
+declare
+    last audit.head;
+    moment timestamptz;
+    made bytea;
+begin
+    select * into strict last from audit.head for update;
+    moment := clock_timestamp();
+    made := audit.chained(last.hash, array[
+        (last.seq + 1)::text, (extract(epoch from moment) * 1000000)::bigint::text,
+        p_actor, p_origin, p_action, p_subject, coalesce(p_team::text, '-'), p_details::text]);
+    insert into audit.entry (seq, at, actor, origin, action, subject, team_id, details, previous, hash)
+    values (last.seq + 1, moment, p_actor, p_origin, p_action, p_subject, p_team, p_details, last.hash, made);
+    update audit.head set seq = last.seq + 1, hash = made;
+    return last.seq + 1;
+end
+$$;
+grant execute on function audit.record to modellix_app;
+
+-- Not even the owner's programs change an entry by mistake. A superuser can; the chain is for that.
+create or replace function audit.refuse() returns trigger
+language plpgsql set search_path = pg_catalog as $$
+begin
+    raise exception 'the audit log is append-only' using errcode = 'insufficient_privilege';
+end
+$$;
+
+revoke execute on all functions in schema audit from public;
+
+create or replace trigger append_only before delete or update or truncate on audit.entry for each statement execute function audit.refuse();
