@@ -1,5 +1,5 @@
 -- The whole database as it is now, made by scripts/schema.py out of the catalogues of PostgreSQL 18.
--- Nothing is changed here: see docs/upgrading.md.
+-- Nothing is changed here: see docs/migrations.md.
 set check_function_bodies = off;
 
 
@@ -685,6 +685,9 @@ create table vault.account (
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     sealed bytea,
+    id bigint generated always as identity,
+    weight smallint not null default 1,
+    enabled boolean not null default true,
     constraint account_pkey primary key (upstream),
     constraint account_in_one_form check (
 case
@@ -692,7 +695,8 @@ case
     else num_nonnulls(key_ciphertext, key_nonce, key_id) = 0
 end),
     constraint account_key_nonce_check check (length(key_nonce) = 12),
-    constraint account_polls_per_s_check check (polls_per_s > 0::double precision)
+    constraint account_polls_per_s_check check (polls_per_s > 0::double precision),
+    constraint account_weight check (weight >= 1 and weight <= 100)
 );
 
 create table vault.canary (

@@ -1,0 +1,2 @@
+-- outside a transaction
+alter table vault.account validate constraint account_weight;
