@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 FILE_LINES, FUNCTION_LINES = 400, 70
@@ -18,12 +19,20 @@ TEXT = {".py", ".md", ".sql", ".toml", ".yaml", ".yml", ".sh", ".html", ".js", "
 BANNED_NAMES = {"util", "utils"}
 # The bracketed letters keep this file from breaking its own rules.
 NOTES = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X])\b")
+# Former words -> the term of docs/glossary.md. They are refused in names of files, and in any name in Python.
+FORMER_WORDS = {
+    "afterlook": "late results",
+    "leftover": "orphan cleanup",
+}
+NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 MACHINE_PATHS = re.compile(r"(?<!\w)/(h[o]me/\w+/|U[s]ers/\w+/|w[o]rk/|r[o]ot/\.)")
 
 
 def main(top: Path) -> int:
     """Check the tree and return the exit status."""
-    broken = [*texts(top), *(finding for folder in CODE for finding in code(top / folder)), *cycles(top / "src")]
+    broken = [*texts(top), *cycles(top / "src")]
+    for folder in CODE:
+        broken += [*code(top / folder), *former_words(top / folder)]
     for finding in broken:
         print(finding)  # noqa: T201 - its purpose
     return 1 if broken else 0
@@ -62,6 +71,39 @@ def code(folder: Path) -> Iterator[str]:
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > FUNCTION_LINES:
                     yield f"{path}:{node.lineno}: {node.name} has {length} lines; at most {FUNCTION_LINES}"
+
+
+def former_words(folder: Path) -> Iterator[str]:
+    """Find words in names that the glossary has replaced."""
+    for path in files(folder):
+        if path.suffix != ".py":
+            continue
+        named = [(1, path.stem), *names(ast.parse(path.read_text(encoding="utf-8")))]
+        for word in sorted({(line, word) for line, name in named for word in FORMER_WORDS.keys() & words(name)}):
+            yield f"{path}:{word[0]}: '{word[1]}' is called '{FORMER_WORDS[word[1]]}' now"
+
+
+def names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield every name that Python code defines or uses, with its line."""
+    for node in ast.walk(tree):
+        match node:
+            case (
+                ast.Name(id=name)
+                | ast.Attribute(attr=name)
+                | ast.arg(arg=name)
+                | ast.keyword(arg=str(name))
+                | ast.alias(name=name)
+                | ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
+                yield node.lineno, name
+
+
+def words(name: str) -> set[str]:
+    """Return the words of a name in the singular, and each two neighbours as one."""
+    parts = [part.lower().removesuffix("s") for part in NAME_PART.findall(name)]
+    return {*parts, *(one + other for one, other in pairwise(parts))}
 
 
 def cycles(source: Path) -> Iterator[str]:

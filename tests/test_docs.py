@@ -27,6 +27,7 @@ TOP = Path(__file__).parents[1]
 PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").rglob("*.md"))]
 README = PAGES[0].read_text(encoding="utf-8")
 SITE = {page.stem: page.read_text(encoding="utf-8") for page in sorted((TOP / "docs/site/en").glob("*.md"))}
+GLOSSARY = (TOP / "docs/glossary.md").read_text(encoding="utf-8")
 ADD_A_MODEL = (TOP / "docs/add-a-model.md").read_text(encoding="utf-8")
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -207,6 +208,36 @@ def test_every_directive_of_the_sandbox_is_in_the_table() -> None:
     assert set(re.findall(r"\[sandbox:([a-z-]+)", SITE["test-mode"])) == set(directives.KNOWN)
     for text in re.findall(r"`(\[sandbox:[^`]+)`", SITE["test-mode"]):
         directives.read([text])
+
+
+def carriers() -> Iterator[tuple[str, str]]:
+    """The terms of the glossary, each with a class, table or module that carries it."""
+    for term, _, where in re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", GLOSSARY, re.MULTILINE)[2:]:
+        for carrier in re.findall(r"`([^`]+)`", where):
+            yield term, carrier
+
+
+def test_the_glossary_has_each_term_once_and_in_order() -> None:
+    terms = list(dict.fromkeys(term for term, _ in carriers()))
+    rows = re.findall(r"^\| ([^|]+) \|", GLOSSARY, re.MULTILINE)[2:]
+    assert rows == terms, "a term without a carrier, or there twice"
+    assert [term.lower() for term in terms] == sorted(term.lower() for term in terms)
+
+
+def test_what_the_glossary_names_exists() -> None:
+    source = TOP / "src/modellix_server"
+    classes = {
+        name for file in source.rglob("*.py") for name in re.findall(r"^class (\w+)", file.read_text(), re.MULTILINE)
+    }
+    tables = {
+        name
+        for file in source.rglob("*.sql")
+        for name in re.findall(r"create (?:unlogged )?table (?:if not exists )?(\w+\.\w+)", file.read_text())
+    }
+    for term, carrier in carriers():
+        known = classes if carrier[0].isupper() else tables if re.fullmatch(r"\w+\.(?!py|toml)\w+", carrier) else None
+        found = carrier in known if known else (source / carrier).exists() or (TOP / carrier).exists()
+        assert found, (term, carrier)
 
 
 def test_every_decision_is_in_the_index() -> None:

@@ -14,6 +14,8 @@ BAD = {
     "src/shop/long.py": ("x = 1\n" * 401, "401 lines"),
     "src/shop/wide.py": ("def wide():\n" + "    x = 1\n" * 71, "wide has 72 lines"),
     "src/shop/utils.py": ("x = 1\n", "name it after what it does"),
+    "src/shop/afterlooks.py": ("x = 1\n", "'afterlook' is called 'late results' now"),
+    "src/shop/old.py": ("class NoLeftovers: ...\n", "'leftover' is called 'orphan cleanup' now"),
     "docs/note.md": ("TO" + "DO: write this\n", "left-over note"),
     "docs/path.md": ("see /ho" + "me/me/notes\n", "path of one machine"),
 }
