@@ -168,16 +168,16 @@ def test_nothing_else_in_the_source_can_reach_the_network():
     allowed = {
         "base/outbound.py": "the one client",
         "base/multipart.py": "writes forms, opens nothing",
-        "main/doctor.py": "an operator asks about the addresses of the operator's own settings",
-        "main/contact_sheet.py": "an operator asks the operator's own platform",
-        "main/sheet_run.py": "an operator asks the operator's own platform",
-        "main/metrics.py": "listens for the operator's scrapes",
-        "main/serve.py": "listens for clients",
-        "main/instance.py": "asks the own port on this machine",
-        "main/admin_desk.py": "the name of this host",
-        "main/books.py": "the name of this host",
-        "main/bootstrap.py": "the name of this host",
-        "main/work.py": "the name of this host",
+        "operations/maintenance/doctor.py": "an operator asks about the addresses of the operator's own settings",
+        "cli/model_gallery/gallery.py": "an operator asks the operator's own platform",
+        "cli/model_gallery/run.py": "an operator asks the operator's own platform",
+        "processes/metrics.py": "listens for the operator's scrapes",
+        "processes/serve.py": "listens for clients",
+        "embedded/instance_lock.py": "asks the own port on this machine",
+        "cli/context.py": "the name of this host",
+        "operations/reconciliation.py": "the name of this host",
+        "operations/first_start.py": "the name of this host",
+        "processes/work.py": "the name of this host",
     }
     for path in SOURCE.rglob("*.py"):
         where = str(path.relative_to(SOURCE))

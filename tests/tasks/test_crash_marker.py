@@ -17,7 +17,7 @@ TASK, OTHER = uuid4(), uuid4()
 _PROGRAM = """
 import asyncio, os, signal, sys
 from uuid import UUID
-from modellix_server.tasks.crash_marker import Witness
+from modellix_server.tasks.crash_marker import CrashMarker
 
 async def die(how):
     await asyncio.sleep(0.05)
@@ -26,7 +26,7 @@ async def die(how):
     await asyncio.sleep(60)
 
 async def main():
-    witness = Witness(sys.argv[1])
+    witness = CrashMarker(sys.argv[1])
     lives = [witness.watch(UUID(one), die(how)) for one, how in zip(sys.argv[3:], (sys.argv[2], ""))]
     tasks = [asyncio.create_task(life) for life in lives]
     await asyncio.sleep(0.3)
