@@ -1,4 +1,4 @@
-"""All SQL of the audit log but for its walk from end to end (`verify`)."""
+"""All SQL of the audit log except its verification (`verify`)."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ async def record(
 ) -> int:
     """Add an entry and return its number. Call it last in the transaction of the change it tells about.
 
-    Writers wait for each other until they commit, so this is for acts of people and of rare events, never for
-    tasks. Details are small plain values: no prompts, and no secrets, not even parts of them; what looks like
-    one in a note or a name is taken out all the same.
+    Writers wait for each other until they commit, so this is for actions of people and rare events, never for
+    tasks. Details are small plain values: no prompts, and no secrets or parts of them; what looks like a secret in a
+    note or a name is redacted in any case.
     """
     assert db.is_in_transaction(), "an entry belongs to the transaction of its change"
     number: int = await db.fetchval(
@@ -85,7 +85,7 @@ async def entries_of(db: Pool | Connection, action: str) -> list[AuditEntry]:
 
 
 async def head(db: Pool | Connection) -> Head:
-    """The end of the chain, to be noted where nobody who can write to this database can write."""
+    """The end of the chain, to be kept where writers of this database have no access."""
     row = await db.fetchrow("select seq, hash from audit.head")
     assert row is not None
     return Head(row["seq"], row["hash"])

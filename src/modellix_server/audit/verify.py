@@ -1,4 +1,4 @@
-"""Walks the chain from its beginning and names every entry that is not as it was written.
+"""Verifies the chain from its beginning and names every entry that was changed.
 
 The hashes are computed here and not by the database's own function: whoever can change entries could have
 changed that as well.
@@ -22,7 +22,7 @@ _MOST_FINDINGS = 100
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The number and hash of an entry that was once the last one."""
+    """The number and hash of an entry that was the latest one at some time."""
 
     seq: int
     hash: bytes
@@ -40,9 +40,9 @@ class Head:
 
 
 async def verify(db: Connection, noted: Iterable[Head] = ()) -> list[str]:
-    """Everything that is wrong with the log, in words that name the entry; empty when all is well.
+    """All errors in the log, each naming its entry; empty when there are none.
 
-    Without a noted head the chain proves that nothing in it was changed; only with one, that its end is there.
+    Without a noted head the chain proves that no entry was changed; only a head proves that the end is complete.
     Run it in a REPEATABLE READ transaction.
     """
     wanted = {head.seq: head.hash for head in noted}

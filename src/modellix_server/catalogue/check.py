@@ -1,6 +1,6 @@
-"""Checks a request body against a model: first the compiled schema, then what a schema cannot say.
+"""Checks a request body against a model: first the compiled schema, then what a JSON Schema cannot express.
 
-Most bodies pass a narrower schema, whose texts and links are plain beyond doubt, and need no second look at those.
+Most bodies pass a narrower schema, which admits only plain texts and links. Those need no further check.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PreparedRule = tuple[Rule, str | None, Sequence[object], Test | None, Test]
 
 
 class Checker:
-    """Everything about one model's body that can be prepared, prepared."""
+    """The compiled checks of one model's request body."""
 
     def __init__(self, schema: Mapping[str, Any], inputs: Mapping[str, Input], rules: tuple[Rule, ...]) -> None:
         self._properties: Mapping[str, Mapping[str, Any]] = schema["properties"]
@@ -97,14 +97,14 @@ class Checker:
 
 
 def _fault(name: str, said: Mapping[str, Any], value: Any) -> PlatformError | None:
-    """What the schema has against a value, or against the first bad part of it. As deep as the schema, no deeper."""
+    """The schema's error for a value, or for its first bad part. Recursion is bounded by the depth of the schema."""
     kind = said["type"]
     if unclean := _clean(name, value):
         return unclean
-    # JSON Schema calls 4.0 an integer, vendors do not; and what is not finite it cannot even look at.
+    # JSON Schema accepts 4.0 as an integer, vendors do not; numbers that are not finite it cannot check at all.
     if isinstance(value, float) and (kind == "integer" or not math.isfinite(value)):
         return refusal(name, "type", said, value)
-    # Containers are emptied first: the depth and size of what the caller sent is no longer our concern.
+    # Containers are emptied first, so that depth and size of the caller's value do not matter.
     plain = [None] * len(value) if isinstance(value, list) else _flat(value)
     shallow = {key: rule for key, rule in said.items() if key not in ("items", "properties", "required")}
     if kind == "object":
@@ -141,9 +141,9 @@ def _flat(value: Any) -> Any:
 def _sorted_out(
     rules: list[PreparedRule], inputs: Mapping[str, Input]
 ) -> tuple[str | None, Mapping[Any, list[PreparedRule]]]:
-    """The parameter that decides about most of the rules, and those that are left for each of its values.
+    """The parameter that selects most of the rules, and the rules that remain for each of its values.
 
-    One that a rule gives another default does not count: its value may change on the way through them.
+    A parameter whose default a rule replaces does not qualify: its value may change while the rules are applied.
     """
     changed = {name for rule, *_ in rules for name in rule.defaults}
     asked = Counter(name for _, name, *_ in rules if name and name not in changed and inputs[name].choices())
@@ -155,7 +155,7 @@ def _sorted_out(
 
 
 def _narrowed(spec: Input, said: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema of a parameter without the texts that need a second look."""
+    """The schema of a parameter, narrowed to texts that need no further check."""
     match spec:
         case Media(many=True):
             return {**said, "items": _plain_link(said["items"])}
@@ -177,7 +177,7 @@ def _plain_link(said: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _beyond(spec: Input, *, plain: bool = False) -> Beyond | None:
-    """A test for values that passed the schema, or the narrower one (`plain`); None when that says it all."""
+    """A check for values that passed the schema, or the narrower one (`plain`); None when none is needed."""
     match spec:
         case Integer():
             return _whole
@@ -195,7 +195,7 @@ def _beyond(spec: Input, *, plain: bool = False) -> Beyond | None:
 
 
 def _second_look(spec: Input) -> Beyond | None:
-    """The test of a text that the narrower schema has not looked at."""
+    """The check of a text that did not pass the narrower schema."""
     match spec:
         case TextInput(format="url"):
             return _link

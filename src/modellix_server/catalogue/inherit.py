@@ -9,9 +9,9 @@
 | `price` | every key; `tier` is one list |
 | `name`, `summary`, `docs_slug`, `confidence`, `retires` | never: they are about one model |
 
-Under `input`, `route` and `price` a table that says what it is (`type`, `upstream`, `unit`) stands by itself. One
-that does not changes only the keys it names, and in a route only those of `wire`, `to`, `values`, `omit` and
-`constants`. What is in `without` leaves the routes too.
+Under `input`, `route` and `price` a table that has `type`, `upstream` or `unit` replaces the inherited one. A table
+without it changes only the keys it names, and in a route only those of `wire`, `to`, `values`, `omit` and
+`constants`. Inputs in `without` are removed from the routes too.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Parameter(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
         return getattr(self, "enum", ())
 
     def always_there(self) -> bool:
-        """Whether checked parameters hold this one for certain."""
+        """Whether checked parameters always contain this one."""
         return self.required or getattr(self, "default", None) is not None
 
     def _limits(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class TextInput(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True
     enum: tuple[str, ...] = ()
     default: str | None = None
     format: Literal["url"] | None = None
-    """`url`: an http(s) link that goes to the vendor as it is. Pictures, clips and sounds have kinds of their own."""
+    """`url`: an http(s) link that goes to the vendor as it is. Images, video and audio have kinds of their own."""
 
     def __post_init__(self) -> None:
         if bool(self.enum) == (self.max_length is not None):
@@ -130,7 +130,7 @@ class Boolean(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, 
 class Size(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="size"):
     """`width*height` in pixels: one of a list, or anything within limits that JSON Schema cannot say.
 
-    Some vendors write `x` between the two, and know words such as `2K` beside the numbers.
+    Some vendors write `x` between the two numbers, and also accept words such as `2K`.
     """
 
     json_type = "string"
@@ -155,7 +155,7 @@ class Size(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag
                 pixels(size, self.separator)
 
     def test(self) -> Callable[[str], bool]:
-        """Whether a text of the right shape fits, prepared so that it is quick to tell, for usual ones at once."""
+        """A compiled check whether a text of the right form is allowed; cached for the usual ones."""
         presets, separator = frozenset((*self.presets, *self.enum)), self.separator
         least_side, most_side = self.min_side, self.max_side or math.inf
         low = pixels(self.min_area, separator) if self.min_area else 0
@@ -173,7 +173,7 @@ class Size(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag
         return fits
 
     def outside(self, text: str) -> str | None:
-        """What a text of the right shape must be and is not; None when it fits."""
+        """What a text of the right form fails to satisfy; None when it is allowed."""
         if self.enum or text in self.presets:
             return None
         width, height = map(int, text.split(self.separator))
@@ -196,22 +196,22 @@ class Size(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag
 
 
 class Media(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Pictures, clips or sounds: by link, inline, or uploaded before; a list of them with `many`."""
+    """Images, video or audio: by link, inline, or uploaded before; a list of them with `many`."""
 
     accepts: tuple[Literal["url", "data"], ...]
-    """What the vendor takes: links, data URIs. The caller may send either, and we see to the rest."""
+    """Forms that the vendor takes: links, data URIs. The caller may send either; the platform converts."""
     many: bool = False
     min_items: int = 1
     max_items: int = 1
     max_total_seconds: int | None = None
-    """Of all clips or sounds in the list together."""
+    """Total length of all video or audio in the list."""
 
     def __post_init__(self) -> None:
         if not self.accepts or (self.max_items > 1 and not self.many) or self.min_items > self.max_items:
             raise ValueError("a media parameter needs accepts, and min_items and max_items only with many")
 
     def schema(self) -> dict[str, Any]:
-        """JSON Schema of the property; the shapes a media text may have are for `form` to say."""
+        """JSON Schema of the property; `form` checks the form of a media text."""
         one = {"type": "string", "minLength": 1, "maxLength": MOST_MEDIA_CHARACTERS}
         if not self.many:
             return {"description": self.description, **one}
@@ -219,16 +219,16 @@ class Media(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True):
         return {"description": self.description, "type": "array", **limits}
 
     def limits(self) -> dict[MediaKind, Limits]:
-        """The kinds it takes, and what the vendor says about each."""
+        """The kinds it takes, with the vendor's limits for each."""
         raise NotImplementedError
 
     def describe(self, name: str) -> MediaInput:
-        """For the rooms that fetch, store and probe media; `name` is the way to it through objects."""
+        """For the rooms that fetch, store and probe media; `name` is the path to it through objects."""
         return MediaInput(name, self.limits(), self.accepts, _ms(self.max_total_seconds))
 
 
 class OneKind(Media, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Media of one kind, with the vendor's limits. Sides and pixels are of pictures and clips."""
+    """Media of one kind, with the vendor's limits. Sides and pixels apply to images and video."""
 
     kind: ClassVar[MediaKind]
 
@@ -278,7 +278,7 @@ class Audio(OneKind, kw_only=True, frozen=True, forbid_unknown_fields=True, tag=
 
 
 class AnyMedia(Media, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="media"):
-    """Media of several kinds in one place; the limits of each as they would stand in a parameter of that kind."""
+    """Media of several kinds in one parameter; the limits of each kind as in a parameter of that kind."""
 
     kinds: dict[MediaKind, dict[str, Any]]
 
@@ -310,7 +310,7 @@ class Array(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, ta
 
 
 class Object(Parameter, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="object"):
-    """A value with named parts. Their defaults are told, not filled in."""
+    """A value with named parts. Their defaults are published, not filled in."""
 
     json_type = "object"
 
@@ -329,7 +329,7 @@ Input = TextInput | Integer | Number | Boolean | Size | Image | Video | Audio | 
 
 
 def media_of(inputs: Mapping[str, Input] | Mapping[str, Nested], before: str = "") -> Iterator[MediaInput]:
-    """Every place below these parameters that carries media."""
+    """Every path below these parameters that carries media."""
     for name, spec in inputs.items():
         yield from _media_in(spec, before + name)
 
@@ -339,7 +339,7 @@ def _media_in(spec: Input | Nested, name: str) -> Iterator[MediaInput]:
         case Media():
             yield spec.describe(name)
         case Array(items=items):
-            # `base.places` goes through one list at each key.
+            # `base.json_paths` goes through one list at each key.
             if isinstance(items, Array) or (isinstance(items, Media) and items.many):
                 if any(_media_in(items, name)):
                     raise ValueError(f"{name}: media in a list of lists would not be found")
@@ -350,11 +350,11 @@ def _media_in(spec: Input | Nested, name: str) -> Iterator[MediaInput]:
 
 
 NOTHING: tuple[Any, ...] = (None, "", [])
-"""Values that say as little as an absent one."""
+"""Values that are equivalent to an absent one."""
 
 
 def given(params: Mapping[str, Any], name: str) -> bool:
-    """Whether the parameter says anything: an empty text or list does not."""
+    """Whether the parameter is given: an empty text or list is not."""
     return params.get(name) not in NOTHING
 
 

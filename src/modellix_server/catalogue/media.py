@@ -1,4 +1,4 @@
-"""Parameters that carry a picture, a clip or a sound: where they are in a body, and what they may hold."""
+"""Parameters that carry an image, video or audio: where they are in a body, and what they may contain."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+(?:;[a-z0-9-]+=[a-z0-9._-]+)*;base6
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}", re.ASCII)
 _URL = re.compile(r"https?://[!-~]+", re.ASCII)
 PLAIN_LINK = r"https?://[a-z0-9.-]*[a-z0-9](?::[1-9][0-9]{0,3})?[/?#][!-~]*"
-"""What nearly all links are: a quick yes, where short enough. A no says nothing: `form` takes the text apart."""
+"""Matches nearly all valid links, quickly. No match proves nothing: `form` parses the text."""
 _PLAIN_LINK = re.compile(PLAIN_LINK, re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a vendor says about one kind of file; None is not known."""
+    """A vendor's limits for one kind of file; None is unknown."""
 
     min_bytes: int | None = None
     max_bytes: int | None = None
@@ -41,16 +41,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class MediaInput:
-    """A place in a model's body that carries media."""
+    """A parameter of a model's body that carries media."""
 
     name: str
-    """The parameter, or the way to it through objects, as `base.places` takes it: `reference_edge.foreground_edge`."""
+    """The parameter, or its path through objects, as in `base.json_paths`: `reference_edge.foreground_edge`."""
     limits: Mapping[MediaKind, Limits] = field(default_factory=dict)
-    """The kinds it takes, nearly always one, and the limits of each."""
+    """The kinds it takes, usually one, and the limits of each."""
     accepts: tuple[Literal["url", "data"], ...] = ("url",)
-    """What the vendor takes: a link, bytes in a data URI. What the caller sends is not bound by it."""
+    """Forms that the vendor takes: a link, bytes in a data URI. They do not restrict the caller."""
     max_total_ms: int | None = None
-    """Of all clips or sounds of this parameter together."""
+    """Total length of all video or audio of this parameter."""
 
     @property
     def kinds(self) -> str:
@@ -61,7 +61,7 @@ class MediaInput:
 def form(text: str) -> Form | None:
     """The shape of a media value: link, data URI, raw base64, an uploaded file, our own `sha256:…`, or none of them.
 
-    Raw base64 needs 32 characters at least: fewer cannot be a picture, and short words would pass.
+    Raw base64 needs at least 32 characters: fewer cannot be an image, and short words would pass.
     """
     if text.startswith(("http://", "https://")):
         return "url" if _is_link(text) else None

@@ -1,4 +1,4 @@
-"""Whether a file keeps the limits that a vendor states, in the contract's words: the limit and the value."""
+"""Checks a file against a vendor's limits; the refusal names the limit and the value, as the contract asks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from modellix_server.base.errors import InvalidFormat, OutOfRange, PlatformError
 from modellix_server.catalogue.media import Limits, MediaInput, MediaKind
 
 _SLACK_MS = 100
-"""Containers round a length to whole frames, and encoders of sounds pad it."""
+"""Containers round a duration to whole frames, and audio encoders pad it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a file is, as examined. Bytes, pixels, milliseconds; None where the format has none or does not tell."""
+    """What a file is, as examined. Bytes, pixels, milliseconds; None where the format has or states none."""
 
     kind: MediaKind
     format: str
@@ -25,7 +25,7 @@ class Facts:
 
 
 def refusal(medium: MediaInput, where: str, facts: Facts) -> PlatformError | None:
-    """Why a file cannot stand at this place of a body; None when it can."""
+    """Why a file is not allowed for this parameter; None when it is."""
     limits = medium.limits.get(facts.kind)
     if limits is None:
         article = "an" if medium.kinds[0] in "ai" else "a"
@@ -37,7 +37,7 @@ def refusal(medium: MediaInput, where: str, facts: Facts) -> PlatformError | Non
 
 
 def refusal_together(medium: MediaInput, facts: Iterable[Facts]) -> PlatformError | None:
-    """Why files that keep the limits one by one cannot stand at one place together; None when they can."""
+    """Why files that are allowed one by one are not allowed together in this parameter; None when they are."""
     total = sum(one.duration_ms or 0 for one in facts)
     most = medium.max_total_ms
     if most is None or total <= most + _SLACK_MS:

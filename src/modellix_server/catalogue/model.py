@@ -19,7 +19,7 @@ ModelType = Literal["text-to-image", "image-to-image", "text-to-video", "image-t
 
 
 class Retirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When the vendor takes the model away, and how sure that is."""
+    """When the vendor retires the model, and how certain that is."""
 
     date: datetime.date
     verified: bool
@@ -61,7 +61,7 @@ class Model:
     example: Mapping[str, Any]
     """A body that the model takes, with links to our samples."""
     more: tuple[Mapping[str, Any], ...]
-    """Further bodies, where one cannot show what the model does."""
+    """Further example bodies."""
     confidence: Confidence
     checker: Checker = field(repr=False)
 

@@ -1,4 +1,4 @@
-"""Reads one model file strictly and turns it into a `Model`: what is wrong or incomplete stops the start."""
+"""Reads one model file strictly and turns it into a `Model`. A wrong or incomplete file stops the start."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ class PriceFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     units: str | None = None
     """The parameter that says how many images or seconds are ordered."""
     most: int | None = None
-    """How many there can be where no parameter says it, or only that the input decides (0 or -1)."""
+    """The maximum where no parameter states the number, or where its value (0 or -1) leaves it to the input."""
     also: int = 0
-    """How many are charged at most beside those delivered: seconds of the clips put in."""
+    """The most that is charged in addition to what is delivered: seconds of input video."""
 
 
 class ModelFile(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -89,7 +89,7 @@ Parse = Callable[[Path], dict[str, Any]]
 
 
 def parse(path: Path) -> dict[str, Any]:
-    """The tables of one file, which nobody has checked yet. Raises ValueError or OSError."""
+    """The tables of one file, unchecked. Raises ValueError or OSError."""
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
@@ -98,7 +98,7 @@ def read(
 ) -> Model:
     """The model of one file; `find` gives the file of the slug it is `like`, samples are linked under `origin`.
 
-    `parsed` may be a `parse` that remembers: many files are like one, and parsing is most of the work of a start.
+    `parsed` may be a cached `parse`: many files share one base, and parsing is most of the work of a start.
     Raises BadModel.
     """
     try:
@@ -109,7 +109,7 @@ def read(
         return build(msgspec.convert(raw, ModelFile), provider, model_id)
     except (ValueError, msgspec.ValidationError, OSError) as error:
         raise BadModel(f"{path}: {error}") from error
-    except (KeyError, TypeError, AttributeError) as error:  # only `inherit` looks into files that nobody checked yet
+    except (KeyError, TypeError, AttributeError) as error:  # only `inherit` reads unchecked files
         raise BadModel(f"{path}: like: the two files do not fit together: {error!r}") from error
 
 

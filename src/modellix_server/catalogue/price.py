@@ -18,23 +18,23 @@ from modellix_server.catalogue.inputs import given
 Unit = Literal["image", "second"]
 
 NOMINAL_MICROS = 10_000
-"""Test money taken per unit where a cell has no price; such a cell is refused in live mode."""
+"""Test money charged per unit where a cell has no price; such a cell is refused in live mode."""
 
 _RETRY_S = 60
-"""When to ask again for what only an operator can mend."""
+"""`Retry-After` of a refusal that only an operator can resolve."""
 
 ABSURD = 10
-"""A measurement this many times above the quoted units is not believed at all."""
+"""A measurement more than this many times the quoted units is rejected as impossible."""
 
 
 class Unpriced(Unavailable):
-    """The operator has not priced this cell: nothing the caller can mend, and nothing was charged."""
+    """The operator has not priced this cell: the caller cannot resolve it, and nothing was charged."""
 
     code = "unpriced"
 
 
 class ImpossibleMeasurement(ValueError):
-    """What the upstream says it delivered cannot be true; a person has to look at it."""
+    """What the upstream claims to have delivered is impossible; it needs a review."""
 
 
 class Measurement(msgspec.Struct, frozen=True):
@@ -42,9 +42,9 @@ class Measurement(msgspec.Struct, frozen=True):
 
     images: int | None = None
     milliseconds: int | None = None
-    """Billable time of the clip delivered."""
+    """Billable time of the delivered video."""
     input_milliseconds: int | None = None
-    """Billable time of the clips put in, which no look at the result can confirm."""
+    """Billable time of the input video, which the result cannot confirm."""
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ class Quote(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """The operator's word on one or more cells."""
+    """The operator's price or margin for one or more cells."""
 
     price_micros: int | None = None
     """Replaces the list price; None keeps it."""
@@ -127,10 +127,10 @@ class PriceTable:
     by: tuple[str, ...]
     """The parameters that choose the tier by their value."""
     given: tuple[str, ...]
-    """Those that choose it by being there."""
+    """Those that choose it by their presence."""
     tiers: tuple[Tier, ...]
     cells: Mapping[tuple[Any, ...], Tier]
-    """Values of `by`, then whether each of `given` is there -> tier."""
+    """Values of `by`, then whether each of `given` is present -> tier."""
 
     def quote(self, params: Mapping[str, Any], prices: Prices | None, *, live: bool) -> Quote:
         """The price of checked parameters; raises Unpriced in live mode where there is no price."""
@@ -168,8 +168,8 @@ class PriceTable:
 def capture(quote: Quote, measured: Measurement) -> int:
     """The charge in micro-dollars for what was delivered, at the frozen price, never above the quote.
 
-    Somewhat more than was ordered is charged as ordered. Raises ImpossibleMeasurement for nothing,
-    less than nothing, the wrong unit, or ten times too much: those are for a person to judge.
+    A measurement above the order is charged as ordered. Raises ImpossibleMeasurement for a missing, zero or negative
+    one, for the wrong unit, and for more than ten times the order: those need a review.
     """
     units = measured.images if quote.unit == "image" else measured.milliseconds
     if units is None:

@@ -22,7 +22,7 @@ class Catalogue:
     """All models by slug; iterates in the order of slugs."""
 
     def __init__(self, models: Mapping[str, Model]) -> None:
-        """Raises BadModel when two models answer to the same name."""
+        """Raises BadModel when two models have the same name."""
         self.models: Mapping[str, Model] = MappingProxyType({slug: models[slug] for slug in sorted(models)})
         self._by_name: dict[tuple[str, str], Model] = {}
         for model in self:
@@ -35,8 +35,8 @@ class Catalogue:
     def load(cls, extra_dir: Path | None = None, origin: str = _SOME_ORIGIN) -> Catalogue:
         """The built-in models, and over them the operator's `<provider>/<id>.toml` files.
 
-        A file of the operator with the name of a built-in one replaces it whole. `origin` is the platform's public
-        one, which examples link our samples under. All callers share the built-in models: nobody may change them.
+        A file of the operator with the name of a built-in one replaces it whole. `origin` is the public
+        origin of the platform, for links to samples in examples. The built-in models are shared: do not change them.
         Raises BadModel.
         """
         models = dict(_built_in(origin))
@@ -57,7 +57,7 @@ class Catalogue:
 
 @lru_cache(maxsize=4)
 def _built_in(origin: str) -> Mapping[str, Model]:
-    """Read once: what comes with the program stays as it is while it runs."""
+    """Read once: the built-in files do not change while the program runs."""
     return {model.slug: model for model in _read_folder(BUILT_IN, origin)}
 
 
@@ -76,7 +76,7 @@ def _read_folder(folder: Path, origin: str) -> Iterator[Model]:
 
 
 def _find(folder: Path, path: Path, slug: object) -> Path:
-    """The file a file may be `like`: another one of its folder, or a built-in one. ValueError when there is none."""
+    """The file that `like` names: one of the same folder, or a built-in one. ValueError when there is none."""
     provider, _, model_id = str(slug).partition("/")
     if _PROVIDER.fullmatch(provider) and _MODEL.fullmatch(model_id):
         for place in (folder, BUILT_IN):

@@ -1,4 +1,4 @@
-"""Where a model runs: all that an adapter must know to translate a request, as data."""
+"""Where a model runs: all that an adapter needs to translate a request, as data."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: dict[str, str]
     """Region of the vendor account -> name of the model there; an absent region does not offer it."""
     wire: dict[str, Any]
-    """The vendor's own matters (endpoint, mode, result path …); only the adapter knows the keys."""
+    """Settings of the adapter (endpoint, mode, result path …); only the adapter knows the keys."""
     to: dict[str, str]
     """Our parameter -> its path in the vendor's body, such as `parameters.size`."""
     values: dict[str, dict[str, Any]] = {}
     """Our parameter -> our value -> the value the vendor wants instead."""
     omit: dict[str, Any] = {}
-    """Our parameter -> the value that means the same as leaving it out, and is left out."""
+    """Our parameter -> the value that is equivalent to leaving it out, and is left out."""
     constants: dict[str, Any] = {}
     """Path in the vendor's body -> value that is always sent."""

@@ -1,4 +1,4 @@
-"""What parameters have to do with each other: the `[[rule]]` tables of a model file."""
+"""Rules between parameters: the `[[rule]]` tables of a model file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modellix_server.catalogue.inputs import NOTHING, Array, Input, Integer
 
 Params = Mapping[str, Any]
 Test = Callable[[Params, Params], bool]
-"""Asked with the parameters, defaults filled in, and with the caller's body."""
+"""Called with the parameters, defaults filled in, and with the caller's body."""
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -21,7 +21,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     message: str = ""
-    """What the caller is told. With `defaults` alone nothing can go wrong, and it may be left out."""
+    """The message of the refusal. A rule with `defaults` alone refuses nothing and needs none."""
     when: dict[str, Any] = {}
     """Parameter -> its value, or a list of values."""
     given: tuple[str, ...] = ()
@@ -42,9 +42,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parameter -> its default in this case, in place of its usual one."""
 
     def condition(self) -> tuple[str | None, Sequence[object], Test | None]:
-        """When the rule has anything to say, prepared, as it is asked for every request.
+        """When the rule applies, compiled, as it is evaluated for every request.
 
-        That is when this parameter (if any) has one of these values, and this test (if any) is passed.
+        It applies when this parameter (if any) has one of these values and this test (if any) is true.
         """
         name = next(iter(self.when), None)
         choices = _choices(self.when[name]) if name else ()
@@ -53,7 +53,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return name, choices, _all(tests) if tests else None
 
     def violation(self) -> Test:
-        """Whether parameters that the rule applies to go against it, prepared too."""
+        """Whether parameters that the rule applies to violate it, compiled too."""
         found = [
             *[_none([_value(name, wanted)]) for name, wanted in self.needs.items()],
             *[_none([_given(name)]) for name in self.requires],
@@ -65,7 +65,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return _any(found)
 
     def check(self, inputs: Mapping[str, Input]) -> None:
-        """Raise ValueError for names that are no inputs, values that can never be, and a rule that asks nothing."""
+        """Raise ValueError for unknown inputs, impossible values, and a rule without a condition to satisfy."""
         for name, value in (*self.when.items(), *self.needs.items(), *self.defaults.items()):
             for one in value if isinstance(value, list) else (value,):
                 if not _can_be(_known(inputs, name), one):

@@ -1,4 +1,4 @@
-"""Sample media that come with the package, for the examples of models: pictures, clips, a sound.
+"""Sample media that come with the package, for the examples of models: images, video, audio.
 
 `sample:cat.jpg` in a model file's example stands for the file; clients see and send `<public origin>/samples/cat.jpg`.
 `scripts/samples` draws them.
@@ -20,22 +20,22 @@ _MARKED = re.compile(r"sample:([!-~]+)", re.ASCII)
 
 @cache
 def names() -> frozenset[str]:
-    """The files there are."""
+    """The names of all sample files."""
     return frozenset(path.name for path in FOLDER.iterdir())
 
 
 def find(name: str) -> Path | None:
-    """The file of this name; None for any other text, whatever path it may try to be."""
+    """The file of this name; None for any other text, such as a path that leads elsewhere."""
     return FOLDER / name if name in names() else None
 
 
 def link(origin: str, name: str) -> str:
-    """The public URL of a sample: not signed, and good as long as this version of the package serves it."""
+    """The public URL of a sample: unsigned, valid as long as this version of the package serves it."""
     return f"{origin}{PATH}{name}"
 
 
 def linked(example: Any, origin: str) -> Any:
-    """The example with links where its file says `sample:…`, at any depth. ValueError names a sample there is not."""
+    """The example with links where its file says `sample:…`, at any depth. ValueError names an unknown sample."""
     return _replaced(example, lambda name: link(origin, name))
 
 

@@ -1,4 +1,4 @@
-"""The words of a refused parameter, as the public contract spells them."""
+"""Messages about refused parameters, in the words of the public contract."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _TYPES = {
 
 
 def size_pattern(separator: str, presets: tuple[str, ...] = ()) -> str:
-    """The regular expression of a size, which is also where its refusal takes its words from."""
+    """The regular expression of a size; the message of its refusal is derived from it."""
     return f"^({'|'.join([*presets, f'[0-9]+[{separator}][0-9]+'])})$"
 
 
 def show(value: object) -> str:
-    """A caller's value for an error message: printable, short, text in quotes, containers unopened."""
+    """A caller's value for an error message: printable, short, text in quotes, containers without their contents."""
     match value:
         case str():
             return f"'{clip(value)}'"

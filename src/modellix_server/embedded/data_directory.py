@@ -1,4 +1,4 @@
-"""The data directory: what lies where, its secrets, and the settings that follow from them."""
+"""The data directory: its layout, its secrets, and the settings derived from them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SOCKET_PATH_MAX = 107  # sockaddr_un.sun_path without its closing zero byte
 
 
 class CannotStartError(RuntimeError):
-    """Something the operator can put right; the message says what and how."""
+    """A problem that the operator can solve; the message says how."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Where the running instance is reached."""
+    """Addresses of the running instance."""
 
     pid: int
     """Process id of the supervisor."""
@@ -60,10 +60,10 @@ class DataDirectory:
         self._socket_note = self.root / "socket-dir"
 
     def create(self) -> None:
-        """Make the directory and its folders where they are missing; existing permissions stay as they are.
+        """Create the directory and its folders where they are missing; existing permissions are kept.
 
-        The top is open for passing through (0711), not for listing, so that a database server which gave
-        up root can reach its own folder in it; everything private in it is closed by itself.
+        The top can be traversed but not listed (0711), so that a database server which dropped root can reach its
+        own folder; everything private in it has its own permissions.
         """
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
         for folder in (self.storage, self.spool, self.sandbox, self.logs):
@@ -71,7 +71,7 @@ class DataDirectory:
 
     @cached_property
     def secrets(self) -> Mapping[str, str]:
-        """The random secrets of this data directory, made once; only the owner of the file may read them."""
+        """The random secrets of this data directory, created once; only the owner of the file may read them."""
         with contextlib.suppress(FileNotFoundError):
             return self._read_secrets()
         made = {
@@ -92,14 +92,14 @@ class DataDirectory:
         return found
 
     def master_keys(self) -> MasterKeys:
-        """The current master key and the one before it, as the file has them now."""
+        """The current and the former master key, read from the file."""
         return base_settings.master_keys_of(self._read_secrets())
 
     def add_master_key(self) -> None:
-        """Make a new master key the current one; the former stays beside it, those before it go.
+        """Create a new current master key; the former one is kept, older ones are removed.
 
-        For one process at a time, when everything is sealed under the current key. The file is replaced as a
-        whole, and is on the disk before this returns: a value sealed under the new key can always be opened.
+        For one process at a time, when everything is sealed under the current key. The file is replaced atomically
+        and synced before this returns: a value sealed under the new key can always be opened.
         """
         found = self._read_secrets()
         fresh = self.root / f".secrets-{secrets.token_hex(8)}"
@@ -118,8 +118,8 @@ class DataDirectory:
     def socket_dir(self) -> Path:
         """The private folder of the database socket.
 
-        It is in the data directory, or in the temporary directory where the name would be too long for a
-        socket; that choice is noted so that every process finds the same one.
+        It is in the data directory, or in the temporary directory where the path would be too long for a socket.
+        The choice is recorded so that every process finds the same folder.
         """
         near = self.root / "socket"
         if len(os.fsencode(near / f".s.PGSQL.{POSTGRES_PORT}.lock")) <= _SOCKET_PATH_MAX:
@@ -144,20 +144,20 @@ class DataDirectory:
         return f"postgresql://{role}:{password}@/{database}?host={folder}&port={POSTGRES_PORT}"
 
     def write_runtime(self, runtime: Runtime) -> None:
-        """Tell the other processes where this instance is reached."""
+        """Publish the addresses of this instance to other processes."""
         fresh = self._runtime_file.with_suffix(".new")
         fresh.write_text(json.dumps(asdict(runtime)), encoding="utf-8")
         fresh.replace(self._runtime_file)
 
     def read_runtime(self) -> Runtime | None:
-        """Where the running instance is reached; None when none was started or it stopped cleanly."""
+        """The addresses of the running instance; None when none was started or it stopped cleanly."""
         try:
             return Runtime(**json.loads(self._runtime_file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
 
     def forget_runtime(self) -> None:
-        """Withdraw it: the instance has stopped."""
+        """Withdraw the addresses: the instance has stopped."""
         self._runtime_file.unlink(missing_ok=True)
 
     def runs_database(self, settings: Settings) -> bool:
@@ -209,7 +209,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _is_private_folder(path: Path, owners: set[int]) -> bool:
-    """Whether a folder in the shared temporary directory is still the one we made there."""
+    """Whether a folder in the shared temporary directory is still the one that we created."""
     try:
         found = path.lstat()
     except OSError:

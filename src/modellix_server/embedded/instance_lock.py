@@ -19,16 +19,16 @@ _PROBE_LIMIT_S = 5.0
 
 
 class PortInUseError(CannotStartError):
-    """Another program listens where we should."""
+    """Another program listens on the port."""
 
 
 @contextmanager
 def only_instance(pid_file: Path) -> Iterator[None]:
-    """Hold the data directory by a lock on its pid file, which ends with the process however that ends.
+    """Lock the data directory by its pid file; the lock ends with the process, however it ends.
 
     Raises CannotStartError when another instance holds it.
 
-    The number in the file is for people: a number can be another process's by now, a lock cannot.
+    The number in the file is for people only: a pid can be reused by another process, a lock cannot.
     """
     file = _lock(pid_file)
     try:
@@ -77,7 +77,7 @@ def require_free_port(host: str, port: int) -> None:
 
 
 def free_loopback_port() -> int:
-    """Find a TCP port on 127.0.0.1 that nobody listens on now."""
+    """Find a free TCP port on 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

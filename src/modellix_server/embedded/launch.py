@@ -1,4 +1,4 @@
-"""Becomes another program: as another user if asked, and tied to the life of its parent.
+"""Executes another program, as another user if asked, and ends it with its parent.
 
 Run by its path in an interpreter of its own (`python -I -S launch.py PARENT SIGNAL UID GID SEARCH PROGRAM
 ARGUMENT…`), because what it changes must hold for one process only, and changing it between fork and exec
@@ -57,7 +57,7 @@ def _become(uid: int, gid: int, *, keep_search: bool) -> None:
 
 
 def _prctl(option: int, *arguments: int) -> None:
-    # Unused arguments must be zero in all 64 bits, which a plain C int would not promise.
+    # Unused arguments must be zero in all 64 bits, which a plain C int does not guarantee.
     padded = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]
     _check(ctypes.CDLL(None, use_errno=True).prctl(option, *padded))
 

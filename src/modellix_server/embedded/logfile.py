@@ -11,7 +11,7 @@ _SEARCHED_BYTES = 256 * 1024
 
 
 def open_log(path: Path) -> BinaryIO:
-    """Open the file for appending; a large one is set aside as `<name>.1` first, replacing an older one."""
+    """Open the file for appending; a large one is renamed to `<name>.1` first, replacing an older one."""
     if path.exists() and path.stat().st_size > ROTATE_AT:
         path.replace(path.with_name(f"{path.name}.1"))
     return path.open("ab")
@@ -23,7 +23,7 @@ def tail(path: Path, after: int = 0, lines: int = 8) -> str:
 
 
 def mentions(path: Path, text: str, after: int = 0) -> bool:
-    """Whether a text was written after the position `after`, among the last of what was."""
+    """Whether a text is in the last part of what was written after the position `after`."""
     return text in _end_of(path, after, _SEARCHED_BYTES)
 
 

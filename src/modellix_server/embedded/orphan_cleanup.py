@@ -19,10 +19,10 @@ _WAYS = (
 
 
 async def stop_server(cluster: Path) -> None:
-    """Stop whatever still serves this cluster, and clear the lock file that would keep the next from starting.
+    """Stop every server process of this cluster, and remove the lock file that would block the next start.
 
-    PostgreSQL's own check takes any process with the noted id for a server: one not yet reaped, or a
-    stranger that was given the id since. Raises TimeoutError when a process cannot be ended.
+    PostgreSQL's own check takes any process with the recorded pid for a server: a zombie, or an unrelated
+    process that got the pid since. Raises TimeoutError when a process cannot be ended.
     """
     for signum, limit_s in _WAYS:
         if await _all_gone(cluster, signum, limit_s):
@@ -33,7 +33,7 @@ async def stop_server(cluster: Path) -> None:
 
 async def _all_gone(cluster: Path, signum: signal.Signals, limit_s: float) -> bool:
     alive = _servers(cluster)
-    # Backends obey their postmaster. Without one each is told itself, and has nothing left to finish.
+    # Backends end with their postmaster. Without one each gets the signal; it has no work left to finish.
     told = alive & {_noted(cluster)}
     if not told and signum == signal.SIGINT:
         return not alive
@@ -56,7 +56,7 @@ def _noted(cluster: Path) -> int | None:
 
 
 def _servers(cluster: Path) -> set[int]:
-    """Living PostgreSQL processes of this cluster: they all work in its folder. Zombies have none."""
+    """Live PostgreSQL processes of this cluster: its folder is their working directory. Zombies have none."""
     if sys.platform != "linux":
         pid = _noted(cluster)
         return {pid} if pid is not None and _is_postgres(pid) else set()

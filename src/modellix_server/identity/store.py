@@ -91,7 +91,7 @@ async def find_team(db: Pool | Connection, name: str) -> Team:
 async def create_key(
     db: Pool | Connection, secret: Secret, team_id: int, *, live: bool, name: str, created_by: str
 ) -> tuple[str, ApiKey]:
-    """A new key: its text, which nobody can ask for again, and its row.
+    """Create a key: its text, which cannot be read again, and its row.
 
     Raises NotFound for an unknown team, InvalidParameters for a name that is not 1 to 64 printable characters.
     """
@@ -125,7 +125,7 @@ async def list_keys(db: Pool | Connection, team_id: int | None = None) -> list[A
 
 
 async def revoke_key(db: Pool | Connection, key_id: int) -> ApiKey:
-    """End a key at once, for good; doing it twice keeps the first time. Raises NotFound."""
+    """Revoke a key, effective at once. Idempotent: the first time is kept. Raises NotFound."""
     row = await db.fetchrow(
         f"""update identity.api_key set revoked_at = coalesce(revoked_at, now())
             where id = $1 returning {_KEY}""",  # noqa: S608 - a constant
@@ -137,14 +137,14 @@ async def revoke_key(db: Pool | Connection, key_id: int) -> ApiKey:
 
 
 async def revoke_leaked(db: Connection, secret: Secret, texts: Sequence[str]) -> list[tuple[str, ApiKey]]:
-    """End those of these keys that are in force; each with its text, by id. Asks only for what may be a key."""
+    """Revoke those of these keys that are active; returns each with its text, by id. Malformed texts are skipped."""
     by_hash = {keys.stored_form(text, pepper(secret)): text for text in texts if keys.genuine(text)}
     found = await db.fetch(
         """select id, hash from identity.api_key where hash = any ($1::bytea[]) and revoked_at is null
            order by id for no key update""",
         list(by_hash),
     )
-    # Every statement that touches keys empties the caches of all processes: a report of nothing must not.
+    # Every statement that updates keys empties the caches of all processes; a report without a key must not.
     return [(by_hash[row["hash"]], await revoke_key(db, row["id"])) for row in found]
 
 

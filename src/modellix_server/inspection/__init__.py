@@ -1,6 +1,6 @@
-"""What a file is, and what is in a big body: found out in a process that can reach nothing.
+"""Examines files and large request bodies in a confined process.
 
-That process (`helper`) reads what strangers made. It imports no database, no HTTP client and no storage.
+That process (`helper`) reads untrusted data. It imports no database, no HTTP client and no storage.
 """
 
 from modellix_server.inspection.formats import FORMATS, HEAD_BYTES, Format, Kind, Wanted, sniff

@@ -1,4 +1,4 @@
-"""Walls around the helper process: memory, time, file size, and no network at all."""
+"""Confinement of the helper process: limits on memory, time and file size, and no network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ALLOW, _REFUSE_EPERM = 0x7FFF0000, 0x00050001
 
 
 def confine() -> None:
-    """Put the walls up around this process; it cannot take them down again.
+    """Confine this process, irrevocably.
 
     Raises OSError when the system refuses, in which case nothing may be probed here.
     """
@@ -47,7 +47,7 @@ def _limit(what: int, value: int) -> None:
 
 
 def _refuse_sockets() -> None:
-    """Let socket(2) fail with EPERM: the media parser has a built-in HTTP client and follows references in films."""
+    """Let socket(2) fail with EPERM: the media parser has an HTTP client and follows references in video files."""
     number = _SOCKET_CALL.get(platform.machine())
     if number is None:
         raise OSError(f"no system call table for {platform.machine()}: the helper cannot be cut off from the network")

@@ -7,7 +7,7 @@ from typing import Literal
 
 Kind = Literal["image", "video", "audio"]
 Wanted = Literal["image", "video", "audio", "vector"]
-"""What a result ought to be: `vector` is an SVG, an image that only a vendor may hand in."""
+"""The expected kind of a result: `vector` is an SVG, an image that only a vendor may deliver."""
 
 HEAD_BYTES = 64
 """How many first bytes `sniff` looks at."""
@@ -70,7 +70,7 @@ _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
 def sniff(head: bytes) -> Format | None:
-    """The format that a file with these first bytes has, or None when it is none of ours."""
+    """The format that a file with these first bytes has, or None for an unsupported one."""
     name = _name(head[:HEAD_BYTES])
     return FORMATS[name] if name else None
 

@@ -1,8 +1,8 @@
-"""The helper process: looks at hostile files and big bodies, so that nobody else has to.
+"""The helper process: examines untrusted files and large bodies for the other processes.
 
 Started as `python -m modellix_server.inspection.helper <parent pid>`; reads batches of requests from
 standard input, writes batches of replies to standard output, and ends with its parent. Before the first
-one it writes an empty frame: whoever reads it knows that a later end is the fault of a file.
+one it writes an empty frame: from then on, an exit of the process is blamed on a file.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _serve(request: Probe | Extract) -> Reply:
 
 
 def _probe(kind: Kind, path: Path) -> Probed | Refused:
-    """A file on its way, while its bytes are at hand."""
+    """Examine a file that is on disk."""
     try:
         with path.open("rb") as file:
             return probe(kind, file)

@@ -1,4 +1,4 @@
-"""Media inside a request body: taken out and recognised."""
+"""Media inside a request body: extracted and identified."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class InputFile:
     kind: Kind
     size: int
     content: bytes | Path | None
-    """A scratch file is gone once it is saved; `drop_inputs` deletes the others. None for what is stored already."""
+    """A scratch file is moved when it is saved; `drop_inputs` deletes the others. None for a file that is stored."""
     found: Probed | Refused | None = None
-    """What the helper found it to be, where it has looked at it already."""
+    """What the helper found, where it has examined the file."""
 
 
 def take_inputs(params: Mapping[str, Any], media: Collection[str]) -> tuple[dict[str, Any], list[InputFile]]:
     """The parameters with media bytes replaced by `sha256:<hex>`, and those bytes, each file once.
 
-    `media` names the places that carry media, as `base.places` takes them. http(s) URLs and the ids of
-    uploaded files stay, and so does what is no string: that is for the model's schema to refuse.
+    `media` are the paths that carry media, as `base.json_paths` takes them. http(s) URLs and ids of uploaded files
+    are kept, and so are values that are no strings: the model's schema refuses them.
 
     Raises InvalidFormat for broken base64, an unknown file type, or a `sha256:` value from outside.
     """

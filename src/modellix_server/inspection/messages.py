@@ -1,4 +1,4 @@
-"""What a process and its helper say to each other: length-prefixed MessagePack over pipes."""
+"""Messages between a process and its helper: length-prefixed MessagePack over pipes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from modellix_server.inspection.formats import Kind, Wanted
 
 LENGTH = struct.Struct(">I")
 MOST_SLIM_BYTES = 256 * 1024
-"""A body without its media; more than that is not a body of ours and would cost the event loop."""
+"""Limit of a body without its media; parsing a larger one would block the event loop."""
 
 
 class Probe(msgspec.Struct, frozen=True, tag=True):
-    """Look at one file, given as its bytes or as a path, that ought to be of this kind."""
+    """Examine one file, given as bytes or as a path, of an expected kind."""
 
     kind: Wanted
     data: bytes | None
@@ -30,7 +30,7 @@ class Extract(msgspec.Struct, frozen=True, tag=True):
 
 
 class Probed(msgspec.Struct, frozen=True, tag=True):
-    """What a file is. Pixels and milliseconds; None where the format has none or does not tell."""
+    """What a file is. Pixels and milliseconds; None where the format has or states none."""
 
     format: str
     width: int | None = None
@@ -58,7 +58,7 @@ class ExtractedFile(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
-    """The file or the body is not what it ought to be, in words for the client."""
+    """The file or the body is refused, with a message for the client."""
 
     why: str
 

@@ -1,4 +1,4 @@
-"""Looking at a file nobody has vetted. Runs in the helper process only."""
+"""Examines an untrusted file. Runs in the helper process only."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Image.MAX_IMAGE_PIXELS = None
 
 
 class Unfit(Exception):
-    """The file is broken, or not what it ought to be."""
+    """The file is broken, or not of the expected kind."""
 
 
 def probe(kind: Kind, file: IO[bytes]) -> Probed:
-    """What the file is, judged by its bytes. Raises Unfit."""
+    """The file's format and size, from its bytes. Raises Unfit."""
     found = sniff(file.read(HEAD_BYTES))
     if found is None:
         raise Unfit(f"the file is no {kind} of a known format")
@@ -65,7 +65,7 @@ def _picture(found: Format, file: IO[bytes]) -> Probed:
 
 
 def _is_cut(found: Format, file: IO[bytes]) -> bool:
-    """Whether the end of the file is missing, for formats that say where they end."""
+    """Whether the end of the file is missing, for formats that mark their end."""
     if found.name == "webp":
         file.seek(4)
         promised = int.from_bytes(file.read(4), "little") + 8
@@ -98,7 +98,7 @@ def _tracks(found: Format, file: IO[bytes], kind: Kind) -> Probed:
 
 
 def _integer(value: object) -> int | None:
-    """MediaInfo gives whole numbers sometimes as texts such as `2000.000000`."""
+    """MediaInfo returns some integers as texts such as `2000.000000`."""
     try:
         return round(float(value)) if isinstance(value, int | float | str) else None
     except (ValueError, OverflowError):

@@ -1,7 +1,7 @@
-"""Looking at an SVG nobody has vetted. Runs in the helper process only.
+"""Examines an untrusted SVG. Runs in the helper process only.
 
-An SVG is a program for a browser, so only what draws and refers to nothing outside is let through: known elements,
-no scripts, no styles that load, no links but to a part of itself. Entities cannot be declared, so none expand.
+An SVG can be a program for a browser, so only drawing without external references is allowed: known elements,
+no scripts, no styles that load, links only to parts of the file. Entities cannot be declared, so none expand.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ELEMENTS = frozenset(
         *("polyline", "polygon", "text", "tspan", "linearGradient", "radialGradient", "stop", "clipPath", "mask"),
     )
 )
-"""Without `use` and `pattern`: nested often enough, they keep a viewer busy for ever."""
+"""Without `use` and `pattern`: deeply nested ones can hang a viewer."""
 _LENGTH = re.compile(r"\s*([0-9]{1,7}(?:\.[0-9]{1,20})?)(px|in|cm|mm|pt|pc)?\s*", re.ASCII)
 _PIXELS = {"": 1.0, "px": 1.0, "in": 96.0, "cm": 96 / 2.54, "mm": 9.6 / 2.54, "pt": 4 / 3, "pc": 16.0}
 _BOX = re.compile(r"[\s,]+")
@@ -34,7 +34,7 @@ _OUTSIDE = re.compile(r"url\((?>\s*['\"]?\s*)(?!#)|[@\\]|javascript:|data:|expre
 
 
 def probe_vector(file: IO[bytes]) -> Probed:
-    """What the file is. Raises Unfit."""
+    """The file's format and size. Raises Unfit."""
     drawing = _Drawing()
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.XmlDeclHandler = drawing.declared
@@ -54,7 +54,7 @@ def _refuse(*_: object) -> None:
 
 
 class _Drawing:
-    """Hears of everything in the file and lets pass what only draws."""
+    """Parser events of the file; refuses everything but drawing."""
 
     def __init__(self) -> None:
         self.size = (0, 0)
@@ -66,7 +66,7 @@ class _Drawing:
             raise Unfit("the svg file is not UTF-8")
 
     def doctype(self, _name: str, system: str | None, _public: str | None, subset: int) -> None:
-        # Some programs write the one of the W3C, which nobody loads.
+        # Some programs write that of the W3C; no viewer loads it.
         if subset or (system is not None and not system.startswith("http://www.w3.org/")):
             raise Unfit("the svg file has a document type of its own")
 
@@ -87,7 +87,7 @@ class _Drawing:
         self._open.pop()
 
     def text(self, text: str) -> None:
-        # It may come in pieces, so whatever could begin something that loads is too much.
+        # The text may arrive in parts, so the beginning of anything that could load is refused.
         if self._open and self._open[-1] == "style" and re.search(r"[@\\(<]|/\*", text):
             raise Unfit("the svg file has a style that is not let through")
 
@@ -102,7 +102,7 @@ class _Drawing:
 
 
 def _size(attributes: dict[str, str]) -> tuple[int, int]:
-    """Width and height in pixels: as told, else those of the view box."""
+    """Width and height in pixels: as stated, else those of the view box."""
     told = [_LENGTH.fullmatch(attributes.get(side, "")) for side in ("width", "height")]
     if all(told):
         sides = [float(one[1]) * _PIXELS[one[2] or ""] for one in told if one]

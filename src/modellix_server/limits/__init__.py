@@ -1,4 +1,4 @@
-"""How much a key and a team may ask for: requests per minute, and unfinished tasks at a time."""
+"""Limits of keys and teams: requests per minute, and unfinished tasks at a time."""
 
 from modellix_server.limits.errors import RateLimited
 from modellix_server.limits.reports import Reports

@@ -1,4 +1,4 @@
-"""Requests that need no key, counted by the address they come from; in this process."""
+"""Rate limit of requests without a key, per client address, in this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WINDOW_S = 60
 
 
 class Reports:
-    """At most so many a minute from one address, and so many in all: a sender of many addresses fills no memory."""
+    """A limit per minute and address, and one for all addresses, which bounds the memory."""
 
     def __init__(self, *, each: int = 30, together: int = 3000, clock: Callable[[], float] = time.monotonic) -> None:
         self._each = each
@@ -24,7 +24,7 @@ class Reports:
     def take(self, address: str) -> None:
         """Count one; raises RateLimited."""
         now = self._clock()
-        if now >= self._ends:  # one window for everybody, so that what is kept is bounded by what is let in
+        if now >= self._ends:  # one window for all addresses, so that memory is bounded by the limit
             self._ends, self._total = now + _WINDOW_S, 0
             self._used.clear()
         if self._total >= self._together or self._used.get(address, 0) >= self._each:

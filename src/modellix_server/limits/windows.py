@@ -34,7 +34,7 @@ class Subject(Protocol):
 
 
 class RateDecision(NamedTuple):
-    """Whether a request may pass, and the numbers of the tightest window it met."""
+    """Whether a request may pass, and the numbers of its tightest window."""
 
     limit: int
     """Requests per minute."""
@@ -63,7 +63,7 @@ class RateDecision(NamedTuple):
         return lines
 
     def error(self) -> RateLimited:
-        """The refusal in the contract's words."""
+        """The refusal in the words of the contract."""
         whose = "this API key" if self.scope == "key" else "this team"
         return RateLimited(f"{self.limit} requests per minute for {whose}", retry_after_s=self.retry_after_s)
 
@@ -78,12 +78,12 @@ class _Windows:
         return len(self._open)
 
     def at(self, subject: int, now: int) -> list[int]:
-        """The subject's window; a new one if there is none or its 60 s are not now (a clock may step back)."""
+        """The subject's window; a new one if there is none or it is not current (a clock may step back)."""
         window = self._open.get(subject)
         if window is not None and window[0] - _WINDOW_S <= now < window[0]:
             return window
-        # All windows last equally long, so the order of opening is the order of ending: whatever is over is in
-        # front. Two out for each one in keeps the memory at the number of windows open within a minute.
+        # All windows have the same length, so those that have ended are in front. Removing two for each new one
+        # bounds the memory by the number of windows open within a minute.
         self._open.pop(subject, None)
         for oldest in list(_first_two(self._open)):
             if not self._open[oldest][0] - _WINDOW_S <= now < self._open[oldest][0]:

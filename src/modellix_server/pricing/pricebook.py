@@ -19,11 +19,11 @@ _TROUBLE: tuple[type[Exception], ...] = (*UNREACHABLE, asyncpg.PostgresError)
 class PriceBook:
     """The operator's prices, at most 2 s old while the database can be asked. Reading costs nothing.
 
-    A quote under prices a moment old is still a promise that is kept: the task freezes it.
+    A quote from prices that are a moment old is still valid: the task freezes it.
     """
 
     def __init__(self, db: Pool) -> None:
-        """Call `refresh` before the first quote: nobody may be quoted prices that were never read."""
+        """Call `refresh` before the first quote: the prices must have been read."""
         self._db = db
         self._prices: Prices | None = None
 

@@ -16,7 +16,7 @@ _ALL = "*"
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What the operator said last about a cell; both numbers None: nothing any more."""
+    """The operator's latest price of a cell; both numbers None: cleared."""
 
     version: int
     model: str | None
@@ -24,7 +24,7 @@ class Price:
     tier: str | None
     """None: every tier."""
     unit_micros: int | None
-    """Price of one image or second, instead of the list's."""
+    """Price of one image or second, in place of the list price."""
     margin_bp: int | None
     """On top of the list price, in hundredths of a percent; negative is a discount."""
     created_at: datetime
@@ -40,7 +40,7 @@ async def set_price(
     unit_micros: int | None = None,
     margin_bp: int | None = None,
 ) -> int:
-    """Price a cell by amount or by margin, or take an earlier price back when neither is given; the new version.
+    """Price a cell by amount or by margin, or clear its price when neither is given; returns the new version.
 
     None as model or tier means all of them. Raises InvalidParameters for what cannot be a price.
     """
@@ -61,7 +61,7 @@ async def set_price(
 
 
 async def list_prices(db: Pool | Connection) -> list[Price]:
-    """The newest word on every cell that has one, by model and tier."""
+    """The latest price of every cell that has one, by model and tier."""
     rows = await db.fetch(
         """select distinct on (model, tier) version, nullif(model, '*'), nullif(tier, '*'),
                   unit_micros, margin_bp, created_at, created_by

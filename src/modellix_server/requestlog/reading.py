@@ -10,7 +10,7 @@ from modellix_server.base.pages import ALWAYS, Page, Span, Where
 from modellix_server.base.team_mode import TeamMode
 
 MOST_LOOKED_AT = 2_000
-"""Rows that one page looks at. A log is mostly polls: what passes a filter can be far apart."""
+"""Rows that one page reads. A log is mostly polls, so the rows that match a filter can be far apart."""
 
 _FIELDS = (
     "at",
@@ -34,7 +34,7 @@ _WIDTH = len(_FIELDS)
 
 @dataclass(frozen=True, slots=True)
 class EntryFilter:
-    """Which calls; None lets all pass."""
+    """A filter of calls; None matches all."""
 
     least_status: int | None = None
     most_status: int | None = None
@@ -44,7 +44,7 @@ class EntryFilter:
 
     @property
     def sifts(self) -> bool:
-        """Whether it leaves rows out that no index leaves out."""
+        """Whether it excludes rows that no index excludes."""
         return any(value is not None for value in (self.least_status, self.most_status, self.model, self.key_id))
 
 
@@ -53,7 +53,7 @@ class LoggedCall:
     """One call as the log has it; latency in microseconds, sizes in bytes."""
 
     row: str
-    """Where the row lies: tells rows of one microsecond apart."""
+    """Physical position of the row: distinguishes rows of the same microsecond."""
     at: datetime
     key_id: int | None
     method: str
@@ -85,7 +85,7 @@ class EntryPlace:
 async def list_entries(
     db: Connection, owner: TeamMode, wanted: EntryFilter, *, after: EntryPlace | None, most: int
 ) -> Page[LoggedCall, EntryPlace]:
-    """Up to `most` calls, the latest first. The page ends early when `MOST_LOOKED_AT` rows have been looked at."""
+    """Up to `most` calls, the latest first. The page ends early after `MOST_LOOKED_AT` rows have been read."""
     seen = _seen(owner, wanted, after)
     look_at = MOST_LOOKED_AT if wanted.sifts else most
     looked_at = seen.place(look_at)

@@ -1,6 +1,6 @@
-"""What of a request or an answer may be kept: no bytes, no keys, no signed links, not too much.
+"""Redaction of requests and answers for the log: no file contents, no keys, no signed links, limited length.
 
-Sent bytes become their digest, URLs lose query, fragment and user, API keys lose their body.
+File contents become their digest, URLs lose query, fragment and user, API keys all but their prefix.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["KEPT", "cut", "redact_body", "redact_path", "redact_text"]
 KEPT = 4096
 """Characters of a body that are kept."""
 
-_READ = 65_536  # bytes of a body that are looked at; a longer one is not worth the time
+_READ = 65_536  # bytes of a body that are parsed; a longer one would take too much time
 
 
 def redact_body(body: bytes) -> str:
@@ -32,7 +32,7 @@ def redact_body(body: bytes) -> str:
 
 
 def redact_path(path: str) -> str:
-    """The path of a URL without its query, and without a key that went astray."""
+    """The path of a URL without its query, and without an API key in it."""
     path = path.partition("?")[0]
     if "mdlx-" in path:
         path = redact_keys(path)
@@ -40,7 +40,7 @@ def redact_path(path: str) -> str:
 
 
 def cut(text: str, most: int = KEPT) -> str:
-    """At most `most` characters, and none that PostgreSQL cannot store."""
+    """The text without characters that PostgreSQL cannot store, cut to `most`."""
     if "\x00" in text:
         text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
     return text if len(text) <= most else text[: most - 1] + "…"

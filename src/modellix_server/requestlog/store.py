@@ -33,12 +33,12 @@ _COLUMNS = (
 
 
 class LogEntry(NamedTuple):
-    """One API call, in the order of the table's columns. Headers have no place in it."""
+    """One API call, in the order of the table's columns. Headers are not logged."""
 
     at: float
     """Unix time."""
     team_id: int | None
-    """None: refused before it was known who calls."""
+    """None: refused before authentication."""
     live: bool | None
     key_id: int | None
     method: str
@@ -53,19 +53,19 @@ class LogEntry(NamedTuple):
     task_id: UUID | None = None
     cost_micros: int | None = None
     input: str | None = None
-    """What `redact_body` leaves of the request."""
+    """The request, redacted by `redact_body`."""
     answer: str | None = None
-    """What `redact_body` leaves of the answer."""
+    """The answer, redacted by `redact_body`."""
     client: str | None = None
     """The caller's address."""
     request_id: str | None = None
-    """What the answer says as X-Request-Id."""
+    """The answer's X-Request-Id."""
 
 
 async def append(db: Connection, entries: Sequence[LogEntry], losses: Sequence[tuple[int, str]]) -> None:
     """Write entries and counts of lost ones, all or none.
 
-    The commit does not wait for the disk: of all the data here a second's worth of this may be lost in a crash.
+    The commit does not wait for the disk: a crash may lose a second of the log, unlike all other data.
     """
     async with db.transaction():
         await db.execute("set local synchronous_commit = off")

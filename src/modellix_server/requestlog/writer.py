@@ -1,7 +1,7 @@
-"""Writes the log off the hot path: rows pile up in memory and go out by COPY twice a second.
+"""Writes the log off the hot path: rows are collected in memory and written by COPY twice a second.
 
-Kept in memory while the database is away, up to a bound; what is beyond it is counted, logged and
-noted in the database, never dropped in silence.
+They stay in memory while the database is away, up to a limit. Rows beyond it are counted, and the loss is logged
+and recorded in the database.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TROUBLE: tuple[type[Exception], ...] = (*UNREACHABLE, asyncpg.PostgresError)
 
 
 class Writer:
-    """The request log of one process. `start` it, `record` calls, `close` it to have all of them written."""
+    """The request log of one process. `start` it, `record` calls, `close` it to write the rest."""
 
     def __init__(self, db: Pool, *, most: int = 100_000) -> None:
         """Keep at most `most` rows in memory."""
@@ -46,7 +46,7 @@ class Writer:
         return len(self._rows)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start writing."""
         self._task = asyncio.create_task(self._run())
 
     def record(self, entry: LogEntry) -> None:
@@ -82,7 +82,7 @@ class Writer:
                 await asyncio.sleep(_EVERY_S)
 
     async def _flush(self) -> None:
-        """Write everything there is; rows stay in memory until they are committed."""
+        """Write all rows in memory; each stays there until it is committed."""
         if not self._rows and not self._untold:
             return
         async with self._db.acquire() as db:
@@ -93,10 +93,10 @@ class Writer:
                 await self._append(db, self._rows[:_FULL])
 
     async def _append(self, db: Connection, rows: list[LogEntry]) -> None:
-        """Write the rows, which are the first of all, or some of them.
+        """Write the rows, which are the oldest in memory, or some of them.
 
-        A row the database refuses is found by halving, counted and left out: one odd row must not keep
-        its neighbours from the log.
+        A row that the database refuses is found by bisection, counted and left out, so that the others are
+        written.
         """
         untold = dict(self._untold)
         try:

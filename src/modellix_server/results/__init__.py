@@ -1,4 +1,4 @@
-"""Result files and uploads: fetched, stored, linked, expired; what they are is for `inspection` to say."""
+"""Result files and uploads: fetched, stored, linked, expired. `inspection` examines them."""
 
 from modellix_server.results.errors import FetchError, FetchGone, FetchLater, FetchNever
 from modellix_server.results.expiry import delete_expired, delete_orphans, delete_result, discard

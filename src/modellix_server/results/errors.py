@@ -1,10 +1,10 @@
-"""Why a result could not be fetched: worth another try, or not."""
+"""Why a result could not be fetched, and whether to try again."""
 
 from __future__ import annotations
 
 
 class FetchError(Exception):
-    """A result file did not make it into our storage; the message may be shown to the team."""
+    """A result file could not be stored; the message may be shown to the team."""
 
 
 class FetchLater(FetchError):
@@ -12,7 +12,7 @@ class FetchLater(FetchError):
 
 
 class FetchNever(FetchError):
-    """Wrong type, too big, broken, or at an address we refuse: another try would end the same."""
+    """Wrong type, too big, broken, or at a refused address: another try would fail too."""
 
 
 class FetchGone(FetchNever):

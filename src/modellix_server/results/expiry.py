@@ -1,4 +1,4 @@
-"""Really deleting what has expired."""
+"""Deletion of expired results, inputs and uploads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modellix_server.results.storage import Storage
 
 _RESULT_FILE = re.compile(r"results/([0-9a-f]{32})/", re.ASCII)
 _DELETE_TIMEOUT_S = 20.0
-_CLAIM_S = 60.0  # well above the time-out: nobody needs a file again while it may still be deleted
+_CLAIM_S = 60.0  # well above the time-out, so that a file is not needed again while it may still be deleted
 
 
 async def delete_expired(db: Pool, storage: Storage, limit: int = 100) -> int:
@@ -50,7 +50,7 @@ async def _delete_inputs(db: Pool, storage: Storage, limit: int) -> int:
 
 
 async def delete_result(db: Pool, storage: Storage, task_id: UUID) -> None:
-    """Delete the result of a task before its time, if it has one: nobody is told of it from the first step on.
+    """Delete the result of a task before it expires, if it has one. It is invisible from the first step on.
 
     Raises storage.TROUBLE or TimeoutError when the files cannot be deleted now: `delete_expired` finds them later.
     """

@@ -1,4 +1,4 @@
-"""Fetching a result file from the vendor into our storage."""
+"""Copies a result file from the vendor into the storage."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Resource:
     type: Kind
     format: str
     width: int | None
-    """Pixels; None for sounds."""
+    """Pixels; None for audio."""
     height: int | None
     size: int
     """Bytes."""
     duration_ms: int | None
-    """None for pictures, and for sounds that do not tell."""
+    """None for images, and for audio that does not state it."""
     role: str
     path: str
     """In the storage."""
@@ -77,7 +77,7 @@ class InlineResult:
 class Fetcher:
     """Copies result files into the storage; nothing is served before its task is settled with it.
 
-    Each fetch under way holds up to a megabyte; the caller bounds how many there are.
+    Each running fetch takes up to a megabyte of memory; the caller bounds their number.
     """
 
     def __init__(self, outbound: Outbound, storage: Storage, helper: Helper, spool: Spool) -> None:
@@ -87,7 +87,7 @@ class Fetcher:
         self._spool = spool
 
     async def fetch(self, remote: RemoteResult, origins: Origins) -> Resource:
-        """Download, examine and store one file; doing it again overwrites it.
+        """Download, examine and store one file. Idempotent: a second call overwrites it.
 
         Raises FetchLater, FetchNever or FetchGone.
         """
@@ -107,7 +107,7 @@ class Fetcher:
             raise FetchLater(f"the {kind} could not be stored: {type(error).__name__}") from error
 
     async def read(self, url: str, most_bytes: int) -> bytes:
-        """Load somebody's input file from a public address into memory. Raises FetchLater or FetchNever."""
+        """Load an input file from a public address into memory. Raises FetchLater or FetchNever."""
         try:
             async with self._outbound.stream(url, timeout_s=_INPUT_TIMEOUT_S, max_bytes=most_bytes) as download:
                 if download.status != 200:
@@ -120,7 +120,7 @@ class Fetcher:
             raise FetchLater(str(error)) from error
 
     async def keep(self, inline: InlineResult) -> Resource:
-        """Examine and store one file that is in memory; doing it again overwrites it.
+        """Examine and store one file that is in memory. Idempotent: a second call overwrites it.
 
         Raises FetchLater or FetchNever.
         """
@@ -136,7 +136,7 @@ class Fetcher:
 
     @asynccontextmanager
     async def _spooled(self, data: bytes) -> AsyncIterator[bytes | Path]:
-        """The bytes as they are if they are few, else in a spool file that goes with the context."""
+        """Small contents in memory, others in a spool file that is deleted at the end of the context."""
         if len(data) <= _IN_MEMORY_BYTES:
             yield data
             return
@@ -168,7 +168,7 @@ class Fetcher:
 
     @asynccontextmanager
     async def _received(self, download: Download) -> AsyncIterator[tuple[bytes | Path, int, str]]:
-        """The whole body, in memory if it is small, else in a spool file that goes with the context."""
+        """The whole body, in memory if it is small, else in a spool file that is deleted at the end of the context."""
         chunks = download.chunks()
         start = bytearray()
         async for chunk in chunks:
@@ -188,7 +188,7 @@ class Fetcher:
 
 
 async def _write(path: Path, start: bytearray, chunks: AsyncIterator[bytes]) -> tuple[int, str]:
-    """Write a body to a file as it comes, off the event loop but not in crumbs; its size and SHA-256."""
+    """Stream a body into a file, in large writes off the event loop; its size and SHA-256."""
     digest = hashlib.sha256()
     size = 0
     pending = start

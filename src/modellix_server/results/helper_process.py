@@ -1,4 +1,4 @@
-"""Our end of the helper processes: batching, time-outs, restarts."""
+"""The platform's side of the helper processes: batching, time-outs, restarts."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _QUICK_BYTES = 256 * 1024
 
 
 class Crashed(Exception):
-    """The helper died or hung over this request."""
+    """The helper died or hung while it handled this request."""
 
 
 class Helper:
-    """Looks into untrusted files in processes of their own; one per platform process, `close` it at the end.
+    """Examines untrusted files in separate processes; one per platform process, `close` it at the end.
 
-    Small pictures have a process to themselves, so that a long film or a hostile file delays none of them.
+    Small images have a process of their own, so that a long video or a hostile file does not delay them.
     """
 
     def __init__(self, spool: Spool) -> None:
@@ -52,7 +52,7 @@ class Helper:
         self._slow = _Lane(most=2)
 
     async def probe(self, kind: Wanted, content: bytes | Path) -> Probed | Refused:
-        """What a file is that ought to be of this kind, or why it is refused. Raises OSError if no helper starts."""
+        """The format of a file of an expected kind, or why it is refused. Raises OSError if no helper starts."""
         if isinstance(content, Path):
             return await self._probe(self._slow, Probe(kind, None, str(content)))
         if len(content) <= _QUICK_BYTES:
@@ -75,12 +75,12 @@ class Helper:
     async def extract(self, body: Path, media: Collection[str]) -> tuple[Any, list[InputFile]]:
         """`take_inputs` for a big JSON body in a file, without holding up the event loop.
 
-        The files are scratch files, for the caller to save or to drop. What is no JSON object comes back as it is.
+        The files are scratch files, which the caller saves or drops. A body that is no object is returned unchanged.
         Raises InvalidFormat, or Unavailable when the helper fails.
         """
         target = self._spool.path()
         try:
-            # However long that takes: who gave up earlier would clear away files that the helper has yet to write.
+            # Without a time-out: a caller that stopped earlier would delete files that the helper has yet to write.
             reply = await self._slow.ask(Extract(str(body), tuple(media), str(target)), until_done=True)
             if isinstance(reply, Refused):
                 raise InvalidFormat(reply.why)
@@ -118,7 +118,7 @@ class _Lane:
     async def _flush(self, batch: list[Request]) -> list[Reply | BaseException]:
         try:
             return [*await self._exchange(batch)]
-        except Crashed:  # each alone, once: only a file that kills twice is guilty
+        except Crashed:  # each alone, once: only a file that kills the helper twice is blamed
             return [await self._alone(request) for request in batch]
 
     async def _alone(self, request: Request) -> Reply | BaseException:
@@ -152,7 +152,7 @@ class _Lane:
         return replies
 
     async def _start(self) -> asyncio.subprocess.Process:
-        """A helper that has said it is ready. Raises OSError if none does: that says nothing about any file."""
+        """A helper that has reported ready. Raises OSError if none does, which proves nothing about any file."""
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

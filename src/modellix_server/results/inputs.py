@@ -15,13 +15,13 @@ from modellix_server.results.storage import Storage
 _WAIT_FOR_DELETION_S = 10.0
 
 INPUT_TTL_S = 72 * 3600
-"""Longer than any task may wait and run."""
+"""Longer than any task can wait and run."""
 
 
 async def save_inputs(db: Pool, storage: Storage, files: Sequence[InputFile], ttl_s: int = INPUT_TTL_S) -> None:
-    """Store the files, so that a task accepted after this can count on them until then.
+    """Store the files, so that a task accepted after this can use them until then.
 
-    The row comes first: from then on nobody deletes the file, and a deletion under way is waited for.
+    The row is written first: it protects the file from deletion, and waits for a deletion that is under way.
     Raises storage.TROUBLE, or TimeoutError when such a deletion does not end.
     """
     await hold_inputs(db, files, ttl_s)
@@ -36,7 +36,7 @@ async def save_inputs(db: Pool, storage: Storage, files: Sequence[InputFile], tt
 
 
 async def hold_inputs(db: Pool, files: Sequence[InputFile], ttl_s: int = INPUT_TTL_S) -> None:
-    """Keep files from being deleted for that long, stored or about to be stored.
+    """Protect files from deletion for that long, stored or about to be stored.
 
     Raises TimeoutError when a deletion under way does not end.
     """

@@ -111,7 +111,7 @@ def own_file_link(settings: Settings, url: str) -> str | None:
 
 
 def is_ours(settings: Settings, text: str) -> bool:
-    """Whether a media value names a file that we hold, valid or not: bytes of a body, an upload, a link of ours."""
+    """Whether a media value names a file of the platform, valid or not: bytes of a body, an upload, our own link."""
     if text.startswith((STORED, UPLOADED)):
         return True
     origin = next((one for one in _origins(settings) if text.startswith(one)), None)
@@ -119,7 +119,7 @@ def is_ours(settings: Settings, text: str) -> bool:
 
 
 def _origins(settings: Settings) -> tuple[str, str]:
-    """Where files lie, and where they lay before the operator gave them an origin of their own."""
+    """Origins of file links: the current one, and the one in use before `MODELLIX_RESULTS_URL` was set."""
     return settings.results_origin, settings.public_origin
 
 

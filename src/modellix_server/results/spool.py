@@ -17,7 +17,7 @@ _MEMORY_BYTES = 256 << 20
 
 
 class Scratch:
-    """A file to be written once, read by its `path` from any process of ours, and closed by whoever asked for it."""
+    """A file that is written once, read by its `path` from any of our processes, and closed by its creator."""
 
     def __init__(self, file: int, path: Path | None, gone: Callable[[], None]) -> None:
         self._file = file
@@ -29,7 +29,7 @@ class Scratch:
         """Append. Raises OSError, when the disk is full for instance."""
         if self.in_memory:
             _write_all(self._file, data)
-        else:  # off the event loop: the disk may make a writer wait, and everybody else with it
+        else:  # off the event loop, which a slow disk would block
             await asyncio.to_thread(_write_all, self._file, data)
 
     def close(self) -> None:
@@ -47,7 +47,7 @@ def _write_all(file: int, data: bytes) -> None:
 class Spool:
     """A folder of this process under the spool directory; folders of processes that died are removed.
 
-    A lock that the kernel drops with its holder tells the living from the dead.
+    Live processes are told from dead ones by a lock, which the kernel releases when its holder exits.
     """
 
     def __init__(self, parent: str) -> None:
@@ -62,13 +62,13 @@ class Spool:
         self._memory_left = _MEMORY_BYTES
 
     def path(self) -> Path:
-        """A name for a new file; whoever makes the file deletes it."""
+        """A name for a new file; the caller deletes the file."""
         return self.folder / secrets.token_hex(16)
 
     def scratch(self, most_bytes: int) -> Scratch:
         """A new file that will hold at most so many bytes; in memory while there is room for all of them.
 
-        What lives for a second only need not go through the disk, which the database's log is waiting for.
+        A file that exists for a second need not compete for the disk with the database's write-ahead log.
         Raises OSError.
         """
         if most_bytes > self._memory_left:
@@ -91,7 +91,7 @@ class Spool:
 def _remove_if_dead(folder: Path) -> None:
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:  # gone, or somebody else's
+    except OSError:  # gone, or another process's
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

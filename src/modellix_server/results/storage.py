@@ -1,4 +1,4 @@
-"""Where files live: a local folder or an object store, behind the few calls the platform makes."""
+"""Storage of files: a local folder or an object store, behind one small interface."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from obstore.exceptions import BaseError
 from obstore.store import from_url
 
 TROUBLE: tuple[type[Exception], ...] = (BaseError, OSError)
-"""What the storage raises when it cannot be reached or written."""
+"""Exceptions of a storage that cannot be reached or written."""
 
 MOST_READ_BYTES = 64 << 20
-"""Of a file that is read into memory at once."""
+"""Limit of a file that is read into memory at once."""
 
 _PARTS_AT_ONCE = 3  # of 5 MB each, in memory
 _ONE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
 
 
 class TooBig(Exception):
-    """The file is larger than the caller takes; `size` is what it has."""
+    """The file is larger than the caller's limit; `size` is its size."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"the file has {size} bytes")
@@ -33,7 +33,7 @@ class TooBig(Exception):
 
 
 class RangeNotSatisfiable(Exception):
-    """The client asked for bytes beyond the end; `size` is what there is."""
+    """The client asked for bytes beyond the end; `size` is the size of the file."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"the file has {size} bytes")
@@ -42,7 +42,7 @@ class RangeNotSatisfiable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A stored file, or the part of it that was asked for."""
+    """A stored file, or the requested part of it."""
 
     size: int
     """Of the whole file."""
@@ -64,7 +64,7 @@ class Storage:
         self._folder: Path | None = None
         if url.startswith("file:"):
             self._folder = Path(unquote(urlsplit(url).path))
-            # A local folder is made if need be, and a task's folder goes with its last file.
+            # A local folder is created if missing, and a task's folder is removed with its last file.
             self._store = from_url(url, mkdir=True, automatic_cleanup=True)
         else:
             self._store = from_url(url)
@@ -77,7 +77,7 @@ class Storage:
             await obstore.put_async(self._store, path, content, use_multipart=False)
 
     async def move_in(self, path: str, file: Path) -> None:
-        """Like `put`, of a local file that may be gone afterwards: nothing is copied to a folder on the same disk."""
+        """Like `put`, for a local file that may be moved: on the same disk nothing is copied."""
         if self._folder is not None:
             with suppress(OSError):  # another disk, or a folder that is being removed: then as with any storage
                 await asyncio.to_thread(_rename, file, self._folder / path)
@@ -93,7 +93,7 @@ class Storage:
         return size
 
     async def delete(self, paths: Sequence[str]) -> None:
-        """Delete files; one that is not there is fine. Raises TROUBLE."""
+        """Delete files. Idempotent. Raises TROUBLE."""
         try:
             await obstore.delete_async(self._store, paths)
         except FileNotFoundError:  # a local folder stops at the first one that is missing

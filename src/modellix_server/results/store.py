@@ -1,4 +1,4 @@
-"""All SQL of the results room that is not a function in its migration."""
+"""All SQL of the results room except its functions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _CLAIM_EXPIRED = """
 
 
 async def extend_inputs(db: Pool, files: Sequence[InputFile], ttl_s: int) -> bool:
-    """Note that these files are needed for at least `ttl_s` more seconds; False while one is being deleted."""
+    """Record that these files are needed for at least `ttl_s` more seconds; False while one is being deleted."""
     extended = await db.fetch(
         _EXTEND_INPUTS,
         [bytes.fromhex(file.sha256) for file in files],
@@ -76,7 +76,7 @@ async def claim_expired_inputs(db: Pool, limit: int, lease_s: float) -> list[byt
 
 
 async def forget_inputs(db: Pool, digests: Sequence[bytes]) -> None:
-    """Delete the rows of inputs whose files are gone; not those that somebody needs again by now."""
+    """Delete the rows of inputs whose files are deleted, except those that are needed again."""
     await db.execute("delete from results.input where sha256 = any ($1) and expires_at <= now()", digests)
 
 
@@ -97,20 +97,20 @@ async def resources(db: Pool, task_id: UUID) -> str | None:
 
 
 async def add_upload(db: Pool, *about: Any) -> int | None:
-    """Note an uploaded file, in the order of `results.add_upload`; the bytes kept already when there is no room."""
+    """Record an uploaded file, in the order of `results.add_upload`; returns the bytes in use if the quota is full."""
     places = ", ".join(f"${number + 1}" for number in range(len(about)))
     kept: int | None = await db.fetchval(f"select results.add_upload({places})", *about)
     return kept
 
 
 async def delete_upload(db: Pool, file_id: UUID, team_id: int, live: bool, needed_s: int) -> bool:  # noqa: FBT001
-    """Forget a team's file; False when it has none of that id. Its bytes are kept for `needed_s` more seconds."""
+    """Delete a team's file; False when it has none of that id. Its bytes are kept for `needed_s` more seconds."""
     deleted: bool = await db.fetchval("select results.delete_upload($1, $2, $3, $4)", file_id, team_id, live, needed_s)
     return deleted
 
 
 async def find_upload(db: Pool, file_id: UUID) -> Row | None:
-    """Any team's file that has not expired: who may ask for it is for the caller to know."""
+    """Any team's file that has not expired; the caller checks the permission."""
     return await db.fetchrow("select * from results.upload where id = $1 and expires_at > now()", file_id)
 
 

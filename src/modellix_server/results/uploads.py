@@ -1,4 +1,4 @@
-"""Files that a team uploads before it uses them: kept for some days, listed, deleted, under a link of their own."""
+"""Files that a team uploads before it uses them: kept for some days, listed, linked, deleted."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from modellix_server.results.links import file_link
 from modellix_server.results.storage import Storage
 
 MOST_UPLOAD_BYTES: dict[Kind, int] = {"image": 32 << 20, "audio": 32 << 20, "video": 200 << 20}
-"""By kind: no model takes more of a sound or a clip, and none but one (100 MB) of a picture."""
+"""By kind: no model takes larger audio or video, and only one (100 MB) larger images."""
 
 _UNTIL_NOTED_S = 3600
-"""Bytes that are stored but not noted after all, for want of room or of this process, go after this long."""
+"""Bytes that were stored but never recorded (quota full, or a crash) are deleted after this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Upload:
     size: int
     """Bytes."""
     width: int | None
-    """Pixels; None for sounds."""
+    """Pixels; None for audio."""
     height: int | None
     duration_ms: int | None
     filename: str
@@ -103,7 +103,7 @@ class Uploads:
         )
 
     async def find(self, file_id: UUID) -> Upload | None:
-        """A file of whichever team; None when there is none or it has expired."""
+        """A file of any team; None when there is none or it has expired."""
         row = await store.find_upload(self._db, file_id)
         return None if row is None else _upload(row)
 
@@ -112,7 +112,7 @@ class Uploads:
         return [_upload(row) for row in await store.list_uploads(self._db, team_id, live, before, limit)]
 
     async def delete(self, team_id: int, file_id: UUID, *, live: bool) -> None:
-        """Forget a file: its link and its id are dead at once, its bytes go when no accepted task can need them.
+        """Delete a file: link and id stop working at once, the bytes are removed when no accepted task can need them.
 
         Raises NotFound, for another team's file too.
         """

@@ -1,4 +1,4 @@
-"""Telling teams of the end of their tasks: endpoints, signatures, deliveries."""
+"""Webhooks about ended tasks: endpoints, signatures, deliveries."""
 
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.webhooks.delivery import Deliverer

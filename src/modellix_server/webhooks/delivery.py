@@ -1,7 +1,7 @@
-"""Delivering: a worker leases due messages, sends each signed over its exact bytes, and writes down what came of it.
+"""Delivery: a worker leases due messages, sends each signed over its exact bytes, and records the outcome.
 
-At least once: between the receiver's 2xx and our record of it a crash makes us send again, under the same id. No
-transaction is open while a receiver is spoken to, and none of them can make another wait (`rules.Lanes`).
+At least once: a crash between the receiver's 2xx and its record causes a second delivery, under the same id. No
+transaction is open during a call, and a slow receiver does not delay the others (`rules.Lanes`).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _LOG = log.get("webhooks")
 _DELIVERIES = Counter("modellix_webhook_deliveries_total", "Tries to deliver, by what was answered.", ("outcome",))
 
 Render = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, bytes]]]
-"""The bodies of ended tasks; one that is missing has no row any more."""
+"""The bodies of ended tasks; a missing task no longer has a row."""
 Tell = Callable[[str, str], Awaitable[None]]
-"""Leaves something for a person to look at: a reason and details."""
+"""Adds a review entry: a reason and details."""
 
 
 class Deliverer:
@@ -56,7 +56,7 @@ class Deliverer:
         self._report: Batcher[Report, None] = Batcher(self._write, flushers=2, most=200)
 
     def following(self) -> None:
-        """Look: what became due before was not heard."""
+        """Look for messages that became due before the connection."""
         self._hint.set()
 
     def heard(self, payload: str) -> None:  # noqa: ARG002 - which message makes no difference
@@ -64,10 +64,10 @@ class Deliverer:
         self._hint.set()
 
     def lost(self) -> None:
-        """Nothing to do: what is due is looked for regularly."""
+        """Nothing to do: due messages are also looked for regularly."""
 
     async def run(self) -> None:
-        """Deliver until cancelled; then what is on its way has a moment to arrive."""
+        """Deliver until cancelled; messages in flight are then given a moment to finish."""
         try:
             while True:
                 self._hint.clear()
@@ -90,7 +90,7 @@ class Deliverer:
                     task.cancel()
 
     async def _start_some(self) -> bool:
-        """Send what is due and has room; whether there was any."""
+        """Send due messages within the limits; whether there were any."""
         if self._lanes.left <= 0:
             return False
         lanes = self._lanes
@@ -107,7 +107,7 @@ class Deliverer:
                 [message.endpoint_id for message in leased if message.endpoint_id],
                 [message.team_id for message in leased if not message.endpoint_id],
             )
-        except DATABASE_ERRORS as error:  # what was leased meanwhile is due again when the lease ends
+        except DATABASE_ERRORS as error:  # messages leased meanwhile are due again when the lease ends
             _LOG.warning("cannot deliver", error=type(error).__name__)
             return False
         for message in leased:

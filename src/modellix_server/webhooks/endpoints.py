@@ -1,4 +1,4 @@
-"""Where teams want to be told, and the secrets they know us by. All SQL of endpoints, secrets and subscriptions."""
+"""Webhook endpoints and signing secrets of teams. All SQL of endpoints, secrets and subscriptions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from modellix_server.webhooks import signing
 from modellix_server.webhooks.target import check_url, lane
 
 BOTH_SIGN_S = 86_400
-"""After a rotation the former secret signs beside the new one for so long."""
+"""How long the former secret signs too, after a rotation."""
 
 SEALED = (SealedColumn("webhooks.secret", "sealed", row=("id",), bound=("id", "team_id", "live")),)
 
@@ -33,7 +33,7 @@ _COLUMNS = "id, team_id, live, url, created_at, failing_since, disabled_at, disa
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A link that is told of every ended task of a team, in one mode."""
+    """A URL that gets a message about every ended task of a team, in one mode."""
 
     id: UUID
     team_id: int
@@ -41,7 +41,7 @@ class Endpoint:
     url: str
     created_at: datetime
     failing_since: datetime | None
-    """When the first of the failures since the last success was."""
+    """Time of the first failure since the last success."""
     disabled_at: datetime | None
     disabled_why: str | None
 
@@ -52,7 +52,7 @@ async def create(
     """A new endpoint and its signing secret, which is not shown again. Raises InvalidParameters."""
     url = check_url(url, opened, "parameter 'url'")
     async with _transaction(db) as connection:
-        # Two at once would each see room for one more.
+        # Two concurrent calls would each see room for one more.
         await connection.execute(
             "select pg_advisory_xact_lock(hashtextextended('webhooks.endpoint', $1))", purse.team_id
         )
@@ -106,10 +106,9 @@ async def change(
     url: str | None,
     enabled: bool | None,
 ) -> Endpoint:
-    """Point it elsewhere, take it out of service or back into it. Raises InvalidParameters or NotFound.
+    """Change the URL, disable or enable the endpoint. Raises InvalidParameters or NotFound.
 
-    What waits for it goes to the new link, or has failed when it is taken out of service. Back in service it starts
-    with a clean slate.
+    Waiting messages go to the new URL, or fail when the endpoint is disabled. Enabling resets its failures.
     """
     if url is not None:
         url = check_url(url, opened, "parameter 'url'")
@@ -141,7 +140,7 @@ async def change(
 
 
 async def delete(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID) -> None:
-    """Remove it with everything that was or would be sent there; raises NotFound."""
+    """Delete it with all its messages; raises NotFound."""
     gone = await db.fetchval(
         "delete from webhooks.endpoint where id = $1 and team_id = $2 and live = $3 returning true",
         endpoint_id,
@@ -153,7 +152,7 @@ async def delete(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID) -> N
 
 
 async def rotate(db: Pool | Connection, keys: Keyring, purse: TeamMode, endpoint_id: UUID | None) -> str:
-    """A new signing secret for an endpoint, or for the team's own links; the former signs too for a day.
+    """Rotate the signing secret of an endpoint, or of the team; the former one signs too for a day.
 
     Raises NotFound.
     """
@@ -172,7 +171,7 @@ async def rotate(db: Pool | Connection, keys: Keyring, purse: TeamMode, endpoint
 
 
 async def team_secret(db: Pool, keys: Keyring, purse: TeamMode) -> str:
-    """What signs messages to links given with a task; made when it is first asked for."""
+    """The team's secret, which signs messages to URLs given with a task; created at first use."""
     while True:
         row = await db.fetchrow(
             """select id, sealed from webhooks.secret
@@ -185,15 +184,15 @@ async def team_secret(db: Pool, keys: Keyring, purse: TeamMode) -> str:
         try:
             return await _new_secret(db, keys, purse, None)
         except asyncpg.UniqueViolationError:
-            continue  # somebody else was first
+            continue  # another process was first
 
 
 async def signing_secrets(
     db: Pool, keys: Keyring, endpoints: Sequence[UUID], teams: Sequence[int]
 ) -> dict[UUID | tuple[int, bool], list[str]]:
-    """The secrets that sign now, the newest first: by endpoint, and by team and mode for links given with a task.
+    """The active secrets, the newest first: by endpoint, and by team and mode for URLs given with a task.
 
-    One that does not open signs nothing: the operator is told, and messages wait for it.
+    One that cannot be opened signs nothing: an error is logged, and messages wait.
     """
     rows = await db.fetch(
         """select id, team_id, live, endpoint_id, sealed from webhooks.secret

@@ -1,4 +1,4 @@
-"""What was and will be sent. All SQL of messages and attempts that is not a function in the migration."""
+"""Messages and their attempts. All SQL of both except the functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modellix_server.webhooks.rules import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A leased message. Whoever has it reports on it before the lease ends, or another sends it again."""
+    """A leased message. Its worker reports before the lease ends, or another one sends it again."""
 
     id: UUID
     lease: int
@@ -32,12 +32,12 @@ class Message:
     tries: int
     attempts: int
     failing_for_s: float | None
-    """How long the endpoint has had no success."""
+    """Seconds since the endpoint's first failure in a row; None if it is not failing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of one attempt, and what follows."""
+    """The outcome of one attempt, and what follows."""
 
     message: Message
     body: str | None
@@ -48,7 +48,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Disabled:
-    """An endpoint that has just been given up."""
+    """An endpoint that has just been disabled."""
 
     id: UUID
     team_id: int
@@ -58,7 +58,7 @@ class Disabled:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One line of the delivery log."""
+    """One entry of the delivery log."""
 
     at: datetime
     status: int | None
@@ -68,7 +68,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message with all its attempts, as its team may see it."""
+    """One message with all its attempts, as its team sees it."""
 
     id: UUID
     task_id: UUID
@@ -79,7 +79,7 @@ class Delivery:
     """waiting, delivered or failed."""
     created_at: datetime
     due_at: datetime | None
-    """When it is tried next."""
+    """Time of the next try."""
     attempts: tuple[Attempt, ...]
 
 
@@ -102,7 +102,7 @@ async def lease(
 
 
 async def report(db: Pool, reports: Sequence[Report]) -> list[Disabled]:
-    """Write attempts down; returns the endpoints that are given up because of them."""
+    """Record attempts; returns the endpoints that are disabled because of them."""
     rows = await db.fetch(
         "select id, team_id, live, disabled_why from webhooks.report($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         [r.message.id for r in reports],
@@ -143,7 +143,7 @@ _AGAIN = "state = 'waiting', ended_at = null, due_at = now(), tries = 0"
 
 
 async def replay(db: Pool | Connection, purse: TeamMode, message_id: UUID) -> None:
-    """Send a message once more, under its own id, with the whole schedule before it. Raises NotFound."""
+    """Send a message again, under its own id, with the whole retry schedule. Raises NotFound."""
     again = await db.fetchval(
         f"update webhooks.message set {_AGAIN} where id = $1 and team_id = $2 and live = $3 returning true",  # noqa: S608
         message_id,
@@ -156,7 +156,7 @@ async def replay(db: Pool | Connection, purse: TeamMode, message_id: UUID) -> No
 
 
 async def replay_failed(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID, since: datetime) -> int:
-    """Send all messages to an endpoint once more that have failed and were made since then; returns how many."""
+    """Send all failed messages of an endpoint again that were created since then; returns how many."""
     async with locked(db, purse, endpoint_id) as connection:
         count: int = await connection.fetchval(
             f"""with again as (

@@ -1,4 +1,4 @@
-"""Pure decisions about deliveries: when to try again, when to give an endpoint up, how much to send at once.
+"""Pure decisions about deliveries: when to retry, when to disable an endpoint, how much to send at once.
 
 The schedule is the example of the Standard Webhooks specification (1.0.0): ten tries in a little over three days.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 SCHEDULE_S = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 """Seconds before each try, from the one before it."""
 DISABLED_AFTER_S = 5 * 86_400
-"""An endpoint that has failed for so long, without one success, gets nothing any more."""
+"""An endpoint that has failed for this long, without one success, is disabled."""
 
 _JITTER = 0.1
 _MOST_OF_LANE = 64
@@ -27,7 +27,7 @@ _MOST_LANES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one attempt: an HTTP status, or an error in words. `took_ms` is measured."""
+    """The outcome of one attempt: an HTTP status, or an error text. `took_ms` is measured."""
 
     status: int | None
     error: str | None
@@ -41,19 +41,19 @@ class Outcome:
 
     @property
     def overloaded(self) -> bool:
-        """Whether the receiver is in trouble, rather than of another opinion."""
+        """Whether the receiver is failing, rather than refusing the message."""
         return self.status is None or self.status == 429 or self.status >= 500
 
 
 def again_in_s(tries: int, spread: Callable[[], float] = random.random) -> float | None:
-    """Seconds until the next try after `tries` in vain; None when that was the last. Longer by up to a tenth."""
+    """Seconds until the next try after `tries` failures, with up to 10 % jitter; None when that was the last."""
     if tries >= len(SCHEDULE_S):
         return None
     return SCHEDULE_S[tries] * (1 + _JITTER * spread())
 
 
 def why_disable(outcome: Outcome, failing_for_s: float | None) -> str | None:
-    """Why an endpoint gets nothing any more, if so; `failing_for_s` is since its first failure in a row."""
+    """Why an endpoint is to be disabled, or None; `failing_for_s` is since its first failure in a row."""
     if outcome.delivered:
         return None
     if outcome.status == 410:
@@ -72,10 +72,10 @@ class _Lane:
 
 
 class Lanes:
-    """How much may be under way at once: in all, for a team, and on each lane by how it has done so far.
+    """Concurrency limits of deliveries: in total, per team, and per lane (adaptive).
 
-    A lane begins with little, gets more as it delivers, and is tried one message at a time while its receiver is
-    in trouble. All lanes in trouble together leave most of the room to the others.
+    A lane starts with a low limit, which grows with successful deliveries. While its receiver fails it is tried with
+    one message at a time. All failing lanes together are limited too, which leaves most of the total to the others.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -87,16 +87,16 @@ class Lanes:
 
     @property
     def usual_room(self) -> int:
-        """For a lane not heard of before."""
+        """The limit of a new lane."""
         return _FIRST_OF_LANE
 
     @property
     def left(self) -> int:
-        """How many more may start."""
+        """How many more may start in total."""
         return _MOST - self.flying
 
     def rooms(self) -> dict[str, int]:
-        """How many more may start, by lane; a lane that is missing has its usual room."""
+        """How many more may start, by lane; a missing lane has the limit of a new one."""
         now = self._clock()
         crowded = self._ailing >= _MOST_AILING
         return {
@@ -109,7 +109,7 @@ class Lanes:
         return [team for team, flying in self._of_team.items() if flying >= _MOST_OF_TEAM]
 
     def started(self, name: str, team_id: int) -> None:
-        """A message of this lane and team is on its way."""
+        """A message of this lane and team is sent."""
         lane = self._lanes.setdefault(name, _Lane())
         lane.flying += 1
         self._ailing += lane.ailing
@@ -117,7 +117,7 @@ class Lanes:
         self.flying += 1
 
     def ended(self, name: str, team_id: int, outcome: Outcome) -> None:
-        """And this is what became of it."""
+        """Its outcome is known."""
         lane = self._lanes[name]
         self._ailing -= lane.ailing * lane.flying
         lane.flying -= 1

@@ -1,4 +1,4 @@
-"""Signatures after Standard Webhooks 1.0.0: HMAC-SHA-256 over `id.timestamp.body`, one for each secret that signs."""
+"""Signatures after Standard Webhooks 1.0.0: HMAC-SHA-256 over `id.timestamp.body`, one for each active secret."""
 
 from __future__ import annotations
 

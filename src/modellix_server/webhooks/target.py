@@ -1,4 +1,4 @@
-"""Which links may be told of tasks. Where a name leads is checked again at every delivery, by the dialler."""
+"""Which URLs are allowed for webhooks. The addresses of a name are checked again at every delivery, by the dialler."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _HTTPS = 443
 
 
 def check_url(text: str, opened: Sequence[Network], what: str) -> str:
-    """The link in the form it is called by; `what` names it in a refusal. Raises InvalidParameters.
+    """The normalised URL; `what` names it in a refusal. Raises InvalidParameters.
 
-    Public https only. In networks that the operator has opened, addresses may be spoken to over http and on any port.
+    Public https only. In networks that the operator has allowed, http and any port are allowed too.
     """
 
     def refuse(why: str) -> InvalidParameters:
@@ -50,7 +50,7 @@ def check_url(text: str, opened: Sequence[Network], what: str) -> str:
 
 
 def lane(url: str, team_id: int, *, live: bool) -> str:
-    """Messages of one team to one origin take their turns together."""
+    """The lane of a message: one per team, mode and origin."""
     origin = URL(url)
     return f"{team_id}:{'live' if live else 'test'}:{origin.scheme}://{origin.raw_host}:{origin.port}"
 
