@@ -172,9 +172,9 @@ class Deliverer:
         try:
             with tracing.timed("webhook", message.task_id, event=message.event, attempt=message.attempts + 1) as span:
                 if (parent := span.traceparent) is not None:
-                    # Ours, so that a receiver who keeps traces can tell which delivery made it do what: it names the
-                    # task, which the receiver knows, and nothing else. Never the client's own, which was meant for us,
-                    # and whoever submits need not be who receives. Without a collector there is no such span.
+                    # Our own, so that a receiver with tracing can correlate its work with the delivery: it identifies
+                    # only the task, which the receiver knows. Never the client's: the submitter need not be the
+                    # receiver. Without a collector there is no such span.
                     headers["traceparent"] = parent
                 answer = await self._outbound.call(
                     "POST", message.url, headers=headers, body=body, timeout_s=TIMEOUT_S, max_bytes=0
