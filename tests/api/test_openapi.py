@@ -12,7 +12,7 @@ import jsonschema_rs
 import msgspec
 import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
-from tests.api.conformance import ORIGIN, TYPED, Conformance, conformance, document, table
+from tests.support.openapi_conformance import ORIGIN, TYPED, Conformance, conformance, document, table
 
 from modellix_server.api.hot.submit import may_name_model
 from modellix_server.catalogue import Catalogue
