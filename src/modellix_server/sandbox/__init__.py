@@ -2,7 +2,7 @@
 
 A vendor is one folder in `protocols`, under its adapter's name, with a function `app`; it is found by scanning.
 `rendering` makes what the emulators deliver. The modules here are what the vendors share: `spool` (result files),
-`store` (task state), `bill` (what was received and charged), `directives` (misbehaviour on request), `media` (input
+`store` (task state), `bill` (what was received and charged), `directives` (faults on request), `media` (input
 files), `callbacks` (calls to the client) and `wire` (ASGI). A vendor's rules are its own table, written from its
 documents and not derived from our catalogue, so that the two check each other.
 """

@@ -1,7 +1,7 @@
-"""What an emulator received and charged: the second witness of every fault test.
+"""What an emulator received and charged: the independent record for every fault test.
 
 Each POST has one line, written before its answer is sent. A line is charged in the same step that makes the
-result visible, never later. The totals survive the forgetting of old lines.
+result visible, never later. The totals include lines that were dropped for age.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class BillLine:
     """One POST."""
 
     totals: Totals
-    """The sums it belongs to: after a reset an old line changes no new sum."""
+    """The totals it belongs to: after a reset an old line does not change the new totals."""
 
     attempt: str
     """The client's correlation id (`X-Request-Id`); empty when it sent none."""
@@ -47,13 +47,13 @@ class BillLine:
     """The vendor's error code, when refused or failed."""
     images: int = 0
     seconds: float = 0.0
-    """Charged so far: pictures, and seconds of clips."""
+    """Charged so far: images, and seconds of video."""
     finished_at: float | None = None
     told_at: float | None = None
-    """When a status query was first answered with the end."""
+    """When a status query first returned the final state."""
 
     def describe(self, model: str, prompt: str) -> None:
-        """Note what was asked for."""
+        """Record what was asked for."""
         self.model = model[:PROMPT_HEAD]
         self.prompt = prompt[:PROMPT_HEAD]
         self.prompt_sha256 = hashlib.sha256(prompt.encode(errors="replace")).hexdigest()
@@ -69,7 +69,7 @@ class Bill:
         self._next = 0
 
     def post(self, attempt: str | None) -> BillLine:
-        """A POST came in."""
+        """Record a POST."""
         line = BillLine(self._totals, attempt=(attempt or "")[:100], received_at=time.time())
         self._totals.posts += 1
         self._next += 1
@@ -83,14 +83,14 @@ class Bill:
         return line
 
     def accept(self, line: BillLine, task_id: str, state: str) -> None:
-        """The POST started a generation."""
+        """Record that the POST started a generation."""
         line.accepted = True
         line.task_id = task_id
         line.state = state
         line.totals.accepted += 1
 
     def charge(self, line: BillLine, *, images: int = 0, seconds: float = 0.0) -> None:
-        """The generation delivered."""
+        """Record that the generation was delivered."""
         line.images += images
         line.seconds += seconds
         line.totals.images += images

@@ -1,4 +1,4 @@
-"""Calls to an address that a client gave: each in the background, with the vendor's time limit and tries."""
+"""Callbacks to a client's URL: each in the background, with the vendor's time-out and number of tries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 Post = Callable[[str, bytes, float], Awaitable[bytes | None]]
-"""Sends JSON to an address within so many seconds; the body of a 2xx answer, or None. Decides what may be reached."""
+"""Sends JSON to a URL within a time-out; the body of a 2xx answer, or None. Checks whether the URL is allowed."""
 
 _BETWEEN_TRIES_S = 1.0
 _MOST_AT_ONCE = 1000
@@ -25,11 +25,11 @@ class CallbackSender:
         self._calls: set[asyncio.Task[Any]] = set()
 
     def tell(self, url: str, what: object, *, tries: int = 1, once: Awaitable[bool] | None = None) -> None:
-        """Send `what`, up to `tries` times until it is acknowledged; with `once` only when that turns out true."""
+        """Send `what`, up to `tries` times until it is acknowledged; with `once` only if that yields true."""
         self._start(self._tell(url, _encode(what), tries, once))
 
     def challenge(self, url: str, what: dict[str, str]) -> asyncio.Task[bool]:
-        """Whether whoever listens there sends the same JSON back."""
+        """Whether the URL returns the same JSON (the vendor's challenge)."""
         return self._start(self._challenge(url, what))
 
     def _start(self, call: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:

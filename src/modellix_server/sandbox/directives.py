@@ -1,6 +1,6 @@
-"""Misbehaviour on request: `[sandbox:NAME]` or `[sandbox:NAME=VALUE]` anywhere in the prompt.
+"""Faults on request: `[sandbox:NAME]` or `[sandbox:NAME=VALUE]` anywhere in the prompt.
 
-They play the part that test card numbers play in payment sandboxes. For models without a prompt any other text
+They correspond to the test card numbers of payment sandboxes. For models without a prompt any other text
 field may carry them. Several may be combined. An unknown name or value is refused, never ignored.
 """
 
@@ -114,13 +114,13 @@ def _value(name: str, given: str | None) -> str:
 
 
 class FirstTimes:
-    """Counts submissions of a prompt, for the directives that misbehave at first."""
+    """Counts submissions of a prompt, for the directives that fail the first ones."""
 
     def __init__(self) -> None:
         self._seen: MemoryStore[list[int]] = MemoryStore(most=10_000)
 
     def fault(self, asked: Directives, prompt: str) -> Literal["throttle", "error"] | None:
-        """What is to happen to this submission, by name; counts it."""
+        """The fault of this submission, by name; counts it."""
         if not asked.throttle and not asked.error:
             return None
         count = self._seen.get(prompt)

@@ -1,4 +1,4 @@
-"""What every emulator has beside its vendor's protocol: result files, the bill, a page about itself."""
+"""Common part of all emulators: result files, the bill, a page about the emulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Input files of a request: data URIs decoded, links fetched through the function handed in."""
+"""Input files of a request: data URIs are decoded, links fetched with the given function."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _STEP = b"\0" * (64 * 1024)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file that can be asked for. `body` instead of `path` for one that is kept in memory."""
+    """A published file. `body` instead of `path` for one that is kept in memory."""
 
     name: str
     size: int
@@ -48,7 +48,7 @@ class SandboxSpool:
         self._on_disk: dict[Path, int] = {}
 
     def new_path(self, suffix: str) -> Path:
-        """A place for a renderer to write to; `add` makes it a file that can be asked for."""
+        """A path for a renderer to write to; `add` publishes the file."""
         return self.directory / (secrets.token_hex(16) + suffix)
 
     def add(self, path: Path, *, fault: Fault = "") -> str:
@@ -77,7 +77,7 @@ class SandboxSpool:
             path.unlink(missing_ok=True)
 
     def expire(self) -> None:
-        """Delete the files whose links are forgotten. To be called now and then."""
+        """Delete the files whose links have expired. To be called periodically."""
         alive = {stored.path for stored in self._files.newest()}
         for path in [path for path in self._on_disk if path not in alive]:
             self._bytes -= self._on_disk.pop(path)

@@ -12,7 +12,7 @@ DAY_S = 24 * 3600.0
 
 
 class MemoryStore(Generic[Record]):
-    """Records by id, oldest first; each is forgotten after `keep_s`, the oldest also when there are too many."""
+    """Records by id, oldest first; each is dropped after `keep_s`, the oldest also when there are too many."""
 
     def __init__(
         self, *, keep_s: float = DAY_S, most: int = 100_000, clock: Callable[[], float] = time.monotonic
@@ -28,7 +28,7 @@ class MemoryStore(Generic[Record]):
         self._forget()
 
     def get(self, key: str) -> Record | None:
-        """The record, unless it never was or is forgotten."""
+        """The record; None if it is unknown or was dropped."""
         found = self._records.get(key)
         if found is None or found[0] < self._clock() - self._keep_s:
             return None
@@ -41,7 +41,7 @@ class MemoryStore(Generic[Record]):
             yield record
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all records."""
         self._records.clear()
 
     def __len__(self) -> int:

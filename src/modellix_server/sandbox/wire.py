@@ -1,4 +1,4 @@
-"""The little ASGI every emulator needs: reading a body, answering JSON, cutting the line."""
+"""ASGI helpers of the emulators: reading a body, answering JSON, cutting the connection."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def path_in_app(scope: Scope) -> str:
 def origin(scope: Scope) -> str:
     """Where the client reached this app: scheme, host and prefix, for links to our own files.
 
-    The Host header is taken at its word: a link is only ever given to the client that sent it.
+    The Host header is trusted here: a link is only given to the client that sent the header.
     """
     host = header(scope, b"host")
     if not host:
@@ -100,7 +100,7 @@ async def answer_json(send: Send, status: int, value: object, *more: tuple[bytes
 
 
 async def answer_without_end(send: Send, receive: Receive, content_type: bytes, start: bytes, step: bytes) -> None:
-    """Send `start`, then `step` over and over until the client leaves, or has got more than anybody wants."""
+    """Send `start`, then `step` repeatedly until the client leaves or a limit is reached."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", content_type)]})
     await send({"type": "http.response.body", "body": start, "more_body": True})
     left = asyncio.ensure_future(until_gone(receive))
@@ -122,7 +122,7 @@ async def until_gone(receive: Receive) -> None:
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
-    """What the work comes to. Raises Gone when the client leaves first; the work goes on all the same."""
+    """The result of the work. Raises Gone when the client leaves first; the work continues."""
     doing, left = asyncio.ensure_future(work), asyncio.ensure_future(until_gone(receive))
     await asyncio.wait({doing, left}, return_when=asyncio.FIRST_COMPLETED)
     if not doing.done():

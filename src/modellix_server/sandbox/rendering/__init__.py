@@ -1,1 +1,1 @@
-"""What the emulators draw: pictures, clips and sound that look like a model's output."""
+"""Rendering of the emulators' results: images, video and sound that look like a model's output."""

@@ -1,4 +1,4 @@
-"""A strip with the prompt, the seed and the model, so that a test picture says where it comes from."""
+"""A strip with the prompt, the seed and the model, which identifies a test image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BRIGHT = 170
 
 @lru_cache(maxsize=32)
 def face(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The one font there always is. It has Latin letters only."""
+    """The font that is always available. It has Latin letters only."""
     return ImageFont.load_default(size)
 
 

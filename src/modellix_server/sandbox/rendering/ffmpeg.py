@@ -26,7 +26,7 @@ MP4 = ("-threads", "1", "-filter_threads", "1", "-movflags", "+faststart", "-map
 
 
 class FfmpegFailed(Exception):
-    """It ended with an error; the text is the end of what it wrote."""
+    """It exited with an error; the text is the end of its output."""
 
 
 @lru_cache(maxsize=1)

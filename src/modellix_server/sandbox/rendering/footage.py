@@ -42,7 +42,7 @@ class Footage:
 
 
 def undecodable() -> UnusableMedia:
-    """What to say of a clip that ffmpeg cannot read."""
+    """The error for a video that ffmpeg cannot read."""
     return UnusableMedia("clip", "The video could not be decoded.")
 
 
@@ -52,7 +52,7 @@ def is_clip(data: bytes) -> bool:
 
 
 def develop(take: Take, path: Path) -> Footage:
-    """Put the clip at `path` and check it. Raises BadMedia."""
+    """Write the video to `path` and check it. Raises BadMedia."""
     if len(take.data) > take.most_bytes:
         raise UnusableMedia("size", f"The video file must not be larger than {take.most_bytes // 1024**2} MB.")
     if not is_clip(take.data):

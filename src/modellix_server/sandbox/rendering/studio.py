@@ -1,6 +1,6 @@
-"""The render processes: pictures and clips are made there, so that the event loop never waits for one.
+"""The render processes: images and video are made there, so that the event loop is never blocked.
 
-A process that dies is replaced and its work done once more. All die with their parent, by whatever cause.
+A process that dies is replaced, and its work is repeated once. All of them end with their parent.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Studio:
             raise
 
     async def make(self, suffix: str, work: Callable[[Order, Path], Result], order: Order) -> tuple[Path, Result]:
-        """Do a vendor's own piece of work: the file it made, and what it says of it. To be called in a `place`."""
+        """Run a vendor-specific function: its file and its description. To be called in a `place`."""
         path = self.spool.new_path(suffix)
         try:
             return path, await self._run(work, order, path)
@@ -123,7 +123,7 @@ class Studio:
 
 
 def _begin(parent_pid: int) -> None:
-    """Set up a render process: it ends with its parent, leaves Ctrl-C to it, and yields to everything else."""
+    """Set up a render process: it ends with its parent, ignores Ctrl-C, and has a low priority."""
     die_with_parent(parent_pid)
     give_way(10)
     reuse_memory()
@@ -131,4 +131,4 @@ def _begin(parent_pid: int) -> None:
 
 
 def _ready() -> None:
-    """Nothing: the process and its imports are up once this has run."""
+    """Does nothing: afterwards the process has started and its imports are loaded."""

@@ -14,7 +14,7 @@ FRAMES_PER_S = 24
 RATIOS = ("16:9", "4:3", "1:1", "3:4", "9:16", "21:9", "adaptive")
 LONGEST_WAIT_S = 172_800
 _CHOSEN_SECONDS = 5
-"""What the model takes when it is free to choose (-1)."""
+"""The length that the model takes for -1 (its own choice)."""
 
 _ROLES = {
     "image_url": ("first_frame", "last_frame", "reference_image"),
@@ -47,7 +47,7 @@ class ClipJob:
     wait_s: int
     asked: directives.Directives
     callback: str
-    """Where the client wants to be told of every change; empty for nowhere."""
+    """The client's callback URL for every change; empty for none."""
 
 
 @dataclass(slots=True)

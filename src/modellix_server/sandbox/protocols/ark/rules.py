@@ -112,7 +112,7 @@ class ArkFields:
             raise invalid("tools", "not supported by this model")
 
     def end(self) -> None:
-        """Refuse what nobody took."""
+        """Refuse fields that were not read."""
         for name in sorted(self._left):
             raise invalid(self._where + name, "not supported by this model")
 

@@ -29,7 +29,7 @@ BODY_LIMIT_BYTES = 64 * 1024 * 1024
 QUEUE_LIMIT = 2000
 CALLBACK_LIMIT_S = 5.0
 CALLBACK_TRIES = 4
-"""Of a success or failure: one, and three more while nobody acknowledges it."""
+"""Callbacks of a success or failure: one, and three more while it is not acknowledged."""
 PICTURES = "/api/v3/images/generations"
 TASKS = "/api/v3/contents/generations/tasks"
 _STATUSES = ("queued", "running", "cancelled", "succeeded", "failed")
@@ -195,7 +195,7 @@ class ArkService:
             await _answer_directly(task, task.job, scope, receive, send)
 
     def _call_back(self, job: ClipJob, origin: str, task: ArkTask) -> None:
-        """Send what a poll would show. `cancelled` is none of the states that are told."""
+        """Send the answer of a poll. `cancelled` is not sent."""
         if task.status != "cancelled":
             tries = CALLBACK_TRIES if task.status in ("succeeded", "failed") else 1
             self._caller.tell(job.callback, answers.task(task, job, origin), tries=tries)

@@ -28,7 +28,7 @@ from modellix_server.sandbox.spool import Fault
 from modellix_server.sandbox.store import DAY_S, MemoryStore
 
 KEEP_S = 7 * DAY_S
-"""How long the vendor knows a task."""
+"""How long the vendor keeps a task."""
 FAILS_AFTER_S = 1.0
 UNKNOWN_WORD = "dreaming"
 PICTURE_SIDES = (15, 16_384)
@@ -88,14 +88,14 @@ class ArkTask:
 
     @property
     def word(self) -> str:
-        """The status as it is told to the client."""
+        """The status as the client sees it."""
         odd_s = self.job.asked.badword_s
         if odd_s and self.status == "running" and time.time() - self.updated_at < odd_s:
             return UNKNOWN_WORD
         return self.status
 
     def move(self, status: Status) -> None:
-        """Note a change of state."""
+        """Record a change of state."""
         self.status = status
         self.updated_at = time.time()
         self.line.state = status
@@ -117,7 +117,7 @@ class ArkWorkshop:
         self._runners: set[asyncio.Task[None]] = set()
 
     def start(self, task: ArkTask) -> None:
-        """Take a submission on; it goes on by itself."""
+        """Start a submission in the background."""
         self._bill.accept(task.line, task.id, task.status)
         if isinstance(task.job, ClipJob):
             self._store.put(task.id, task)
@@ -137,7 +137,7 @@ class ArkWorkshop:
         return True
 
     async def carry_out(self, task: ArkTask) -> None:
-        """See the task through to its end, whatever it is."""
+        """Run the task to its end, whatever the outcome."""
         asked = task.job.asked
         try:
             await asyncio.sleep(asked.queue_s)

@@ -32,7 +32,7 @@ def accepted(task: DashScopeTask) -> dict[str, Any]:
 
 
 def unknown(task_id: str) -> dict[str, Any]:
-    """The answer for a task that never was or is older than a day: HTTP 200 all the same."""
+    """The answer for a task that is unknown or older than a day: with HTTP 200 too."""
     return {"request_id": request_id(), "output": {"task_id": task_id, "task_status": "UNKNOWN"}}
 
 
@@ -106,7 +106,7 @@ def _results(task: DashScopeTask, made: list[dict[str, Any]]) -> list[dict[str, 
 
 
 def _succeeded(task: DashScopeTask) -> dict[str, Any]:
-    """What style repaint says beside its results, though nothing went wrong."""
+    """What style repaint returns beside its results, although there is no error."""
     if task.job.rules.work != "repaint":
         return {}
     return {"style_index": task.job.parameters["style_index"], "error_code": 0, "error_message": "Success"}

@@ -12,7 +12,7 @@ _TOLERATED: dict[str, dict[str, tuple[object, ...]]] = {
     "input": {"extend_prompt": (True, False), "function": ("video-synthesis",)},
     "parameters": {"is_async": (True, False)},
 }
-"""What the vendor's Python client 1.x sends on its own account and the service takes without using it."""
+"""Fields that the vendor's Python client 1.x always sends and the service ignores."""
 
 
 class DashScopeRefusal(Exception):

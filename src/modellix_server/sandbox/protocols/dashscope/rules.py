@@ -1,4 +1,4 @@
-"""Reading a submission as strictly as the vendor: what is not in the table is refused."""
+"""Parsing of a submission, as strict as the vendor: what is not in the table is refused."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _decode = msgspec.json.Decoder().decode
 def app(studio: Studio, fetch: media.Fetch, _post: Post, *, instant: bool = False) -> wire.App:
     """The emulator. With `instant` every picture is one small ready-made PNG and tasks end when submitted.
 
-    The vendor reports events over its cloud's event bus only, so nobody is called back.
+    The vendor reports events over its cloud's event bus only, so there are no callbacks.
     """
     bill = Bill()
     store: MemoryStore[DashScopeTask] = MemoryStore()

@@ -1,4 +1,4 @@
-"""How large what is made will be, from the words a submission uses for it."""
+"""The size of a result, from the parameters of a submission."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from modellix_server.sandbox.spool import SandboxSpool
 from modellix_server.sandbox.store import MemoryStore
 
 PATH = "/oss"
-"""The storage's place in this app; the vendor has a host of its own for it."""
+"""The path of the storage in this app; the vendor has a host of its own for it."""
 SCHEME = "oss://"
 EXPIRES_IN_S = 300
 KEEP_S = 24 * 3600

@@ -23,9 +23,9 @@ FAILS_AFTER_S = 1.0
 UNKNOWN_WORD = "DREAMING"
 _log = log.get("sandbox")
 _FAULTS = ("InternalError", "SystemError", "Model", "RequestTimeOut")
-"""Beginnings of the codes that are the vendor's own fault: HTTP 500 where a call answers with them."""
+"""Prefixes of error codes that are the vendor's own fault: answered with HTTP 500."""
 _ONLY_TIME = frozenset({"queue", "slow"})
-"""Directives that change nothing but when a task ends."""
+"""Directives that change only the time at which a task ends."""
 Status = Literal["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELED"]
 
 
@@ -47,7 +47,7 @@ class DashScopeTask:
 
     @property
     def word(self) -> str:
-        """The status as it is told to the client."""
+        """The status as the client sees it."""
         odd_s = self.job.asked.badword_s
         if odd_s and self.status == "RUNNING" and time.time() - (self.started_at or 0) < odd_s:
             return UNKNOWN_WORD
@@ -67,7 +67,7 @@ class DashScopeWorkshop:
         self._runners: set[asyncio.Task[None]] = set()
 
     def start(self, task: DashScopeTask) -> None:
-        """Take a task on; it goes on by itself."""
+        """Start a task in the background."""
         self._bill.accept(task.line, task.id, task.status)
         if task.job.route.mode == "async":
             self._store.put(task.id, task)
@@ -91,7 +91,7 @@ class DashScopeWorkshop:
         return self._ready is not None and task.job.rules.makes == "picture" and not task.job.asked.names
 
     async def carry_out(self, task: DashScopeTask) -> None:
-        """See the task through to its end, whatever it is."""
+        """Run the task to its end, whatever the outcome."""
         asked = task.job.asked
         try:
             await asyncio.sleep(asked.queue_s)

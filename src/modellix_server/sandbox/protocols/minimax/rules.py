@@ -79,7 +79,7 @@ class MiniMaxJob:
     mark: bool = False
     """Whether the result bears the vendor's mark."""
     callback: str = ""
-    """Where the client wants to be told of changes; empty for nowhere."""
+    """The client's callback URL for changes; empty for none."""
 
 
 def read(body: object, models: dict[str, MiniMaxModel], makes: Literal["picture", "clip"]) -> MiniMaxJob:

@@ -32,7 +32,7 @@ SUBMISSIONS: dict[str, Literal["picture", "clip"]] = {
 GOOD = {"status_code": 0, "status_msg": "success"}
 CALLBACK_LIMIT_S = 3.0
 CALLBACK_WORDS = {"Processing": "processing", "Success": "success", "Fail": "failed"}
-"""The states that are told, and how they are written there."""
+"""The states that are sent in callbacks, and their spelling there."""
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -159,7 +159,7 @@ class MiniMaxService:
             await self._answer_directly(task, scope, receive, send)
 
     def _call_back(self, heard: asyncio.Task[bool], task: MiniMaxTask) -> None:
-        """Send the query's answer without the sizes, its state in words of its own; unless the challenge failed."""
+        """Send the query's answer without sizes, with the state's callback spelling; not if the challenge failed."""
         if word := CALLBACK_WORDS.get(task.status):
             told = _state(task)
             said = {name: told[name] for name in ("task_id", "file_id", "base_resp")} | {"status": word}
@@ -260,7 +260,7 @@ async def _refuse(send: wire.Send, refusal: MiniMaxRefusal) -> None:
 
 
 async def _answer(send: wire.Send, said: dict[str, Any], *, status: int = 200) -> None:
-    """Send JSON with the header that the vendor's support and its client go by."""
+    """Send JSON with the header that the vendor's support and its client use."""
     body = _encode(said)
     headers = [
         (b"content-type", b"application/json"),

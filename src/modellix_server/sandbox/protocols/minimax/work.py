@@ -60,7 +60,7 @@ class MiniMaxTask:
     job: MiniMaxJob
     line: BillLine
     owner: str
-    """The key that made it: others do not see it."""
+    """The key that created it: other keys do not see it."""
     id: str = field(default_factory=new_id)
     file_id: str = field(default_factory=new_id)
     submitted_at: float = field(default_factory=time.time)
@@ -73,14 +73,14 @@ class MiniMaxTask:
 
     @property
     def word(self) -> str:
-        """The status as it is told to the client."""
+        """The status as the client sees it."""
         odd_s = self.job.asked.badword_s
         if odd_s and self.status == "Processing" and time.time() - (self.started_at or 0) < odd_s:
             return UNKNOWN_WORD
         return self.status
 
     def move(self, status: Status) -> None:
-        """Note a change of state."""
+        """Record a change of state."""
         self.status = self.line.state = status
         if self.on_move is not None:
             self.on_move(self)
@@ -97,7 +97,7 @@ class MiniMaxWorkshop:
         self._runners: set[asyncio.Task[None]] = set()
 
     def start(self, task: MiniMaxTask) -> None:
-        """Take a task on; it goes on by itself."""
+        """Start a task in the background."""
         self._bill.accept(task.line, task.id, task.status)
         job = task.job
         if self._ready is not None and job.makes == "picture" and not job.asked.names and not job.base64:
@@ -109,7 +109,7 @@ class MiniMaxWorkshop:
         task.runner.add_done_callback(self._runners.discard)
 
     async def _carry_out(self, task: MiniMaxTask) -> None:
-        """See the task through to its end, whatever it is."""
+        """Run the task to its end, whatever the outcome."""
         asked = task.job.asked
         try:
             if asked.queue_s:

@@ -284,7 +284,7 @@ class OpenAIService:
             raise throttled()
 
     async def _make(self, job: OpenAIJob, line: BillLine) -> list[bytes]:
-        """The pictures, charged when they are there. Raises Refusal."""
+        """The images, charged when they are finished. Raises Refusal."""
         asked = job.asked
         await asyncio.sleep(NEVER_S if "never" in asked else asked.queue_s + asked.slow_s)
         if asked.fail:

@@ -1,4 +1,4 @@
-"""What the special picture tasks take and give."""
+"""Inputs and outputs of the special image tasks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Craft:
 
     @property
     def text(self) -> str:
-        """What chance follows from."""
+        """Seed of the random choices."""
         return f"{self.model}\n{self.seed}\n{self.index}\n{self.prompt}"
 
     def picture(self, name: str) -> Image.Image | None:
@@ -60,7 +60,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Crafted:
-    """The finished files, the size of the first, and what else there is to tell."""
+    """The finished files, the size of the first, and further output."""
 
     files: tuple[Path, ...]
     size: tuple[int, int]

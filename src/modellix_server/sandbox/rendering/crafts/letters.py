@@ -19,7 +19,7 @@ _RATIOS = {"1:1": (1, 1), "16:9": (16, 9), "9:16": (9, 16)}
 
 
 def deform(order: Craft) -> Made:
-    """White letters on black that bend and sprout, the more the more steps; as a picture and as SVG."""
+    """White letters on black, distorted according to the number of steps; as an image and as SVG."""
     width, _, height = order.options["output_image_ratio"].partition("x")
     size = (int(width), int(height))
     chance = _chance(order)
@@ -30,7 +30,7 @@ def deform(order: Craft) -> Made:
 
 
 def texture(order: Craft) -> Made:
-    """The letters, or the given picture of letters, made of something."""
+    """The letters, or the given image of letters, filled with a texture."""
     options = order.options
     given = order.picture("image.image_url")
     short = options["image_short_size"]
@@ -143,7 +143,7 @@ def _sprouting(letters: Image.Image, chance: random.Random, steps: int) -> Image
 
 
 def _material(order: Craft, size: tuple[int, int]) -> Image.Image:
-    """Something to make letters of, that follows from style and prompt."""
+    """A texture derived from style and prompt."""
     style = order.options["texture_style"]
     scene = Scene(f"{style}\n{order.text}").frame(*size, 0.3)
     if style in ("material", "marble", "acrylic", "felt", "cartoon", "lego"):

@@ -23,7 +23,7 @@ _REMOVING = ("remove", "erase", "delete", "without", "clear", "去除", "去掉"
 
 
 def edit(order: Craft) -> Made:
-    """What `function` says, done to the base picture."""
+    """Apply `function` to the base image."""
     image = order.needed("base_image_url")
     return Made([_FUNCTIONS[order.options["function"]](order, image)])
 
@@ -41,7 +41,7 @@ def _style_part(order: Craft, image: Image.Image) -> Image.Image:
 
 
 def _describe(order: Craft, image: Image.Image) -> Image.Image:
-    """As told: something taken away from the middle, or something new in a picture that stays recognisable."""
+    """Remove something from the middle, or add something, as the prompt says; the image stays recognisable."""
     width, height = image.size
     place = (round(width * 0.6), round(height * 0.18), round(width * 0.9), round(height * 0.48))
     toned = paint.tone(image, order.text, None, 0.15 + 0.35 * order.options["strength"])
@@ -51,7 +51,7 @@ def _describe(order: Craft, image: Image.Image) -> Image.Image:
 
 
 def _describe_in_mask(order: Craft, image: Image.Image) -> Image.Image:
-    """As told, only where the mask is white."""
+    """The same, only where the mask is white."""
     given = order.needed("mask_image_url")
     if given.size != image.size:
         raise UnusableMedia("parameter", "mask_image_url must have the size of base_image_url.")

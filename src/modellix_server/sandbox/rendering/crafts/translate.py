@@ -1,6 +1,6 @@
 """Image translation: lines of text found and replaced by a word in the target language, at the same places.
 
-Nothing is read: text is what stands out from a plain ground in lines, or the caption of our own pictures.
+There is no OCR: text is what stands out from a plain background in lines, or the caption of our own images.
 """
 
 from __future__ import annotations
