@@ -15,7 +15,9 @@ from modellix_server import identity, ledger, pricing, vault
 from modellix_server.cli.app import app
 from modellix_server.embedded.instance_lock import free_loopback_port
 from modellix_server.identity import Callers
+from modellix_server.operations.context import Context
 from modellix_server.operations.first_start import first_start
+from modellix_server.operations.principal import system
 
 
 class Cli:
@@ -155,6 +157,26 @@ async def test_a_vendor_account_is_set_listed_and_never_shown(cli, pool, setting
     assert "MODELLIX_MASTER_KEY" in await cli.refused("upstream", "test", "dashscope")
 
 
+async def test_a_vendor_may_have_several_accounts(cli):
+    await cli.json("upstream", "set", "dashscope", stdin="sk-main\n")
+    shown = await cli.json("upstream", "set", "dashscope", "--account", "backup", "--weight", "2", stdin="sk-backup\n")
+    assert (shown["account"], shown["weight"], shown["enabled"]) == ("backup", 2, True)
+    assert not (await cli.json("upstream", "disable", "dashscope"))["enabled"]
+    listed = await cli.json("upstream", "list")
+    assert [(one["account"], one["weight"], one["enabled"], one["key"]) for one in listed] == [
+        ("main", 1, False, "…main"),
+        ("backup", 2, True, "…ckup"),
+    ]
+    assert (await cli.json("upstream", "enable", "dashscope", "--weight", "7"))["weight"] == 7
+    assert "no account 'spare' at dashscope" in await cli.refused(
+        "upstream", "enable", "dashscope", "--account", "spare"
+    )
+    assert "1 to 100" in await cli.refused("upstream", "enable", "dashscope", "--weight", "0")
+    assert "no account for dashscope named 'spare'" in await cli.refused(
+        "upstream", "test", "dashscope", "--account", "spare"
+    )
+
+
 @pytest.mark.parametrize(
     ("status", "body", "verdict", "code"),
     [
@@ -235,13 +257,13 @@ async def test_a_database_without_tables_names_the_remedy(cli, postgres_server):
 
 
 async def test_the_first_start_makes_one_team_with_test_money_and_a_key(settings, pool):
-    key = await first_start(settings)
+    key = await first_start(Context(settings, pool), system("first start", "host-1"))
     assert key.startswith("mdlx-test-")
     caller = await Callers(pool, settings.secret).authenticate(f"Bearer {key}")
     assert not caller.live
     assert (await ledger.balance(pool, caller.team_id, live=False)).available == 100_000_000
     assert (await ledger.balance(pool, caller.team_id, live=True)).available == 0
-    assert await first_start(settings) is None
+    assert await first_start(Context(settings, pool), system("first start", "host-1")) is None
     assert [team.name for team in await identity.list_teams(pool)] == ["default"]
 
 
@@ -252,6 +274,6 @@ async def test_a_first_start_that_fails_leaves_nothing_behind(settings, pool, mo
     with monkeypatch.context() as broken:
         broken.setattr(identity, "create_key", fail)
         with pytest.raises(RuntimeError):
-            await first_start(settings)
+            await first_start(Context(settings, pool), system("first start", "host-1"))
     assert await identity.list_teams(pool) == []
-    assert await first_start(settings) is not None
+    assert await first_start(Context(settings, pool), system("first start", "host-1")) is not None

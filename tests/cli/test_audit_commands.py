@@ -12,9 +12,10 @@ import typer
 from typer.testing import CliRunner
 
 from modellix_server import audit
-from modellix_server.cli import admin
-from modellix_server.cli.app import app
+from modellix_server.cli.app import admin, app
+from modellix_server.operations.context import Context
 from modellix_server.operations.first_start import first_start
+from modellix_server.operations.principal import system
 
 MODEL = "alibaba/qwen-image-plus"
 VENDOR_KEY = "sk-vendor-0123456789abcdef"
@@ -28,6 +29,8 @@ CHANGES = {
     "key create": ("key.create", ["--team", "acme", "--name", "ci"]),
     "key revoke": ("key.revoke", ["1"]),
     "upstream set": ("upstream.set", ["dashscope", "--region", "cn"]),
+    "upstream disable": ("upstream.change", ["dashscope"]),
+    "upstream enable": ("upstream.change", ["dashscope", "--weight", "3"]),
     "price set": ("price.set", [MODEL, "--usd", "0.05"]),
     "price clear": ("price.clear", [MODEL]),
     "vault rotate": ("vault.rotate", []),
@@ -79,7 +82,7 @@ def cli(settings, tmp_path, monkeypatch):
 
 def commands():
     """Every command below `admin`, as it is typed."""
-    root = typer.main.get_command(admin.app)
+    root = typer.main.get_command(admin)
     return {f"{group} {name}" for group, commands in root.commands.items() for name in commands.commands}
 
 
@@ -136,7 +139,7 @@ async def test_list_head_and_verify(cli, pool, database):
 
 
 async def test_the_first_start_is_in_the_log_without_its_key(settings, pool):
-    key = await first_start(settings)
+    key = await first_start(Context(settings, pool), system("first start", "host-1"))
     entries = await audit.list_entries(pool)
     assert [entry.action for entry in entries] == ["key.create", "team.credit", "team.create"]
     assert key[-8:] not in repr(entries)

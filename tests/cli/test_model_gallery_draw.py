@@ -1,4 +1,4 @@
-"""Cells of a contact sheet: strips of clips, failures in words, one picture of everything."""
+"""Cells of a model gallery: strips of clips, failures in words, one picture of everything."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from PIL import Image
 from modellix_server.catalogue import samples
 from modellix_server.cli.model_gallery import draw
 from modellix_server.cli.model_gallery.page import page
-from modellix_server.cli.model_gallery.run import GalleryFile, GalleryRun
+from modellix_server.cli.model_gallery.runs import GalleryFile, GalleryRun
 
 
-def shot(kind: str = "video-to-video", **about) -> GalleryRun:
-    example = {"prompt": "a <script> walk", "video": "https://a.example/a.mp4"}
-    return GalleryRun("acme/<b>", kind, "0.1 $/sec", "", example, **about)
+def example(kind: str = "video-to-video", **about) -> GalleryRun:
+    given = {"prompt": "a <script> walk", "video": "https://a.example/a.mp4"}
+    return GalleryRun("acme/<b>", kind, "0.1 $/sec", "", given, **about)
 
 
 def walk() -> GalleryFile:
@@ -44,14 +44,14 @@ async def test_a_clip_is_a_strip_from_its_beginning_to_its_end() -> None:
 
 @pytest.mark.parametrize(("name", "kind"), [("a.mp4", "video"), ("a.png", "image")])
 async def test_what_cannot_be_shown_is_a_failure(name: str, kind: str) -> None:
-    cell = await draw.cell(shot(results=[GalleryFile(name, kind, b"no such thing")]))
-    assert cell.shot.error == f"{name} cannot be shown"
+    cell = await draw.cell(example(results=[GalleryFile(name, kind, b"no such thing")]))
+    assert cell.run.error == f"{name} cannot be shown"
     assert cell.results == []
 
 
 async def test_failures_stand_out_and_nothing_is_markup() -> None:
-    good = await draw.cell(shot(inputs=[walk()], results=[walk()]))
-    bad = await draw.cell(shot("text-to-image", error="Value out of range: <i>"))
+    good = await draw.cell(example(inputs=[walk()], results=[walk()]))
+    bad = await draw.cell(example("text-to-image", error="Value out of range: <i>"))
     html = page([bad, good], "two <u>")
     assert '<p class="bad">Failed: Value out of range: &lt;i&gt;</p>' in html
     assert html.count("<img") == 2
@@ -59,7 +59,7 @@ async def test_failures_stand_out_and_nothing_is_markup() -> None:
     red = Image.new("RGB", (1, 1), draw.BAD).getpixel((0, 0))
 
     def colours(cells: list[draw.Cell]) -> set:
-        return {colour for _, colour in draw.sheet(cells, "two").getcolors(1 << 20)}
+        return {colour for _, colour in draw.picture(cells, "two").getcolors(1 << 20)}
 
     assert red in colours([bad, good])
     assert red not in colours([good])

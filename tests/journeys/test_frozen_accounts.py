@@ -10,7 +10,10 @@ import time
 
 import pytest
 
+from modellix_server.embedded.data_directory import DataDirectory
 from modellix_server.operations import reconciliation
+from modellix_server.operations.context import Context
+from modellix_server.operations.principal import system
 
 MODEL = "alibaba/qwen-image-plus"
 FROZEN = (
@@ -47,7 +50,8 @@ async def wronged(platform, superuser):
     running = (await team.submit(MODEL, prompt="[sandbox:slow=4]")).data["task_id"]
     earlier = (await team.post(f"/api/v1/{MODEL}", {"prompt": "b"}, headers=key)).data["task_id"]
     await superuser.execute("update ledger.balance set posted = posted + 5 where team_id = $1 and not live", team.id)
-    await reconciliation.look(platform.env["MODELLIX_DATABASE_URL"])
+    settings = DataDirectory("none").settings(platform.env)
+    await reconciliation.monitor_once(Context(settings, platform.pool), system("ledger monitor", "host-1"))
     yield team, running, earlier
     await superuser.execute("select ledger.restate($1, false)", team.id)  # whatever the test has come to
     await superuser.execute("delete from ledger.frozen where team_id = $1", team.id)
@@ -70,7 +74,7 @@ async def test_a_frozen_account(platform, wronged) -> None:
 
     name = await platform.pool.fetchval("select name from identity.team where id = $1", team.id)
     assert name in await command(platform, "ledger", "frozen")
-    await command(platform, "ledger", "thaw", name, "--test", "--restate", "--note", "somebody's hand")
+    await command(platform, "ledger", "unfreeze", name, "--test", "--restate", "--note", "somebody's hand")
     answer = await until(200, team)
     assert (await team.finish(answer.data["task_id"]))["status"] == "success"
     await platform.books_are_clean()

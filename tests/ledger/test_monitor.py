@@ -1,4 +1,4 @@
-"""The watch reads what is new and knows everything; what is not surely complete it leaves for the next look."""
+"""The monitor reads what is new and knows everything; what is not surely complete it leaves for the next run."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pytest
 from modellix_server import ledger
 from modellix_server.base.database import Connection, Pool, connect
 from modellix_server.ledger import Finding, FrozenAccounts, monitor, seal
+from modellix_server.ledger.monitor import find_discrepancies
 
 TEAM, OTHER = 7, 8
 
 
-@pytest.fixture
-async def purse(pool: Pool) -> Pool:
+@pytest.fixture(autouse=True)
+async def teams(pool: Pool) -> None:
     for team in (TEAM, OTHER):
         await pool.execute("select ledger.open_team($1)", team)
         await ledger.credit(pool, team, 1000, live=True, actor="tests", note=None)
-    return pool
 
 
 @pytest.fixture
@@ -36,10 +36,6 @@ async def carry(pool: Pool, most: int = 1000) -> tuple[int, int]:
         return await monitor.carry(db, most)
 
 
-async def look(pool: Pool | Connection) -> list[Finding]:
-    return await monitor.look(pool)
-
-
 async def hold(db: Pool | Connection, amount: int, team: int = TEAM):
     task = uuid4()
     await db.execute("select ledger.hold($1, $2, $3, $4, $5)", [team], [True], [amount], [task], [1])
@@ -50,48 +46,48 @@ async def up_to(pool: Pool) -> int:
     return await pool.fetchval("select up_to from ledger.mark")
 
 
-async def test_what_is_complete_is_carried_once_and_in_steps(purse: Pool) -> None:
+async def test_what_is_complete_is_carried_once_and_in_steps(pool: Pool) -> None:
     for _ in range(8):
-        await hold(purse, 1)
-    assert await carry(purse, 4) == (0, 10)  # the first look only takes note of where to go
-    assert await carry(purse, 4) == (4, 6)
-    assert await look(purse) == []
-    assert await carry(purse, 4) == (4, 2)
-    assert await carry(purse, 4) == (2, 0)
-    assert await carry(purse, 4) == (0, 0)
-    assert await look(purse) == []
-    totals = await purse.fetch("select team_id, posted, held from ledger.total where live order by team_id")
+        await hold(pool, 1)
+    assert await carry(pool, 4) == (0, 10)  # the first run only takes note of where to go
+    assert await carry(pool, 4) == (4, 6)
+    assert await find_discrepancies(pool) == []
+    assert await carry(pool, 4) == (4, 2)
+    assert await carry(pool, 4) == (2, 0)
+    assert await carry(pool, 4) == (0, 0)
+    assert await find_discrepancies(pool) == []
+    totals = await pool.fetch("select team_id, posted, held from ledger.total where live order by team_id")
     assert [tuple(row) for row in totals] == [(TEAM, 1000, 8), (OTHER, 1000, 0)]
 
 
-async def test_numbers_that_are_committed_late_are_waited_for(purse: Pool) -> None:
+async def test_numbers_that_are_committed_late_are_waited_for(pool: Pool) -> None:
     """A transaction takes a number and is slow; later numbers are there before it is."""
-    async with purse.acquire() as slow, slow.transaction():
+    async with pool.acquire() as slow, slow.transaction():
         await hold(slow, 30)
-        await hold(purse, 50, OTHER)
-        assert await carry(purse) == (0, 4)
-        assert await carry(purse) == (0, 4)
-        assert await look(purse) == []
-    assert await carry(purse) == (4, 0)
-    assert await look(purse) == []
-    assert await purse.fetchval("select held from ledger.total where team_id = $1 and live", TEAM) == 30
+        await hold(pool, 50, OTHER)
+        assert await carry(pool) == (0, 4)
+        assert await carry(pool) == (0, 4)
+        assert await find_discrepancies(pool) == []
+    assert await carry(pool) == (4, 0)
+    assert await find_discrepancies(pool) == []
+    assert await pool.fetchval("select held from ledger.total where team_id = $1 and live", TEAM) == 30
 
 
-async def test_a_random_history_is_always_right(purse: Pool) -> None:
+async def test_a_random_history_is_always_right(pool: Pool) -> None:
     dice, open_holds = random.Random(24), []
     for _ in range(120):
         match dice.choice(["hold", "hold", "settle", "credit", "carry", "carry"]):
             case "hold":
-                open_holds.append((await hold(purse, dice.randint(0, 3)), 0))
+                open_holds.append((await hold(pool, dice.randint(0, 3)), 0))
             case "settle" if open_holds:
                 task, _ = open_holds.pop(dice.randrange(len(open_holds)))
-                await purse.execute("select ledger.settle($1, $2)", [task], [0])
+                await pool.execute("select ledger.settle($1, $2)", [task], [0])
             case "credit":
-                await ledger.credit(purse, OTHER, dice.choice([-1, 5]), live=True, actor="tests", note=None)
+                await ledger.credit(pool, OTHER, dice.choice([-1, 5]), live=True, actor="tests", note=None)
             case "carry":
-                await carry(purse, dice.choice([1, 3, 50]))
-        assert await look(purse) == []
-    assert await up_to(purse) > 0
+                await carry(pool, dice.choice([1, 3, 50]))
+        assert await find_discrepancies(pool) == []
+    assert await up_to(pool) > 0
 
 
 TAMPERING = {
@@ -106,47 +102,47 @@ TAMPERING = {
 
 @pytest.mark.parametrize("carried", [False, True], ids=["new", "carried"])
 @pytest.mark.parametrize("what", TAMPERING)
-async def test_a_look_finds(purse: Pool, owner, what: str, carried: bool) -> None:
-    await hold(purse, 100)
-    await carry(purse)
+async def test_a_look_finds(pool: Pool, owner, what: str, carried: bool) -> None:
+    await hold(pool, 100)
+    await carry(pool)
     if carried or "total" in what:
-        await carry(purse)
-    assert await look(purse) == []
+        await carry(pool)
+    assert await find_discrepancies(pool) == []
     await owner.execute(TAMPERING[what])
-    (found,) = await look(purse)
+    (found,) = await find_discrepancies(pool)
     assert (found.team_id, found.live) == (TEAM, True)
     assert await ledger.audit(owner) != [] or "total" in what
 
 
-async def test_transfers_that_are_gone_are_everybodys_matter(purse: Pool, owner) -> None:
-    await carry(purse)
-    await carry(purse)
+async def test_transfers_that_are_gone_are_everybodys_matter(pool: Pool, owner) -> None:
+    await carry(pool)
+    await carry(pool)
     await owner.execute("delete from ledger.transfer")
-    assert [(one.team_id, one.live) for one in await look(purse)] == [
+    assert [(one.team_id, one.live) for one in await find_discrepancies(pool)] == [
         (monitor.ALL_TEAMS, True),
         (monitor.ALL_TEAMS, False),
     ]
 
 
-async def test_one_looks_at_a_time_and_first_thing_in_its_transaction(purse: Pool) -> None:
-    async with purse.acquire() as one, one.transaction():
+async def test_one_looks_at_a_time_and_first_thing_in_its_transaction(pool: Pool) -> None:
+    async with pool.acquire() as one, one.transaction():
         assert await monitor.begin(one)
-        async with purse.acquire() as two, two.transaction():
+        async with pool.acquire() as two, two.transaction():
             assert not await monitor.begin(two)
-    async with purse.acquire() as db, db.transaction():
+    async with pool.acquire() as db, db.transaction():
         await hold(db, 1)
         with pytest.raises(asyncpg.RaiseError, match="first in its transaction"):
             await monitor.carry(db, 10)
 
 
-async def test_a_mark_from_another_server_is_begun_anew(purse: Pool, owner) -> None:
+async def test_a_mark_from_another_server_is_begun_anew(pool: Pool, owner) -> None:
     """A restored database knows transaction numbers that its new server has not reached."""
     await owner.execute("update ledger.mark set ahead = 2, ahead_xid = '9000000000000'")
-    assert await carry(purse) == (0, 2)
-    assert await carry(purse) == (2, 0)
+    assert await carry(pool) == (0, 2)
+    assert await carry(pool) == (2, 0)
 
 
-async def test_the_application_moves_no_mark_and_no_total(purse: Pool) -> None:
+async def test_the_application_moves_no_mark_and_no_total(pool: Pool) -> None:
     for statement in (
         "update ledger.mark set up_to = 0",
         "update ledger.total set posted = 0",
@@ -154,28 +150,28 @@ async def test_the_application_moves_no_mark_and_no_total(purse: Pool) -> None:
         "delete from ledger.total",
     ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await purse.execute(statement)
+            await pool.execute(statement)
 
 
-async def test_an_account_is_restated_from_its_transfers(purse: Pool, owner) -> None:
-    await hold(purse, 100)
-    await carry(purse)
-    await carry(purse)
-    await hold(purse, 20)
+async def test_an_account_is_restated_from_its_transfers(pool: Pool, owner) -> None:
+    await hold(pool, 100)
+    await carry(pool)
+    await carry(pool)
+    await hold(pool, 20)
     await owner.execute("update ledger.balance set posted = 5000, held = 0 where live and team_id = 7")
     await owner.execute("update ledger.total set posted = 1 where live and team_id = 7")
-    async with purse.acquire() as db, db.transaction():
+    async with pool.acquire() as db, db.transaction():
         await monitor.begin(db, wait=True)
         await monitor.restate(db, TEAM, live=True)
-    assert await ledger.balance(purse, TEAM, live=True) == ledger.Balance(1000, 120)
-    assert await look(purse) == []
+    assert await ledger.balance(pool, TEAM, live=True) == ledger.Balance(1000, 120)
+    assert await find_discrepancies(pool) == []
 
 
-async def test_frozen_accounts_are_known_in_memory(purse: Pool) -> None:
-    frozen = FrozenAccounts(purse)
+async def test_frozen_accounts_are_known_in_memory(pool: Pool) -> None:
+    frozen = FrozenAccounts(pool)
     await frozen.refresh()
     assert not frozen.holds(TEAM, True)
-    async with purse.acquire() as db:
+    async with pool.acquire() as db:
         assert await monitor.freeze(db, Finding(TEAM, True, "odd"))
         assert not await monitor.freeze(db, Finding(TEAM, True, "odder"))
         await frozen.refresh()
@@ -186,16 +182,16 @@ async def test_frozen_accounts_are_known_in_memory(purse: Pool) -> None:
         await frozen.refresh()
         assert frozen.holds(OTHER, False)
         assert not frozen.holds(OTHER, True)
-        assert await monitor.thaw(db, TEAM, live=True)
-        assert not await monitor.thaw(db, TEAM, live=True)
+        assert await monitor.unfreeze(db, TEAM, live=True)
+        assert not await monitor.unfreeze(db, TEAM, live=True)
         await frozen.refresh()
         assert not frozen.holds(TEAM, True)
 
 
-async def test_a_seal_is_due_once_an_hour_or_when_there_is_much(purse: Pool, owner, monkeypatch) -> None:
-    await carry(purse)
-    await carry(purse)
-    async with purse.acquire() as db:
+async def test_a_seal_is_due_once_an_hour_or_when_there_is_much(pool: Pool, owner, monkeypatch) -> None:
+    await carry(pool)
+    await carry(pool)
+    async with pool.acquire() as db:
         assert await seal.due(db) is None  # the last one is not an hour old
         await owner.execute("update ledger.mark set sealed_at = now() - interval '61 minutes'")
         made = await seal.due(db)
@@ -203,10 +199,10 @@ async def test_a_seal_is_due_once_an_hour_or_when_there_is_much(purse: Pool, own
         assert (made.after, made.up_to, made.count) == (0, 2, 2)
         await seal.noted(db, made)
         assert await seal.due(db) is None
-        await hold(purse, 1)
+        await hold(pool, 1)
         assert await seal.due(db) is None  # not yet known to be complete
-        await carry(purse)
-        await carry(purse)
+        await carry(pool)
+        await carry(pool)
         assert await seal.due(db) is None
         monkeypatch.setattr(seal, "_MOST", 1)
         made = await seal.due(db)
@@ -226,8 +222,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-async def test_a_seal_is_about_every_field(purse: Pool, owner, what: str) -> None:
-    async with purse.acquire() as db:
+async def test_a_seal_is_about_every_field(pool: Pool, owner, what: str) -> None:
+    async with pool.acquire() as db:
         before = await seal.of(db, 0, 2)
         assert await seal.of(db, 0, 2) == before
         await owner.execute(f"update ledger.transfer set {CHANGES[what]} where id = 2")

@@ -12,7 +12,9 @@ from modellix_server.base.settings import Secret, Settings
 from modellix_server.embedded.data_directory import DataDirectory
 from modellix_server.ledger import Finding, monitor
 from modellix_server.operations import reconciliation
+from modellix_server.operations.context import Context
 from modellix_server.operations.maintenance.doctor import examine
+from modellix_server.operations.principal import system
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -37,7 +39,7 @@ async def test_what_is_not_running_is_named(pool, settings, tmp_path) -> None:
     found = await grades(settings, tmp_path)
     assert {what for what, (grade, _) in found.items() if grade == "bad"} == {"API", "sandbox", "workers"}
     assert "Is `work` running" in found["workers"][1]
-    assert found["books"] == ("good", "balances, transfers, holds and tasks agree")
+    assert found["ledger"] == ("good", "balances, transfers, holds and tasks agree")
 
 
 async def test_missing_settings_are_all_there_is_to_say(tmp_path) -> None:
@@ -58,14 +60,14 @@ async def test_money_that_does_not_add_up(database, pool, settings, tmp_path) ->
     await db.execute("update ledger.balance set posted = 5 where team_id = 7 and live")
     await db.close()
     found = await grades(settings, tmp_path)
-    assert found["books"][0] == "bad"
-    assert "team 7 (live)" in found["books"][1]
+    assert found["ledger"][0] == "bad"
+    assert "team 7 (live)" in found["ledger"][1]
 
 
-async def test_frozen_accounts_are_named_and_so_is_a_watch_that_does_not_look(pool, settings, tmp_path) -> None:
+async def test_frozen_accounts_are_named_and_so_is_a_monitor_that_does_not_run(pool, settings, tmp_path) -> None:
     found = await grades(settings, tmp_path)
-    assert found["frozen accounts"] == ("warning", "no worker has looked at the books ever")
-    await reconciliation.look(settings.database_url)
+    assert found["frozen accounts"] == ("warning", "no worker has run the ledger monitor ever")
+    await reconciliation.monitor_once(Context(settings, pool), system("ledger monitor", "host-1"))
     found = await grades(settings, tmp_path)
     assert found["frozen accounts"][0] == "good"
     async with pool.acquire() as db:
@@ -75,7 +77,7 @@ async def test_frozen_accounts_are_named_and_so_is_a_watch_that_does_not_look(po
     assert found["frozen accounts"][0] == "bad"
     assert "team 7 (live)" in found["frozen accounts"][1]
     assert "the balance says more than its transfers" in found["frozen accounts"][1]
-    assert "ledger thaw" in found["frozen accounts"][1]
+    assert "ledger unfreeze" in found["frozen accounts"][1]
 
 
 async def test_migrations_and_roles(database, pool, settings, tmp_path) -> None:
@@ -96,7 +98,7 @@ async def test_a_vendor_key_that_cannot_be_opened(pool, settings, tmp_path) -> N
     )
     found = await grades(settings, tmp_path)
     assert found["vendors"][0] == "bad"
-    assert "dashscope" in found["vendors"][1]
+    assert "dashscope (main)" in found["vendors"][1]
 
 
 async def test_a_storage_that_cannot_be_written(pool, settings, tmp_path) -> None:

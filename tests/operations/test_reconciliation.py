@@ -1,4 +1,4 @@
-"""The watch over the books freezes what is wrong, an operator puts it right; and a rewritten history is found."""
+"""The ledger monitor freezes what is wrong, an operator puts it right; and a rewritten history is found."""
 
 from __future__ import annotations
 
@@ -15,16 +15,26 @@ from modellix_server.base.database import connect
 from modellix_server.cli.app import app
 from modellix_server.ledger import monitor
 from modellix_server.operations import reconciliation
-from modellix_server.operations.teams import create_team
+from modellix_server.operations.context import Context
+from modellix_server.operations.principal import system
+
+MONITOR = system("ledger monitor", "host-1")
 
 
 @pytest.fixture
 async def team(pool):
-    async with pool.acquire() as db, db.transaction():
-        made = await create_team(db, "acme")
-        for live in (True, False):
-            await ledger.credit(db, made.id, 1000, live=live, actor="tests", note=None)
+    made = await identity.create_team(pool, "acme")
+    async with pool.acquire() as db:
+        await ledger.open_team(db, made.id)
+        await tasks.open_team(db, made.id)
+    for live in (True, False):
+        await ledger.credit(pool, made.id, 1000, live=live, actor="tests", note=None)
     return made.id
+
+
+@pytest.fixture
+def ctx(settings, pool) -> Context:
+    return Context(settings, pool)
 
 
 @pytest.fixture
@@ -62,90 +72,90 @@ async def hold(pool, team: int, amount: int):
     return task
 
 
-async def test_good_books_freeze_nobody_and_are_told_of(settings, pool, team) -> None:
-    assert await monitor.looked_at(pool) is None
+async def test_a_good_ledger_freezes_nobody_and_is_told_of(ctx, pool, team) -> None:
+    assert await monitor.completed_at(pool) is None
     for _ in range(3):
-        assert await reconciliation.look(settings.database_url) == 0
-    assert await monitor.looked_at(pool) is not None
+        assert await reconciliation.monitor_once(ctx, MONITOR) == 0
+    assert await monitor.completed_at(pool) is not None
     assert await frozen(pool) == []
     assert await audit.list_entries(pool) == []
     assert 'modellix_accounts_frozen{mode="live"} 0' in await reconciliation.gauges(pool)
 
 
-async def test_a_wrong_balance_freezes_that_account_alone(settings, pool, team, owner, cli) -> None:
+async def test_a_wrong_balance_freezes_that_account_alone(ctx, pool, team, owner, cli) -> None:
     await owner.execute("update ledger.balance set posted = 1007 where live and team_id = $1", team)
     for _ in range(2):
-        await reconciliation.look(settings.database_url)
+        await reconciliation.monitor_once(ctx, MONITOR)
     assert await frozen(pool) == [(team, True)]
     (entry,) = await audit.list_entries(pool)
-    assert (entry.action, entry.actor, entry.team_id) == ("ledger.freeze", "watch", team)
+    assert (entry.action, entry.actor, entry.team_id) == ("ledger.freeze", "ledger monitor", team)
     assert "0.001007 USD posted" in entry.details
     assert 'modellix_accounts_frozen{mode="live"} 1' in await reconciliation.gauges(pool)
 
     _, shown, _ = await cli("ledger", "frozen", "--json")
     assert [(one["team"], one["mode"]) for one in json.loads(shown)] == [("acme", "live")]
-    code, _, said = await cli("ledger", "thaw", "acme", "--note", "no")
+    code, _, said = await cli("ledger", "unfreeze", "acme", "--note", "no")
     assert code == 1
     assert "does not add up" in said
     assert await frozen(pool) == [(team, True)]
-    code, _, said = await cli("ledger", "thaw", "acme", "--note", "an update by hand", "--restate")
+    code, _, said = await cli("ledger", "unfreeze", "acme", "--note", "an update by hand", "--restate")
     assert code == 0, said
     assert await frozen(pool) == []
     assert await ledger.balance(pool, team, live=True) == ledger.Balance(1000, 0)
     entry = (await audit.list_entries(pool))[0]
-    assert entry.action == "ledger.thaw"
+    assert entry.action == "ledger.unfreeze"
     assert json.loads(entry.details) == {
         "mode": "live", "note": "an update by hand", "restated": True, "stray_holds": 0,
         "posted": ["0.001007", "0.0010"],
     }  # fmt: skip
-    await reconciliation.look(settings.database_url)
+    await reconciliation.monitor_once(ctx, MONITOR)
     assert await frozen(pool) == []
-    code, _, said = await cli("ledger", "thaw", "acme", "--test", "--note", "again")
+    code, _, said = await cli("ledger", "unfreeze", "acme", "--test", "--note", "again")
     assert (code, "not frozen" in said) == (1, True)
 
 
-async def test_a_hold_without_a_task_is_found_and_ended(settings, pool, team, cli) -> None:
+async def test_a_hold_without_a_task_is_found_and_ended(ctx, pool, team, cli) -> None:
     await hold(pool, team, 300)
-    await reconciliation.look(settings.database_url)
+    await reconciliation.monitor_once(ctx, MONITOR)
     assert await frozen(pool) == [(team, True)]
-    code, _, said = await cli("ledger", "thaw", "acme", "--note", "gone", "--restate")
+    code, _, said = await cli("ledger", "unfreeze", "acme", "--note", "gone", "--restate")
     assert code == 0, said
     assert await ledger.balance(pool, team, live=True) == ledger.Balance(1000, 0)
     async with pool.acquire() as db:
         assert await tasks.look(db) == []
 
 
-async def test_what_an_operator_puts_right_stays_frozen_until_it_is_said(settings, pool, team, owner, cli) -> None:
+async def test_what_an_operator_puts_right_stays_frozen_until_it_is_said(ctx, pool, team, owner, cli) -> None:
     await owner.execute("update ledger.balance set posted = 1007 where live and team_id = $1", team)
-    await reconciliation.look(settings.database_url)
+    await reconciliation.monitor_once(ctx, MONITOR)
     await owner.execute("update ledger.balance set posted = 1000 where live and team_id = $1", team)
-    await reconciliation.look(settings.database_url)
+    await reconciliation.monitor_once(ctx, MONITOR)
     assert await frozen(pool) == [(team, True)]
-    assert (await cli("ledger", "thaw", "acme", "--note", "mended by hand"))[0] == 0
+    assert (await cli("ledger", "unfreeze", "acme", "--note", "mended by hand"))[0] == 0
     assert await frozen(pool) == []
 
 
-async def test_all_are_frozen_when_transfers_are_gone(settings, pool, team, owner, cli) -> None:
+async def test_all_are_frozen_when_transfers_are_gone(ctx, pool, team, owner, cli) -> None:
     for _ in range(2):
-        await reconciliation.look(settings.database_url)
+        await reconciliation.monitor_once(ctx, MONITOR)
     await owner.execute("create table public.kept as select * from ledger.transfer")
     await owner.execute("delete from ledger.transfer")
-    await reconciliation.look(settings.database_url)
+    await reconciliation.monitor_once(ctx, MONITOR)
     assert {(monitor.ALL_TEAMS, True), (monitor.ALL_TEAMS, False)} <= set(await frozen(pool))
-    code, _, said = await cli("ledger", "thaw", "--note", "no", "--restate")
+    code, _, said = await cli("ledger", "unfreeze", "--note", "no", "--restate")
     assert (code, "backup" in said) == (1, True)
-    assert (await cli("ledger", "thaw", "--note", "no"))[0] == 1
+    assert (await cli("ledger", "unfreeze", "--note", "no"))[0] == 1
     await owner.execute("insert into ledger.transfer overriding system value select * from public.kept")
-    assert (await cli("ledger", "thaw", "--note", "back again"))[0] == 0
-    assert (await cli("ledger", "thaw", "--test", "--note", "back again"))[0] == 0
+    assert (await cli("ledger", "unfreeze", "--note", "back again"))[0] == 0
+    assert (await cli("ledger", "unfreeze", "--test", "--note", "back again"))[0] == 0
     assert await frozen(pool) == []
 
 
-async def sealed(settings, owner) -> None:
+async def sealed(ctx, owner) -> None:
     for _ in range(2):
-        await reconciliation.look(settings.database_url)
+        await reconciliation.monitor_once(ctx, MONITOR)
     await owner.execute("update ledger.mark set sealed_at = now() - interval '61 minutes'")
-    await reconciliation.look(settings.database_url)
+    await reconciliation.monitor_once(ctx, MONITOR)
 
 
 FORGERIES = {
@@ -164,10 +174,10 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("what", FORGERIES)
-async def test_a_forger_who_mends_every_sum_is_found_by_the_seal(settings, pool, team, owner, cli, what: str) -> None:
-    await sealed(settings, owner)
+async def test_a_forger_who_mends_every_sum_is_found_by_the_seal(ctx, pool, team, owner, cli, what: str) -> None:
+    await sealed(ctx, owner)
     (entry,) = await audit.list_entries(pool)
-    assert (entry.action, entry.actor) == ("ledger.seal", "watch")
+    assert (entry.action, entry.actor) == ("ledger.seal", "ledger monitor")
     assert (await cli("ledger", "verify"))[0] == 0
     for statement in FORGERIES[what]:
         await owner.execute(statement)
@@ -179,8 +189,8 @@ async def test_a_forger_who_mends_every_sum_is_found_by_the_seal(settings, pool,
     assert "are not as they were on" in finding
 
 
-async def test_a_forger_who_mends_the_seal_too_is_found_by_the_audit_log(settings, pool, team, owner, database, cli):
-    await sealed(settings, owner)
+async def test_a_forger_who_mends_the_seal_too_is_found_by_the_audit_log(ctx, pool, team, owner, database, cli):
+    await sealed(ctx, owner)
     await owner.execute("update ledger.transfer set note = 'a gift'")
     async with pool.acquire() as db:
         forged = await ledger.seal.of(db, 0, 2)
@@ -195,16 +205,16 @@ async def test_a_forger_who_mends_the_seal_too_is_found_by_the_audit_log(setting
     assert (code, json.loads(out)["findings"]) == (1, ["audit log: entry 1 was changed"])
 
 
-async def test_transfers_that_no_seal_is_about_are_named(settings, pool, team, owner, cli) -> None:
+async def test_transfers_that_no_seal_is_about_are_named(ctx, pool, team, owner, cli) -> None:
     await owner.execute("update ledger.mark set sealed = 1")
-    await sealed(settings, owner)
+    await sealed(ctx, owner)
     code, out, _ = await cli("ledger", "verify", "--json")
     assert (code, json.loads(out)["findings"]) == (1, ["the seals leave out transfers 1 to 1"])
 
 
-async def test_a_team_that_is_created_is_not_frozen_by_its_emptiness(settings, pool) -> None:
+async def test_a_team_that_is_created_is_not_frozen_by_its_emptiness(ctx, pool) -> None:
     async with pool.acquire() as db, db.transaction():
         await identity.create_team(db, "new")
         await db.execute("select ledger.open_team(1)")
-    await reconciliation.look(settings.database_url)
+    await reconciliation.monitor_once(ctx, MONITOR)
     assert await frozen(pool) == []

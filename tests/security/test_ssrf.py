@@ -170,13 +170,13 @@ def test_nothing_else_in_the_source_can_reach_the_network():
         "base/multipart.py": "writes forms, opens nothing",
         "operations/maintenance/doctor.py": "an operator asks about the addresses of the operator's own settings",
         "cli/model_gallery/gallery.py": "an operator asks the operator's own platform",
-        "cli/model_gallery/run.py": "an operator asks the operator's own platform",
+        "cli/model_gallery/runs.py": "an operator asks the operator's own platform",
         "processes/metrics.py": "listens for the operator's scrapes",
         "processes/serve.py": "listens for clients",
         "embedded/instance_lock.py": "asks the own port on this machine",
         "cli/context.py": "the name of this host",
-        "operations/reconciliation.py": "the name of this host",
-        "operations/first_start.py": "the name of this host",
+        "operations/maintenance/restore.py": "the name of this host",
+        "processes/up.py": "the name of this host",
         "processes/work.py": "the name of this host",
     }
     for path in SOURCE.rglob("*.py"):

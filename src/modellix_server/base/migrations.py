@@ -87,6 +87,11 @@ def discover(packages: Iterable[str]) -> list[Migration]:
     return [found[version] for version in sorted(found)]
 
 
+async def applied_migrations(db: Connection) -> dict[str, str]:
+    """What this database was made with: name -> checksum."""
+    return {row["name"]: row["checksum"] for row in await db.fetch("select name, checksum from base.migration")}
+
+
 async def migrate(
     dsn: str, migrations: Sequence[Migration], functions: Sequence[FunctionFile] = ()
 ) -> list[Migration | FunctionFile]:

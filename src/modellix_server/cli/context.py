@@ -1,4 +1,7 @@
-"""What every admin command needs: a connection, who acts, tables and JSON, and plain words when it fails."""
+"""What a command works with: operations' context, who acts; tables and JSON, and plain words when it fails.
+
+Imports little: what a command needs is imported when it runs, so that help is instant.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +11,29 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-import asyncpg
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from modellix_server import audit
-from modellix_server.base.database import UNREACHABLE, connect
-from modellix_server.base.errors import PlatformError
-from modellix_server.base.settings import BadSettings, Settings
+from modellix_server.base.settings import BadSettings
 from modellix_server.embedded.data_directory import CannotStartError, DataDirectory
-from modellix_server.vault import UnusableAccount
+
+if TYPE_CHECKING:
+    from modellix_server.base.team_mode import TeamMode
+    from modellix_server.operations.context import Context
+    from modellix_server.operations.principal import Principal
 
 REFUSED, BAD_SETTINGS, UNREACHED = 1, 2, 3
+_CONNECTIONS = 2
+_STATEMENT_MS = 60_000
 
 T = TypeVar("T")
 
@@ -38,18 +44,21 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
-    """Where an admin command works."""
+    """Where a command works."""
 
-    settings: Settings
-    db: asyncpg.Connection[asyncpg.Record]
-    """One connection of the application's role."""
-    actor: str
-    """Who acts, for the records."""
+    operations: Context
+    """What every operation takes first."""
+    who: Principal
+    """The operator at this terminal."""
+    data_directory: DataDirectory
     as_json: bool
 
-    async def record(self, action: str, subject: str, *, team_id: int | None = None, **details: Any) -> None:
-        """Enter into the audit log what this command did; last in the transaction of the change itself."""
-        await audit.record(self.db, audit.Actor(self.actor, _origin()), action, subject, team_id=team_id, **details)
+    async def team_mode(self, team: str, *, test: bool) -> TeamMode:
+        """A team in one mode, by the team's name. Raises NotFound."""
+        from modellix_server.base.team_mode import TeamMode
+        from modellix_server.operations import teams
+
+        return TeamMode((await teams.find(self.operations, self.who, team)).id, live=not test)
 
     def show(self, value: Mapping[str, Any]) -> None:
         """Print one thing."""
@@ -76,42 +85,73 @@ class CommandContext:
             table.add_row(*(Text(_words(cell)) for cell in value.values()))
         Console().print(table)
 
+    def show_findings(self, findings: Sequence[str], *, none: str) -> int:
+        """Print what a check has found, or `none` in words; the exit code: 1 when it found something."""
+        if self.as_json:
+            typer.echo(json.dumps({"clean": not findings, "findings": findings}))
+        elif findings:
+            typer.echo("\n".join(f"✗ {finding}" for finding in findings))
+        else:
+            typer.secho(f"✓ {none}", fg="green")
+        return 1 if findings else 0
+
 
 def run(data: Path, job: Callable[[CommandContext], Awaitable[T]], *, as_json: bool = False) -> T:
     """Carry out a command; ends the program with one sentence and an exit code when it fails.
 
     1: refused as asked. 2: settings are wrong or nothing was started here. 3: database or vendor not reached.
     """
+    import asyncpg
+
+    from modellix_server.base.database import UNREACHABLE
+    from modellix_server.base.errors import PlatformError
+    from modellix_server.vault import UnusableAccount
+
     try:
-        return asyncio.run(_at_desk(data, job, as_json=as_json))
+        with told_plainly():
+            return asyncio.run(_carry_out(data, job, as_json=as_json))
     except (PlatformError, RefusedError, UnusableAccount) as error:
-        _end(REFUSED, error.detail if isinstance(error, PlatformError) else str(error))
-    except (BadSettings, CannotStartError) as error:
-        _end(BAD_SETTINGS, str(error))
+        end(REFUSED, error.detail if isinstance(error, PlatformError) else str(error))
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-        _end(BAD_SETTINGS, f"the database refuses us ({error}): check MODELLIX_DATABASE_URL or --data")
+        end(BAD_SETTINGS, f"the database refuses us ({error}): check MODELLIX_DATABASE_URL or --data")
     except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError):
-        _end(BAD_SETTINGS, "the database has not the tables of this version: run `modellix-server migrate`")
+        end(BAD_SETTINGS, "the database has not the tables of this version: run `modellix-server migrate`")
     except UNREACHABLE as error:
-        _end(
+        end(
             UNREACHED,
             f"the database does not answer ({type(error).__name__}): is Modellix running? "
             "Start it with `modellix-server up`, or check MODELLIX_DATABASE_URL",
         )
 
 
-async def _at_desk(data: Path, job: Callable[[CommandContext], Awaitable[T]], *, as_json: bool) -> T:
-    settings = DataDirectory(data).settings(os.environ)
-    db = await connect(settings.database_url, name="admin")
+@contextmanager
+def told_plainly(*also: type[Exception]) -> Iterator[None]:
+    """End with one readable line, not a traceback, for what the operator can put right."""
+    expected: tuple[type[Exception], ...] = (BadSettings, CannotStartError, *also)
     try:
-        return await job(CommandContext(settings, db, f"admin:{_user()}", as_json))
-    finally:
-        await db.close()
+        yield
+    except expected as error:
+        end(BAD_SETTINGS, str(error))
 
 
-def _end(code: int, words: str) -> NoReturn:
+def end(code: int, words: str) -> NoReturn:
+    """End the program with a sentence on standard error."""
     typer.secho(f"Error: {words}", fg="red", err=True)
     sys.exit(code)
+
+
+async def _carry_out(data: Path, job: Callable[[CommandContext], Awaitable[T]], *, as_json: bool) -> T:
+    from modellix_server.base.database import open_pool
+    from modellix_server.operations.context import Context
+    from modellix_server.operations.principal import operator
+
+    data_directory = DataDirectory(data)
+    settings = data_directory.settings(os.environ)
+    db = await open_pool(settings.database_url, size=_CONNECTIONS, name="admin", statement_timeout_ms=_STATEMENT_MS)
+    try:
+        return await job(CommandContext(Context(settings, db), operator(_user(), _origin()), data_directory, as_json))
+    finally:
+        await db.close()
 
 
 def _user() -> str:

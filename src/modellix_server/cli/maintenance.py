@@ -1,4 +1,3 @@
-# ruff: noqa: PLC0415 - so that help is instant
 """Commands for looking after an installation: backup, restore, doctor."""
 
 from __future__ import annotations
@@ -6,28 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from modellix_server.base.settings import BadSettings, Settings
-from modellix_server.embedded.data_directory import DEFAULT, CannotStartError, DataDirectory
-
-Data = Annotated[Path, typer.Option("--data", envvar="MODELLIX_DATA", help="Data directory.", file_okay=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-T = TypeVar("T")
+from modellix_server.cli.command import HERE, Data, Json
+from modellix_server.cli.context import told_plainly
+from modellix_server.embedded.data_directory import DataDirectory
 
 
 def backup(
     target: Annotated[
         Path | None, typer.Argument(help="New folder for the backup; by default named by the time.")
     ] = None,
-    data: Data = Path(DEFAULT),
-    as_json: AsJson = False,  # noqa: FBT002 - Typer's way
+    data: Data = HERE,
+    as_json: Json = False,
 ) -> None:
     """Copy the database and the stored files, as of one moment, while the platform runs.
 
@@ -36,8 +30,8 @@ def backup(
     from modellix_server.operations.maintenance.backup import back_up, stamp
 
     place = target or Path(stamp())
-    settings = _settings(data)
-    manifest = _carried_out(back_up(settings, place, _say))
+    with told_plainly(OSError):
+        manifest = asyncio.run(back_up(DataDirectory(data).settings(os.environ), place, _say))
     if as_json:
         typer.echo(
             json.dumps({"backup": str(place), "at": manifest.at, "files": len(manifest.files), "rows": manifest.rows})
@@ -50,24 +44,27 @@ def backup(
 
 def restore(
     source: Annotated[Path, typer.Argument(help="A folder that `backup` wrote.", file_okay=False)],
-    data: Data = Path(DEFAULT),
+    data: Data = HERE,
     secrets: Annotated[
         Path | None, typer.Option(help="The secrets.json of the backup, if it is not in the data directory yet.")
     ] = None,
-    as_json: AsJson = False,  # noqa: FBT002 - Typer's way
+    as_json: Json = False,
 ) -> None:
     """Put a backup into a new data directory, or into the empty database of MODELLIX_DATABASE_URL.
 
     Everything is checked before and after. Tasks that a vendor may have got after the backup are ended
-    without charge, never sent again. Exit code 1 when the books do not add up afterwards.
+    without charge, never sent again. Exit code 1 when the ledger does not add up afterwards.
     """
-    from modellix_server.operations.maintenance.restore import read_manifest, restore, restore_home
+    from modellix_server.operations.maintenance.restore import read_manifest, restore, restore_directory
 
-    if os.environ.get("MODELLIX_DATABASE_URL"):
-        restored = _carried_out(restore(source, read_manifest(source), _settings(data), _say))
-    else:
-        home = DataDirectory(data)
-        restored = _carried_out(restore_home(source, home, secrets or home.root / "secrets.json", os.environ, _say))
+    data_directory = DataDirectory(data)
+    with told_plainly(OSError):
+        if os.environ.get("MODELLIX_DATABASE_URL"):
+            settings = data_directory.settings(os.environ)
+            restored = asyncio.run(restore(source, read_manifest(source), settings, _say))
+        else:
+            secrets = secrets or data_directory.root / "secrets.json"
+            restored = asyncio.run(restore_directory(source, data_directory, secrets, os.environ, _say))
     told = {
         "at": restored.manifest.at,
         "rows": sum(restored.manifest.rows.values()),
@@ -86,7 +83,7 @@ def restore(
     raise typer.Exit(1 if restored.findings else 0)
 
 
-def doctor(data: Data = Path(DEFAULT), as_json: AsJson = False) -> None:  # noqa: FBT002 - Typer's way
+def doctor(data: Data = HERE, as_json: Json = False) -> None:
     """Say in words what is wrong with this installation, and what to do about it.
 
     Exit code 0 when all is well, 1 when something is wrong.
@@ -102,25 +99,6 @@ def doctor(data: Data = Path(DEFAULT), as_json: AsJson = False) -> None:  # noqa
             mark, colour = marks[one.grade]
             typer.secho(f"{mark} {one.what}: {one.says}", fg=colour)
     raise typer.Exit(1 if any(one.grade == "bad" for one in findings) else 0)
-
-
-def _settings(data: Path) -> Settings:
-    try:
-        return DataDirectory(data).settings(os.environ)
-    except BadSettings as error:
-        _end(error)
-
-
-def _carried_out(job: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(job)
-    except (BadSettings, CannotStartError, OSError) as error:
-        _end(error)
-
-
-def _end(error: Exception) -> NoReturn:
-    typer.secho(f"Error: {error}", fg="red", err=True)
-    sys.exit(2)
 
 
 def _say(text: str) -> None:

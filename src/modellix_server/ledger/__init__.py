@@ -4,7 +4,7 @@ from modellix_server.ledger import monitor, seal
 from modellix_server.ledger.errors import InsufficientBalance
 from modellix_server.ledger.monitor import Finding, FrozenAccounts
 from modellix_server.ledger.statement import KINDS, TransferFilter, list_transfers
-from modellix_server.ledger.store import Balance, Transfer, audit, balance, credit, transfers_of_task
+from modellix_server.ledger.store import Balance, Transfer, audit, balance, credit, open_team, transfers_of_task
 
 __all__ = [
     "KINDS",
@@ -18,6 +18,7 @@ __all__ = [
     "balance",
     "credit",
     "list_transfers",
+    "open_team",
     "seal",
     "transfers_of_task",
     "monitor",

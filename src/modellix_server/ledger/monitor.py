@@ -1,6 +1,6 @@
-"""The watch over the books: what can be said about them often and at little cost, and accounts that are frozen by it.
+"""The ledger monitor: what can be checked often and at little cost, and the accounts that it froze.
 
-`audit` reads every transfer there is. A look of the watch reads those since the one before, however long the history
+`audit` reads every transfer there is. A run of the monitor reads those since the run before, however long the history
 (docs/adr/0014).
 """
 
@@ -73,8 +73,8 @@ async def carry(db: Connection, most: int) -> tuple[int, int]:
     return row["moved"], row["newer"]
 
 
-async def look(db: Connection) -> list[Finding]:
-    """What does not add up in the books alone. Each statement sees one snapshot, which is all a comparison needs."""
+async def find_discrepancies(db: Pool | Connection) -> list[Finding]:
+    """What does not add up in the ledger alone. Each statement sees one snapshot, which is all a comparison needs."""
     found = [
         Finding(
             row["team_id"],
@@ -94,13 +94,13 @@ async def look(db: Connection) -> list[Finding]:
     return found
 
 
-async def looked(db: Connection) -> None:
-    """Note that a look has come to its end."""
+async def note_completion(db: Connection) -> None:
+    """Note that a run has come to its end."""
     await db.execute("update ledger.mark set looked_at = now()")
 
 
-async def looked_at(db: Pool | Connection) -> datetime | None:
-    """When the last look came to its end; None when there was none."""
+async def completed_at(db: Pool | Connection) -> datetime | None:
+    """When the last run came to its end; None when there was none."""
     at: datetime | None = await db.fetchval("select looked_at from ledger.mark")
     return at
 
@@ -116,7 +116,7 @@ async def freeze(db: Connection, finding: Finding) -> bool:
     return added != "INSERT 0 0"
 
 
-async def thaw(db: Connection, team_id: int, *, live: bool) -> bool:
+async def unfreeze(db: Connection, team_id: int, *, live: bool) -> bool:
     """Let it take new tasks again; False when it was not frozen."""
     removed = await db.execute("delete from ledger.frozen where team_id = $1 and live = $2", team_id, live)
     return removed != "DELETE 0"

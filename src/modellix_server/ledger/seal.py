@@ -36,7 +36,7 @@ class Seal:
 async def due(db: Connection) -> Seal | None:
     """The next seal: once an hour, or when there is much to seal; None when it is not yet time.
 
-    Only what the watch has found to be complete is sealed (`watch.carry`).
+    Only what the monitor has found to be complete is sealed (`monitor.carry`).
     """
     row = await db.fetchrow(
         """select sealed, least(up_to, sealed + $1) as up_to from ledger.mark

@@ -12,7 +12,7 @@ from modellix_server.base.database import Connection, Pool
 from modellix_server.base.money import usd
 from modellix_server.ledger.errors import InsufficientBalance
 
-# Each query returns one row a violation: L1 and L2 of the promises, and the books of each task (L5).
+# Each query returns one row a violation: L1 and L2 of the promises, and the entries of each task (L5).
 _BALANCES_DIFFER = """
     select b.team_id, b.live, b.posted, b.held, t.posted as posted_by_transfers, t.held as held_by_transfers
     from ledger.balance b full join (
@@ -26,7 +26,7 @@ _BALANCES_DIFFER = """
     ) t using (team_id, live)
     where coalesce(b.posted, 0) <> coalesce(t.posted, 0) or coalesce(b.held, 0) <> coalesce(t.held, 0)
 """
-_BOOKS_DIFFER = """
+_ENTRIES_DIFFER = """
     select sum(signed) as total from (
         select credit as account, amount as signed from ledger.transfer
         union all select debit, -amount from ledger.transfer) entries
@@ -74,6 +74,11 @@ class Transfer:
     note: str | None
 
 
+async def open_team(db: Connection, team_id: int) -> None:
+    """Give a new team its balances, of nothing, in both modes."""
+    await db.execute("select ledger.open_team($1)", team_id)
+
+
 async def balance(db: Pool | Connection, team_id: int, *, live: bool) -> Balance:
     """The stored balance; zero for a team that never had one."""
     row = await db.fetchrow("select posted, held from ledger.balance where team_id = $1 and live = $2", team_id, live)
@@ -107,7 +112,7 @@ async def transfers_of_task(db: Pool | Connection, task_id: UUID) -> list[Transf
 
 
 async def audit(db: Connection) -> list[str]:
-    """Everything in the books that does not add up, in words; empty when all is well.
+    """Everything in the ledger that does not add up, in words; empty when all is well.
 
     Run it in a REPEATABLE READ transaction, so that all checks see one snapshot.
     """
@@ -116,7 +121,7 @@ async def audit(db: Connection) -> list[str]:
         f"{row['held']}, its transfers say {row['posted_by_transfers']} and {row['held_by_transfers']}"
         for row in await db.fetch(_BALANCES_DIFFER)
     ]
-    findings += [f"debits and credits differ by {row['total']}" for row in await db.fetch(_BOOKS_DIFFER)]
+    findings += [f"debits and credits differ by {row['total']}" for row in await db.fetch(_ENTRIES_DIFFER)]
     findings += [
         f"task {row['task_id']}: held {row['held']}, ended {row['ended']} in {row['closings']} closings"
         for row in await db.fetch(_HOLDS_DIFFER)

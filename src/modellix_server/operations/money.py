@@ -1,25 +1,39 @@
-"""A team's money in one mode."""
+"""Money of a team in one mode."""
 
 from __future__ import annotations
 
-from modellix_server import ledger
-from modellix_server.base.pages import Page
+from modellix_server import audit, ledger
+from modellix_server.base.database import Connection
+from modellix_server.base.errors import InvalidParameters
+from modellix_server.base.money import usd
 from modellix_server.base.team_mode import TeamMode
-from modellix_server.ledger import Balance, Transfer, TransferFilter
+from modellix_server.ledger import InsufficientBalance
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
 
-
-async def balance(ctx: Context, who: Principal, of: TeamMode) -> Balance:
-    """What there is, and what is held."""
-    who.require(Permission.READ_MONEY, of)
-    return await ledger.balance(ctx.db, of.team_id, live=of.live)
+_MOST_MICROS = 10**15  # a billion USD
 
 
-async def list_transfers(
-    ctx: Context, who: Principal, of: TeamMode, wanted: TransferFilter, *, after: int | None, most: int
-) -> Page[Transfer, int]:
-    """Up to `most` transfers, the latest first; those before number `after` when it is given."""
-    who.require(Permission.READ_MONEY, of)
-    async with ctx.reading() as db:
-        return await ledger.list_transfers(db, of, wanted, after=after, most=most)
+async def credit(ctx: Context, who: Principal, of: TeamMode, micros: int, note: str | None) -> int:
+    """Put money in, or take a correction out when negative; returns what is available then, in micro-dollars.
+
+    Raises InvalidParameters for an amount that cannot be meant, InsufficientBalance for a correction that exceeds
+    what is available.
+    """
+    who.require(Permission.OPERATE)
+    if not 0 < abs(micros) <= _MOST_MICROS:
+        raise InvalidParameters("the amount must not be 0, nor beyond a billion USD")
+    try:
+        async with ctx.transaction() as tx:
+            return await credit_in(tx, who, of, micros, note)
+    except InsufficientBalance:
+        have = (await ledger.balance(ctx.db, of.team_id, live=of.live)).available
+        raise InsufficientBalance(f"{usd(have)} USD available, {usd(-micros)} USD asked") from None
+
+
+async def credit_in(tx: Connection, who: Principal, of: TeamMode, micros: int, note: str | None) -> int:
+    """The same within a transaction that does more."""
+    available = await ledger.credit(tx, of.team_id, micros, live=of.live, actor=who.id, note=note)
+    about = {"mode": of.mode, "micros": micros, "available_micros": available, "note": note}
+    await audit.record(tx, who.actor, "team.credit", f"team:{of.team_id}", team_id=of.team_id, **about)
+    return available

@@ -1,91 +1,89 @@
-"""The books of the whole platform: the watch that looks at them all the time, and the look at everything."""
+"""Reconciliation of the ledger: the monitor that runs all the time, and the verification of everything."""
 
 from __future__ import annotations
 
 import json
-import socket
 from dataclasses import asdict
 
 from modellix_server import audit, tasks
 from modellix_server.base import log
-from modellix_server.base.database import Connection, Pool, connect
+from modellix_server.base.database import Connection, Pool
 from modellix_server.base.metrics import gauge
+from modellix_server.base.team_mode import mode_word
 from modellix_server.ledger import Finding, monitor, seal
 from modellix_server.ledger.seal import Seal
+from modellix_server.operations.context import Context
+from modellix_server.operations.principal import Permission, Principal
 
 _STEP = 1_000_000
 """Transfers added up at once: about a second of the database's time."""
 
 _SEAL = "ledger.seal"
-_LOG = log.get("main")
+_LOG = log.get("operations")
 
 
-async def look(dsn: str) -> int:
-    """One look of the watch: whatever does not add up freezes its account. More than 0 when the next is due at once.
+async def monitor_once(ctx: Context, who: Principal) -> int:
+    """One run of the ledger monitor: whatever does not add up freezes its account.
 
-    On a connection of its own: the pool's statements are planned and bounded for other work. Of several workers one is
-    at it at a time, the others leave it to that one.
+    More than 0 when the next run is due at once. Of several workers one is at it at a time, the others leave it to
+    that one.
     """
-    db = await connect(dsn, name="watch")
-    try:
-        async with db.transaction():
-            if not await monitor.begin(db):
-                return 0
-            moved, newer = await monitor.carry(db, _STEP)
-            if newer > 2 * _STEP:  # at first, on a ledger with a history
-                return moved
-            found = [
-                finding
-                for finding in [*await monitor.look(db), *await tasks.look(db)]
-                if await monitor.freeze(db, finding)
-            ]
-            await monitor.looked(db)
-            made = await seal.due(db)
-            if made is not None:
-                await seal.noted(db, made)
-            await _record(db, found, made)
-    finally:
-        await db.close()
+    who.require(Permission.OPERATE)
+    async with ctx.connection("ledger-monitor") as db, db.transaction():
+        if not await monitor.begin(db):
+            return 0
+        moved, newer = await monitor.carry(db, _STEP)
+        if newer > 2 * _STEP:  # at first, on a ledger with a history
+            return moved
+        found = [
+            finding
+            for finding in [*await monitor.find_discrepancies(db), *await tasks.look(db)]
+            if await monitor.freeze(db, finding)
+        ]
+        await monitor.note_completion(db)
+        made = await seal.due(db)
+        if made is not None:
+            await seal.noted(db, made)
+        await _record(db, who, found, made)
     for finding in found:
         about = "all teams" if finding.team_id == monitor.ALL_TEAMS else f"team {finding.team_id}"
-        _LOG.error("the books do not add up: no new tasks", account=about, live=finding.live, finding=finding.what)
+        _LOG.error("the ledger does not add up: no new tasks", account=about, live=finding.live, finding=finding.what)
     return 0
 
 
-async def _record(db: Connection, found: list[Finding], made: Seal | None) -> None:
+async def _record(db: Connection, who: Principal, found: list[Finding], made: Seal | None) -> None:
     """Enter it into the audit log, which other writers wait for from here to the end of the transaction."""
-    actor = audit.Actor("watch", socket.gethostname())
     for finding in found:
         team_id = None if finding.team_id == monitor.ALL_TEAMS else finding.team_id
-        subject, mode = f"team:{finding.team_id}", _mode(live=finding.live)
-        await audit.record(db, actor, "ledger.freeze", subject, team_id=team_id, mode=mode, finding=finding.what)
+        subject, mode = f"team:{finding.team_id}", mode_word(live=finding.live)
+        await audit.record(db, who.actor, "ledger.freeze", subject, team_id=team_id, mode=mode, finding=finding.what)
     if made is not None:
-        await audit.record(db, actor, _SEAL, "transfers", **asdict(made))
+        await audit.record(db, who.actor, _SEAL, "transfers", **asdict(made))
 
 
 async def gauges(db: Pool) -> list[str]:
     """For the metrics, the same from every worker."""
-    frozen = await monitor.list_frozen(db)
     counted: dict[tuple[str, ...], float] = {(mode,): 0.0 for mode in ("live", "test")}
-    for one in frozen:
-        counted[_mode(live=one.live),] += 1
-    looked_at = await monitor.looked_at(db)
-    lines = gauge("modellix_accounts_frozen", "Accounts whose books were found wrong.", counted, ("mode",))
-    if looked_at is not None:
+    for one in await monitor.list_frozen(db):
+        counted[mode_word(live=one.live),] += 1
+    completed_at = await monitor.completed_at(db)
+    lines = gauge("modellix_accounts_frozen", "Accounts whose ledger was found wrong.", counted, ("mode",))
+    if completed_at is not None:
         lines += gauge(
-            "modellix_books_looked_at_seconds",
-            "When the last look at the books ended, as Unix time.",
-            looked_at.timestamp(),
+            "modellix_ledger_monitor_completed_seconds",
+            "When the last run of the ledger monitor ended, as Unix time.",
+            completed_at.timestamp(),
         )
     return lines
 
 
-async def verify(db: Connection) -> list[str]:
+async def verify(ctx: Context, who: Principal) -> list[str]:
     """Everything that does not add up, in words, as of one snapshot; empty when all is well.
 
     Reads every task, transfer and entry of the audit log there is.
     """
-    async with db.transaction(isolation="repeatable_read", readonly=True):
+    who.require(Permission.OPERATE)
+    async with ctx.connection("verify") as db, db.transaction(isolation="repeatable_read", readonly=True):
         chain = [f"audit log: {finding}" for finding in await audit.verify(db)]
         return [*await tasks.verify(db), *await _broken_seals(db), *chain]
 
@@ -105,7 +103,3 @@ async def _broken_seals(db: Connection) -> list[str]:
             )
         end = sealed.up_to
     return found
-
-
-def _mode(*, live: bool) -> str:
-    return "live" if live else "test"

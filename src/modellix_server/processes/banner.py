@@ -28,18 +28,18 @@ class Terminal(Console):
         self.quiet = True
 
 
-def show(terminal: Terminal, home: DataDirectory, origin: str, key: str | None) -> None:
+def show(terminal: Terminal, data_directory: DataDirectory, origin: str, key: str | None) -> None:
     """Print the banner; `key` is the new test key of a first start."""
     bearer = f'"Authorization: Bearer {key or "$MODELLIX_API_KEY"}"'
     line = terminal.say
     line()
-    line(f"Modellix is up at {origin}   (data: {home.root}, stop: Ctrl-C)", "bold green")
+    line(f"Modellix is up at {origin}   (data: {data_directory.root}, stop: Ctrl-C)", "bold green")
     line()
     if key:
         line(f"Test key of team default, shown only now: {key}", "bold")
     else:
         line("Make a test key and put it in MODELLIX_API_KEY:")
-        line(f"  {_program()} admin key create --team default --test{_data_option(home)}")
+        line(f"  {_program()} admin key create --team default --test{_data_option(data_directory)}")
     line("Submit a task (test keys cost nothing and reach no vendor):")
     line(
         f"  curl -sS -X POST {origin}/api/v1/{_MODEL}/async -H {bearer} "
@@ -56,5 +56,5 @@ def _program() -> str:
     return shlex.quote(str(program.relative_to(here) if program.is_relative_to(here) else program))
 
 
-def _data_option(home: DataDirectory) -> str:
-    return "" if home.root == Path(DEFAULT).absolute() else f" --data {shlex.quote(str(home.root))}"
+def _data_option(data_directory: DataDirectory) -> str:
+    return "" if data_directory.root == Path(DEFAULT).absolute() else f" --data {shlex.quote(str(data_directory.root))}"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modellix_server.base.addresses import local_origin
-from modellix_server.base.database import DATABASE_ERRORS, connect
+from modellix_server.base.database import DATABASE_ERRORS, connect, open_pool
 from modellix_server.base.settings import Settings
 from modellix_server.embedded.data_directory import CannotStartError, DataDirectory, Runtime
 from modellix_server.embedded.instance_lock import (
@@ -52,12 +53,12 @@ class Child:
     """How far its port for metrics is behind the one that was given for all."""
 
 
-def platform_children(home: DataDirectory, sandbox_port: int) -> list[Child]:
+def platform_children(data_directory: DataDirectory, sandbox_port: int) -> list[Child]:
     """List the processes of the platform; the sandbox is needed until the worker has finished its submissions."""
 
     def command(name: str, *options: str) -> tuple[str, ...]:
         program = (sys.executable, "-m", "modellix_server.cli.app", name)
-        return (*program, "--data", str(home.root), "--parent", str(os.getpid()), *options)
+        return (*program, "--data", str(data_directory.root), "--parent", str(os.getpid()), *options)
 
     return [
         Child("sandbox", command("sandbox", "--port", str(sandbox_port)), stop_rank=1),
@@ -68,7 +69,7 @@ def platform_children(home: DataDirectory, sandbox_port: int) -> list[Child]:
 
 async def _self_test(settings: Settings) -> None:
     """Refuse to start with a master key that does not open what is stored. Raises BadSettings."""
-    from modellix_server.operations.sealed import self_test  # noqa: PLC0415 - as below
+    from modellix_server.operations.master_key import self_test  # noqa: PLC0415 - as below
 
     db = await connect(settings.database_url, name="self-test")
     try:
@@ -79,9 +80,15 @@ async def _self_test(settings: Settings) -> None:
 
 async def bootstrap_first_start(settings: Settings) -> str | None:
     """Make the default team where it is missing; the text of its new test key, or None when it was there."""
-    from modellix_server.operations.first_start import first_start  # noqa: PLC0415 - imports half the platform
+    from modellix_server.operations.context import Context  # noqa: PLC0415 - imports half the platform
+    from modellix_server.operations.first_start import first_start  # noqa: PLC0415
+    from modellix_server.operations.principal import system  # noqa: PLC0415
 
-    return await first_start(settings)
+    db = await open_pool(settings.database_url, size=1, name="first-start")
+    try:
+        return await first_start(Context(settings, db), system("first start", socket.gethostname()))
+    finally:
+        await db.close()
 
 
 class Supervisor:
@@ -92,21 +99,21 @@ class Supervisor:
 
     def __init__(
         self,
-        home: DataDirectory,
+        data_directory: DataDirectory,
         *,
         host: str,
         port: int,
         children: Callable[[DataDirectory, int], list[Child]] = platform_children,
         first_start: FirstStart = bootstrap_first_start,
     ) -> None:
-        self._home = home
+        self._data_directory = data_directory
         self._host = host
         self._port = port
         self._origin = local_origin(host, port)
         self._terminal = banner.Terminal()
         self._children = children
         self._first_start = first_start
-        self._postgres = EmbeddedPostgres(home, say=self._say)
+        self._postgres = EmbeddedPostgres(data_directory, say=self._say)
         self._running: dict[Child, asyncio.subprocess.Process] = {}
         self._asked = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -121,8 +128,8 @@ class Supervisor:
             # nohup means it. A script's `&` ignores SIGINT too, but whoever sends us one wants us to stop.
             if signum is not signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
                 loop.add_signal_handler(signum, self._on_signal)
-        self._home.create()
-        with only_instance(self._home.pid_file):
+        self._data_directory.create()
+        with only_instance(self._data_directory.pid_file):
             await self._require_port()
             main = asyncio.create_task(self._start_and_keep())
             asked = asyncio.create_task(self._asked.wait())
@@ -145,7 +152,7 @@ class Supervisor:
 
     async def _require_port(self) -> None:
         """Refuse a port in use; after a crash the old `serve` is given a moment to vanish from it."""
-        deadline = time.monotonic() + (_OLD_PORT_LIMIT_S if self._home.read_runtime() else 0)
+        deadline = time.monotonic() + (_OLD_PORT_LIMIT_S if self._data_directory.read_runtime() else 0)
         while True:
             try:
                 return require_free_port(self._host, self._port)
@@ -157,17 +164,17 @@ class Supervisor:
     async def _start_and_keep(self) -> None:
         await self._postgres.start()
         sandbox_port = free_loopback_port()
-        self._home.write_runtime(Runtime(os.getpid(), self._host, self._port, sandbox_port))
-        settings = self._home.settings(self._environment())
+        self._data_directory.write_runtime(Runtime(os.getpid(), self._host, self._port, sandbox_port))
+        settings = self._data_directory.settings(self._environment())
         await migrate(settings)
         await _self_test(settings)
         async with asyncio.TaskGroup() as keepers:
             keepers.create_task(self._keep_postgres())
-            for child in self._children(self._home, sandbox_port):
+            for child in self._children(self._data_directory, sandbox_port):
                 keepers.create_task(self._keep(child))
             key = await self._first_start(settings)
             await self._wait_until_ready()
-            banner.show(self._terminal, self._home, self._origin, key)
+            banner.show(self._terminal, self._data_directory, self._origin, key)
 
     def _environment(self, child: Child | None = None) -> dict[str, str]:
         """Make a child's environment: what was chosen here wins over what the variables said."""
@@ -182,7 +189,7 @@ class Supervisor:
 
     async def _keep(self, child: Child) -> None:
         """Run a child, again and again."""
-        log_path = self._home.logs / f"{child.name}.log"
+        log_path = self._data_directory.logs / f"{child.name}.log"
         pauses = _Pauses()
         while True:
             pauses.started()
@@ -211,9 +218,11 @@ class Supervisor:
         while True:
             pauses.started()
             code = await self._postgres.wait()
-            self._say(f"PostgreSQL ended ({_how(code)}); starting it again. Log: {self._home.logs / 'postgres.log'}")
+            self._say(
+                f"PostgreSQL ended ({_how(code)}); starting it again. Log: {self._data_directory.logs / 'postgres.log'}"
+            )
             if self._postgres.disk_is_full:
-                self._say(f"PostgreSQL: {full_disk(self._home)}", "bold red")
+                self._say(f"PostgreSQL: {full_disk(self._data_directory)}", "bold red")
             while self._postgres.pid is None:
                 await asyncio.sleep(pauses.next_s())
                 try:
@@ -228,7 +237,7 @@ class Supervisor:
         while not await answers(self._origin):
             if time.monotonic() - told > _TELL_EVERY_S:
                 told = time.monotonic()
-                self._say(f"still not ready after {told - started:.0f} s; see the logs in {self._home.logs}")
+                self._say(f"still not ready after {told - started:.0f} s; see the logs in {self._data_directory.logs}")
             await asyncio.sleep(0.05)
 
     async def _shut_down(self) -> None:
@@ -250,7 +259,7 @@ class Supervisor:
                 _kill_session(process)
             await ended
         await self._postgres.stop(within_s=_HURRIED_STOP_S if self._hurry.is_set() else STOP_LIMIT_S)
-        self._home.forget_runtime()
+        self._data_directory.forget_runtime()
 
 
 class _Pauses:
@@ -284,6 +293,6 @@ def _how(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
 
 
-def run(home: DataDirectory, host: str, port: int) -> None:
+def run(data_directory: DataDirectory, host: str, port: int) -> None:
     """Run the platform until a signal; see `Supervisor.run` for what it raises."""
-    asyncio.run(Supervisor(home, host=host, port=port).run())
+    asyncio.run(Supervisor(data_directory, host=host, port=port).run())

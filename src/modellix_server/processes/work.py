@@ -26,7 +26,9 @@ from modellix_server.base.outbound import Outbound
 from modellix_server.base.process import reuse_memory
 from modellix_server.base.settings import Settings
 from modellix_server.operations import reconciliation
-from modellix_server.operations.sealed import self_test
+from modellix_server.operations.context import Context
+from modellix_server.operations.master_key import self_test
+from modellix_server.operations.principal import system
 from modellix_server.processes.metrics import serve_metrics
 from modellix_server.requestlog import drop_old, ensure_partitions
 from modellix_server.results import Fetcher, Helper, Spool, Storage, delete_expired, delete_orphans
@@ -200,8 +202,9 @@ class _Chore:
 
 async def _chores(settings: Settings, db: Pool, storage: Storage, tools: Tools) -> None:
     """What must be done now and then, by whichever worker comes to it; each is safe to run twice."""
+    ctx, monitor = Context(settings, db), system("ledger monitor", socket.gethostname())
     chores = (
-        _Chore("the books", 60, lambda: reconciliation.look(settings.database_url), first_after_s=5),
+        _Chore("ledger monitor", 60, lambda: reconciliation.monitor_once(ctx, monitor), first_after_s=5),
         _Chore("expired results", 30, lambda: delete_expired(db, storage, 500)),
         _Chore("waiting tasks", 5, lambda: start_waiting(db)),
         _Chore("late verdicts", 30, lambda: look_again(tools)),

@@ -2,7 +2,7 @@
 
 from modellix_server.requestlog.reading import EntryFilter, EntryPlace, LoggedCall, list_entries
 from modellix_server.requestlog.redaction import redact_body, redact_path, redact_text
-from modellix_server.requestlog.store import LogEntry, drop_old, ensure_partitions
+from modellix_server.requestlog.store import LogEntry, count_lost, drop_old, ensure_partitions
 from modellix_server.requestlog.writer import Writer
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "EntryPlace",
     "LoggedCall",
     "Writer",
+    "count_lost",
     "drop_old",
     "ensure_partitions",
     "list_entries",

@@ -95,3 +95,11 @@ async def drop_old(db: Pool | Connection, days: int) -> int:
     """Drop the days that ended more than `days` ago; returns how many."""
     dropped: int = await db.fetchval("select requestlog.drop_old($1)", days)
     return dropped
+
+
+async def count_lost(db: Pool | Connection, *, days: int) -> int:
+    """How many rows could not be written within the last days."""
+    lost: int = await db.fetchval(
+        "select coalesce(sum(rows), 0) from requestlog.loss where at > now() - make_interval(days => $1)", days
+    )
+    return lost

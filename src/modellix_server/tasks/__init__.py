@@ -22,7 +22,7 @@ from modellix_server.tasks.late_results import look_again
 from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
 from modellix_server.tasks.media import MediaTools
 from modellix_server.tasks.public import public_form
-from modellix_server.tasks.queue import QueueNow, queue_now
+from modellix_server.tasks.queue import QueueNow, open_team, queue_now
 from modellix_server.tasks.read import Reader, TaskQuery, TaskView, views
 from modellix_server.tasks.restored import end_doubtful
 from modellix_server.tasks.store import forget_idempotency_keys, note_death, review, start_waiting
@@ -77,6 +77,7 @@ __all__ = [
     "Breakers",
     "QueueNow",
     "list_open",
+    "open_team",
     "queue_now",
     "review",
     "reviews",

@@ -27,3 +27,8 @@ async def queue_now(db: Pool | Connection) -> QueueNow:
     )
     assert row is not None
     return QueueNow(*row)
+
+
+async def open_team(db: Connection, team_id: int) -> None:
+    """Give a new team its slots, in both modes."""
+    await db.execute("select tasks.open_team($1)", team_id)

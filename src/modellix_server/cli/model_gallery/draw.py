@@ -1,4 +1,4 @@
-"""A contact sheet as one picture: a cell for every example, inputs beside results, clips as strips of frames."""
+"""A model gallery as one picture: a cell for every example, inputs beside results, clips as strips of frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import imageio_ffmpeg
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 
-from modellix_server.cli.model_gallery.run import GalleryFile, GalleryRun
+from modellix_server.cli.model_gallery.runs import GalleryFile, GalleryRun
 
 FRAMES = 4
 HIGH = 170
@@ -29,22 +29,22 @@ _FFMPEG_TIMEOUT_S = 60.0
 class Cell:
     """One example with its thumbnails."""
 
-    shot: GalleryRun
+    run: GalleryRun
     inputs: list[Image.Image]
     results: list[Image.Image]
 
 
-async def cell(shot: GalleryRun) -> Cell:
-    """The thumbnails of a shot; what cannot be shown makes it a failure."""
-    inputs = [thumb for media in shot.inputs if (thumb := await thumbnail(media)) is not None]
+async def cell(run: GalleryRun) -> Cell:
+    """The thumbnails of a run; what cannot be shown makes it a failure."""
+    inputs = [thumb for media in run.inputs if (thumb := await thumbnail(media)) is not None]
     results = []
-    for media in shot.results:
+    for media in run.results:
         thumb = await thumbnail(media)
         if thumb is not None:
             results.append(thumb)
-        elif shot.error is None:
-            shot.error = f"{media.name} cannot be shown"
-    return Cell(shot, inputs, results)
+        elif run.error is None:
+            run.error = f"{media.name} cannot be shown"
+    return Cell(run, inputs, results)
 
 
 async def thumbnail(media: GalleryFile) -> Image.Image | None:
@@ -63,7 +63,7 @@ async def thumbnail(media: GalleryFile) -> Image.Image | None:
 
 
 def _framed(image: Image.Image) -> Image.Image:
-    """At the sheet's height; chequered where it is transparent."""
+    """At the gallery's height; chequered where it is transparent."""
     image = image.convert("RGBA")
     image.thumbnail((HIGH * 3, HIGH), Image.Resampling.LANCZOS)
     ground = Image.new("RGB", image.size, "#ffffff")
@@ -78,7 +78,7 @@ def _framed(image: Image.Image) -> Image.Image:
 
 async def _strip(clip: bytes) -> Image.Image | None:
     """Frames from the beginning to the end of an MP4, side by side; ffmpeg reads no other file and no network."""
-    with tempfile.TemporaryDirectory(prefix="sheet-") as folder:
+    with tempfile.TemporaryDirectory(prefix="gallery-") as folder:
         source = Path(folder, "clip.mp4")
         source.write_bytes(clip)
         frames: list[Image.Image] = []
@@ -112,9 +112,9 @@ def _word(text: str) -> Image.Image:
     return image
 
 
-def sheet(cells: Sequence[Cell], title: str) -> Image.Image:
+def picture(cells: Sequence[Cell], title: str) -> Image.Image:
     """All cells in one picture, under headings for the types of models."""
-    blocks = [(kind, _rows([one for one in cells if one.shot.type == kind])) for kind in _kinds(cells)]
+    blocks = [(kind, _rows([one for one in cells if one.run.type == kind])) for kind in _kinds(cells)]
     height = 70 + sum(56 + sum(tall + _PAD for _, tall in rows) for _, rows in blocks)
     image = Image.new("RGB", (_COLUMNS * (_CELL + _PAD) + _PAD, height + _PAD), _GROUND)
     draw = ImageDraw.Draw(image)
@@ -133,12 +133,12 @@ def sheet(cells: Sequence[Cell], title: str) -> Image.Image:
 
 
 def _kinds(cells: Sequence[Cell]) -> list[str]:
-    return list(dict.fromkeys(one.shot.type for one in cells))
+    return list(dict.fromkeys(one.run.type for one in cells))
 
 
 def _rows(cells: Sequence[Cell]) -> list[tuple[list[Image.Image], int]]:
-    drawn = [_draw(one, _width(one.shot.type) - 20) for one in cells]
-    across = _COLUMNS * 2 if cells[0].shot.type == _NARROW else _COLUMNS
+    drawn = [_draw(one, _width(one.run.type) - 20) for one in cells]
+    across = _COLUMNS * 2 if cells[0].run.type == _NARROW else _COLUMNS
     rows = [drawn[start : start + across] for start in range(0, len(drawn), across)]
     return [(row, max(one.height for one in row) + 16) for row in rows]
 
@@ -149,13 +149,13 @@ def _width(kind: str) -> int:
 
 def _draw(one: Cell, wide: int) -> Image.Image:
     """A cell's content: name, price and words above the thumbnails."""
-    shot = one.shot
-    lines = [(shot.slug, 17, _INK)]
-    lines += [(line, 13, _PALE) for line in _wrapped(facts(shot), _face(13), wide, 2)]
-    if shot.words:
-        lines += [(line, 13, _INK) for line in _wrapped(shot.words, _face(13), wide, 2)]
-    if shot.error:
-        lines += [(line, 14, BAD) for line in _wrapped(f"Failed: {shot.error}", _face(14), wide, 4)]
+    run = one.run
+    lines = [(run.slug, 17, _INK)]
+    lines += [(line, 13, _PALE) for line in _wrapped(facts(run), _face(13), wide, 2)]
+    if run.words:
+        lines += [(line, 13, _INK) for line in _wrapped(run.words, _face(13), wide, 2)]
+    if run.error:
+        lines += [(line, 14, BAD) for line in _wrapped(f"Failed: {run.error}", _face(14), wide, 4)]
     shelves = _shelves(one, wide)
     tall = sum(max((part.height for part in shelf), default=0) + _GAP for shelf in shelves)
     image = Image.new("RGB", (wide, len(lines) * _LINE + 8 + tall), _CARD)
@@ -201,10 +201,10 @@ def _arrow() -> Image.Image:
     return image
 
 
-def facts(shot: GalleryRun) -> str:
+def facts(run: GalleryRun) -> str:
     """Price, what this example cost and how long it took, in words."""
-    cost = "" if shot.amount_usd is None else f"  -  this one {shot.amount_usd:g} USD"
-    return f"{shot.price}{cost}  -  {shot.seconds:.1f} s"
+    cost = "" if run.amount_usd is None else f"  -  this one {run.amount_usd:g} USD"
+    return f"{run.price}{cost}  -  {run.seconds:.1f} s"
 
 
 def _face(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -1,4 +1,4 @@
-"""`modellix-server contact-sheet`: every model's examples run in test mode, and one page that shows them."""
+"""Runs every model's examples in test mode, and writes one page or picture that shows them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import aiohttp
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from modellix_server import identity
 from modellix_server.cli.context import CommandContext, RefusedError
-from modellix_server.cli.model_gallery import draw, page, run
+from modellix_server.cli.model_gallery import draw, page, runs
 from modellix_server.cli.model_gallery.draw import Cell
-from modellix_server.cli.model_gallery.run import Client, NoSuccessError
+from modellix_server.cli.model_gallery.runs import Client, NoSuccessError
+from modellix_server.operations import keys
 
 KINDS = (".html", ".png")
 _TYPES = ("text-to-image", "image-to-image", "text-to-video", "image-to-video", "video-to-video")
@@ -22,43 +22,41 @@ _CALL_TIMEOUT = aiohttp.ClientTimeout(total=120)
 
 
 async def make(
-    desk: CommandContext,
+    context: CommandContext,
     team: str,
     out: Sequence[Path],
     types: Sequence[str],
     providers: Sequence[str],
     concurrency: int,
 ) -> int:
-    """Run the examples with a key made for it, and write the sheet; the number of failures, at most 1, as exit code."""
+    """Run the examples with a key made for it, and write the gallery; the number of failures, at most 1."""
     if wrong := [path for path in out if path.suffix not in KINDS]:
-        raise RefusedError(f"{wrong[0]}: a sheet is an .html page or a .png picture")
-    owner = await identity.find_team(desk.db, team)
-    text, key = await identity.create_key(
-        desk.db, desk.settings.secret, owner.id, live=False, name="contact sheet", created_by=desk.actor
-    )
+        raise RefusedError(f"{wrong[0]}: a gallery is an .html page or a .png picture")
+    operations, who = context.operations, context.who
+    text, key = await keys.create(operations, who, await context.team_mode(team, test=True), "model gallery")
     try:
         async with aiohttp.ClientSession(timeout=_CALL_TIMEOUT) as http:
-            client = Client(http, desk.settings.public_origin, text)
+            client = Client(http, operations.settings.public_origin, text)
             models = await _chosen(client, types, providers)
-            cells = await _run(client, models, concurrency, quiet=desk.as_json)
+            cells = await _run(client, models, concurrency, quiet=context.as_json)
     except NoSuccessError as error:
         raise RefusedError(str(error)) from error
     finally:
-        await identity.revoke_key(desk.db, key.id)
-    failed = [one.shot for one in cells if one.shot.error]
+        await keys.revoke(operations, who, key.id)
+    failed = [one.run for one in cells if one.run.error]
     title = f"Modellix: {len(models)} models, {len(cells)} examples, {len(failed)} failed"
     for path in out:
         if path.suffix == ".png":
-            draw.sheet(cells, title).save(path, optimize=True)
+            draw.picture(cells, title).save(path, optimize=True)
         else:
             path.write_text(page.page(cells, title), encoding="utf-8")
-    desk.show(
+    context.show(
         {
             "models": len(models),
             "examples": len(cells),
-            "failed": [f"{shot.slug}: {shot.error}" for shot in failed],
-            "cost_usd": round(sum(one.shot.amount_usd or 0 for one in cells), 6),
-            "sheet": [str(path) for path in out],
+            "failed": [f"{run.slug}: {run.error}" for run in failed],
+            "cost_usd": round(sum(one.run.amount_usd or 0 for one in cells), 6),
+            "gallery": [str(path) for path in out],
         }
     )
     return 1 if failed else 0
@@ -90,11 +88,11 @@ async def _run(client: Client, models: Sequence[tuple[str, str]], concurrency: i
         async with turns:
             bar.update(work, description=slug)
             cells = []
-            for shot in await run.shots(client, slug):
-                await run.take(client, shot)
-                cells.append(await draw.cell(shot))
-                shot.inputs.clear()
-                shot.results.clear()
+            for run in await runs.runs_of(client, slug):
+                await runs.carry_out(client, run)
+                cells.append(await draw.cell(run))
+                run.inputs.clear()
+                run.results.clear()
         bar.advance(work)
         return cells
 

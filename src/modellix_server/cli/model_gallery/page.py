@@ -1,4 +1,4 @@
-"""A contact sheet as one HTML page with everything in it."""
+"""A model gallery as one HTML page with everything in it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ div { display: flex; flex-wrap: wrap; align-items: center; gap: 6px; margin-top:
 
 def page(cells: Sequence[Cell], title: str) -> str:
     """The whole document; it loads nothing."""
-    kinds = dict.fromkeys(one.shot.type for one in cells)
+    kinds = dict.fromkeys(one.run.type for one in cells)
     blocks = "".join(
-        f"<h2>{escape(kind)}</h2><main>{''.join(_article(one) for one in cells if one.shot.type == kind)}</main>"
+        f"<h2>{escape(kind)}</h2><main>{''.join(_article(one) for one in cells if one.run.type == kind)}</main>"
         for kind in kinds
     )
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
@@ -33,13 +33,13 @@ def page(cells: Sequence[Cell], title: str) -> str:
 
 
 def _article(one: Cell) -> str:
-    shot = one.shot
-    failed = f'<p class="bad">Failed: {escape(shot.error)}</p>' if shot.error else ""
+    run = one.run
+    failed = f'<p class="bad">Failed: {escape(run.error)}</p>' if run.error else ""
     arrow = "<span>&rarr;</span>" if one.inputs and one.results else ""
     media = "".join(map(_image, one.inputs)) + arrow + "".join(map(_image, one.results))
     return (
-        f"<article><h3>{escape(shot.slug)}</h3>"
-        f'<p class="pale">{escape(facts(shot))}</p><p>{escape(shot.words)}</p>{failed}<div>{media}</div></article>'
+        f"<article><h3>{escape(run.slug)}</h3>"
+        f'<p class="pale">{escape(facts(run))}</p><p>{escape(run.words)}</p>{failed}<div>{media}</div></article>'
     )
 
 

@@ -24,6 +24,7 @@ import asyncpg
 import msgspec
 
 from modellix_server.base.database import connect
+from modellix_server.base.migrations import applied_migrations
 from modellix_server.base.settings import Secret, Settings
 from modellix_server.embedded.data_directory import CannotStartError
 from modellix_server.embedded.postgres import find_binaries
@@ -88,9 +89,7 @@ async def _write(settings: Settings, folder: Path, say: Say) -> Manifest:
         say("dumping the database")
         await _dump(settings.owner_database_url, snapshot, folder / DUMP)
         rows = {table: await db.fetchval(f"select count(*) from {table}") for table in await _tables(db)}  # noqa: S608
-        migrations = {
-            row["name"]: row["checksum"] for row in await db.fetch("select name, checksum from base.migration")
-        }
+        migrations = await applied_migrations(db)
     files = []
     async for file in _copies(Storage(settings.storage_url), folder / FILES):
         files.append(file)

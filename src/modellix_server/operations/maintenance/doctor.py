@@ -9,19 +9,20 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 from urllib.parse import urlsplit
 
 import aiohttp
 import asyncpg
 
-from modellix_server import tasks, vault
+from modellix_server import requestlog, tasks, vault
 from modellix_server.base.addresses import local_origin
 from modellix_server.base.database import DATABASE_ERRORS, Connection, connect
 from modellix_server.base.functions import applied_functions, discover_functions, outdated
-from modellix_server.base.migrations import discover
+from modellix_server.base.migrations import applied_migrations, discover
 from modellix_server.base.settings import BadSettings, Settings
+from modellix_server.base.team_mode import mode_word
 from modellix_server.embedded.data_directory import DataDirectory
 from modellix_server.embedded.postgres import full_disk
 from modellix_server.ledger import monitor
@@ -34,6 +35,7 @@ Grade = Literal["good", "warning", "bad"]
 _LEAST_FREE_BYTES = 1 << 30
 _LEAST_SEGMENT_BYTES = 16 << 20  # what PostgreSQL asks for at a time (wal_segment_size)
 _LATE_S = 300
+_MOST_REVIEWS = 100
 _MOST_SKEW_S = 2.0
 _PROBE = "doctor/probe"
 _STORAGE_TROUBLE: tuple[type[Exception], ...] = (*TROUBLE, ValueError)
@@ -48,17 +50,17 @@ class Diagnosis:
     says: str
 
 
-async def examine(home: DataDirectory, env: Mapping[str, str]) -> list[Diagnosis]:
+async def examine(data_directory: DataDirectory, env: Mapping[str, str]) -> list[Diagnosis]:
     """Look at everything that can be looked at; what needs the database is left out when it does not answer."""
     try:
-        settings = home.settings(env)
+        settings = data_directory.settings(env)
     except BadSettings as error:
         return [Diagnosis("settings", "bad", str(error))]
     found = [
         Diagnosis("settings", "good", f"database, storage and secrets are named; public URL {settings.public_origin}")
     ]
-    found += _secrets_file(home, env)
-    found += [_catalogue(settings), _disk(settings, home), await _storage(settings)]
+    found += _secrets_file(data_directory, env)
+    found += [_catalogue(settings), _disk(settings, data_directory), await _storage(settings)]
     found += [await _answers("API", f"{local_origin(settings.host, settings.port)}/readyz", "is `serve` running?")]
     found += [await _answers("sandbox", f"{settings.sandbox_url}/healthz", "test keys need it: is `sandbox` running?")]
     try:
@@ -66,11 +68,13 @@ async def examine(home: DataDirectory, env: Mapping[str, str]) -> list[Diagnosis
     except DATABASE_ERRORS as error:
         return [
             *found,
-            Diagnosis("database", "bad", f"it does not answer ({type(error).__name__}): {_why_not(settings, home)}"),
+            Diagnosis(
+                "database", "bad", f"it does not answer ({type(error).__name__}): {_why_not(settings, data_directory)}"
+            ),
         ]
     try:
-        for look in (_database, _clock, _migrations, _workers, _late, _accounts, _log, _reviews, _watch, _books):
-            found.append(await look(db, settings))
+        for check in (_database, _clock, _migrations, _workers, _late, _accounts, _log, _reviews, _frozen, _ledger):
+            found.append(await check(db, settings))
     except DATABASE_ERRORS as error:
         found.append(Diagnosis("database", "bad", f"it stopped answering: {error}"))
     finally:
@@ -78,21 +82,26 @@ async def examine(home: DataDirectory, env: Mapping[str, str]) -> list[Diagnosis
     return found
 
 
-def _why_not(settings: Settings, home: DataDirectory) -> str:
+def _why_not(settings: Settings, data_directory: DataDirectory) -> str:
     with contextlib.suppress(OSError):
-        if home.runs_database(settings) and shutil.disk_usage(home.cluster / "pg_wal").free < _LEAST_SEGMENT_BYTES:
-            return full_disk(home)
+        if (
+            data_directory.runs_database(settings)
+            and shutil.disk_usage(data_directory.cluster / "pg_wal").free < _LEAST_SEGMENT_BYTES
+        ):
+            return full_disk(data_directory)
     return "is PostgreSQL running?"
 
 
-def _secrets_file(home: DataDirectory, env: Mapping[str, str]) -> list[Diagnosis]:
+def _secrets_file(data_directory: DataDirectory, env: Mapping[str, str]) -> list[Diagnosis]:
     if env.get("MODELLIX_DATABASE_URL"):
         return []
-    mode = stat.S_IMODE((home.root / "secrets.json").stat().st_mode)
+    mode = stat.S_IMODE((data_directory.root / "secrets.json").stat().st_mode)
     if mode & 0o077:
         return [
             Diagnosis(
-                "secrets", "bad", f"others may read secrets.json (mode {mode:o}): chmod 600 {home.root}/secrets.json"
+                "secrets",
+                "bad",
+                f"others may read secrets.json (mode {mode:o}): chmod 600 {data_directory.root}/secrets.json",
             )
         ]
     return [
@@ -110,11 +119,14 @@ def _catalogue(settings: Settings) -> Diagnosis:
     return Diagnosis("catalogue", "good", f"{len(catalogue)} models")
 
 
-def _disk(settings: Settings, home: DataDirectory) -> Diagnosis:
+def _disk(settings: Settings, data_directory: DataDirectory) -> Diagnosis:
     parts = urlsplit(settings.storage_url)
     places = {settings.spool_dir or tempfile.gettempdir()} | ({parts.path} if parts.scheme == "file" else set())
-    if home.runs_database(settings):
-        places |= {str(home.cluster), str(home.cluster / "pg_wal")}  # which may be a link to another disk
+    if data_directory.runs_database(settings):
+        places |= {
+            str(data_directory.cluster),
+            str(data_directory.cluster / "pg_wal"),
+        }  # which may be a link to another disk
     short = []
     for place in sorted(places):
         with contextlib.suppress(OSError):
@@ -177,18 +189,17 @@ async def _clock(db: Connection, _: Settings) -> Diagnosis:
 
 
 async def _migrations(_: Connection, settings: Settings) -> Diagnosis:
-    ours = {migration.version: migration for migration in discover(ROOMS)}
+    ours = discover(ROOMS)
     owner = await connect(settings.owner_database_url, name="doctor")
     try:
-        rows = await owner.fetch("select version, checksum from base.migration")
+        applied = await applied_migrations(owner)
         functions = outdated(discover_functions(ROOMS), await applied_functions(owner))
     except (asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedTableError):
         return Diagnosis("tables", "warning", "the list of migrations may not be read: set MODELLIX_OWNER_DATABASE_URL")
     finally:
         await owner.close()
-    applied = {row["version"]: row["checksum"] for row in rows}
-    missing = [m.name for m in ours.values() if m.version not in applied]
-    changed = [m.name for m in ours.values() if applied.get(m.version, m.checksum) != m.checksum]
+    missing = [one.name for one in ours if one.name not in applied]
+    changed = [one.name for one in ours if applied.get(one.name, one.checksum) != one.checksum]
     if missing:
         return Diagnosis(
             "tables", "bad", f"{len(missing)} migrations are missing, first {missing[0]}: run `modellix-server migrate`"
@@ -208,30 +219,23 @@ async def _migrations(_: Connection, settings: Settings) -> Diagnosis:
 
 
 async def _workers(db: Connection, _: Settings) -> Diagnosis:
-    alive: int = await db.fetchval("select count(*) from tasks.worker where lease_until > now()")
+    alive = (await tasks.queue_now(db)).workers
     if not alive:
         return Diagnosis("workers", "bad", "none is alive: nothing will be carried out. Is `work` running?")
     return Diagnosis("workers", "good", f"{alive} alive")
 
 
 async def _late(db: Connection, _: Settings) -> Diagnosis:
-    late = await db.fetchrow(
-        """select count(*) as waiting, min(due_at) as since from tasks.task
-           where owner is null and finished_at is null and due_at < now() - make_interval(secs => $1)""",
-        _LATE_S,
-    )
-    if late is not None and late["waiting"]:
-        return Diagnosis(
-            "queue",
-            "bad",
-            f"{late['waiting']} tasks wait for a worker since {late['since']:%H:%M} or later: start more workers",
-        )
+    now = await tasks.queue_now(db)
+    if now.oldest_s > _LATE_S:
+        first = f"{now.due} tasks wait for a worker, the first for {now.oldest_s / 60:.0f} minutes"
+        return Diagnosis("queue", "bad", f"{first}: start more workers")
     return Diagnosis("queue", "good", "no task waits for long")
 
 
 async def _accounts(db: Connection, settings: Settings) -> Diagnosis:
     accounts = await vault.list_accounts(db, settings.keyring)
-    closed = [account.upstream for account in accounts if account.last4 is None]
+    closed = [f"{account.upstream} ({account.name})" for account in accounts if account.last4 is None]
     if closed:
         return Diagnosis(
             "vendors",
@@ -259,45 +263,45 @@ async def _accounts(db: Connection, settings: Settings) -> Diagnosis:
 
 
 async def _log(db: Connection, _: Settings) -> Diagnosis:
-    lost: int = await db.fetchval(
-        "select coalesce(sum(rows), 0) from requestlog.loss where at > now() - interval '1 day'"
-    )
+    lost = await requestlog.count_lost(db, days=1)
     if lost:
         return Diagnosis("request log", "warning", f"{lost} rows were lost within a day: the database was away or slow")
     return Diagnosis("request log", "good", "complete")
 
 
 async def _reviews(db: Connection, _: Settings) -> Diagnosis:
-    recent: int = await db.fetchval("select count(*) from tasks.review where at > now() - interval '1 day'")
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    recent = sum(one.at > yesterday for one in await tasks.reviews(db, _MOST_REVIEWS))
     if recent:
-        return Diagnosis("reviews", "warning", f"{recent} things of the last day to look at: `admin task review`")
+        count = f"{recent} or more" if recent == _MOST_REVIEWS else str(recent)
+        return Diagnosis("reviews", "warning", f"{count} things of the last day to look at: `admin task review`")
     return Diagnosis("reviews", "good", "nothing of the last day to look at")
 
 
-async def _watch(db: Connection, _: Settings) -> Diagnosis:
+async def _frozen(db: Connection, _: Settings) -> Diagnosis:
     if frozen := await monitor.list_frozen(db):
         first = frozen[0]
         whose = "all teams" if first.team_id == monitor.ALL_TEAMS else f"team {first.team_id}"
         return Diagnosis(
             "frozen accounts",
             "bad",
-            f"{len(frozen)} take no new tasks, as their books are wrong. First {whose} "
-            f"({'live' if first.live else 'test'}) since {first.since:%Y-%m-%d %H:%M} UTC: {first.reason}. "
-            "Find out why, then `ledger thaw`",
+            f"{len(frozen)} take no new tasks, as their ledger is wrong. First {whose} "
+            f"({mode_word(live=first.live)}) since {first.since:%Y-%m-%d %H:%M} UTC: {first.reason}. "
+            "Find out why, then `ledger unfreeze`",
         )
-    looked_at = await monitor.looked_at(db)
-    if looked_at is None or (datetime.now(UTC) - looked_at).total_seconds() > _LATE_S:
-        since = "ever" if looked_at is None else f"since {looked_at:%Y-%m-%d %H:%M} UTC"
-        return Diagnosis("frozen accounts", "warning", f"no worker has looked at the books {since}")
-    return Diagnosis("frozen accounts", "good", f"none; the books were looked at {looked_at:%H:%M:%S} UTC")
+    at = await monitor.completed_at(db)
+    if at is None or (datetime.now(UTC) - at).total_seconds() > _LATE_S:
+        since = "ever" if at is None else f"since {at:%Y-%m-%d %H:%M} UTC"
+        return Diagnosis("frozen accounts", "warning", f"no worker has run the ledger monitor {since}")
+    return Diagnosis("frozen accounts", "good", f"none; the ledger monitor ran at {at:%H:%M:%S} UTC")
 
 
-async def _books(db: Connection, _: Settings) -> Diagnosis:
+async def _ledger(db: Connection, _: Settings) -> Diagnosis:
     findings = await tasks.verify(db)
     if findings:
         return Diagnosis(
-            "books",
+            "ledger",
             "bad",
             f"{len(findings)} things do not add up, first: {findings[0]}. Run `ledger verify`, stop paid work",
         )
-    return Diagnosis("books", "good", "balances, transfers, holds and tasks agree")
+    return Diagnosis("ledger", "good", "balances, transfers, holds and tasks agree")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from modellix_server.base.settings import Settings
 from modellix_server.embedded.data_directory import CannotStartError, DataDirectory, Runtime
 from modellix_server.embedded.postgres import EmbeddedPostgres
 from modellix_server.operations import reconciliation
+from modellix_server.operations.context import Context
 from modellix_server.operations.maintenance.backup import (
     DUMP,
     FILES,
@@ -30,6 +32,7 @@ from modellix_server.operations.maintenance.backup import (
     secret_check,
 )
 from modellix_server.operations.maintenance.migrate import ROOMS, migrate
+from modellix_server.operations.principal import system
 from modellix_server.results import Storage
 
 _RESTORE_LIMIT_S = 24 * 3600.0
@@ -43,7 +46,7 @@ class Restored:
     doubtful: int
     """Tasks that were ended because a vendor may have got them after the backup."""
     findings: list[str]
-    """What does not add up in the books; nothing, if all is well."""
+    """What does not add up in the ledger; nothing, if all is well."""
 
 
 def read_manifest(source: Path) -> Manifest:
@@ -61,36 +64,40 @@ def read_manifest(source: Path) -> Manifest:
     return manifest
 
 
-async def restore_home(source: Path, home: DataDirectory, secrets: Path, env: Mapping[str, str], say: Say) -> Restored:
+async def restore_directory(
+    source: Path, data_directory: DataDirectory, secrets: Path, env: Mapping[str, str], say: Say
+) -> Restored:
     """Restore into a data directory that holds nothing yet; `up` may be run on it afterwards.
 
     When it fails the database and the files are removed again. Raises CannotStartError for what the operator can
     put right.
     """
-    if home.cluster.exists() or (home.storage.exists() and any(home.storage.iterdir())):
-        raise CannotStartError(f"{home.root} has a database or files already: restore needs a new data directory")
+    if data_directory.cluster.exists() or (data_directory.storage.exists() and any(data_directory.storage.iterdir())):
+        raise CannotStartError(
+            f"{data_directory.root} has a database or files already: restore needs a new data directory"
+        )
     say("checking the backup")
     manifest = await asyncio.to_thread(read_manifest, source)
-    home.create()
-    _take_secrets(secrets, home)
-    postgres = EmbeddedPostgres(home, say=say)
+    data_directory.create()
+    _take_secrets(secrets, data_directory)
+    postgres = EmbeddedPostgres(data_directory, say=say)
     done = False
     try:
         await postgres.start()
-        home.write_runtime(Runtime(os.getpid(), "127.0.0.1", 8000, 8100))
-        restored = await restore(source, manifest, home.settings(env), say)
+        data_directory.write_runtime(Runtime(os.getpid(), "127.0.0.1", 8000, 8100))
+        restored = await restore(source, manifest, data_directory.settings(env), say)
         done = True
         return restored
     finally:
-        home.forget_runtime()
+        data_directory.forget_runtime()
         await postgres.stop()
         if not done:
-            for folder in (home.cluster, home.storage):
+            for folder in (data_directory.cluster, data_directory.storage):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _take_secrets(secrets: Path, home: DataDirectory) -> None:
-    place = home.root / "secrets.json"
+def _take_secrets(secrets: Path, data_directory: DataDirectory) -> None:
+    place = data_directory.root / "secrets.json"
     if not place.exists():
         try:
             content = secrets.read_bytes()
@@ -124,7 +131,7 @@ async def restore(source: Path, manifest: Manifest, settings: Settings, say: Say
         await storage.put(file.path, source / FILES / file.path)
         if number % 1000 == 0:
             say(f"stored {number:,} of {len(manifest.files):,} files")
-    say("checking the books")
+    say("checking the ledger")
     return await _settle(settings, manifest)
 
 
@@ -147,7 +154,7 @@ async def _settle(settings: Settings, manifest: Manifest) -> Restored:
     pool = await open_pool(settings.database_url, size=2, name="restore", statement_timeout_ms=600_000)
     try:
         doubtful = await tasks.end_doubtful(pool)
-        async with pool.acquire() as db:
-            return Restored(manifest, doubtful, await reconciliation.verify(db))
+        who = system("restore", socket.gethostname())
+        return Restored(manifest, doubtful, await reconciliation.verify(Context(settings, pool), who))
     finally:
         await pool.close()

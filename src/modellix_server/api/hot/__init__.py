@@ -1,1 +1,0 @@
-"""Submissions and status reads, tuned by hand: everything else of the API is ordinary Starlette."""

@@ -1,0 +1,45 @@
+"""API keys."""
+
+from __future__ import annotations
+
+from modellix_server import audit, identity
+from modellix_server.base.database import Connection
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.identity import ApiKey
+from modellix_server.operations.context import Context
+from modellix_server.operations.principal import Permission, Principal
+
+
+async def create(ctx: Context, who: Principal, of: TeamMode, name: str) -> tuple[str, ApiKey]:
+    """A new key: its text, which cannot be shown again, and what is kept of it.
+
+    Raises InvalidParameters for a name that is not fit, NotFound for an unknown team.
+    """
+    who.require(Permission.MANAGE_KEYS, of)
+    async with ctx.transaction() as tx:
+        return await create_in(tx, ctx, who, of, name)
+
+
+async def create_in(tx: Connection, ctx: Context, who: Principal, of: TeamMode, name: str) -> tuple[str, ApiKey]:
+    """The same within a transaction that does more."""
+    text, key = await identity.create_key(
+        tx, ctx.settings.secret, of.team_id, live=of.live, name=name, created_by=who.id
+    )
+    await audit.record(tx, who.actor, "key.create", f"key:{key.id}", team_id=of.team_id, mode=of.mode, name=key.name)
+    return text, key
+
+
+async def list_all(ctx: Context, who: Principal, team_id: int | None = None) -> list[ApiKey]:
+    """The keys of a team in both modes, or of all teams, oldest first, revoked ones included."""
+    who.require(Permission.OPERATE)
+    return await identity.list_keys(ctx.db, team_id)
+
+
+async def revoke(ctx: Context, who: Principal, key_id: int) -> ApiKey:
+    """End a key at once and for good. Idempotent. Raises NotFound."""
+    who.require(Permission.MANAGE_KEYS)
+    async with ctx.transaction() as tx:
+        key = await identity.revoke_key(tx, key_id)
+        who.require(Permission.MANAGE_KEYS, TeamMode(key.team_id, key.live))
+        await audit.record(tx, who.actor, "key.revoke", f"key:{key.id}", team_id=key.team_id, name=key.name)
+    return key
