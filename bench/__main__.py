@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -48,9 +49,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="extend", type=_parts, metavar="PART,...", help=f"only these parts of {', '.join(PARTS)}"
     )
+    parser.add_argument("--rounds", type=int, help="so many rounds")
     parser.add_argument("--json", type=Path, metavar="FILE", help=f"also write the figures here (always: {_LAST})")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="compare with another checkout, in turns")
-    parser.add_argument("--turns", type=int, default=3, help="of --against: runs of each checkout (3)")
+    parser.add_argument("--runs", type=int, default=1, help="of --against: runs of both (1)")
     return parser.parse_args()
 
 
@@ -85,10 +87,11 @@ def _say(status: Status, part: str, text: str) -> None:
 
 def _compare(arguments: argparse.Namespace, console: Console) -> None:
     options = ["--quick"] if arguments.quick else []
+    options += [f"--rounds={arguments.rounds}"] if arguments.rounds else []
     options += [option for part in arguments.only or () for option in ("--only", part)]
     checkouts = programs.HERE.parent, arguments.against.resolve()
     with console.status("starting") as status:
-        compared = against.compare(checkouts, options, arguments.turns, status.update)
+        compared = against.compare(checkouts, options, arguments.runs, status.update)
     against.show(console, compared)
     if arguments.json:
         arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(compared), indent=2))
@@ -96,6 +99,7 @@ def _compare(arguments: argparse.Namespace, console: Console) -> None:
 
 def _measure(arguments: argparse.Namespace, console: Console) -> None:
     extent = QUICK if arguments.quick else FULL
+    extent = replace(extent, rounds=arguments.rounds or extent.rounds)
     about, figures = asyncio.run(_run(arguments.only or list(PARTS), extent, console))
     report.show(console, about, figures)
     _LAST.parent.mkdir(exist_ok=True)

@@ -6,17 +6,17 @@ import asyncio
 import datetime
 import time
 from collections.abc import Mapping
-from itertools import pairwise
 
-from bench.figures import Figure, Sample, figure
+from bench.figures import Figure, Sample, figure, interleaved
 from bench.load import CONNECTIONS, Figures, Wrk
 from bench.programs import CannotMeasureError, Meter
 from bench.requests import WARM_UP_S, Extent, Say, sample, start_control, submissions
 from bench.stage import Stage, World
+from bench.turns import pass_the_turn
 
 _STEADY_PER_S = 300
 _LEFT_OUT_S = 5
-"""The first seconds of the stream do not count: connections are opened and statements are planned then."""
+"""The first seconds of each round do not count: connections are opened and statements are planned then."""
 _CONNECTIONS = 16
 _FINISH_LIMIT_S = 300.0
 
@@ -32,33 +32,31 @@ async def measure(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
     async with stage.world() as world:
         flood = await _flood(world, extent, say)
         await world.require_reconciled()
-    return {"steady_p99": steady, **flood}
+    return steady | flood
 
 
-async def _steady(world: World, extent: Extent, say: Say) -> Figure:
+async def _steady(world: World, extent: Extent, say: Say) -> dict[str, Figure]:
     """The 99th percentile of the time from accept to success, at a pace that the worker can keep up with."""
     hot = Wrk(world.origin, submissions(world.teams[:1]), world.folder / "hot.requests")
     pause_ms = CONNECTIONS / _STEADY_PER_S * 1000
-    begins, loads = [], []
-    say(f"a steady stream, {_LEFT_OUT_S} s that do not count")
-    await hot.run(_LEFT_OUT_S, pause_ms=pause_ms)
-    for number in range(1, extent.rounds + 1):
-        say(f"a steady stream, round {number} of {extent.rounds}")
-        begins.append(await _now(world))
-        loads.append(await hot.run(3 * extent.seconds, pause_ms=pause_ms))
-    await _until_finished(world)
-    spans = pairwise([*begins, await _now(world)])
-    return figure([await _waited(world, *span, seen) for span, seen in zip(spans, loads, strict=True)], "ms")
+
+    async def run() -> Sample:
+        await hot.run(_LEFT_OUT_S, pause_ms=pause_ms)
+        begun = await _now(world)
+        seen = await hot.run(3 * extent.seconds, pause_ms=pause_ms)
+        await _until_finished(world)
+        return await _waited(world, begun, seen)
+
+    return await interleaved({"steady_p99": run}, extent.rounds, "ms", say)
 
 
-async def _waited(world: World, begun: datetime.datetime, end: datetime.datetime, seen: Figures) -> Sample:
-    """From accept to success of the tasks accepted within this time, by the database's clock."""
+async def _waited(world: World, begun: datetime.datetime, seen: Figures) -> Sample:
+    """From accept to success of the tasks accepted since then, by the database's clock."""
     row = await world.pool.fetchrow(
         """select percentile_cont(array[0.5, 0.99]) within group (order by extract(epoch from finished_at - created_at))
                as took, count(*) filter (where state <> 'succeeded') as failed
-           from tasks.task where created_at >= $1 and created_at < $2""",
+           from tasks.task where created_at >= $1""",
         begun,
-        end,
     )
     assert row is not None
     if row["failed"]:
@@ -76,15 +74,16 @@ async def _flood(world: World, extent: Extent, say: Say) -> dict[str, Figure]:
     proxy = await start_control(world, extent.seconds, say, connections=_CONNECTIONS)
     say("warming up the platform")
     await hot.run(WARM_UP_S, connections=_CONNECTIONS)
+    await _until_finished(world)
     samples: dict[str, list[Sample]] = {"proxy_16": [], "accepted_16": [], "executed_16": []}
     for number in range(1, extent.rounds + 1):
-        say(f"the worker finishes its queue, round {number} of {extent.rounds}")
-        await _until_finished(world)
         samples["proxy_16"].append(await proxy())
+        await pass_the_turn()
         say(f"submissions with a worker, round {number} of {extent.rounds}")
         for name, taken in (await _accepted_and_executed(world, hot, extent.seconds, pids)).items():
             samples[name].append(taken)
-    await _until_finished(world)
+        await _until_finished(world)
+        await pass_the_turn()
     return {name: figure(taken, "/s") for name, taken in samples.items()}
 
 

@@ -7,6 +7,8 @@ from statistics import median
 
 import msgspec
 
+from bench.turns import pass_the_turn
+
 
 class Sample(msgspec.Struct, frozen=True):
     """One measurement of one subject: the figure itself, and what explains it."""
@@ -47,4 +49,5 @@ async def interleaved(
         for name, subject in subjects.items():
             say(f"round {number} of {rounds}: {name.replace('_', ' ')}")
             samples[name].append(await subject())
+            await pass_the_turn()
     return {name: figure(taken, unit) for name, taken in samples.items()}

@@ -19,7 +19,7 @@ import psutil
 from modellix_server.embedded.instance_lock import answers
 
 HERE = Path(__file__).parent
-READY_LIMIT_S = 30.0
+READY_LIMIT_S = 60.0
 STOP_LIMIT_S = 30.0
 MODELLIX = ("-m", "modellix_server.cli.app")
 

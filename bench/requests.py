@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from bench import programs
-from bench.figures import Figure, Sample, Subject, figure, interleaved
+from bench.figures import Figure, Sample, Subject, interleaved
 from bench.load import CONNECTIONS, Figures, Request, Wrk, pgbench
 from bench.programs import CannotMeasureError, Meter, Program
 from bench.stage import MODEL, PROMPT, SUBMIT_PATH, TEAMS, Stage, Team, World
@@ -152,19 +152,19 @@ async def measure(stage: Stage, extent: Extent, say: Say) -> dict[str, Figure]:
             say("warming up")
             await wrk.run(WARM_UP_S)
         figures = await interleaved(subjects, extent.rounds, "/s", say)
-        figures["half_load_p99"] = await _half_load(hot, figures["submit_hot"], extent, say)
+        figures |= await _half_load(hot, figures["submit_hot"], extent, say)
         figures["serve_rss"] = Figure(programs.rss_bytes(serve.pid) / 1e6, "MB", [], {})
         say("reconciling tasks and money")
         await world.require_reconciled()
         return figures
 
 
-async def _half_load(hot: Wrk, full: Figure, extent: Extent, say: Say) -> Figure:
+async def _half_load(hot: Wrk, full: Figure, extent: Extent, say: Say) -> dict[str, Figure]:
     """The 99th percentile of a submission's time at half the full rate: the same connections, pausing between."""
-    samples = []
     pause_ms = CONNECTIONS / (full.value / 2) * 1000 - 2
-    for number in range(extent.rounds):
-        say(f"half load, round {number + 1} of {extent.rounds}")
+
+    async def run() -> Sample:
         seen = await hot.run(extent.seconds, pause_ms=pause_ms)
-        samples.append(Sample(seen.p99_ms, {"p50_ms": seen.p50_ms, "rate": round(seen.rate, 1)}))
-    return figure(samples, "ms")
+        return Sample(seen.p99_ms, {"p50_ms": seen.p50_ms, "rate": round(seen.rate, 1)})
+
+    return await interleaved({"half_load_p99": run}, extent.rounds, "ms", say)

@@ -6,50 +6,62 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench import against, report
+from bench import against, report, turns
 from bench.figures import Figure
 from bench.programs import CannotMeasureError
 
-# Stands for the benchmark of a checkout: says who it is, and measures a figure that grows by one with each run.
+# Stands for the benchmark of a checkout: says when it begins, passes the turn as often as told, and tells two figures.
 _BENCH = """
-import json, pathlib, sys
+import asyncio, json, pathlib, sys
+from bench.turns import pass_the_turn
 log = pathlib.Path(__file__).parents[2] / "log"
-runs = log.read_text() if log.exists() else ""
-log.write_text(runs + {name!r})
+for _ in range({passes}):
+    with log.open("a") as file:
+        file.write({name!r})
+    asyncio.run(pass_the_turn())
 if "--fail" in sys.argv:
     sys.exit("no wrk")
-figure = {{"value": {value} + runs.count({name!r}), "unit": "/s", "rounds": [], "details": {{"cpu_us": 5.0}}}}
-run = {{"about": {{}}, "figures": {{"submit_hot": figure, {own!r}: figure}}, "targets": []}}
+hot = {{"value": {value}, "unit": "/s", "rounds": [{value}, {value} + 10], "details": {{"cpu_us": {value} / 10}}}}
+own = {{"value": 1, "unit": "MB", "rounds": [], "details": {{}}}}
+run = {{"about": {{}}, "figures": {{"submit_hot": hot, "only_{name}": own, "serve_rss": own}}, "targets": []}}
 pathlib.Path(sys.argv[sys.argv.index("--json") + 1]).write_text(json.dumps(run))
 """
 
 
-@pytest.fixture
-def checkouts(tmp_path: Path) -> tuple[Path, Path]:
-    for name, value in (("A", 20), ("B", 10)):
-        package, programs = tmp_path / name / "bench", tmp_path / name / ".venv/bin"
-        package.mkdir(parents=True)
-        programs.mkdir(parents=True)
-        (package / "__main__.py").write_text(_BENCH.format(name=name, value=value, own=f"only_{name}"))
-        (programs / "python").symlink_to(sys.executable)
-    return tmp_path / "A", tmp_path / "B"
+def _checkout(top: Path, name: str, value: int, passes: int) -> Path:
+    package, programs = top / name / "bench", top / name / ".venv/bin"
+    package.mkdir(parents=True)
+    programs.mkdir(parents=True)
+    (package / "__main__.py").write_text(_BENCH.format(name=name, value=value, passes=passes))
+    (package / "turns.py").write_bytes(Path(turns.__file__).read_bytes())
+    (programs / "python").symlink_to(sys.executable)
+    return top / name
 
 
-def test_checkouts_take_turns_and_their_common_figures_are_compared(checkouts: tuple[Path, Path]) -> None:
-    said: list[str] = []
-    compared = against.compare(checkouts, ["--quick"], 3, said.append)
-    assert (checkouts[0].parent / "log").read_text() == "ABBAAB"
-    assert len(said) == 6
-    assert [one.name for one in compared] == ["submissions, one hot team, /s", "  submit_hot cpu_us"]
-    assert (compared[0].here, compared[0].there) == (21, 11)
-    assert compared[0].ratios == [20 / 10, 21 / 11, 22 / 12]
-    assert compared[0].ratio == 21 / 11
-    assert compared[1].ratio == 1
+def test_checkouts_take_turns_and_their_common_figures_are_compared(tmp_path: Path) -> None:
+    checkouts = _checkout(tmp_path, "A", 20, passes=3), _checkout(tmp_path, "B", 10, passes=3)
+    compared = against.compare(checkouts, ["--quick"], 2, lambda _: None)
+    assert (tmp_path / "log").read_text() == "ABABAB" + "BABABA"
+    assert [(one.name, one.here, one.there, one.ratios) for one in compared] == [
+        ("submissions, one hot team, /s", 25, 15, [2, 1.5, 2, 1.5]),
+        ("  submit_hot cpu_us", 2, 1, [2, 2]),
+        ("memory of the API process after the load, MB", 1, 1, [1, 1]),
+    ]
+    assert compared[0].ratio == 1.75
 
 
-def test_a_comparison_tells_why_a_run_failed(checkouts: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_checkout_that_knows_no_turns_runs_by_itself(tmp_path: Path) -> None:
+    checkouts = _checkout(tmp_path, "A", 20, passes=2), _checkout(tmp_path, "B", 10, passes=2)
+    (checkouts[1] / "bench/turns.py").write_text("async def pass_the_turn(): pass")
+    against.compare(checkouts, [], 1, lambda _: None)
+    assert (tmp_path / "log").read_text() == "ABBA"
+
+
+def test_a_comparison_tells_why_a_run_failed_and_ends_the_other(tmp_path: Path) -> None:
+    checkouts = _checkout(tmp_path, "A", 20, passes=9), _checkout(tmp_path, "B", 10, passes=1)
     with pytest.raises(CannotMeasureError, match="no wrk"):
-        against.compare(checkouts, ["--fail"], 1, print)
+        against.compare(checkouts, ["--fail"], 1, lambda _: None)
+    assert (tmp_path / "log").read_text().count("A") < 9
     with pytest.raises(CannotMeasureError, match=r"no \.venv"):
         against.interpreter(tmp_path)
 

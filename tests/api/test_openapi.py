@@ -12,9 +12,9 @@ import jsonschema_rs
 import msgspec
 import pytest
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
-from tests.api.conformance import ORIGIN, TYPED, Conformance, conformance, document, table
+from tests.support.openapi_conformance import ORIGIN, TYPED, Conformance, conformance, document, table
 
-from modellix_server.api.submit import may_name_model
+from modellix_server.api.hot.submit import may_name_model
 from modellix_server.catalogue import Catalogue
 from modellix_server.openapi import Undescribed, describe
 from modellix_server.openapi import document as making
@@ -80,10 +80,10 @@ def test_the_document_has_what_the_router_has() -> None:
 
 def test_a_route_without_its_entry_stops_the_start(monkeypatch) -> None:
     routes = table(CATALOGUE)
-    extra = Declared("/api/v1/secret-feature", None, Access.KEY, ["GET"])
+    extra = Declared("/api/v1/secret-feature", None, Access.KEY, "use models", ["GET"])
     with pytest.raises(Undescribed, match="GET /api/v1/secret-feature is not in the table"):
         describe([*routes, extra], CATALOGUE, ORIGIN)
-    other_method = Declared("/api/v1/quote", None, Access.KEY, ["PUT"])
+    other_method = Declared("/api/v1/quote", None, Access.KEY, "use models", ["PUT"])
     with pytest.raises(Undescribed, match="PUT /api/v1/quote"):
         describe([*routes, other_method], CATALOGUE, ORIGIN)
     with pytest.raises(Undescribed, match="there is no route GET /readyz"):

@@ -6,19 +6,19 @@ import gc
 import weakref
 from typing import Any
 
-from modellix_server.api.protocol import LINE
-from modellix_server.api.request import read_head
+from modellix_server.api.hot.exchange import HotRequest
+from modellix_server.api.hot.protocol import CONNECTION
 
 
 class Cycle:
     """As the server's: it has the scope, and what the scope offers leads back to it."""
 
     def __init__(self) -> None:
-        extensions: dict[str, Any] = {LINE: Line(self)}
+        extensions: dict[str, Any] = {CONNECTION: Connection(self)}
         self.scope = {"method": "GET", "path": "/", "headers": [], "query_string": b"", "extensions": extensions}
 
 
-class Line:
+class Connection:
     request_id = "req"
 
     def __init__(self, cycle: Cycle) -> None:
@@ -33,8 +33,8 @@ def test_a_request_that_is_over_needs_no_garbage_collection() -> None:
     gc.disable()
     try:
         cycle = Cycle()
-        request = read_head(cycle.scope, receive)
-        assert isinstance(request.line, Line)
+        request = HotRequest(None, cycle.scope, receive)
+        assert isinstance(request.connection, Connection)
         alive = weakref.ref(cycle)
         del cycle, request
         assert alive() is None

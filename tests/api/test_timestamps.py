@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from modellix_server.api.timestamps import from_iso, from_unix
+from modellix_server.api.parsing import from_iso, from_unix
 
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 

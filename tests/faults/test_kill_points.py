@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from modellix_server import main
+import modellix_server
 from modellix_server.results import Storage
 
-SOURCE = Path(main.__file__).parents[2]
+SOURCE = Path(modellix_server.__file__).parents[1]
 
 # Where the worker dies -> how the task ends, and how many POSTs the vendor got in all.
 AFTER_TICKET = ("succeeded", None, 1)

@@ -19,15 +19,15 @@ from uuid import UUID
 
 import aiohttp
 import pytest
-from tests.faults.cases import KINDS, MANNERS, POINTS, RECOVERIES, Case, cases
+from tests.support.worker_deaths import KINDS, MANNERS, POINTS, RECOVERIES, Case, cases
 
-from modellix_server import main
+import modellix_server
 from modellix_server.base.faults import HELD
 from modellix_server.base.ids import task_name
 from modellix_server.sandbox import load_all
 from modellix_server.tasks import NotCancelable, TaskQuery, cancel, verify
 
-SOURCE = Path(main.__file__).parents[2]
+SOURCE = Path(modellix_server.__file__).parents[1]
 SAMPLE = 8
 ENOUGH_S = 90.0
 

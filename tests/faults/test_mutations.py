@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.faults.mutations import MUTATIONS, Mutation
+from tests.support.source_mutations import MUTATIONS, Mutation
 
 TOP = Path(__file__).parents[2]
 SOURCE = TOP / "src/modellix_server"

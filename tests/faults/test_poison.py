@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from modellix_server import main
+import modellix_server
 
-SOURCE = Path(main.__file__).parents[2]
+SOURCE = Path(modellix_server.__file__).parents[1]
 POLL = "        http = VendorHttp(account, self._tools.outbound, _POLL_TIMEOUT_S)\n        order ="
 BEGIN = "        await self._require_start()\n        if self._tools.media"
 DIE = '        if "POISON" in self._job.params:\n            __import__("os").abort()\n'

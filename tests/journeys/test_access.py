@@ -1,6 +1,6 @@
 """Every route with every kind of credential. A route that has no row here fails the first test.
 
-A new route: declare it with its level in `api.routes`, and add one `Row` to `MATRIX`.
+A new route: declare it with its level and its permission in `api.app`, and add one `Row` to `MATRIX`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,20 @@ import pytest
 from starlette.routing import Route
 from yarl import URL
 
-from modellix_server.api import routes
-from modellix_server.api.exchange import exchange
-from modellix_server.api.reply import success_of
+from modellix_server.api.app import build_router
+from modellix_server.api.dispatch import Guarded
+from modellix_server.api.hot.exchange import HotEndpoint
+from modellix_server.base.errors import Unauthorized
 from modellix_server.catalogue import Catalogue
-from modellix_server.identity import keys, revoke_key
+from modellix_server.identity import Caller, keys, revoke_key
+from modellix_server.limits import Windows
 from modellix_server.openapi.access import Access, Declared
+from modellix_server.operations.principal import OF_AN_API_KEY, Permission
 
 NO_KEY = {"code": 401, "message": "Authentication failed: invalid or missing API key"}
 HOOK = "/api/v1/webhooks/we_" + "0" * 32  # whose others cannot reach it: tests/journeys/test_webhooks.py
 PICTURE = {"model": "alibaba/qwen-image-plus", "input": {"prompt": "a"}}
+SETTINGS = SimpleNamespace(public_origin="http://127.0.0.1:8000")
 
 
 @dataclass(frozen=True)
@@ -98,45 +102,81 @@ MATRIX = {
 }
 
 
-def declared(table: list[Any]) -> dict[str, Access]:
+def table() -> list[Any]:
+    return list(build_router(SimpleNamespace(settings=SETTINGS, db=None, catalogue=Catalogue({}))).routes)
+
+
+def declared(routes: list[Any]) -> dict[str, Access]:
     """Every method and path with its level; AttributeError for a route that was written down without one."""
     return {
         f"{method} {route.path}": route.access
-        for route in table
+        for route in routes
         for method in sorted(route.methods)
         if method != "HEAD"  # comes with GET
     }
 
 
-async def test_every_route_has_a_level_and_a_row_and_they_agree(settings):
-    platform = SimpleNamespace(settings=settings, db=None, catalogue=Catalogue({}))
-    table = declared(routes.build(platform).routes)
-    assert table == {name: row.access for name, row in MATRIX.items()}
+def test_every_route_has_a_level_and_a_row_and_they_agree():
+    assert declared(table()) == {name: row.access for name, row in MATRIX.items()}
 
 
-def test_a_route_without_a_level_cannot_be_written_down():
+def test_every_route_for_keys_asks_for_a_permission_that_keys_have():
+    asked = {route.permission for route in table() if route.access is Access.KEY}
+    assert asked
+    assert asked <= OF_AN_API_KEY
+
+
+def test_a_route_without_a_level_or_a_permission_cannot_be_written_down():
     with pytest.raises(TypeError):
         Declared("/x", None, methods=["GET"])
+    with pytest.raises(TypeError):
+        Declared("/x", None, Access.KEY, None, ["GET"])
     with pytest.raises(AttributeError):
         declared([Route("/x", lambda request: None)])
 
 
-async def test_an_endpoint_that_forgets_to_ask_for_the_key_answers_nobody():
-    sent = []
+class Callers:
+    """Knows one key, `Bearer good`."""
 
-    async def forgetful(*_):
-        return success_of({"balance": 1}, None)
+    def cached(self, header):
+        return Caller(1, 1, True, "k", 3, rpm=2, key_rpm=2) if header == "Bearer good" else None
+
+    async def authenticate(self, header):
+        raise Unauthorized("invalid or missing API key")
+
+
+@pytest.mark.parametrize("kind", [Guarded, HotEndpoint])
+async def test_an_endpoint_runs_only_for_whom_the_dispatcher_has_let_in(kind):
+    ran, sent, logged = [], [], []
+
+    async def endpoint(request):
+        ran.append(request)
+        raise Unauthorized("it ran")
 
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": "/api/v1/x", "query_string": b"", "headers": []}
-    nobody = SimpleNamespace(requests=SimpleNamespace(record=lambda entry: None))
-    await exchange(nobody, forgetful, Access.KEY, scope, None, send)
-    assert sent[0]["status"] == 500
-    assert b"balance" not in sent[1]["body"]
-    await exchange(nobody, forgetful, Access.PUBLIC, scope, None, send)
-    assert sent[2]["status"] == 200
+    ctx = SimpleNamespace(callers=Callers(), windows=Windows(), request_log=SimpleNamespace(record=logged.append))
+
+    async def ask(permission: Permission, key: str) -> tuple[int, bytes]:
+        about = (Access.KEY, permission) if kind is Guarded else (permission,)
+        head = [(b"authorization", key.encode())]
+        scope = {"type": "http", "method": "GET", "path": "/api/v1/x", "query_string": b"", "headers": head}
+        sent.clear()
+        await kind(ctx, endpoint, *about)(scope, None, send)
+        return sent[0]["status"], sent[1]["body"]
+
+    for bad in ("Bearer bad", "", "Bearer good, Bearer good"):
+        assert (await ask(Permission.READ_TASKS, bad))[0] == 401
+    denied = b'{"code":403,"message":"Permission denied: you may not create and revoke API keys"}'
+    assert await ask(Permission.MANAGE_KEYS, "Bearer good") == (403, denied)
+    assert (b"x-ratelimit-remaining", b"1") in sent[0]["headers"]
+    assert ran == []
+    assert [(one.status, one.team_id) for one in logged] == [(401, None)] * 3 + [(403, 1)]
+    status, body = await ask(Permission.READ_TASKS, "Bearer good")
+    assert (status, b"it ran" in body, len(ran)) == (401, True, 1)
+    assert (await ask(Permission.READ_TASKS, "Bearer good"))[0] == 429
+    assert len(ran) == 1
 
 
 @dataclass(frozen=True)

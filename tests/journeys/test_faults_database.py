@@ -7,10 +7,15 @@ import time
 from types import SimpleNamespace
 
 import msgspec
+import pytest
 
-from modellix_server.api.exchange import exchange
+from modellix_server.api.dispatch import Guarded
+from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.base import time_budget
+from modellix_server.identity import Caller
+from modellix_server.limits import Windows
 from modellix_server.openapi.access import Access
+from modellix_server.operations.principal import Permission
 
 MODEL = "alibaba/qwen-image-plus"
 AWAY = "Service unavailable: the database cannot be reached"
@@ -75,21 +80,25 @@ async def test_a_lock_that_is_not_given_back(platform, superuser) -> None:
     assert (await other.submit(MODEL, prompt="b")).status == 200
 
 
-async def test_a_fault_of_ours_tells_nothing() -> None:
+@pytest.mark.parametrize("kind", ["ordinary", "hot"])
+async def test_a_fault_of_ours_tells_nothing(kind) -> None:
     """An endpoint that breaks: 500 in the contract's shape, without a word of what happened."""
     sent = []
 
     async def send(message) -> None:
         sent.append(message)
 
-    async def endpoint(*_):
+    async def endpoint(_):
         raise RuntimeError("secret detail")
 
-    scope = {"type": "http", "method": "GET", "path": "/api/v1/models", "headers": [], "query_string": b""}
     entries: list = []
-    await exchange(
-        SimpleNamespace(requests=SimpleNamespace(record=entries.append)), endpoint, Access.PUBLIC, scope, None, send
-    )
+    ctx = SimpleNamespace(request_log=SimpleNamespace(record=entries.append))
+    ctx.callers = SimpleNamespace(cached=lambda header: Caller(1, 1, True, "k", 3, rpm=9, key_rpm=9))
+    ctx.windows = Windows()
+    broken = Guarded(ctx, endpoint, Access.PUBLIC, None) if kind == "ordinary" else None
+    broken = broken or HotEndpoint(ctx, endpoint, Permission.READ_TASKS)
+    scope = {"type": "http", "method": "GET", "path": "/api/v1/models", "headers": [], "query_string": b""}
+    await broken(scope, None, send)
     assert sent[0]["status"] == 500
     assert (b"content-type", b"application/json") in sent[0]["headers"]
     body = msgspec.json.decode(sent[1]["body"])

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.conftest import SmallDisk
-from tests.journeys.own_server import MODEL, PRICE, START, ended_well, insist, served_from
+from tests.support.own_postgres_server import MODEL, PRICE, START, ended_well, insist, served_from
+from tests.support.small_disk import SmallDisk
 
 from modellix_server.base.database import DATABASE_ERRORS
 from modellix_server.embedded.data_directory import CannotStartError

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from bench.clocks import faked
-from tests.journeys.own_server import MODEL, PRICE, START, ended_well, frozen, insist, served_from, timed
+from tests.support.own_postgres_server import MODEL, PRICE, START, ended_well, frozen, insist, served_from, timed
 
 from modellix_server.base import time_budget
 

@@ -1,8 +1,8 @@
 """Requests that schemathesis makes from the OpenAPI document, good ones and bad ones, and every answer held against it.
 
 No fault of ours, and no status, header, content type or body that the document does not tell of; what breaks a schema
-is refused; what fits one is accepted, or refused for what no schema can say (`schemathesis_hooks.py`). It runs as its
-own program and knows nothing but the document, a key, and some ids.
+is refused; what fits one is accepted, or refused for what no schema can say (`support/schemathesis_hooks.py`). It runs
+as its own program and knows nothing but the document, a key, and some ids.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ async def ids_of(team, web, draw) -> dict[str, str]:
 async def ask(team, ids: dict[str, str], folder: Path, *given: str) -> None:
     """Let schemathesis ask, and fail with all that it found."""
     settings = folder / "schemathesis.toml"
-    filled = {"key": team.text, "hooks": str(FOLDER / "schemathesis_hooks.py"), **ids}
+    filled = {"key": team.text, "hooks": str(FOLDER.parent / "support" / "schemathesis_hooks.py"), **ids}
     settings.write_text(Template((FOLDER / settings.name).read_text()).substitute(filled))
     command = ["-m", "schemathesis.cli", "--config-file", settings, "run", f"{team.origin}/api/v1/openapi.json", *given]
     process = await asyncio.create_subprocess_exec(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 
 import msgspec
-from tests.api.conformance import table
+from tests.support.openapi_conformance import table
 
 from modellix_server.catalogue import Catalogue
 from modellix_server.openapi import describe

@@ -25,7 +25,7 @@ from modellix_server.embedded.instance_lock import free_loopback_port
 from modellix_server.embedded.postgres import find_binaries
 from modellix_server.operations.maintenance.doctor import examine
 
-STAND_IN = Path(__file__).with_name("stand_in.py")
+STAND_IN = Path(__file__).parents[1] / "support" / "stand_in_processes.py"
 CHILDREN = ("sandbox", "serve", "work")
 START_LIMIT_S = 30.0
 

@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import subprocess
-import sysconfig
-import tarfile
-import venv
-from pathlib import Path
 
 import pytest
+from tests.support.old_release import installed
 
 FIRST_RELEASE = "0cba01253416e73cef65dcfcd52661887e3439f0"  # v0.1.0; by its hash, as a clone may lack the tag
-TOP = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def first_release(tmp_path_factory) -> Path:
-    """The Python of an installation of the first release, out of this repository's own history."""
-    packed = subprocess.run(["git", "-C", TOP, "archive", FIRST_RELEASE, "src"], capture_output=True)
-    if packed.returncode != 0:
-        pytest.skip("this is no clone with the whole history, so the first release is not here")
-    folder = tmp_path_factory.mktemp("first-release")
-    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
-        archive.extractall(folder, filter="data")
-    # An installation of its own, over the packages of this one: its helper processes must be of that release too.
-    environment = folder / "environment"
-    venv.create(environment, symlinks=True)
-    (packages,) = environment.glob("lib/python*/site-packages")
-    (packages / "release.pth").write_text(f"{folder / 'src'}\n{sysconfig.get_path('purelib')}\n")
-    return environment / "bin/python"
+def first_release(tmp_path_factory) -> tuple[str, ...]:
+    return installed(FIRST_RELEASE, "modellix_server.main.cli", tmp_path_factory.mktemp("first-release"))
 
 
 @pytest.mark.full
 @pytest.mark.timeout(300)
-async def test_rolling_upgrade_from_the_first_release(fleet, front, load, first_release: Path) -> None:
+async def test_rolling_upgrade_from_the_first_release(fleet, front, load, first_release: tuple[str, ...]) -> None:
     old = first_release
-    await fleet.command("migrate", python=old)
-    await fleet.emulate("dashscope", python=old)
-    await fleet.team(python=old)
-    key = await fleet.key(python=old)
-    (old_api, old_port), (old_work, old_worker) = await fleet.serve(python=old), await fleet.work(python=old)
+    await fleet.command("migrate", program=old)
+    await fleet.emulate("dashscope", program=old)
+    await fleet.team(program=old)
+    key = await fleet.key(program=old)
+    (old_api, old_port), (old_work, old_worker) = await fleet.serve(program=old), await fleet.work(program=old)
     async with front() as entrance:
         entrance.add(old_port)
         async with load(f"http://127.0.0.1:{entrance.port}", key, per_s=5, keep_alive=False) as clients:

@@ -13,7 +13,7 @@ import pytest
 from dashscope import MultiModalConversation, VideoSynthesis
 from dashscope.api_entities.http_request import close_shared_sync_session
 from dashscope.utils.oss_utils import OssUtils
-from tests.sandbox.conftest import photo, png, tone
+from tests.support.media_files import photo, png, tone
 
 from modellix_server.sandbox.protocols.dashscope import uploads
 from modellix_server.sandbox.protocols.dashscope.uploads import DashScopeUploads

@@ -1,29 +1,161 @@
-"""Routes about the caller: its key and its team's money."""
+"""Routes about the caller: its key, its team's money and usage; and about keys that somebody found."""
 
 from __future__ import annotations
 
-from modellix_server import ledger
-from modellix_server.api.exchange import RequestContext, admit
-from modellix_server.api.platform import Platform
-from modellix_server.api.reply import Reply, success_of
-from modellix_server.api.request import Request
-from modellix_server.base.errors import Unauthorized
+import ipaddress
+from dataclasses import replace
+from typing import Any
+
+from starlette.responses import Response
+
+from modellix_server import ledger, tasks
+from modellix_server.api.dispatch import Request, authorization_of
+from modellix_server.api.lists import FORMATS, Shown, answer_list, download, iso, one_page
+from modellix_server.api.parsing import Filters, read_json
+from modellix_server.base.errors import InvalidFormat, InvalidParameters, Unauthorized
+from modellix_server.base.ids import task_name
 from modellix_server.base.money import usd_number
+from modellix_server.operations import leaks, money
+from modellix_server.operations import usage as usages
+
+_TRANSFER_COLUMNS = ("id", "at", "kind", "debit", "credit", "amount", "amount_micros", "task_id", "key_id", "note")
+_MOST_LEAKS = 100
+_LEAK_SHAPES = (
+    "the body is an object with 'key' or 'keys', a list of keys, or a list of objects with 'token' as secret "
+    "scanners send it"
+)
 
 
-async def validate_key(platform: Platform, request: Request, trail: RequestContext) -> Reply:
+async def validate_key(request: Request) -> Response:
     """`GET /apikey/validate`: always HTTP 200; its clients take anything else for a broken connection."""
+    context = request.context
     try:
-        caller = await platform.callers.authenticate(request.authorization)
+        context.caller = await request.ctx.callers.authenticate(authorization_of(request))
     except Unauthorized:
-        return success_of({"is_valid": False}, None)
-    trail.caller = caller
-    trail.verdict = platform.windows.take(caller)  # counted, never refused
-    return success_of({"is_valid": True}, trail.verdict)
+        return request.success({"is_valid": False})
+    context.rate = request.ctx.windows.take(context.caller)  # counted, never refused
+    return request.success({"is_valid": True})
 
 
-async def balance(platform: Platform, request: Request, trail: RequestContext) -> Reply:
+async def balance(request: Request) -> Response:
     """`GET /team/balance`: what a new task may cost, in USD, of the key's mode."""
-    caller, verdict = await admit(platform, request, trail)
-    available = (await ledger.balance(platform.db, caller.team_id, live=caller.live)).available
-    return success_of({"balance": usd_number(available)}, verdict)
+    found = await money.balance(request.ctx, request.who, request.who.team)
+    return request.success({"balance": usd_number(found.available)})
+
+
+async def statement(request: Request) -> Response:
+    """`GET /team/ledger`: every transfer, newest first; `kind`, `task_id`, `key_id`, `from` and `to` narrow it."""
+    filters = Filters(request.query_params)
+    wanted = ledger.TransferFilter(
+        kind=filters.choice("kind", ledger.KINDS),
+        task_id=filters.task("task_id"),
+        key_id=filters.number("key_id"),
+        at=filters.span(),
+    )
+    if wanted.key_id is not None and wanted.kind != "capture":
+        wanted = replace(wanted, kind="capture")  # a key's statement is what it was charged
+    ctx, who = request.ctx, request.who
+    return await answer_list(
+        request,
+        filters,
+        name="ledger",
+        columns=_TRANSFER_COLUMNS,
+        read=lambda after, most: money.list_transfers(ctx, who, who.team, wanted, after=after, most=most),
+        show=_transfer,
+        place=(_whole, str),
+    )
+
+
+async def usage(request: Request) -> Response:
+    """`GET /team/usage`: tasks that ended between `from` and `to`, summed `by` day, model or key."""
+    ctx, who, filters = request.ctx, request.who, Filters(request.query_params)
+    by = filters.choice("by", tasks.USAGE_GROUPS) or "day"
+    span, form = filters.span(), filters.choice("format", FORMATS)
+    filters.done()
+    found = await usages.summed(ctx, who, who.team, span, by)
+    names = await usages.key_names(ctx, who, who.team) if by == "key" else {}
+    rows = [{**_group(by, one.group, names), **_sums(one)} for one in found]
+    if form is not None:
+        columns = ["key_id", "key_name"] if by == "key" else [by]
+        return download(request, "usage", form, [*columns, "succeeded", "failed", "cost"], one_page(rows))
+    total = usd_number(sum(one.charged for one in found))
+    return request.success({"by": by, "usage": rows, "total": total})
+
+
+def _group(by: str, group: str, names: dict[int, str]) -> Shown:
+    return {"key_id": int(group), "key_name": names.get(int(group))} if by == "key" else {by: group}
+
+
+def _sums(one: tasks.Usage) -> Shown:
+    return {"succeeded": one.succeeded, "failed": one.failed, "cost": usd_number(one.charged)}
+
+
+def _transfer(transfer: ledger.Transfer) -> Shown:
+    return {
+        "id": transfer.id,
+        "at": iso(transfer.at),
+        "kind": transfer.kind,
+        "debit": transfer.debit,
+        "credit": transfer.credit,
+        "amount": usd_number(transfer.amount),
+        "amount_micros": transfer.amount,
+        "task_id": task_name(transfer.task_id) if transfer.task_id else None,
+        "key_id": transfer.key_id,
+        "note": transfer.note,
+    }
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+async def report_leak(request: Request) -> Response:
+    """`POST /keys/leaked`: whoever finds API keys in the open ends them; at most 100 in one request.
+
+    No signature of a scanner is asked for. The answer is the same for a key that exists and one that does not;
+    `GET /apikey/validate` tells the holder of a key no less.
+    """
+    ctx = request.ctx
+    ctx.reports.take(_network(request.context.address))
+    found = _found(await read_json(request, f"a report has at most {_MOST_LEAKS} keys"))
+    if len(found) > _MOST_LEAKS:
+        raise InvalidParameters(f"a report has at most {_MOST_LEAKS} keys, got {len(found)}")
+    if await leaks.report(ctx, request.who, found):
+        ctx.callers.heard("")  # here at once; the other processes hear of it from the database
+    return request.success({"received": len(found)})
+
+
+def _found(body: Any) -> dict[str, str | None]:
+    """The reported texts, and where each was found if the reporter says so; InvalidFormat for other bodies."""
+    if isinstance(body, dict) and body.keys() <= {"key", "keys"} and body:
+        reports = [*([body["key"]] if "key" in body else []), *_list(body.get("keys", []))]
+    else:
+        reports = _list(body)
+    found: dict[str, str | None] = {}
+    for report in reports:
+        match report:
+            case str():
+                found[report] = None
+            case {"token": str(text), **about}:
+                place = about.get("url")
+                found[text] = place[:500] if isinstance(place, str) else None
+            case _:
+                raise InvalidFormat(_LEAK_SHAPES)
+    return found
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise InvalidFormat(_LEAK_SHAPES)
+    return value
+
+
+def _network(address: str) -> str:
+    """Whose reports count together: an IPv4 address, or the /64 of an IPv6 one, which is one subscriber's."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if parsed.version == 4 or parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped if parsed.version == 6 else parsed)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))

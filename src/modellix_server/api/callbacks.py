@@ -9,10 +9,8 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from modellix_server.api.platform import Platform
-from modellix_server.api.request import Receive, Scope, Send
-from modellix_server.base.database import UNREACHABLE
-from modellix_server.tasks import CallbackNotifier, Callbacks
+from modellix_server.api.context import ApiContext
+from modellix_server.operations.context import OUT_OF_REACH
 
 _MOST_BYTES = 64 * 1024
 _LONGEST_CHALLENGE = 512
@@ -24,38 +22,30 @@ class _Challenge(msgspec.Struct):
     challenge: str
 
 
-class CallbackEndpoint:
+async def vendor_callback(request: Request) -> Response:
     """`POST /callbacks/{upstream}/{token}`: the same answer for everybody, but for a vendor's question who we are."""
+    answer = _ACKNOWLEDGED
+    with contextlib.suppress(ClientDisconnect, TimeoutError):
+        async with asyncio.timeout(_TIMEOUT_S):
+            answer = await _answer(request.app.state.ctx, request)
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(answer, 200, headers, "application/json")
 
-    def __init__(self, platform: Platform) -> None:
-        self._callbacks = Callbacks(platform.settings)
-        self._doorbell = CallbackNotifier(platform.db)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        request = Request(scope, receive)
-        answer = _ACKNOWLEDGED
-        with contextlib.suppress(ClientDisconnect, TimeoutError):
-            async with asyncio.timeout(_TIMEOUT_S):
-                answer = await self._answer(request)
-        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-        await Response(answer, 200, headers, "application/json")(scope, receive, send)
-
-    async def _answer(self, request: Request) -> bytes:
-        params = request.path_params
-        nudge = self._callbacks.read(params["upstream"], params["token"])
-        if nudge is None:
-            return _ACKNOWLEDGED
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _MOST_BYTES:
-                return _ACKNOWLEDGED
-        # MiniMax sends a challenge first, and calls only who sends it back within 3 seconds.
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            asked = msgspec.json.decode(body, type=_Challenge)
-            if len(asked.challenge) <= _LONGEST_CHALLENGE:
-                return msgspec.json.encode(asked)
-        with contextlib.suppress(*UNREACHABLE):  # polling goes on without it
-            await self._doorbell.ring(nudge)
+async def _answer(ctx: ApiContext, request: Request) -> bytes:
+    signal = ctx.callbacks.read(request.path_params["upstream"], request.path_params["token"])
+    if signal is None:
         return _ACKNOWLEDGED
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            return _ACKNOWLEDGED
+    # MiniMax sends a challenge first, and calls only who sends it back within 3 seconds.
+    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        asked = msgspec.json.decode(body, type=_Challenge)
+        if len(asked.challenge) <= _LONGEST_CHALLENGE:
+            return msgspec.json.encode(asked)
+    with contextlib.suppress(*OUT_OF_REACH):  # polling goes on without it
+        await ctx.callback_notifier.ring(signal)
+    return _ACKNOWLEDGED

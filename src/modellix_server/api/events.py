@@ -1,4 +1,4 @@
-"""Server-sent events: a task's story as it happens (HTML Living Standard, 9.2).
+"""Server-sent events: what happens to a task, as it happens (HTML Living Standard, 9.2).
 
 An event tells how the task is now; steps that passed in between are not told again. Its id is the number of the
 task's newest move, so a client that comes back with `Last-Event-ID` hears what is new since, from any process.
@@ -10,18 +10,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import msgspec
+from starlette.responses import Response
 
-from modellix_server.api.exchange import RequestContext, admit
-from modellix_server.api.platform import Platform
-from modellix_server.api.reply import Headers, Reply
-from modellix_server.api.request import Request, Send
-from modellix_server.api.status import question, rendered
-from modellix_server.api.submit import accept_task
+from modellix_server.api.answers import Headers
+from modellix_server.api.dispatch import EventStream, Receive, Request, RequestContext, Scope, Send
+from modellix_server.api.hot.exchange import HotRequest
+from modellix_server.api.hot.status import named_task
+from modellix_server.api.hot.submit import accept_task
 from modellix_server.base.errors import PlatformError, Unavailable
 from modellix_server.base.ids import task_name
-from modellix_server.tasks import Subscription, TaskQuery, TaskView
+from modellix_server.operations import tasks
+from modellix_server.tasks import Subscription, TaskView
 
 _KEEP_ALIVE_S = 15.0  # proxies commonly cut a connection that is silent for 60 s
 _SEND_TIMEOUT_S = 30.0
@@ -36,92 +38,99 @@ _HEADERS: Headers = [
 _KEEP_ALIVE = b":\n\n"
 
 
-class TaskStream:
+class TaskStream(EventStream):
     """The answer to a request for events."""
 
     def __init__(
         self,
-        platform: Platform,
-        request: Request,
-        watch: Subscription,
-        asked: TaskQuery,
-        headers: Headers,
-        first: list[bytes],
+        context: RequestContext,
+        subscription: Subscription,
+        task_id: UUID,
+        first: bytes = b"",
+        headers: Headers | None = None,
     ) -> None:
-        self.headers = [*_HEADERS, *headers]
-        self._platform = platform
-        self._request = request
-        self._watch = watch
-        self._asked = asked
+        self.status_code = 200
+        self.raw_headers = [*_HEADERS, *(context.rate.headers() if context.rate else ()), *(headers or ())]
+        self._context = context
+        self._task_id = task_id
+        self._subscription = subscription
         self._first = first
         self._told: tuple[str, str | None, bool] | None = None
-        self._place: int | None = None
+        self._position: int | None = None
         self._progress: float | None = None
+        context.when_lost(subscription.leave)
+        subscription.follow(tasks.query(context.who, context.who.team, task_id))
+
+    async def read(self) -> TaskView:
+        """The task as it is now. Raises what `operations.tasks.read` raises."""
+        who = self._context.who
+        return await tasks.read(self._context.ctx, who, who.team, self._task_id)
 
     def skip_to(self, last_id: int | None, view: TaskView) -> None:
         """The client knows the task as it was at this event already, if nothing has happened since."""
         if last_id == view.moves:
             self._told = _essence(view)
 
-    async def send(self, send: Send) -> None:
-        """Tell the story to its end, or until the client has gone or does not read what it is sent."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
+        """Tell what happens until the end, or until the client has gone or does not read what it is sent."""
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": self.headers})
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             async for chunk in self._chunks():
                 async with asyncio.timeout(_SEND_TIMEOUT_S):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except TimeoutError:
-            self._request.cut_line()
+            if self._context.connection is not None:
+                self._context.connection.cut()
         finally:
-            self._watch.close()
+            self._subscription.close()
         await send({"type": "http.response.body", "body": b""})
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        yield b"".join([b"retry: %d\n\n" % _RETRY_MS, *self._first])
+        yield b"retry: %d\n\n" % _RETRY_MS + self._first
         spoken = time.monotonic()
-        while not self._watch.left:
+        while not self._subscription.left:
             said, over = await self._news()
             if said:
                 yield said
                 spoken = time.monotonic()
             if over:
                 return
-            while not await self._watch.news(max(0.0, spoken + _KEEP_ALIVE_S - time.monotonic())):
+            while not await self._subscription.news(max(0.0, spoken + _KEEP_ALIVE_S - time.monotonic())):
                 yield _KEEP_ALIVE
                 spoken = time.monotonic()
 
     async def _news(self) -> tuple[bytes, bool]:
         """What there is to say now, which may be nothing, and whether that is the last."""
-        said = b""
-        if self._watch.unread:
-            self._watch.unread = False
+        said, subscription = b"", self._subscription
+        if subscription.unread:
+            subscription.unread = False
             try:
-                view = await self._platform.reader.read(self._asked)
+                view = await self.read()
             except Unavailable:
-                asyncio.get_running_loop().call_later(_DATABASE_RETRY_S, self._watch.wake)
+                asyncio.get_running_loop().call_later(_DATABASE_RETRY_S, subscription.wake)
                 return b"", False
             except PlatformError as error:  # the key was revoked, or the task has gone
                 return event("refusal", msgspec.json.encode({"code": error.status, "message": error.message})), True
-            self._watch.seen = view.moves
-            self._watch.waits(view.queue_position)
+            subscription.seen = view.moves
+            subscription.waits(view.queue_position)
             if self._told != (essence := _essence(view)):
-                self._told, self._place = essence, view.queue_position
+                self._told, self._position = essence, view.queue_position
                 said = event("status", self._data(view), view.moves)
             if view.finished_at is not None:
                 return said, True
-        if self._watch.place not in (None, self._place):
-            self._place = self._watch.place
-            said += event("queue", self._about("queue_position", self._place))
-        if self._watch.progress not in (None, self._progress):
-            self._progress = self._watch.progress
+        if subscription.place not in (None, self._position):
+            self._position = subscription.place
+            said += event("queue", self._about("queue_position", self._position))
+        if subscription.progress not in (None, self._progress):
+            self._progress = subscription.progress
             said += event("progress", self._about("progress", self._progress))
         return said, False
 
     def _about(self, name: str, value: float | None) -> bytes:
-        return msgspec.json.encode({"task_id": task_name(self._asked.task_id), name: value})
+        return msgspec.json.encode({"task_id": task_name(self._task_id), name: value})
 
     def _data(self, view: TaskView) -> bytes:
-        data = rendered(self._platform, view)
+        data = tasks.public_form(self._context.ctx, view)
         return data if view.stage is None else data[:-1] + f',"stage":"{view.stage}"}}'.encode()
 
 
@@ -138,48 +147,39 @@ def event(name: str, data: bytes, number: int | None = None) -> bytes:
     return head + b"data: " + data + b"\n\n"
 
 
-async def stream_task(platform: Platform, request: Request, trail: RequestContext) -> Reply | TaskStream:
+async def stream_task(request: Request) -> Response:
     """`GET /tasks/{task_id}/stream`: how the task is, and every change until its end."""
-    caller, verdict = await admit(platform, request, trail)
-    asked = question(caller, request.path.split("/")[-2])
-    watch = platform.hub.open(team_id=caller.team_id, live=caller.live, key_id=caller.key_id)
+    context, who = request.context, request.who
+    task_id = named_task(request.path_params["task_id"])
+    subscription = tasks.subscribe(request.ctx, who, who.team)
     try:
-        stream = _follow(platform, request, watch, asked, verdict.headers(), [])
-        view = await platform.reader.read(asked)
-        trail.model = view.model
-        last_id = _last_id(request.last_event_id)
+        stream = TaskStream(context, subscription, task_id)
+        view = await stream.read()
+        context.model = view.model
+        last_id = _last_id(request.headers.get("last-event-id"))
         over = view.finished_at is not None and last_id == view.moves
         if over or request.method == "HEAD":
-            watch.close()
+            subscription.close()
             # A browser comes back by itself when a stream has ended, and only 204 keeps it away.
-            return Reply(204, b"", verdict.headers()) if over else Reply(200, b"", stream.headers)
+            response = Response(None, 204 if over else 200)
+            response.raw_headers += stream.raw_headers[len(_HEADERS) if over else 0 :]
+            return response
         stream.skip_to(last_id, view)
     except BaseException:
-        watch.close()
+        subscription.close()
         raise
     return stream
 
 
-async def submit_and_stream(platform: Platform, request: Request, trail: RequestContext) -> TaskStream:
+async def submit_and_stream(request: HotRequest) -> TaskStream:
     """`POST …/stream`: accept one task and tell how it goes. Raises what `POST …/async` raises, and for the stream."""
-    caller, verdict = await admit(platform, request, trail)
-    watch = platform.hub.open(team_id=caller.team_id, live=caller.live, key_id=caller.key_id)
+    subscription = tasks.subscribe(request.ctx, request.who, request.who.team)
     try:
-        receipt = await accept_task(platform, request, trail)
-        asked = TaskQuery(receipt.task_id, caller.team_id, caller.live, caller.key_id)
-        extra = [*verdict.headers(), *receipt.headers]
-        return _follow(platform, request, watch, asked, extra, [event("accepted", receipt.body)])
+        receipt = await accept_task(request)
+        return TaskStream(request, subscription, receipt.task_id, event("accepted", receipt.body), receipt.headers)
     except BaseException:
-        watch.close()
+        subscription.close()
         raise
-
-
-def _follow(
-    platform: Platform, request: Request, watch: Subscription, asked: TaskQuery, headers: Headers, first: list[bytes]
-) -> TaskStream:
-    request.when_lost(watch.leave)
-    watch.follow(asked)
-    return TaskStream(platform, request, watch, asked, headers, first)
 
 
 def _last_id(text: str | None) -> int | None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
-from starlette.requests import Request as StarletteRequest
+from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
-from modellix_server.api.platform import Platform
-from modellix_server.api.request import Receive, Scope, Send
-from modellix_server.api.security import CLOSED
+from modellix_server.api.answers import CLOSED
+from modellix_server.api.context import ApiContext
 from modellix_server.base import time_budget
-from modellix_server.base.database import UNREACHABLE
 from modellix_server.base.errors import NotFound
-from modellix_server.base.ids import parse_file_name
 from modellix_server.catalogue import samples
 from modellix_server.inspection import FORMATS, sniff
-from modellix_server.results import TROUBLE, RangeNotSatisfiable, check_file_link, check_link, stored_input_path
+from modellix_server.operations import files
+from modellix_server.operations.context import OUT_OF_REACH
+from modellix_server.results import Opened, RangeNotSatisfiable
 
 # Whatever a vendor delivered, a browser only ever shows it: no script, no sniffing, no embedding of other things.
 _INERT = {
@@ -28,70 +27,44 @@ _INERT = {
     "Accept-Ranges": "bytes",
 }
 
-
-class _SignedFile:
-    """`GET` of a file under a signed query."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        response = await self._answer(StarletteRequest(scope))
-        await response(scope, receive, send)
-
-    async def _find(self, path: str, query: str) -> tuple[str, str]:
-        """Where the file lies in the storage, and its format. Raises NotFound."""
-        raise NotImplementedError
-
-    async def _answer(self, request: StarletteRequest) -> Response:
-        settings = self._platform.settings
-        time_budget.begin()
-        try:
-            if settings.results_url and not _same_origin(request, settings.results_origin):
-                raise NotFound("no such result")
-            path, format_name = await self._find(request.url.path, request.url.query)
-            opened = await self._platform.storage.open(path, request.headers.get("range"))
-        except (NotFound, FileNotFoundError):
-            return _plain("no such result, or it has expired", 404)
-        except RangeNotSatisfiable as error:
-            return _plain("range not satisfiable", 416, {"Content-Range": f"bytes */{error.size}"})
-        except (*TROUBLE, *UNREACHABLE):
-            return _plain("the result cannot be read just now", 503, {"Retry-After": "5"})
-        headers = {**_INERT, "Content-Length": str(opened.end - opened.start)}
-        if opened.partial:
-            headers["Content-Range"] = f"bytes {opened.start}-{opened.end - 1}/{opened.size}"
-        # A name for whoever saves it. It is shown, not forced to be saved: nothing in it can run.
-        headers["Content-Disposition"] = f'inline; filename="{"-".join(request.url.path.split("/")[2:])}"'
-        mime = FORMATS[format_name].mime
-        if request.method == "HEAD":
-            return Response(None, 206 if opened.partial else 200, headers, mime)
-        return StreamingResponse(opened.chunks, 206 if opened.partial else 200, headers, mime)
+_Open = Callable[[ApiContext, str, str, str | None], Awaitable[tuple[Opened, str]]]
 
 
-class ResultFileEndpoint(_SignedFile):
+async def result_file(request: Request) -> Response:
     """`GET /results/{task_id}/{name}` with a signed query."""
-
-    async def _find(self, path: str, query: str) -> tuple[str, str]:
-        stored = check_link(self._platform.settings, path, query)
-        return stored, stored.rpartition(".")[2]
+    return await _signed_file(request, files.open_result)
 
 
-class InputFileEndpoint(_SignedFile):
+async def input_file(request: Request) -> Response:
     """`GET /files/{name}`: an uploaded file by its id, or an input by its digest, as vendors get it to fetch."""
-
-    async def _find(self, path: str, query: str) -> tuple[str, str]:
-        name, format_name = check_file_link(self._platform.settings, path, query)
-        file_id = parse_file_name(name)
-        if file_id is None:
-            return stored_input_path(name), format_name
-        upload = await self._platform.uploads.find(file_id)
-        if upload is None:
-            raise NotFound("no such file")
-        return upload.path, upload.format
+    return await _signed_file(request, files.open_input)
 
 
-async def sample_file(request: StarletteRequest) -> Response:
+async def _signed_file(request: Request, open_file: _Open) -> Response:
+    ctx: ApiContext = request.app.state.ctx
+    time_budget.begin()
+    try:
+        if ctx.settings.results_url and not _same_origin(request, ctx.settings.results_origin):
+            raise NotFound("no such result")
+        opened, format_name = await open_file(ctx, request.url.path, request.url.query, request.headers.get("range"))
+    except (NotFound, FileNotFoundError):
+        return _plain("no such result, or it has expired", 404)
+    except RangeNotSatisfiable as error:
+        return _plain("range not satisfiable", 416, {"Content-Range": f"bytes */{error.size}"})
+    except OUT_OF_REACH:
+        return _plain("the result cannot be read just now", 503, {"Retry-After": "5"})
+    headers = {**_INERT, "Content-Length": str(opened.end - opened.start)}
+    if opened.partial:
+        headers["Content-Range"] = f"bytes {opened.start}-{opened.end - 1}/{opened.size}"
+    # A name for whoever saves it. It is shown, not forced to be saved: nothing in it can run.
+    headers["Content-Disposition"] = f'inline; filename="{"-".join(request.url.path.split("/")[2:])}"'
+    mime, status = FORMATS[format_name].mime, 206 if opened.partial else 200
+    if request.method == "HEAD":
+        return Response(None, status, headers, mime)
+    return StreamingResponse(opened.chunks, status, headers, mime)
+
+
+async def sample_file(request: Request) -> Response:
     """`GET /samples/{name}`: a file of the package, the same for everybody."""
     path = samples.find(request.path_params["name"])
     if path is None:
@@ -105,7 +78,7 @@ def _plain(text: str, status: int, headers: Mapping[str, str] | None = None) -> 
     return PlainTextResponse(text, status, {**(headers or {}), "Content-Security-Policy": CLOSED})
 
 
-def _same_origin(request: StarletteRequest, origin: str) -> bool:
+def _same_origin(request: Request, origin: str) -> bool:
     """Whether the request was sent to the host of this origin; the scheme is the proxy's matter."""
     wanted = urlsplit(origin)
     usual = ":443" if wanted.scheme == "https" else ":80"

@@ -7,18 +7,19 @@ import hashlib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from modellix_server.api.request import BodyTooLarge, BodyTooSlow, ClientGone, Request
+from modellix_server.api.dispatch import Request
+from modellix_server.api.hot.body import BodyTooLarge, too_large, too_slow
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter
 from modellix_server.catalogue import show
 from modellix_server.inspection import Format, sniff
-from modellix_server.results import MOST_UPLOAD_BYTES, Spool
+from modellix_server.operations.files import NewFile
+from modellix_server.results import MOST_UPLOAD_BYTES
 
 _TIMEOUT_S = 900.0
 _AT_ONCE_BYTES = 1 << 20
@@ -29,34 +30,24 @@ _MOST_NAME_CHARACTERS = 255
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A whole file, in the spool."""
-
-    path: Path
-    sha256: str
-    format: Format
-    filename: str
-    """Fit to be shown; never a path."""
-
-
 @asynccontextmanager
-async def received_file(request: Request, spool: Spool) -> AsyncIterator[Received]:
+async def received_file(request: Request) -> AsyncIterator[NewFile]:
     """The part `file` of the body; the spool file goes with the context.
 
-    Raises InvalidFormat, InvalidParameters, MissingParameter, BodyTooLarge, BodyTooSlow or ClientGone.
+    Raises InvalidFormat, InvalidParameters, MissingParameter, BodyTooLarge, BodyTooSlow or ClientDisconnect.
     """
-    if request.content_length is not None and request.content_length > _MOST_BODY_BYTES:
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > _MOST_BODY_BYTES:
         raise _too_large(_MOST_BODY_BYTES)
-    path = spool.path()
+    path = request.ctx.spool.path()
     try:
         with path.open("xb") as file:
-            reader = _Reader(request.content_type, file)
+            reader = _Reader(request.headers.get("content-type", ""), file)
             try:
                 async with asyncio.timeout(_TIMEOUT_S):
                     await _receive(request, reader)
             except TimeoutError:
-                raise BodyTooSlow(f"the request body did not arrive within {_TIMEOUT_S:.0f} seconds") from None
+                raise too_slow(_TIMEOUT_S) from None
         yield reader.result(path)
     finally:
         path.unlink(missing_ok=True)
@@ -64,16 +55,11 @@ async def received_file(request: Request, spool: Spool) -> AsyncIterator[Receive
 
 async def _receive(request: Request, reader: _Reader) -> None:
     pending = bytearray()
-    more = True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        pending += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(pending) >= _AT_ONCE_BYTES or not more:
-            request.bytes_in += len(pending)
-            if request.bytes_in > _MOST_BODY_BYTES:
+    async for chunk in request.stream():
+        pending += chunk
+        # The empty one is the last.
+        if len(pending) >= _AT_ONCE_BYTES or not chunk:
+            if request.context.bytes_in > _MOST_BODY_BYTES:
                 raise _too_large(_MOST_BODY_BYTES)
             # Off the event loop: the parser is slow where bytes look like boundaries, and the disk may make it wait.
             await asyncio.to_thread(reader.feed, bytes(pending))
@@ -120,7 +106,7 @@ class _Reader:
         except FormParserError:
             raise InvalidFormat("the body is not valid multipart/form-data") from None
 
-    def result(self, path: Path) -> Received:
+    def result(self, path: Path) -> NewFile:
         """What the whole body held."""
         if not self._ended:
             raise InvalidFormat("the multipart body is cut off")
@@ -130,7 +116,7 @@ class _Reader:
             raise InvalidFormat("parameter 'file' is empty")
         if self._format is None:  # shorter than what is looked at
             self._format = self._recognised()
-        return Received(path, self._digest.hexdigest(), self._format, _shown(self._filename, self._format))
+        return NewFile(path, self._digest.hexdigest(), self._format.kind, _shown(self._filename, self._format))
 
     def _begin(self) -> None:
         self._headers = {}
@@ -181,9 +167,8 @@ class _Reader:
         self._ended = True
 
 
-def _too_large(most: int, kind: str = "body") -> BodyTooLarge:
-    what = "the request body" if kind == "body" else f"the {kind}"
-    return BodyTooLarge(f"{what} is larger than {most / (1 << 20):.0f} MB")
+def _too_large(most: int, kind: str = "request body") -> BodyTooLarge:
+    return too_large(most, f"the {kind}")
 
 
 def _shown(name: str, format_: Format) -> str:

@@ -3,155 +3,106 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from yarl import URL
+from starlette.responses import Response
 
-from modellix_server import audit, webhooks
-from modellix_server.api.exchange import RequestContext, admit
-from modellix_server.api.platform import Platform
-from modellix_server.api.reply import Reply, success_of
-from modellix_server.api.request import Request, read_small_body
-from modellix_server.api.submit import decode
-from modellix_server.api.timestamps import from_iso
-from modellix_server.base.database import Connection
-from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, NotFound, OutOfRange
+from modellix_server.api.dispatch import Request
+from modellix_server.api.parsing import from_iso, members, read_json, within
+from modellix_server.base.errors import InvalidFormat, MissingParameter, NotFound
 from modellix_server.base.ids import task_name
-from modellix_server.base.team_mode import TeamMode
-from modellix_server.catalogue import show
-from modellix_server.limits import RateDecision
-from modellix_server.webhooks import Delivery, Endpoint
+from modellix_server.operations import webhooks
+from modellix_server.webhooks import Delivery, Endpoint, message_name
 
 _ENDPOINT, _MESSAGE = re.compile(r"we_([0-9a-f]{32})", re.ASCII), re.compile(r"msg_([0-9a-f]{32})", re.ASCII)
 _USUAL_LIMIT, _MOST_LIMIT = 50, 200
-_KEPT = timedelta(days=30)
 
 
-async def endpoints(platform: Platform, request: Request, trail: RequestContext) -> Reply:
-    """`GET /webhooks`: all endpoints. `POST /webhooks` with `{"url": …}`: a new one, and its secret, shown once."""
-    purse, verdict = await _admit(platform, request, trail)
-    if request.method != "POST":
-        found = await webhooks.list_all(platform.db, purse)
-        return success_of({"endpoints": [_public(one) for one in found]}, verdict)
+async def list_endpoints(request: Request) -> Response:
+    """`GET /webhooks`: all endpoints."""
+    found = await webhooks.list_all(request.ctx, request.who, request.who.team)
+    return request.success({"endpoints": [_public(one) for one in found]})
+
+
+async def create_endpoint(request: Request) -> Response:
+    """`POST /webhooks` with `{"url": …}`: a new one, and its secret, shown once."""
     given = await _body(request, {"url": str})
     if "url" not in given:
         raise MissingParameter("parameter 'url' is required")
-    settings = platform.settings
-    async with _recorded(platform, request, trail, "webhook.create") as (db, about):
-        made, secret = await webhooks.create(db, settings.keyring, purse, given["url"], settings.allow_networks)
-        about |= {"endpoint": f"we_{made.id.hex}", "host": URL(made.url).host}
-    return success_of({**_public(made), "secret": secret}, verdict)
+    made, secret = await webhooks.create(request.ctx, request.who, request.who.team, given["url"])
+    return request.success({**_public(made), "secret": secret})
 
 
-async def endpoint(platform: Platform, request: Request, trail: RequestContext) -> Reply:
-    """`GET`, `PATCH` (`url`, `enabled`) and `DELETE /webhooks/{endpoint_id}`."""
-    purse, verdict = await _admit(platform, request, trail)
-    endpoint_id = _id(_ENDPOINT, request.params["endpoint_id"], "endpoint")
-    if request.method == "DELETE":
-        async with _recorded(platform, request, trail, "webhook.delete") as (db, about):
-            await webhooks.delete(db, purse, endpoint_id)
-        return success_of({"id": request.params["endpoint_id"], "deleted": True}, verdict)
-    if request.method != "PATCH":
-        return success_of(_public(await webhooks.find(platform.db, purse, endpoint_id)), verdict)
+async def find_endpoint(request: Request) -> Response:
+    """`GET /webhooks/{endpoint_id}`."""
+    return request.success(_public(await webhooks.find(request.ctx, request.who, request.who.team, _endpoint(request))))
+
+
+async def change_endpoint(request: Request) -> Response:
+    """`PATCH /webhooks/{endpoint_id}` with `url`, `enabled` or both."""
+    endpoint_id = _endpoint(request)
     given = await _body(request, {"url": str, "enabled": bool})
-    url, enabled = given.get("url"), given.get("enabled")
-    async with _recorded(platform, request, trail, "webhook.change") as (db, about):
-        opened = platform.settings.allow_networks
-        changed = await webhooks.change(db, purse, endpoint_id, opened, url=url, enabled=enabled)
-        about |= {"enabled": changed.disabled_at is None, "host": URL(changed.url).host}
-    return success_of(_public(changed), verdict)
+    return request.success(
+        _public(await webhooks.change(request.ctx, request.who, request.who.team, endpoint_id, **given))
+    )
 
 
-async def rotate(platform: Platform, request: Request, trail: RequestContext) -> Reply:
+async def delete_endpoint(request: Request) -> Response:
+    """`DELETE /webhooks/{endpoint_id}`."""
+    await webhooks.delete(request.ctx, request.who, request.who.team, _endpoint(request))
+    return request.success({"id": request.path_params["endpoint_id"], "deleted": True})
+
+
+async def rotate(request: Request) -> Response:
     """`POST /webhooks/{endpoint_id}/rotate`: a new secret; the former one signs beside it for a day."""
-    purse, verdict = await _admit(platform, request, trail)
-    endpoint_id = _id(_ENDPOINT, request.params["endpoint_id"], "endpoint")
-    async with _recorded(platform, request, trail, "webhook.rotate") as (db, _):
-        secret = await webhooks.rotate(db, platform.settings.keyring, purse, endpoint_id)
-    return success_of({"id": request.params["endpoint_id"], "secret": secret}, verdict)
+    secret = await webhooks.rotate(request.ctx, request.who, request.who.team, _endpoint(request))
+    return request.success({"id": request.path_params["endpoint_id"], "secret": secret})
 
 
-async def team_secret(platform: Platform, request: Request, trail: RequestContext) -> Reply:
+async def team_secret(request: Request) -> Response:
     """`GET /webhooks/secret`: what signs messages to links given in `X-Webhook-URL`."""
-    purse, verdict = await _admit(platform, request, trail)
-    return success_of({"secret": await webhooks.team_secret(platform.db, platform.settings.keyring, purse)}, verdict)
+    return request.success({"secret": await webhooks.team_secret(request.ctx, request.who, request.who.team)})
 
 
-async def rotate_team_secret(platform: Platform, request: Request, trail: RequestContext) -> Reply:
+async def rotate_team_secret(request: Request) -> Response:
     """`POST /webhooks/secret/rotate`: a new one; the former signs beside it for a day."""
-    purse, verdict = await _admit(platform, request, trail)
-    async with _recorded(platform, request, trail, "webhook.rotate") as (db, _):
-        secret = await webhooks.rotate(db, platform.settings.keyring, purse, None)
-    return success_of({"secret": secret}, verdict)
+    return request.success({"secret": await webhooks.rotate(request.ctx, request.who, request.who.team, None)})
 
 
-async def deliveries(platform: Platform, request: Request, trail: RequestContext) -> Reply:
+async def deliveries(request: Request) -> Response:
     """`GET /webhooks/deliveries` and `GET /webhooks/{endpoint_id}/deliveries`: what was sent, newest first."""
-    purse, verdict = await _admit(platform, request, trail)
-    endpoint_id = None
-    if "endpoint_id" in request.params:
-        endpoint_id = _id(_ENDPOINT, request.params["endpoint_id"], "endpoint")
-        await webhooks.find(platform.db, purse, endpoint_id)
-    found = await webhooks.deliveries(platform.db, purse, endpoint_id, _limit(request.query))
-    return success_of({"deliveries": [_entry(one) for one in found]}, verdict)
+    endpoint_id = _endpoint(request) if "endpoint_id" in request.path_params else None
+    limit = within(request.query_params, "limit", _USUAL_LIMIT, _MOST_LIMIT)
+    found = await webhooks.deliveries(request.ctx, request.who, request.who.team, endpoint_id, limit=limit)
+    return request.success({"deliveries": [_entry(one) for one in found]})
 
 
-async def replay(platform: Platform, request: Request, trail: RequestContext) -> Reply:
+async def replay(request: Request) -> Response:
     """`POST /webhooks/deliveries/{message_id}/replay`: send one message again, under its own id."""
-    purse, verdict = await _admit(platform, request, trail)
-    name = request.params["message_id"]
-    await webhooks.replay(platform.db, purse, _id(_MESSAGE, name, "delivery"))
-    return success_of({"id": name, "replayed": 1}, verdict)
+    name = request.path_params["message_id"]
+    await webhooks.replay(request.ctx, request.who, request.who.team, _id(_MESSAGE, name, "delivery"))
+    return request.success({"id": name, "replayed": 1})
 
 
-async def replay_failed(platform: Platform, request: Request, trail: RequestContext) -> Reply:
+async def replay_failed(request: Request) -> Response:
     """`POST /webhooks/{endpoint_id}/replay`, optionally with `{"since": …}`: send again what has failed."""
-    purse, verdict = await _admit(platform, request, trail)
-    endpoint_id = _id(_ENDPOINT, request.params["endpoint_id"], "endpoint")
+    endpoint_id = _endpoint(request)
     given = await _body(request, {"since": str})
-    since = _moment(given["since"]) if "since" in given else datetime.now(UTC) - _KEPT
-    await webhooks.find(platform.db, purse, endpoint_id)
-    count = await webhooks.replay_failed(platform.db, purse, endpoint_id, since)
-    return success_of({"id": request.params["endpoint_id"], "replayed": count}, verdict)
-
-
-async def _admit(platform: Platform, request: Request, trail: RequestContext) -> tuple[TeamMode, RateDecision]:
-    caller, verdict = await admit(platform, request, trail)
-    return TeamMode(caller.team_id, caller.live), verdict
-
-
-@asynccontextmanager
-async def _recorded(
-    platform: Platform, request: Request, trail: RequestContext, action: str
-) -> AsyncIterator[tuple[Connection, dict[str, Any]]]:
-    """A transaction for a change, which ends with its entry in the audit log; the dictionary takes its details."""
-    caller = trail.caller
-    assert caller is not None
-    about: dict[str, Any] = {"mode": "live" if caller.live else "test"}
-    async with platform.db.acquire() as db, db.transaction():
-        yield db, about
-        actor = audit.Actor(f"key:{caller.key_id}", request.address or "unknown")
-        subject = about.pop("endpoint", request.params.get("endpoint_id", f"team:{caller.team_id}"))
-        await audit.record(db, actor, action, subject, team_id=caller.team_id, **about)
+    since = _moment(given["since"]) if "since" in given else None
+    count = await webhooks.replay_failed(request.ctx, request.who, request.who.team, endpoint_id, since)
+    return request.success({"id": request.path_params["endpoint_id"], "replayed": count})
 
 
 async def _body(request: Request, known: Mapping[str, type]) -> dict[str, Any]:
     """The object of a body, empty when there is none. Raises what a submission raises for the same faults."""
-    body = await read_small_body(request, "a request about webhooks is short")
-    given = decode(body) if body else {}
-    if not isinstance(given, dict):
-        raise InvalidFormat("the request body must be a JSON object")
-    for name, value in given.items():
-        if name not in known:
-            raise InvalidParameters(f"unknown parameter {show(name)}; allowed: {', '.join(known)}")
-        if not isinstance(value, known[name]):
-            words = "true or false" if known[name] is bool else "a string"
-            raise InvalidParameters(f"parameter '{name}' must be {words}, got {show(value)}")
-    return given
+    return members(await read_json(request, "a request about webhooks is short", empty={}), known)
+
+
+def _endpoint(request: Request) -> UUID:
+    return _id(_ENDPOINT, request.path_params["endpoint_id"], "endpoint")
 
 
 def _id(form: re.Pattern[str], text: str, what: str) -> UUID:
@@ -159,15 +110,6 @@ def _id(form: re.Pattern[str], text: str, what: str) -> UUID:
     if found is None:
         raise NotFound(f"no such {what}")
     return UUID(hex=found[1])
-
-
-def _limit(query: Mapping[str, str]) -> int:
-    text = query.get("limit", str(_USUAL_LIMIT))
-    if not (text.isascii() and text.isdigit() and len(text) < 6):
-        raise InvalidFormat("parameter 'limit' must be a whole number")
-    if not 1 <= int(text) <= _MOST_LIMIT:
-        raise OutOfRange(f"parameter 'limit' must be from 1 to {_MOST_LIMIT}")
-    return int(text)
 
 
 def _moment(text: str) -> datetime:
@@ -190,7 +132,7 @@ def _public(one: Endpoint) -> dict[str, Any]:
 
 def _entry(one: Delivery) -> dict[str, Any]:
     return {
-        "id": webhooks.message_name(one.id),
+        "id": message_name(one.id),
         "task_id": task_name(one.task_id),
         "endpoint_id": f"we_{one.endpoint_id.hex}" if one.endpoint_id else None,
         "url": one.url,

@@ -1,4 +1,4 @@
-"""Who may call a route. There is no default: a route without a level cannot be written down.
+"""Who may call a route. There is no default: a route without a level and a permission cannot be written down.
 
 `tests/journeys/test_access.py` has a row for every route and tries each with every kind of credential.
 """
@@ -21,8 +21,17 @@ class Access(Enum):
 
 
 class Declared(Route):
-    """A route with its level; `endpoint` is an ASGI application."""
+    """A route with its level and the permission that it asks for; `endpoint` is an ASGI application or a function.
 
-    def __init__(self, path: str, endpoint: Any, access: Access, methods: Sequence[str]) -> None:
+    Permissions are those of `operations.principal`, as words: this room knows no operations.
+    """
+
+    def __init__(
+        self, path: str, endpoint: Any, access: Access, permission: str | None, methods: Sequence[str]
+    ) -> None:
+        """Raises TypeError for a route that asks for a key and not for a permission."""
+        if access is Access.KEY and permission is None:
+            raise TypeError(f"{path}: a route for callers with a key asks for a permission")
         super().__init__(path, endpoint, methods=list(methods))
         self.access = access
+        self.permission = permission

@@ -1,7 +1,7 @@
 """The shapes of answers: `components/schemas`, but for those of models.
 
-They say what the handlers write. `tests/journeys/conformance.py` holds every answer of the journeys against them, with
-nothing allowed beside what is written here.
+They say what the handlers write. `tests/support/openapi_conformance.py` holds every answer of the journeys against
+them, with nothing allowed beside what is written here.
 """
 
 from __future__ import annotations

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import UUID
 
-from modellix_server.base.database import Connection, Pool, connect
-from modellix_server.base.errors import Unavailable
+from modellix_server.base.database import UNREACHABLE, Connection, Pool, browsing, connect
+from modellix_server.base.errors import NotFound, Unavailable
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import Catalogue, Prices, Route
-from modellix_server.results import Helper, Spool, Storage, Uploads
+from modellix_server.catalogue import Catalogue, Model, Prices, Route, show
+from modellix_server.results import TROUBLE, Helper, Spool, Storage, Uploads
 from modellix_server.tasks import Intake, Reader, Submissions, SubscriptionHub
 from modellix_server.tasks.models import load_models
 from modellix_server.upstreams.contract import Upstream
 
 _LONG_STATEMENT_MS = 600_000
 
+OUT_OF_REACH: tuple[type[Exception], ...] = (*UNREACHABLE, *TROUBLE)
+"""What any operation raises when the database or the storage cannot act for now."""
 
+
+@dataclass(eq=False)
 class Context:
     """Settings, database and catalogue: enough for every operation of an operator."""
 
-    def __init__(self, settings: Settings, db: Pool) -> None:
-        self.settings = settings
-        self.db = db
+    settings: Settings
+    db: Pool
+    _readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2), init=False, repr=False)
 
     @cached_property
     def _models(self) -> tuple[Catalogue, Mapping[str, Upstream]]:
         return load_models(self.settings)
 
-    @property
+    @cached_property
     def catalogue(self) -> Catalogue:
         """Every model; read when it is first asked for. Raises BadSettings."""
         return self._models[0]
@@ -40,6 +45,14 @@ class Context:
     def upstreams(self) -> Mapping[str, Upstream]:
         """Every upstream by name."""
         return self._models[1]
+
+    def model(self, name: str, type_: str | None = None) -> Model:
+        """The model `provider/id`, or its alias, of this type if one is named. Raises NotFound."""
+        provider, _, model_id = name.partition("/")
+        model = self.catalogue.find(provider, model_id)
+        if model is None or (type_ is not None and type_ != model.type):
+            raise NotFound(f"model {show(name if type_ is None else f'{type_}/{name}')} not found")
+        return model
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -56,10 +69,19 @@ class Context:
         finally:
             await db.close()
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """A connection for reading lists, in one snapshot.
 
-@dataclass(frozen=True)
-class Serving:
-    """What a process that answers requests has open besides: the rooms' live parts."""
+        Two at a time in a process: the other connections are there for submissions and status reads.
+        """
+        async with self._readers, browsing(self.db) as db:
+            yield db
+
+
+@dataclass(eq=False, kw_only=True)
+class ServingContext(Context):
+    """What a process that answers requests has open besides, for operations on tasks, models and files."""
 
     submissions: Submissions
     reader: Reader
@@ -78,10 +100,10 @@ class Serving:
     finished: dict[UUID, bytes] = field(default_factory=dict)
     """Public forms of finished tasks, rendered once: nothing in them ever changes. Bounded by its user."""
 
-
-class ServingContext(Context):
-    """For operations on tasks, models and files."""
-
-    def __init__(self, settings: Settings, db: Pool, serving: Serving) -> None:
-        super().__init__(settings, db)
-        self.serving = serving
+    async def check_database(self, within_s: float) -> None:
+        """Raise Unavailable unless the database answers in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self.db.fetchval("select 1")
+        except UNREACHABLE:
+            raise Unavailable("the database cannot be reached", retry_after_s=1) from None

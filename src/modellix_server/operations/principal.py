@@ -9,10 +9,13 @@ from typing import ClassVar
 from modellix_server.audit import Actor
 from modellix_server.base.errors import PlatformError
 from modellix_server.base.team_mode import TeamMode
+from modellix_server.identity import Caller
 
 
 class Permission(StrEnum):
     """What somebody may be allowed to do. The table of operations names one for each."""
+
+    __hash__ = str.__hash__  # each request is looked up in a set of these, and that of an enumeration is slow
 
     USE_MODELS = "use models"
     """Submit, quote, cancel, delete results."""
@@ -27,9 +30,12 @@ class Permission(StrEnum):
     READ_KEYS = "read API keys"
     MANAGE_KEYS = "create and revoke API keys"
     READ_TEAM = "read the team and its limits"
+    REPORT_LEAKS = "report leaked API keys"
     OPERATE = "run the platform: teams, credit, vendor accounts, prices, reviews, audit, maintenance"
 
 
+OF_ANYBODY = frozenset({Permission.REPORT_LEAKS})
+"""What needs no credential."""
 OF_AN_API_KEY = frozenset(Permission) - {
     Permission.READ_KEYS,
     Permission.MANAGE_KEYS,
@@ -77,8 +83,27 @@ class Principal:
 
     def require(self, permission: Permission, of: TeamMode | None = None) -> None:
         """Raise Forbidden without the permission, or when `of` is another team's or of another mode."""
-        if permission not in self.permissions or (of is not None and self.scope is not None and of != self.scope):
+        scope = self.scope
+        elsewhere = of is not scope and of is not None and scope is not None and of != scope
+        if elsewhere or permission not in self.permissions:
             raise Forbidden(f"you may not {permission}")
+
+
+def api_key(caller: Caller, origin: str) -> Principal:
+    """Whoever signed a request with this key."""
+    return Principal(
+        f"key:{caller.key_id}",
+        OF_AN_API_KEY,
+        origin,
+        TeamMode(caller.team_id, caller.live),
+        caller.key_id,
+        caller.concurrency,
+    )
+
+
+def anybody(origin: str) -> Principal:
+    """Somebody who has shown no credential."""
+    return Principal("anybody", OF_ANYBODY, origin)
 
 
 def operator(user: str, origin: str) -> Principal:

@@ -12,6 +12,15 @@ from types import MappingProxyType
 from modellix_server.operations.principal import Permission
 
 _TABLE: dict[Permission, tuple[str, ...]] = {
+    Permission.USE_MODELS: ("submissions.quote", "submissions.submit", "tasks.cancel", "tasks.delete_result"),
+    Permission.READ_MODELS: ("models.list_all", "models.describe"),
+    Permission.READ_TASKS: ("tasks.read", "tasks.wait", "tasks.subscribe", "tasks.list_all"),
+    Permission.READ_LOGS: ("logs.list_calls",),
+    Permission.READ_MONEY: ("money.balance", "money.list_transfers", "usage.summed"),
+    Permission.READ_TEAM: ("usage.key_names",),
+    Permission.READ_FILES: ("files.list_all",),
+    Permission.MANAGE_FILES: ("files.require_room", "files.add", "files.delete"),
+    Permission.REPORT_LEAKS: ("leaks.report",),
     Permission.READ_WEBHOOKS: ("webhooks.list_all", "webhooks.find", "webhooks.deliveries"),
     Permission.MANAGE_WEBHOOKS: (
         "webhooks.create",

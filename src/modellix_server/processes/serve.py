@@ -16,9 +16,9 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from modellix_server.api import HttpProtocol, Platform, build_app, on_every_answer
+from modellix_server.api import ApiContext, HttpProtocol, build_app, on_every_answer
 from modellix_server.base import log, tracing
-from modellix_server.base.database import UNREACHABLE, open_pool, require_durability, require_limited_role
+from modellix_server.base.database import UNREACHABLE, Pool, open_pool, require_durability, require_limited_role
 from modellix_server.base.metrics import Gauges, gauge
 from modellix_server.base.notify import follow
 from modellix_server.base.scheduling import take_short_turns
@@ -31,9 +31,18 @@ from modellix_server.pricing import PriceBook
 from modellix_server.processes.metrics import serve_metrics
 from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, Spool, Storage, Uploads
-from modellix_server.tasks import HINT_CHANNEL, Breakers, Intake, Reader, Submissions, SubscriptionHub
+from modellix_server.tasks import (
+    HINT_CHANNEL,
+    Breakers,
+    CallbackNotifier,
+    Callbacks,
+    Intake,
+    Reader,
+    Submissions,
+    SubscriptionHub,
+)
 from modellix_server.tasks.account_finder import AccountFinder
-from modellix_server.tasks.models import load_models
+from modellix_server.upstreams import load_all
 
 _CONNECTIONS = 8
 _STATEMENT_MS = 5_000  # below the patience of a request, which may need time afterwards to find out what was done
@@ -70,11 +79,11 @@ class _Server(uvicorn.Server):
     behind it are closed and the last rows of the request log are written.
     """
 
-    def __init__(self, config: uvicorn.Config, platform: Platform) -> None:
+    def __init__(self, config: uvicorn.Config, ctx: ApiContext) -> None:
         super().__init__(config)
-        self._hub = platform.hub
-        self._draining = platform.draining
-        self._notice_s = platform.settings.drain_s
+        self._hub = ctx.hub
+        self._draining = ctx.draining
+        self._notice_s = ctx.settings.drain_s
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -100,33 +109,32 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(settings: Settings) -> None:
-    async with open_platform(settings) as platform:
+    async with open_context(settings) as ctx:
         where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
-        protocol: Any = partial(HttpProtocol, draining=platform.draining)
-        config = uvicorn.Config(build_app(platform), http=protocol, **_SERVER, **where)
-        server = _Server(config, platform)
+        protocol: Any = partial(HttpProtocol, draining=ctx.draining)
+        config = uvicorn.Config(build_app(ctx), http=protocol, **_SERVER, **where)
+        server = _Server(config, ctx)
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)
         gauges = Gauges()
-        gauges.add(partial(_gauges, platform))
-        async with serve_metrics(settings, platform.db, gauges):
+        gauges.add(partial(_gauges, ctx))
+        async with serve_metrics(settings, ctx.db, gauges):
             await server.serve()
 
 
-async def _gauges(platform: Platform) -> list[str]:
-    rows = platform.requests
+async def _gauges(ctx: ApiContext) -> list[str]:
+    rows = ctx.request_log
     return [
         *gauge("modellix_request_log_waiting", "Rows that are not written yet.", rows.waiting),
         *gauge("modellix_request_log_lost", "Rows that never reached the log, since the start.", rows.lost),
-        *gauge("modellix_draining", "Whether this process has been asked to end.", int(platform.draining.is_set())),
+        *gauge("modellix_draining", "Whether this process has been asked to end.", int(ctx.draining.is_set())),
     ]
 
 
 @contextlib.asynccontextmanager
-async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
+async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
     """The rooms of one API process, opened and, at the end, closed in good order."""
-    catalogue, upstreams = load_models(settings)
     db = await open_pool(settings.database_url, size=_CONNECTIONS, name="serve", statement_timeout_ms=_STATEMENT_MS)
     await require_durability(db)
     await require_limited_role(db)
@@ -144,17 +152,18 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     helper = Helper(spool)
     storage = Storage(settings.storage_url)
     uploads = Uploads(settings, db, storage, helper)
-    platform = Platform(
-        settings=settings,
-        db=db,
-        catalogue=catalogue,
+    ctx = ApiContext(
+        settings,
+        db,
         callers=callers,
         windows=Windows(),
-        intake=Intake(settings, db, helper, uploads, upstreams),
+        intake=Intake(settings, db, helper, uploads, load_all()),
         submissions=Submissions(db, hint),
         reader=Reader(db, settings.result_ttl_s),
         hub=(hub := SubscriptionHub(db)),
-        requests=writer,
+        request_log=writer,
+        callbacks=Callbacks(settings),
+        callback_notifier=CallbackNotifier(db),
         storage=storage,
         helper=helper,
         spool=spool,
@@ -170,13 +179,13 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         ),
         asyncio.create_task(hub.keep_looking()),
         asyncio.create_task(hub.places.keep_counting()),
-        asyncio.create_task(_wake_workers(platform, hint)),
+        asyncio.create_task(_wake_workers(db, hint)),
         asyncio.create_task(book.keep_fresh()),
         asyncio.create_task(breakers.keep_fresh()),
         asyncio.create_task(frozen.keep_fresh()),
     ]
     try:
-        yield platform
+        yield ctx
     finally:
         for task in background:
             task.cancel()
@@ -188,11 +197,11 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         await db.close()
 
 
-async def _wake_workers(platform: Platform, hint: asyncio.Event) -> None:
+async def _wake_workers(db: Pool, hint: asyncio.Event) -> None:
     """Tell the workers that something was accepted; they look by themselves anyway, only later."""
     while True:
         await hint.wait()
         hint.clear()
         with contextlib.suppress(*UNREACHABLE):
-            await platform.db.execute("select pg_notify($1, '')", HINT_CHANNEL)
+            await db.execute("select pg_notify($1, '')", HINT_CHANNEL)
         await asyncio.sleep(_HINT_GAP_S)

@@ -42,7 +42,7 @@ class Subscription:
 
     __slots__ = ("_hub", "_woken", "key_id", "left", "place", "progress", "purse", "question", "seen", "unread")
 
-    def __init__(self, hub: SubscriptionHub, team_id: int, live: bool, key_id: int) -> None:  # noqa: FBT001 - as a Caller has it
+    def __init__(self, hub: SubscriptionHub, team_id: int, live: bool, key_id: int | None) -> None:  # noqa: FBT001 - as a Caller has it
         self._hub = hub
         self._woken = asyncio.Event()
         self.purse = (team_id, live)
@@ -114,7 +114,7 @@ class SubscriptionHub:
         self._db = db
         self._watches: set[Subscription] = set()
         self._by_task: dict[str, list[Subscription]] = {}
-        self._of_key: Counter[int] = Counter()
+        self._of_key: Counter[int] = Counter()  # of those with one
         self._of_purse: Counter[tuple[int, bool]] = Counter()
         self._doubt = asyncio.Event()
         self.closed = False
@@ -127,19 +127,20 @@ class SubscriptionHub:
         """Followers at the moment."""
         return len(self._watches)
 
-    def open(self, *, team_id: int, live: bool, key_id: int) -> Subscription:
+    def open(self, *, team_id: int, live: bool, key_id: int | None) -> Subscription:
         """A place for one more follower; raises TooManyFollowers, or Unavailable when the process is full."""
         watch = Subscription(self, team_id, live, key_id)
         if len(self._watches) >= _MOST or self.closed:
             raise Unavailable("too many clients follow tasks here; poll instead", retry_after_s=5)
         for count, most, whose in (
-            (self._of_key[key_id], _MOST_OF_KEY, "this API key"),
+            (self._of_key[key_id] if key_id is not None else 0, _MOST_OF_KEY, "this API key"),
             (self._of_purse[watch.purse], _MOST_OF_TEAM, "this team"),
         ):
             if count >= most:
                 raise TooManyFollowers(f"{most} open streams and waiting requests for {whose}", retry_after_s=5)
         self._watches.add(watch)
-        self._of_key[key_id] += 1
+        if key_id is not None:
+            self._of_key[key_id] += 1
         self._of_purse[watch.purse] += 1
         return watch
 
@@ -153,7 +154,8 @@ class SubscriptionHub:
             return
         self._watches.remove(watch)
         self.places.leave(watch)
-        _one_less(self._of_key, watch.key_id)
+        if watch.key_id is not None:
+            _one_less(self._of_key, watch.key_id)
         _one_less(self._of_purse, watch.purse)
         if watch.question is not None:
             name = watch.question.task_id.hex
@@ -205,7 +207,7 @@ class SubscriptionHub:
         rows = await self._db.fetch("select identity.active_keys($1)", keys) if keys else []
         active = {row[0] for row in rows}
         for watch in self._watches:
-            if watch.key_id not in active:
+            if watch.key_id is not None and watch.key_id not in active:
                 watch.wake()
         for some in _in_parts(list(self._by_task.values()), _TASKS_A_LOOK):
             ids = [watches[0].question.task_id for watches in some if watches and watches[0].question]

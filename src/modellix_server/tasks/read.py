@@ -17,7 +17,7 @@ from modellix_server.tasks import rules
 _READ = """
     select t.id, t.model, t.state, t.moves, t.created_at, t.finished_at, t.captured, t.error_code, t.error_message,
         r.resources, case when t.queue_no is not null then tasks.queue_position(t.team_id, t.live, t.queue_no) end,
-        k.active is not null as key_active,
+        a.key_id is null or k.active is not null as key_active,
         t.team_id = a.team_id and t.live = a.live and coalesce(t.finished_at > now() - $5::interval, true)
             and (t.state <> 'succeeded' or r.task_id is not null) as visible
     from unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::bigint[]) with ordinality
@@ -36,7 +36,8 @@ class TaskQuery:
     task_id: UUID
     team_id: int
     live: bool
-    key_id: int
+    key_id: int | None
+    """None: asked without one, by somebody whose right has been checked."""
 
 
 @dataclass(frozen=True, slots=True)

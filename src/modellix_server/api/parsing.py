@@ -1,14 +1,17 @@
-"""What a list is asked for in a query string: filters, a page, a form."""
+"""What requests say in a query string or a small JSON body."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
-from typing import TypeVar
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 from uuid import UUID
 
-from modellix_server.api.timestamps import from_iso, from_unix
+from modellix_server.api.dispatch import Request
+from modellix_server.api.hot.body import BODY_TIMEOUT_S, SMALL_BODY_BYTES, BodyTooLarge, too_slow
+from modellix_server.api.hot.submit import decode
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, OutOfRange
 from modellix_server.base.ids import parse_task_name
 from modellix_server.base.pages import MOST_A_PAGE, Span
@@ -16,8 +19,57 @@ from modellix_server.catalogue import show
 
 _USUAL_PAGE = 20
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+# All times here lie between these two, so that reckoning with them is safe.
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 Place = TypeVar("Place")
+
+
+async def read_json(request: Request, advice: str, *, empty: Any = None) -> Any:
+    """The JSON of a body where only a small one makes sense; `empty` in place of none, where that may be.
+
+    Raises InvalidFormat, BodyTooLarge with `advice`, BodyTooSlow, or ClientDisconnect.
+    """
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > SMALL_BODY_BYTES:
+        raise BodyTooLarge(advice)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > SMALL_BODY_BYTES:
+                    raise BodyTooLarge(advice)
+    except TimeoutError:
+        raise too_slow(BODY_TIMEOUT_S) from None
+    return decode(bytes(body)) if body or empty is None else empty
+
+
+def members(body: Any, known: Mapping[str, type]) -> dict[str, Any]:
+    """A body that is an object of these members, each of its type, if it has them.
+
+    Raises InvalidFormat or InvalidParameters, as a submission does for the same faults.
+    """
+    if not isinstance(body, dict):
+        raise InvalidFormat("the request body must be a JSON object")
+    for name, value in body.items():
+        if name not in known:
+            raise InvalidParameters(f"unknown parameter {show(name)}; allowed: {', '.join(known)}")
+        if not isinstance(value, known[name]):
+            words = {bool: "true or false", dict: "an object"}.get(known[name], "a string")
+            raise InvalidParameters(f"parameter '{name}' must be {words}, got {show(value)}")
+    return body
+
+
+def within(query: Mapping[str, str], name: str, usual: int, most: int) -> int:
+    """A whole number from 1 to `most`, or the usual one. Raises InvalidFormat, OutOfRange."""
+    text = query.get(name, str(usual))
+    if not (text.isascii() and text.isdigit() and len(text) <= 6):
+        raise InvalidFormat(f"parameter '{name}' must be a whole number")
+    if not 1 <= int(text) <= most:
+        raise OutOfRange(f"parameter '{name}' must be between 1 and {most}, got {int(text)}")
+    return int(text)
 
 
 class Filters:
@@ -95,3 +147,25 @@ class Filters:
         if self._left:
             known = ", ".join(self._known)
             raise InvalidParameters(f"unknown parameter {show(min(self._left))}; allowed: {known}")
+
+
+def from_iso(text: str) -> datetime:
+    """A moment in ISO 8601, in UTC where it names no zone. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    try:
+        return _kept(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except OverflowError:
+        raise ValueError("not a year that can be reckoned with in UTC") from None
+
+
+def from_unix(seconds: int) -> datetime:
+    """A moment in Unix seconds. Raises ValueError."""
+    try:
+        return _kept(datetime.fromtimestamp(seconds, UTC))
+    except (OverflowError, OSError):
+        raise ValueError("not a year that has four digits") from None
+
+
+def _kept(moment: datetime) -> datetime:
+    """Nothing here is older than the first or younger than the last, so that no answer is another for it."""
+    return min(max(moment.astimezone(UTC), _EARLIEST), _LATEST)

@@ -16,7 +16,7 @@ import aiohttp
 import jsonschema_rs
 import msgspec
 
-from modellix_server.api import routes
+from modellix_server.api.app import build_router
 from modellix_server.base.settings import Secret, Settings
 from modellix_server.catalogue import Catalogue
 from modellix_server.openapi import describe
@@ -32,7 +32,7 @@ def table(catalogue: Catalogue) -> list[Any]:
     """The router's routes, on a platform where nothing is open."""
     dead = {"database_url": "", "owner_database_url": "", "storage_url": "", "sandbox_url": ORIGIN}
     settings = Settings(**dead, secret=Secret(secrets.token_bytes(32)), master_key=Secret(secrets.token_bytes(32)))
-    return list(routes.build(SimpleNamespace(settings=settings, db=None, catalogue=catalogue)).routes)
+    return list(build_router(SimpleNamespace(settings=settings, db=None, catalogue=catalogue)).routes)
 
 
 @cache

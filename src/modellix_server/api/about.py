@@ -1,4 +1,4 @@
-"""`GET /openapi.json`: bytes made once, with a tag that tells whether they have changed."""
+"""Routes about the platform itself: its health, and the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -7,23 +7,36 @@ import hashlib
 from collections.abc import Iterable
 
 import msgspec
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from modellix_server.api.exchange import RequestContext
-from modellix_server.api.platform import Platform
-from modellix_server.api.reply import Headers, Reply
-from modellix_server.api.request import Request
-from modellix_server.api.security import CLOSED
+from modellix_server.api.answers import CLOSED
+from modellix_server.api.dispatch import Request
+from modellix_server.base.errors import Unavailable
 from modellix_server.catalogue import Catalogue
 from modellix_server.openapi.document import describe
 
-_HEADERS: Headers = [
-    (b"cache-control", b"public, max-age=300"),
-    (b"vary", b"accept-encoding"),
-    (b"content-security-policy", CLOSED.encode()),
+_READY_TIMEOUT_S = 2.0
+_HEADERS = {
+    "Cache-Control": "public, max-age=300",
+    "Vary": "accept-encoding",
+    "Content-Security-Policy": CLOSED,
     # It holds nothing that not everybody may have, and readers of such documents are pages of other origins.
-    (b"access-control-allow-origin", b"*"),
-]
+    "Access-Control-Allow-Origin": "*",
+}
+
+
+async def healthy(request: Request) -> Response:
+    """`GET /healthz`: the process answers."""
+    return request.success({"status": "ok"})
+
+
+async def ready(request: Request) -> Response:
+    """`GET /readyz`: the database answers too, so that submissions can be accepted, and this process stays."""
+    if request.ctx.draining.is_set():
+        raise Unavailable("this process is about to end", retry_after_s=1)
+    await request.ctx.check_database(_READY_TIMEOUT_S)
+    return request.success({"status": "ready"})
 
 
 class Document:
@@ -39,17 +52,15 @@ class Document:
         self._packed = gzip.compress(self._plain, mtime=0)
         self._tag = hashlib.sha256(self._plain).hexdigest()[:32]
 
-    async def openapi(self, _platform: Platform, request: Request, _trail: RequestContext) -> Reply:
+    async def openapi(self, request: Request) -> Response:
         """`GET /openapi.json`: the OpenAPI document of all that is here, this installation's models included."""
-        packed = _takes_gzip(request.header(b"accept-encoding"))
-        tag = f'"{self._tag}-gzip"' if packed else f'"{self._tag}"'
-        headers = [*_HEADERS, (b"etag", tag.encode())]
-        if _known(request.header(b"if-none-match"), self._tag):
-            return Reply(304, b"", headers)
-        headers.append((b"content-type", b"application/json"))
+        packed = _takes_gzip(request.headers.get("accept-encoding", ""))
+        headers = _HEADERS | {"ETag": f'"{self._tag}-gzip"' if packed else f'"{self._tag}"'}
+        if _known(request.headers.get("if-none-match", ""), self._tag):
+            return Response(None, 304, headers)
         if packed:
-            headers.append((b"content-encoding", b"gzip"))
-        return Reply(200, self._packed if packed else self._plain, headers)
+            headers["Content-Encoding"] = "gzip"
+        return Response(self._packed if packed else self._plain, 200, headers, "application/json")
 
 
 def _takes_gzip(accepted: str) -> bool:

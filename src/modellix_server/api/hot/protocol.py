@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from modellix_server.api.reply import refusal
+from modellix_server.api.answers import refusal
 from modellix_server.base.ids import request_name
 from modellix_server.base.redaction import redact_text
 
-LINE = "modellix.line"
+CONNECTION = "modellix.connection"
 """In `scope["extensions"]`: the `ClientConnection` of this request; absent under another server."""
 
 _FIT_ID = re.compile(rb"[!-~]{1,128}")
@@ -81,7 +81,7 @@ class HttpProtocol(HttpToolsProtocol):
         if cycle is not None and cycle.scope is self.scope:
             name = self._request_id()
             cycle.default_headers = [*cycle.default_headers, (b"x-request-id", name)]
-            extensions: dict[str, Any] = {LINE: ClientConnection(self, cycle, name.decode())}
+            extensions: dict[str, Any] = {CONNECTION: ClientConnection(self, cycle, name.decode())}
             self.scope["extensions"] = extensions
         if cycle is not None and self._draining.is_set():
             cycle.keep_alive = False  # the answer will say so, and the client's next request goes elsewhere
@@ -94,7 +94,7 @@ class HttpProtocol(HttpToolsProtocol):
         return request_name()
 
     def when_lost(self, tell: Callable[[], None]) -> None:
-        """As `Line.when_lost`."""
+        """As `ClientConnection.when_lost`."""
         if self.transport.is_closing():
             tell()
         else:
@@ -106,7 +106,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._tell_loss()
 
     def send_whole(self, cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> None:
-        """As `Line.answer`, for the request of that cycle."""
+        """As `ClientConnection.answer`, for the request of that cycle."""
         if cycle.disconnected:
             return
         lines = [STATUS_LINE[status], self._standing_lines()]

@@ -1,6 +1,6 @@
 """Small programs in the place of `serve`, `work` and `sandbox`, and a supervisor that runs them.
 
-Run as `python stand_in.py ROLE …`. `stubborn` is a worker that ignores the request to stop.
+Run as `python stand_in_processes.py ROLE …`. `stubborn` is a worker that ignores the request to stop.
 """
 
 from __future__ import annotations

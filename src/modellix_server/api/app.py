@@ -1,0 +1,171 @@
+"""The application: the table of routes, the answers to requests that fit none, and the short cut past the router.
+
+Each route is declared here once, with who may call it and which permission that takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match
+
+from modellix_server.api import about, account, files, logs, models, tasks, uploads, webhooks
+from modellix_server.api.about import Document
+from modellix_server.api.answers import CLOSED, refusal
+from modellix_server.api.callbacks import vendor_callback
+from modellix_server.api.context import ApiContext
+from modellix_server.api.dispatch import Guarded, Handler, Receive, Scope, Send
+from modellix_server.api.events import stream_task, submit_and_stream
+from modellix_server.api.hot.exchange import HotEndpoint
+from modellix_server.api.hot.status import read_task
+from modellix_server.api.hot.submit import may_name_model, submit_task
+from modellix_server.openapi.access import Access, Declared
+from modellix_server.operations.principal import Permission
+
+_API = "/api/v1/"
+_TASKS = "/api/v1/tasks/"
+_SUBMIT_PATHS = (
+    "/api/v1/{provider}/{model}",
+    "/api/v1/{provider}/{model}/async",
+    "/api/v1/{type}/{provider}/{model}/async",
+)
+_STREAM_PATHS = ("/api/v1/{provider}/{model}/stream", "/api/v1/{type}/{provider}/{model}/stream")
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class _EndpointName(StringConvertor):
+    """So that `/webhooks/secret` and the like, with whatever method, are never taken for an endpoint."""
+
+    regex = "(?!(?:secret|deliveries)(?:/|$))[^/]+"
+
+
+register_url_convertor("endpoint", _EndpointName())
+_HOOK = "/api/v1/webhooks/{endpoint_id:endpoint}"
+_PLAIN: tuple[tuple[str, str, Handler, Permission], ...] = (
+    ("GET", "/api/v1/models", models.list_models, Permission.READ_MODELS),
+    ("GET", "/api/v1/models/{provider}/{model}", models.describe_model, Permission.READ_MODELS),
+    ("POST", "/api/v1/quote", models.quote, Permission.USE_MODELS),
+    ("GET", "/api/v1/team/balance", account.balance, Permission.READ_MONEY),
+    ("GET", "/api/v1/team/ledger", account.statement, Permission.READ_MONEY),
+    ("GET", "/api/v1/team/usage", account.usage, Permission.READ_MONEY),
+    ("GET", "/api/v1/logs", logs.list_calls, Permission.READ_LOGS),
+    ("GET", "/api/v1/media/files", uploads.list_files, Permission.READ_FILES),
+    ("POST", "/api/v1/media/files", uploads.upload_file, Permission.MANAGE_FILES),
+    ("DELETE", "/api/v1/media/files/{file_id}", uploads.delete_file, Permission.MANAGE_FILES),
+    ("GET", "/api/v1/tasks", tasks.list_of_tasks, Permission.READ_TASKS),
+    ("GET", "/api/v1/tasks/{task_id}/stream", stream_task, Permission.READ_TASKS),
+    ("POST", "/api/v1/tasks/{task_id}/cancel", tasks.cancel_task, Permission.USE_MODELS),
+    ("DELETE", "/api/v1/tasks/{task_id}/result", tasks.delete_task_result, Permission.USE_MODELS),
+    ("GET", "/api/v1/webhooks", webhooks.list_endpoints, Permission.READ_WEBHOOKS),
+    ("POST", "/api/v1/webhooks", webhooks.create_endpoint, Permission.MANAGE_WEBHOOKS),
+    ("GET", "/api/v1/webhooks/secret", webhooks.team_secret, Permission.MANAGE_WEBHOOKS),
+    ("POST", "/api/v1/webhooks/secret/rotate", webhooks.rotate_team_secret, Permission.MANAGE_WEBHOOKS),
+    ("GET", "/api/v1/webhooks/deliveries", webhooks.deliveries, Permission.READ_WEBHOOKS),
+    ("POST", "/api/v1/webhooks/deliveries/{message_id}/replay", webhooks.replay, Permission.MANAGE_WEBHOOKS),
+    ("GET", _HOOK, webhooks.find_endpoint, Permission.READ_WEBHOOKS),
+    ("PATCH", _HOOK, webhooks.change_endpoint, Permission.MANAGE_WEBHOOKS),
+    ("DELETE", _HOOK, webhooks.delete_endpoint, Permission.MANAGE_WEBHOOKS),
+    ("POST", f"{_HOOK}/rotate", webhooks.rotate, Permission.MANAGE_WEBHOOKS),
+    ("GET", f"{_HOOK}/deliveries", webhooks.deliveries, Permission.READ_WEBHOOKS),
+    ("POST", f"{_HOOK}/replay", webhooks.replay_failed, Permission.MANAGE_WEBHOOKS),
+)
+"""Routes for callers with a key."""
+_PUBLIC: tuple[tuple[str, str, Handler, Permission | None], ...] = (
+    ("GET", "/api/v1/apikey/validate", account.validate_key, None),
+    ("POST", "/api/v1/keys/leaked", account.report_leak, Permission.REPORT_LEAKS),
+    ("GET", "/healthz", about.healthy, None),
+    ("GET", "/readyz", about.ready, None),
+)
+
+
+class _SubmitRoute(Declared):
+    """A submission under any provider; `/api/v1/team/balance` and the like have the same form and are none."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return super().matches(scope) if may_name_model(scope["path"]) else (Match.NONE, {})
+
+
+def build_app(ctx: ApiContext) -> App:
+    """The application of one API process: submissions and status reads take a short cut past the router."""
+    submit, stream, read = _hot_endpoints(ctx)
+    router = build_router(ctx)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint: App = router
+        if scope["type"] == "http" and (path := scope["path"]).startswith(_API):
+            method = scope["method"]
+            if method == "GET" and path.startswith(_TASKS):
+                if "/" not in path[len(_TASKS) :]:
+                    endpoint = read
+            elif method == "POST" and may_name_model(path):
+                endpoint = stream if path.endswith("/stream") else submit
+        await endpoint(scope, receive, send)
+
+    return app
+
+
+def _hot_endpoints(ctx: ApiContext) -> tuple[HotEndpoint, HotEndpoint, HotEndpoint]:
+    return (
+        HotEndpoint(ctx, submit_task, Permission.USE_MODELS),
+        HotEndpoint(ctx, submit_and_stream, Permission.USE_MODELS),
+        HotEndpoint(ctx, read_task, Permission.READ_TASKS),
+    )
+
+
+def build_router(ctx: ApiContext) -> Starlette:
+    """The router of everything; it knows the hot routes too, for their other methods and for the document.
+
+    Raises `openapi.Undescribed` when a route is without its entry in the table of operations, or an entry has no route.
+    """
+    submit, stream, read = _hot_endpoints(ctx)
+    document = Document()
+
+    def plain(method: str, path: str, handler: Handler, permission: Permission | None, access: Access) -> Declared:
+        return Declared(path, Guarded(ctx, handler, access, permission), access, permission, [method])
+
+    app = Starlette(
+        routes=[
+            *(plain(*route, Access.KEY) for route in _PLAIN),
+            *(plain(*route, Access.PUBLIC) for route in _PUBLIC),
+            plain("GET", "/api/v1/openapi.json", document.openapi, None, Access.PUBLIC),
+            Declared("/api/v1/tasks/{task_id}", read, Access.KEY, read.permission, ["GET"]),
+            *(_SubmitRoute(path, submit, Access.KEY, submit.permission, ["POST"]) for path in _SUBMIT_PATHS),
+            *(_SubmitRoute(path, stream, Access.KEY, stream.permission, ["POST"]) for path in _STREAM_PATHS),
+            Declared("/callbacks/{upstream}/{token}", vendor_callback, Access.LINK, None, ["POST"]),
+            Declared("/results/{task_id}/{name}", files.result_file, Access.LINK, None, ["GET"]),
+            Declared("/files/{name}", files.input_file, Access.LINK, None, ["GET"]),
+            Declared("/samples/{name}", files.sample_file, Access.PUBLIC, None, ["GET"]),
+        ],
+        exception_handlers={HTTPException: _refuse},
+    )
+    app.state.ctx = ctx
+    app.router.redirect_slashes = False
+    document.write(app.routes, ctx.catalogue, ctx.settings.public_origin)
+    return app
+
+
+async def _refuse(request: StarletteRequest, error: Exception) -> Response:
+    """The answer to a request that fits no route."""
+    assert isinstance(error, HTTPException)
+    if not request.url.path.startswith("/api"):
+        headers = {**(error.headers or {}), "Content-Security-Policy": CLOSED}
+        return PlainTextResponse(error.detail, error.status_code, headers)
+    if error.status_code == 405:
+        message = f"Invalid parameters: method {request.method} is not allowed here"
+    else:
+        message = "Resource not found: no such route"
+    allowed = {method for route in request.app.routes if _fits(route, request) for method in route.methods}
+    allow = [(b"allow", ", ".join(sorted(allowed)).encode())] if error.status_code == 405 else []
+    return refusal(error.status_code, message, allow, None).response()
+
+
+def _fits(route: Any, request: StarletteRequest) -> bool:
+    """Whether a route has the path that is asked for; a path with several methods may have several routes."""
+    return route.matches(request.scope)[0] is not Match.NONE

@@ -1,0 +1,251 @@
+"""The dispatcher: who asks, may they, what is answered, and the line in the request log.
+
+Nobody reaches an endpoint whom it has not let in. Submissions and status reads have a dispatcher of their own, made
+of the same parts (`hot.exchange`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import Response, StreamingResponse
+
+from modellix_server.api.answers import Reply, envelope_of, failure
+from modellix_server.api.context import ApiContext
+from modellix_server.api.hot.protocol import CONNECTION, ClientConnection
+from modellix_server.base import log, metrics, time_budget
+from modellix_server.base.errors import PlatformError, Unavailable
+from modellix_server.base.metrics import Counter, Histogram
+from modellix_server.identity import Caller
+from modellix_server.limits import RateDecision
+from modellix_server.openapi.access import Access
+from modellix_server.operations.context import OUT_OF_REACH
+from modellix_server.operations.principal import Permission, Principal, anybody, api_key
+from modellix_server.requestlog import LogEntry, redact_body, redact_path
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_LOG = log.get("api")
+_REQUESTS = Counter("modellix_http_requests_total", "Calls of the API by their answer.", ("route", "status", "code"))
+_LATENCY = Histogram(
+    "modellix_http_request_seconds", "From the head of a request to its whole answer.", metrics.SECONDS, ("route",)
+)
+_NOBODY = anybody("unknown")
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete; there is nobody to answer."""
+
+
+class RequestContext:
+    """One request on its way: who sends it, and what the answer's headers and the request log will say."""
+
+    __slots__ = (
+        *("ctx", "method", "path", "address", "connection", "id", "who", "caller", "rate"),
+        *("model", "input", "bytes_in", "logged_elsewhere", "started"),
+    )
+
+    def __init__(self, ctx: ApiContext, scope: Scope) -> None:
+        self.ctx = ctx
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        client = scope.get("client")
+        self.address: str = client[0] if client else "unknown"
+        """Where the connection comes from; behind a proxy, the proxy's."""
+        # Taken out, as it leads back to the scope: a circle would keep all of a request until a garbage collection.
+        self.connection: ClientConnection | None = scope.get("extensions", {}).pop(CONNECTION, None)
+        self.id = self.connection.request_id if self.connection else None
+        """What the answer says as X-Request-Id."""
+        self.who: Principal = _NOBODY
+        self.caller: Caller | None = None
+        self.rate: RateDecision | None = None
+        self.model: str | None = None
+        self.input: bytes | None = None
+        self.bytes_in = 0
+        self.logged_elsewhere = False
+        """An accepted submission: its task row is its record."""
+        self.started = time.perf_counter()
+
+    def when_lost(self, tell: Callable[[], None]) -> None:
+        """Call `tell` as soon as the client's connection is gone."""
+        if self.connection is not None:
+            self.connection.when_lost(tell)
+
+
+class Request(StarletteRequest):
+    """A request that the dispatcher has let in."""
+
+    def __init__(self, context: RequestContext, scope: Scope, receive: Receive) -> None:
+        super().__init__(scope, receive)
+        self.context = context
+
+    @property
+    def ctx(self) -> ApiContext:
+        """What operations work with."""
+        return self.context.ctx
+
+    @property
+    def who(self) -> Principal:
+        """Who sends it."""
+        return self.context.who
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The body as it comes, counted."""
+        async for chunk in super().stream():
+            self.context.bytes_in += len(chunk)
+            yield chunk
+
+    def success(self, data: Any, **beside: Any) -> Response:
+        """HTTP 200 with a value in the envelope."""
+        return envelope_of(data, self.context.rate, **beside)
+
+
+class EventStream(Response):
+    """An answer that goes on for as long as its client likes, and is logged when it begins."""
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+async def admit(context: RequestContext, authorization: str | None, permission: Permission) -> None:
+    """Let a caller in who has a key and may do what the route is for; counted against the request limits.
+
+    Raises Unauthorized, RateLimited, Forbidden, or Unavailable.
+    """
+    ctx = context.ctx
+    caller = ctx.callers.cached(authorization)
+    if caller is None:
+        caller = await ctx.callers.authenticate(authorization)
+    context.caller = caller
+    context.rate = rate = ctx.windows.take(caller)
+    if not rate.allowed:
+        raise rate.error()
+    context.who = who = api_key(caller, context.address)
+    who.require(permission)
+
+
+class Guarded:
+    """An endpoint as the ASGI application that the router wants."""
+
+    def __init__(self, ctx: ApiContext, handler: Handler, access: Access, permission: Permission | None) -> None:
+        self._ctx = ctx
+        self._handler = handler
+        self._access = access
+        self._permission = permission
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever the endpoint raises becomes an answer in the contract's shape."""
+        context, name = RequestContext(self._ctx, scope), self._handler.__name__
+        time_budget.begin()
+        log.bind(request=context.id)
+        reply: Reply | None = None
+        try:
+            response = await self._answer(Request(context, scope, receive))
+        except Exception as error:  # noqa: BLE001 - nothing may reach the client but an answer in the contract's shape
+            reply = refusal_of(error, context)
+            if reply is None:
+                return
+            response = reply.response()
+        if isinstance(response, EventStream):
+            await send_events(context, name, response, scope, receive, send)
+            return
+        if isinstance(response, StreamingResponse):
+            time_budget.end()  # it is being answered already, for as long as that takes
+        sent = 0
+
+        async def counted(message: Message) -> None:
+            nonlocal sent
+            await send(message)
+            sent += len(message.get("body", b""))
+
+        try:
+            await response(scope, receive, counted)
+        except OUT_OF_REACH as error:
+            _LOG.warning("an answer broke off", path=redact_path(context.path), error=type(error).__name__)
+            raise
+        count(name, response.status_code, reply.code if reply else None)
+        if not isinstance(response, StreamingResponse):
+            observe(name, context)
+        record(context, response.status_code, sent, reply)
+
+    async def _answer(self, request: Request) -> Response:
+        context = request.context
+        if self._access is Access.KEY:
+            assert self._permission is not None
+            await admit(context, authorization_of(request), self._permission)
+        else:
+            context.who = anybody(context.address)
+            if self._permission is not None:
+                context.who.require(self._permission)
+        return await self._handler(request)
+
+
+def authorization_of(request: StarletteRequest) -> str | None:
+    """The header; one sent twice is a list (RFC 9110, 5.3), so that neither of two keys can pass for the only one."""
+    return ", ".join(request.headers.getlist("authorization")) if "authorization" in request.headers else None
+
+
+def refusal_of(error: Exception, context: RequestContext) -> Reply | None:
+    """The answer to what an endpoint raised; None when there is nobody to answer. For use in an `except` block."""
+    if isinstance(error, PlatformError):
+        return failure(error, context.rate)
+    if isinstance(error, ClientGone | ClientDisconnect):
+        return None
+    if isinstance(error, OUT_OF_REACH):
+        _LOG.warning("a request met trouble", path=redact_path(context.path), error=type(error).__name__)
+        return failure(Unavailable("please retry later", retry_after_s=2), context.rate)
+    _LOG.exception("request failed", method=context.method, path=redact_path(context.path))
+    return failure(PlatformError("please retry later"), context.rate)
+
+
+async def send_events(
+    context: RequestContext, route: str, stream: EventStream, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Send a stream of events to its end, or until the client has gone."""
+    time_budget.end()
+    count(route, 200, None)
+    if not context.logged_elsewhere:
+        record(context, 200, 0)
+    await stream(scope, receive, send)
+
+
+def count(route: str, status: int, code: str | None) -> None:
+    """Count an answer."""
+    _REQUESTS[route, status, code or ""] += 1
+
+
+def observe(route: str, context: RequestContext) -> None:
+    """Note how long a whole answer took."""
+    _LATENCY.observe(time.perf_counter() - context.started, (route,))
+
+
+def record(context: RequestContext, status: int, size: int, reply: Reply | None = None) -> None:
+    """Log the call; `reply` is what it was refused with."""
+    caller = context.caller
+    refused = reply is not None and status >= 400
+    context.ctx.request_log.record(
+        LogEntry(
+            at=time.time(),
+            team_id=caller.team_id if caller else None,
+            live=caller.live if caller else None,
+            key_id=caller.key_id if caller else None,
+            method=context.method,
+            path=redact_path(context.path),
+            status=status,
+            code=reply.code if reply else None,
+            latency_us=int((time.perf_counter() - context.started) * 1_000_000),
+            bytes_in=context.bytes_in,
+            bytes_out=size,
+            model=context.model,
+            input=redact_body(context.input) if refused and context.input else None,
+            answer=redact_body(reply.body) if reply and refused else None,
+            request_id=context.id,
+        )
+    )

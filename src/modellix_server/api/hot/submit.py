@@ -1,0 +1,140 @@
+"""`POST …/async` and its like: a submission, from its path, headers and body to its receipt."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from modellix_server.api.answers import Headers, Reply, envelope
+from modellix_server.api.hot.body import read_body
+from modellix_server.api.hot.exchange import HotRequest
+from modellix_server.base import tracing
+from modellix_server.base.errors import InvalidFormat, NotFound
+from modellix_server.base.ids import task_name
+from modellix_server.base.money import micros_from_usd
+from modellix_server.catalogue import Model
+from modellix_server.inspection import InputFile, take_inputs
+from modellix_server.operations import submissions
+from modellix_server.operations.submissions import SubmitOptions
+from modellix_server.results import Scratch
+from modellix_server.webhooks import check_url
+
+# First segments that are routes of their own and can never be a model's type or provider.
+_RESERVED = frozenset(
+    {"tasks", "models", "apikey", "team", "media", "quote", "logs", "keys", "webhooks", "openapi.json"}
+)
+_WAYS = frozenset({"async", "stream"})
+_USD = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?", re.ASCII)
+
+
+class Receipt(NamedTuple):
+    """What the client of an accepted task gets: the `data` of the answer, and headers of its own."""
+
+    task_id: UUID
+    body: bytes
+    headers: Headers
+
+
+async def submit_task(request: HotRequest) -> Reply:
+    """Accept one task.
+
+    Raises the refusals in the contract's order: (401, rate 429, 403 by the dispatcher,) 404, 400, 503, 402,
+    concurrency 429.
+    """
+    receipt = await accept_task(request)
+    return envelope(receipt.body, request.rate, receipt.headers)
+
+
+async def accept_task(request: HotRequest) -> Receipt:
+    """Accept one task of a caller who has been let in."""
+    ctx = request.ctx
+    model = named_model(request)
+    request.model = model.slug
+    options = _options(request)
+    given, files = await _parse_input(request, model)
+    accepted = await submissions.submit(ctx, request.who, model, given, files, options)
+    request.logged_elsewhere = True
+    spent_s = time.perf_counter() - request.started
+    if tracing.on():
+        about = {"traceparent": request.header(b"traceparent"), "model": model.slug, "request_id": request.id}
+        tracing.record("submit", accepted.task_id, spent_s, **about)
+    name = task_name(accepted.task_id)
+    url = f"{ctx.settings.public_origin}/api/v1/tasks/{name}"
+    position = f'"queue_position":{accepted.queue_position},' if accepted.queue_position else ""
+    body = (
+        f'{{"status":"pending","task_id":"{name}","model_id":"{model.id}","duration":{int(spent_s * 1000)},'
+        f'{position}"get_result":{{"method":"GET","url":"{url}"}}}}'
+    ).encode()
+    return Receipt(accepted.task_id, body, [(b"idempotency-replayed", b"true")] if accepted.replayed else [])
+
+
+def may_name_model(path: str) -> bool:
+    """Whether a path below `/api/v1/` can only be a submission's."""
+    return path.removeprefix("/api/v1/").partition("/")[0] not in _RESERVED
+
+
+def named_model(request: HotRequest) -> Model:
+    """The model that a submit path names: `[type/]provider/model/async` (or `stream`), or `provider/model`.
+
+    Raises NotFound for an unknown model, and for a type that is not the model's.
+    """
+    names = request.path.removeprefix("/api/v1/").split("/")
+    short = names[-1] not in _WAYS
+    if not short:
+        names.pop()
+    match names:
+        case [provider, name]:
+            return request.ctx.model(f"{provider}/{name}")
+        case [type_, provider, name] if not short:
+            return request.ctx.model(f"{provider}/{name}", type_)
+    raise NotFound("no such route")
+
+
+def _options(request: HotRequest) -> SubmitOptions:
+    """What travels in headers, as the body is the model's parameters. Raises InvalidFormat or InvalidParameters."""
+    key, max_cost, queue, url = request.idempotency_key, request.max_cost, request.queue, request.webhook_url
+    if key is not None and not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
+        raise InvalidFormat("header 'Idempotency-Key' must be 1 to 255 printable ASCII characters")
+    if url is not None:
+        url = check_url(url, request.ctx.settings.allow_networks, "header 'X-Webhook-URL'")
+    if max_cost is not None and not _USD.fullmatch(max_cost):
+        raise InvalidFormat("header 'X-Max-Cost' must be an amount in USD such as 0.25, with six decimals at most")
+    if queue not in (None, "wait"):
+        raise InvalidFormat("header 'X-Queue' can only be 'wait'")
+    most_micros = None if max_cost is None else micros_from_usd(max_cost)
+    return SubmitOptions(key, most_micros, queue is not None, url, request.id)
+
+
+async def _parse_input(request: HotRequest, model: Model) -> tuple[Any, list[InputFile]]:
+    """The body's JSON with media bytes taken out and replaced by their digests, and those bytes.
+
+    Raises InvalidFormat, BodyTooLarge, BodyTooSlow or ClientGone.
+    """
+    body = await read_body(request)
+    media = tuple(medium.name for medium in model.media)
+    if isinstance(body, Scratch):
+        try:
+            return await request.ctx.helper.extract(body.path, media)
+        finally:
+            body.close()
+    request.input = body
+    params = decode(body)
+    if media and isinstance(params, dict):
+        return take_inputs(params, media)
+    return params, []
+
+
+def decode(body: bytes) -> Any:
+    """The JSON of a body; raises InvalidFormat in the contract's words."""
+    try:
+        return msgspec.json.decode(body)
+    except UnicodeDecodeError:
+        raise InvalidFormat("the body is not valid UTF-8") from None
+    except RecursionError:
+        raise InvalidFormat("the JSON is nested too deeply") from None
+    except msgspec.DecodeError:
+        raise InvalidFormat("invalid JSON format") from None

@@ -1,0 +1,75 @@
+"""Routes about a team's tasks that are not hot: list, cancel, delete what one delivered."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.responses import Response
+
+from modellix_server.api.dispatch import Request
+from modellix_server.api.hot.status import named_task
+from modellix_server.api.lists import Shown, answer_list, iso
+from modellix_server.api.parsing import Filters
+from modellix_server.base.ids import parse_task_name, task_name
+from modellix_server.base.money import usd_number
+from modellix_server.operations import tasks, usage
+from modellix_server.tasks import ListedTask, TaskFilter
+
+_COLUMNS = (
+    *("task_id", "model", "status", "key_id", "key_name", "submit_time", "end_time", "duration", "quote", "cost"),
+    *("error_code", "error_message", "input"),
+)
+
+
+async def list_of_tasks(request: Request) -> Response:
+    """`GET /tasks`: newest first; `status`, `model`, `key_id`, `from` and `to` (of submission) narrow it."""
+    ctx, who, filters = request.ctx, request.who, Filters(request.query_params)
+    wanted = TaskFilter(
+        status=filters.choice("status", ("pending", "success", "failed")),
+        model=filters.text("model"),
+        key_id=filters.number("key_id"),
+        submitted=filters.span(),
+    )
+    names = await usage.key_names(ctx, who, who.team)
+    return await answer_list(
+        request,
+        filters,
+        name="tasks",
+        columns=_COLUMNS,
+        read=lambda after, most: tasks.list_all(ctx, who, who.team, wanted, after=after, most=most),
+        show=lambda task: _listed(task, names),
+        place=(parse_task_name, task_name),
+    )
+
+
+def _listed(task: ListedTask, names: dict[int, str]) -> Shown:
+    ended = task.finished_at
+    return {
+        "task_id": task_name(task.id),
+        "model": task.model,
+        "status": task.status,
+        "key_id": task.key_id,
+        "key_name": names.get(task.key_id),
+        "submit_time": iso(task.created_at),
+        "end_time": iso(ended) if ended else None,
+        "duration": int((ended - task.created_at).total_seconds() * 1000) if ended else None,
+        "quote": usd_number(task.quote),
+        "cost": usd_number(task.captured or 0),
+        "error_code": task.error_code,
+        "error_message": task.error_message,
+        "input": msgspec.Raw(task.params.encode()),
+    }
+
+
+async def cancel_task(request: Request) -> Response:
+    """`POST /tasks/{task_id}/cancel`: end a task if nothing has to be paid for it."""
+    name, who = request.path_params["task_id"], request.who
+    if await tasks.cancel(request.ctx, who, who.team, named_task(name)):
+        return request.success({"status": "failed", "task_id": name})
+    return request.success({"status": "pending", "task_id": name, "cancel": "requested"})
+
+
+async def delete_task_result(request: Request) -> Response:
+    """`DELETE /tasks/{task_id}/result`: files, links and the public answer go now, not when they expire."""
+    name, who = request.path_params["task_id"], request.who
+    await tasks.delete_result(request.ctx, who, who.team, named_task(name))
+    return request.success({"task_id": name, "deleted": True})

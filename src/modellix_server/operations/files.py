@@ -1,0 +1,76 @@
+"""Files that a team uploads to use them as inputs, and those behind signed links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from modellix_server.base.errors import NotFound
+from modellix_server.base.ids import parse_file_name
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.inspection import Kind
+from modellix_server.operations.context import ServingContext
+from modellix_server.operations.principal import Permission, Principal
+from modellix_server.results import Opened, Upload, check_file_link, check_link, stored_input_path
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file that was received, in the spool."""
+
+    path: Path
+    sha256: str
+    kind: Kind
+    filename: str
+    """Fit to be shown; never a path."""
+
+
+async def require_room(ctx: ServingContext, who: Principal, of: TeamMode) -> None:
+    """Refuse any further file of a team that cannot keep one, before it is received. Raises OutOfRange."""
+    who.require(Permission.MANAGE_FILES, of)
+    await ctx.uploads.require_room(of.team_id, 1, live=of.live)
+
+
+async def add(ctx: ServingContext, who: Principal, of: TeamMode, file: NewFile) -> Upload:
+    """Examine and keep a received file.
+
+    Raises InvalidFormat for one that is broken, OutOfRange when the team keeps too much, context.OUT_OF_REACH.
+    """
+    who.require(Permission.MANAGE_FILES, of)
+    return await ctx.uploads.add(of.team_id, file.path, file.sha256, file.kind, file.filename, live=of.live)
+
+
+async def list_all(
+    ctx: ServingContext, who: Principal, of: TeamMode, *, before: UUID | None = None, most: int
+) -> list[Upload]:
+    """Up to `most` files, the latest first; those older than `before` when it is given."""
+    who.require(Permission.READ_FILES, of)
+    return await ctx.uploads.page(of.team_id, before, most, live=of.live)
+
+
+async def delete(ctx: ServingContext, who: Principal, of: TeamMode, file_id: UUID) -> None:
+    """Forget a file: its link and its id are dead at once, and its bytes count no more. Raises NotFound."""
+    who.require(Permission.MANAGE_FILES, of)
+    await ctx.uploads.delete(of.team_id, file_id, live=of.live)
+
+
+async def open_result(ctx: ServingContext, path: str, query: str, byte_range: str | None) -> tuple[Opened, str]:
+    """A result file and its format, for whoever has its signed link.
+
+    Raises NotFound, FileNotFoundError, RangeNotSatisfiable, context.OUT_OF_REACH.
+    """
+    stored = check_link(ctx.settings, path, query)
+    return await ctx.storage.open(stored, byte_range), stored.rpartition(".")[2]
+
+
+async def open_input(ctx: ServingContext, path: str, query: str, byte_range: str | None) -> tuple[Opened, str]:
+    """An uploaded file by its id, or an input by its digest as vendors get it to fetch; as `open_result`."""
+    name, format_name = check_file_link(ctx.settings, path, query)
+    file_id = parse_file_name(name)
+    if file_id is None:
+        return await ctx.storage.open(stored_input_path(name), byte_range), format_name
+    upload = await ctx.uploads.find(file_id)
+    if upload is None:
+        raise NotFound("no such file")
+    return await ctx.storage.open(upload.path, byte_range), upload.format

@@ -1,0 +1,82 @@
+"""Every call of a team, newest first, from the two places that hold them.
+
+The request log has all calls but one kind: an accepted submission's record is its task. The two lists are read side
+by side and merged by time.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from modellix_server import requestlog, tasks
+from modellix_server.base.ids import first_uuid7, made_at_ms
+from modellix_server.base.pages import Page
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.operations.context import Context
+from modellix_server.operations.principal import Permission, Principal
+from modellix_server.requestlog import EntryFilter, EntryPlace, LoggedCall
+from modellix_server.tasks import ListedTask, TaskFilter
+
+_MICROSECOND = timedelta(microseconds=1)
+
+Record = LoggedCall | ListedTask
+RecordPlace = EntryPlace | UUID
+
+
+async def list_calls(
+    ctx: Context, who: Principal, of: TeamMode, wanted: EntryFilter, *, after: RecordPlace | None, most: int
+) -> Page[Record, RecordPlace]:
+    """Up to `most` calls, the latest first; those before `after` when it is given."""
+    who.require(Permission.READ_LOGS, of)
+    # No submission is among what is looked for unless 200 is: all of them were answered so.
+    submissions = (wanted.least_status or 200) <= 200 <= (wanted.most_status or 200)
+    async with ctx.reading() as db:
+        calls = await requestlog.list_entries(db, of, wanted, after=_among_calls(after), most=most)
+        found: list[Record] = list(calls.rows)
+        edge = calls.next if len(calls.rows) < most else None  # where a search gave up: nothing older counts yet
+        if submissions:
+            narrow = TaskFilter(None, wanted.model, wanted.key_id, wanted.at)
+            submitted = await tasks.list_tasks(db, of, narrow, after=_among_tasks(after), most=most)
+            found += [task for task in submitted.rows if edge is None or happened_at(task) >= edge.at]
+            found.sort(key=_order, reverse=True)
+    page = found[:most]
+    return Page(page, _place(page[-1]) if len(page) == most else edge)
+
+
+def happened_at(record: Record) -> datetime:
+    """When the call came. A task's id was made then, to the millisecond."""
+    if isinstance(record, LoggedCall):
+        return record.at
+    return datetime.fromtimestamp(made_at_ms(record.id) / 1000, UTC)
+
+
+def block_and_line(row: str) -> tuple[int, int]:
+    """The two numbers of a row's place in its table."""
+    block, _, line = row[1:-1].partition(",")
+    return int(block), int(line)
+
+
+def _order(record: Record) -> tuple[datetime, int, Any]:
+    """Newest first when reversed; of one moment calls come before tasks, as a cursor counts on."""
+    if isinstance(record, LoggedCall):
+        return record.at, 1, block_and_line(record.row)
+    return happened_at(record), 0, record.id
+
+
+def _place(record: Record) -> RecordPlace:
+    return record.place if isinstance(record, LoggedCall) else record.id
+
+
+def _among_calls(after: RecordPlace | None) -> EntryPlace | None:
+    """Where the calls go on when the last record shown lies there."""
+    if isinstance(after, UUID):
+        return EntryPlace(datetime.fromtimestamp(made_at_ms(after) / 1000, UTC))
+    return after
+
+
+def _among_tasks(after: RecordPlace | None) -> UUID | None:
+    if isinstance(after, EntryPlace):
+        return first_uuid7(after.at + _MICROSECOND)  # a task of the call's own moment is still to come
+    return after

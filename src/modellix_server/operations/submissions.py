@@ -1,0 +1,151 @@
+"""Submissions: what a task would cost, and accepting one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from modellix_server import webhooks
+from modellix_server.base.errors import OutOfRange, PlatformError, Unavailable
+from modellix_server.base.ids import uuid7
+from modellix_server.base.money import usd
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.catalogue import Model, Quote
+from modellix_server.inspection import InputFile
+from modellix_server.operations.context import ServingContext
+from modellix_server.operations.principal import Forbidden, Permission, Principal
+from modellix_server.results import drop_inputs, save_inputs
+from modellix_server.tasks import Accepted, Submission
+
+_FROZEN = "this account takes no new tasks until its books have been checked; the operator has been told"
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOptions:
+    """What the client asks for besides the model's parameters."""
+
+    idempotency_key: str | None = None
+    max_cost: int | None = None
+    """Micro-dollars."""
+    wait: bool = False
+    """Whether to wait for a free slot."""
+    webhook_url: str | None = None
+    """A checked link that is to hear of the task's end."""
+    request_id: str | None = None
+    """Of the call that submits (X-Request-Id)."""
+
+
+def quote(ctx: ServingContext, who: Principal, model: Model, given: object) -> Quote:
+    """What a task would hold, and can cost at most.
+
+    Raises InvalidFormat, MissingParameter, InvalidParameters, OutOfRange or Unpriced.
+    """
+    who.require(Permission.USE_MODELS)
+    return model.quote(model.check(given), ctx.prices(), live=who.team.live)
+
+
+async def submit(
+    ctx: ServingContext,
+    who: Principal,
+    model: Model,
+    given: object,
+    files: list[InputFile],
+    options: SubmitOptions,
+) -> Accepted:
+    """Accept one task; `files` are what `inspection.take_inputs` took out of its parameters, and end with this call.
+
+    Raises what `quote` raises, Unavailable (frozen account, vendor out of reach, database), InsufficientBalance,
+    ConcurrencyExceeded, IdempotencyMismatch, Unauthorized for a key that was revoked meanwhile.
+    """
+    who.require(Permission.USE_MODELS)
+    if not files:
+        return await _submit(ctx, who, model, given, files, options)
+    try:
+        return await _submit(ctx, who, model, given, files, options)
+    finally:
+        await drop_inputs(files)
+
+
+async def _submit(
+    ctx: ServingContext,
+    who: Principal,
+    model: Model,
+    given: object,
+    files: list[InputFile],
+    options: SubmitOptions,
+) -> Accepted:
+    """Check, price and record what was asked for."""
+    team, key = who.team, options.idempotency_key
+    if who.key_id is None:
+        raise Forbidden("this needs an API key")
+    params: dict[str, Any] = model.check(given)
+    text = _encode(params)
+    fingerprint = hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None
+    if model.media:
+        try:
+            params, files = await ctx.intake.check(model, params, files, team.team_id, live=team.live)
+        except PlatformError as refusal:
+            # A file may have expired since the first request with this key: its answer stays what it was.
+            if earlier := await ctx.submissions.made(team.team_id, team.live, key, fingerprint):
+                return earlier
+            raise refusal from None
+        if files:  # otherwise nothing was renamed
+            text = _encode(params)
+    price = model.quote(params, ctx.prices(), live=team.live)
+    submission = Submission(
+        task_id=uuid7(),
+        team_id=team.team_id,
+        live=team.live,
+        key_id=who.key_id,
+        model=model.slug,
+        params=text.decode(),
+        price=_encode(price).decode(),
+        quote=price.amount_micros,
+        deadline_s=model.deadline_s,
+        slots=who.concurrency,
+        idempotency_key=key,
+        fingerprint=fingerprint,
+        wait=options.wait,
+        request_id=options.request_id,
+    )
+    obstacle = _beyond_cap(price, options.max_cost) or _frozen(ctx, submission)
+    if obstacle := obstacle or await ctx.obstacle(model.routes[0], team.live):
+        if earlier := await ctx.submissions.replayed(submission):  # of a request with the same key: it stays valid
+            return earlier
+        raise obstacle
+    if files:
+        await save_inputs(ctx.db, ctx.storage, files)
+    return await _offer(ctx, submission, options.webhook_url)
+
+
+def _beyond_cap(price: Quote, most_micros: int | None) -> PlatformError | None:
+    if most_micros is None or price.amount_micros <= most_micros:
+        return None
+    cost, most = usd(price.amount_micros), usd(most_micros)
+    return OutOfRange(f"this task costs up to {cost} USD, which is more than the {most} USD of header 'X-Max-Cost'")
+
+
+def _frozen(ctx: ServingContext, submission: Submission) -> PlatformError | None:
+    return Unavailable(_FROZEN, retry_after_s=60) if ctx.frozen(submission.team_id, submission.live) else None
+
+
+async def _offer(ctx: ServingContext, submission: Submission, url: str | None) -> Accepted:
+    """Accept it, and have its end told to a link, if there is one; a replay is told where the first one wished."""
+    if url is None:
+        return await ctx.submissions.accept(submission)
+    team = TeamMode(submission.team_id, submission.live)
+    await webhooks.subscribe(ctx.db, ctx.settings.keyring, team, submission.task_id, url)
+    try:
+        accepted = await ctx.submissions.accept(submission)
+    except Unavailable:
+        raise  # it may have been accepted all the same
+    except PlatformError:
+        await webhooks.unsubscribe(ctx.db, submission.task_id)
+        raise
+    if accepted.replayed:
+        await webhooks.unsubscribe(ctx.db, submission.task_id)
+    return accepted

@@ -1,0 +1,108 @@
+"""Tasks of a team: read one, wait for it, follow it, list, cancel, delete what it delivered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from modellix_server import tasks
+from modellix_server.base.pages import Page
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.operations.context import ServingContext
+from modellix_server.operations.principal import Permission, Principal
+from modellix_server.tasks import ListedTask, Subscription, TaskFilter, TaskQuery, TaskView
+
+_MOST_FINISHED = 10_000  # about 15 MB
+
+
+async def read(ctx: ServingContext, who: Principal, of: TeamMode, task_id: UUID) -> TaskView:
+    """A task as its team may see it.
+
+    Raises Unauthorized for a key that was revoked, NotFound for an unknown, foreign or expired task, Unavailable.
+    """
+    who.require(Permission.READ_TASKS, of)
+    return await ctx.reader.read(query(who, of, task_id))
+
+
+async def wait(
+    ctx: ServingContext,
+    who: Principal,
+    of: TeamMode,
+    task_id: UUID,
+    within_s: float,
+    when_lost: Callable[[Callable[[], None]], None],
+) -> TaskView | None:
+    """The task at its end, or as it is when the time is up; None when nobody waits any more.
+
+    `when_lost` is told what to call when the client has gone. Raises what `read` raises, and TooManyFollowers.
+    """
+    who.require(Permission.READ_TASKS, of)
+    until = time.monotonic() + within_s
+    subscription = subscribe(ctx, who, of)
+    try:
+        when_lost(subscription.leave)
+        subscription.follow(query(who, of, task_id))
+        while True:
+            view = await read(ctx, who, of, task_id)
+            subscription.seen = view.moves
+            left_s = until - time.monotonic()
+            if view.finished_at is not None or ctx.hub.closed or left_s <= 0:
+                return view
+            await subscription.news(left_s)
+            if subscription.left and not ctx.hub.closed:
+                return None
+    finally:
+        subscription.close()
+
+
+def subscribe(ctx: ServingContext, who: Principal, of: TeamMode) -> Subscription:
+    """A place for one more follower of a task, `follow` it; to be closed. Raises TooManyFollowers, Unavailable."""
+    who.require(Permission.READ_TASKS, of)
+    return ctx.hub.open(team_id=of.team_id, live=of.live, key_id=who.key_id)
+
+
+async def list_all(
+    ctx: ServingContext, who: Principal, of: TeamMode, wanted: TaskFilter, *, after: UUID | None, most: int
+) -> Page[ListedTask, UUID]:
+    """Up to `most` tasks, the latest first; those older than `after` when it is given."""
+    who.require(Permission.READ_TASKS, of)
+    async with ctx.reading() as db:
+        return await tasks.list_tasks(db, of, wanted, after=after, most=most)
+
+
+async def cancel(ctx: ServingContext, who: Principal, of: TeamMode, task_id: UUID) -> bool:
+    """End a task if nothing has to be paid for it; whether it has ended. False: asked for, not decided yet.
+
+    Raises NotFound, NotCancelable.
+    """
+    who.require(Permission.USE_MODELS, of)
+    return await tasks.cancel(ctx.db, query(who, of, task_id))
+
+
+async def delete_result(ctx: ServingContext, who: Principal, of: TeamMode, task_id: UUID) -> None:
+    """Delete files, links and the public answer now; the task and what it cost stay on record. Idempotent.
+
+    Raises NotFound, Unfinished, and what the storage raises: then links and answer are gone, and the files go later.
+    """
+    who.require(Permission.USE_MODELS, of)
+    await tasks.delete_result(ctx.db, ctx.storage, query(who, of, task_id))
+    ctx.finished.pop(task_id, None)
+
+
+def query(who: Principal, of: TeamMode, task_id: UUID) -> TaskQuery:
+    """How the engine is asked about a task."""
+    return TaskQuery(task_id, of.team_id, of.live, who.key_id)
+
+
+def public_form(ctx: ServingContext, view: TaskView) -> bytes:
+    """The public JSON of a task; that of a finished one is made once."""
+    if view.finished_at is None:
+        return tasks.public_form(ctx.settings, view)
+    data = ctx.finished.get(view.id)
+    if data is None:
+        data = tasks.public_form(ctx.settings, view)
+        if len(ctx.finished) >= _MOST_FINISHED:
+            ctx.finished.clear()
+        ctx.finished[view.id] = data
+    return data

@@ -1,0 +1,23 @@
+"""What a team's tasks came to, and the names of its keys for lists."""
+
+from __future__ import annotations
+
+from modellix_server import identity, tasks
+from modellix_server.base.pages import Span
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.operations.context import Context
+from modellix_server.operations.principal import Permission, Principal
+from modellix_server.tasks import Usage
+
+
+async def summed(ctx: Context, who: Principal, of: TeamMode, ended: Span, by: str) -> list[Usage]:
+    """Tasks that ended in a span, summed by one of `tasks.USAGE_GROUPS`."""
+    who.require(Permission.READ_MONEY, of)
+    async with ctx.reading() as db:
+        return await tasks.usage(db, of, ended, by)
+
+
+async def key_names(ctx: Context, who: Principal, of: TeamMode) -> dict[int, str]:
+    """The names of a team's keys by id, revoked ones too."""
+    who.require(Permission.READ_TEAM, of)
+    return {key.id: key.name for key in await identity.list_keys(ctx.db, of.team_id)}
