@@ -70,7 +70,7 @@ async def quote(request: Request) -> Response:
     for name in ("model", "input"):
         if name not in given:
             raise MissingParameter(f"parameter '{name}' is required")
-    model = request.ctx.model(given["model"])
+    model = request.ctx.catalogue.named(given["model"])
     request.context.model = model.slug
     found = submissions.quote(request.ctx, request.who, model, given["input"])
     data = {

@@ -14,7 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from modellix_server.api.dispatch import Request
-from modellix_server.api.hot.body import BodyTooLarge, too_large, too_slow
+from modellix_server.api.hot.exchange import BodyTooLarge, too_large, too_slow
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter
 from modellix_server.catalogue import show
 from modellix_server.inspection import Format, sniff

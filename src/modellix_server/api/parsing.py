@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from modellix_server.api.dispatch import Request
-from modellix_server.api.hot.body import BODY_TIMEOUT_S, SMALL_BODY_BYTES, BodyTooLarge, too_slow
+from modellix_server.api.hot.exchange import BODY_TIMEOUT_S, SMALL_BODY_BYTES, BodyTooLarge, too_slow
 from modellix_server.api.hot.submit import decode
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, OutOfRange
 from modellix_server.base.ids import parse_task_name

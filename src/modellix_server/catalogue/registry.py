@@ -8,8 +8,10 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
+from modellix_server.base.errors import NotFound
 from modellix_server.catalogue.model import Model
 from modellix_server.catalogue.modelfile import BadModel, parse, read
+from modellix_server.catalogue.wording import show
 
 BUILT_IN = Path(__file__).parent / "models"
 _SOME_ORIGIN = "http://127.0.0.1:8000"
@@ -47,6 +49,14 @@ class Catalogue:
     def find(self, provider: str, model_id: str) -> Model | None:
         """The model by its id or its docs slug, case-sensitive; None when there is none."""
         return self._by_name.get((provider, model_id))
+
+    def named(self, name: str, type_: str | None = None) -> Model:
+        """The model `provider/id`, or its alias, of this type if one is asked for. Raises NotFound."""
+        provider, _, model_id = name.partition("/")
+        model = self._by_name.get((provider, model_id))
+        if model is None or (type_ is not None and type_ != model.type):
+            raise NotFound(f"model {show(name if type_ is None else f'{type_}/{name}')} not found")
+        return model
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self.models.values())

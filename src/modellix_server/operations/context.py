@@ -10,9 +10,9 @@ from functools import cached_property
 from uuid import UUID
 
 from modellix_server.base.database import UNREACHABLE, Connection, Pool, browsing, connect
-from modellix_server.base.errors import NotFound, Unavailable
+from modellix_server.base.errors import Unavailable
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import Catalogue, Model, Prices, Route, show
+from modellix_server.catalogue import Catalogue, Prices, Route
 from modellix_server.results import TROUBLE, Helper, Spool, Storage, Uploads
 from modellix_server.tasks import Intake, Reader, Submissions, SubscriptionHub
 from modellix_server.tasks.models import load_models
@@ -45,14 +45,6 @@ class Context:
     def upstreams(self) -> Mapping[str, Upstream]:
         """Every upstream by name."""
         return self._models[1]
-
-    def model(self, name: str, type_: str | None = None) -> Model:
-        """The model `provider/id`, or its alias, of this type if one is named. Raises NotFound."""
-        provider, _, model_id = name.partition("/")
-        model = self.catalogue.find(provider, model_id)
-        if model is None or (type_ is not None and type_ != model.type):
-            raise NotFound(f"model {show(name if type_ is None else f'{type_}/{name}')} not found")
-        return model
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -52,7 +52,7 @@ def list_all(ctx: ServingContext, who: Principal, wanted: ModelFilter) -> list[d
 def describe(ctx: ServingContext, who: Principal, name: str) -> ModelDetails:
     """The model `provider/id`, or its alias. Raises NotFound."""
     who.require(Permission.READ_MODELS)
-    model, prices = ctx.model(name), ctx.prices()
+    model, prices = ctx.catalogue.named(name), ctx.prices()
     tiers = [TierPrice(one.label, prices.of(model.slug, one.label).apply(one.micros)) for one in model.price.tiers]
     return ModelDetails(model, _entry(ctx, model), tiers)
 

@@ -10,8 +10,7 @@ from uuid import UUID
 import msgspec
 
 from modellix_server.api.answers import Headers, Reply, envelope
-from modellix_server.api.hot.body import read_body
-from modellix_server.api.hot.exchange import HotRequest
+from modellix_server.api.hot.exchange import HotRequest, read_body
 from modellix_server.base import tracing
 from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import task_name
@@ -88,9 +87,9 @@ def named_model(request: HotRequest) -> Model:
         names.pop()
     match names:
         case [provider, name]:
-            return request.ctx.model(f"{provider}/{name}")
+            return request.ctx.catalogue.named(f"{provider}/{name}")
         case [type_, provider, name] if not short:
-            return request.ctx.model(f"{provider}/{name}", type_)
+            return request.ctx.catalogue.named(f"{provider}/{name}", type_)
     raise NotFound("no such route")
 
 
