@@ -22,7 +22,10 @@ NOTES = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X])\b")
 # Former words -> the term of docs/glossary.md. They are refused in names of files, and in any name in Python.
 FORMER_WORDS = {
     "afterlook": "late results",
+    "contactsheet": "model gallery",
     "leftover": "orphan cleanup",
+    "thaw": "unfreeze",
+    "trail": "request context",
 }
 NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 MACHINE_PATHS = re.compile(r"(?<!\w)/(h[o]me/\w+/|U[s]ers/\w+/|w[o]rk/|r[o]ot/\.)")

@@ -16,6 +16,7 @@ BAD = {
     "src/shop/utils.py": ("x = 1\n", "name it after what it does"),
     "src/shop/afterlooks.py": ("x = 1\n", "'afterlook' is called 'late results' now"),
     "src/shop/old.py": ("class NoLeftovers: ...\n", "'leftover' is called 'orphan cleanup' now"),
+    "src/shop/older.py": ("f(contact_sheet=1)\n", "'contactsheet' is called 'model gallery' now"),
     "docs/note.md": ("TO" + "DO: write this\n", "left-over note"),
     "docs/path.md": ("see /ho" + "me/me/notes\n", "path of one machine"),
 }
