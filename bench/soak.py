@@ -295,7 +295,7 @@ async def run(minutes: float, seed: int, rate: float, console: Console) -> bool:
                    group by 1 order by 2 desc limit 15"""
             )
             kept = _keep_logs(world, seed) if wrong else None
-            stage.setup = await connect(stage.home.dsn(SUPERUSER, "postgres"), name="bench-setup")
+            stage.setup = await connect(stage.data_directory.dsn(SUPERUSER, "postgres"), name="bench-setup")
     table = Table("what", "how many", title=f"{minutes:g} minutes at {rate:g} tasks a second, seed {seed}")
     for name, count in [*soak.broken.most_common(), ("reconciliations", soak.reconciliations),
                         ("tasks accepted", len(soak.accepted)), *((row["end"], row["n"]) for row in ends),

@@ -185,7 +185,7 @@ class World:
 class Stage:
     """The PostgreSQL of a run and the seeded template every world is copied from."""
 
-    home: DataDirectory
+    data_directory: DataDirectory
     postgres: EmbeddedPostgres
     setup: asyncpg.Connection[asyncpg.Record]
     teams: list[Team]
@@ -199,11 +199,11 @@ class Stage:
         self.worlds += 1
         name = f"bench_{self.worlds}"
         await self.setup.execute(f"create database {name} template {_TEMPLATE} owner {OWNER}")
-        folder = self.home.root / name
+        folder = self.data_directory.root / name
         (folder / "spool").mkdir(parents=True)
         settings = Settings(
-            database_url=self.home.dsn(APP, name),
-            owner_database_url=self.home.dsn(OWNER, name),
+            database_url=self.data_directory.dsn(APP, name),
+            owner_database_url=self.data_directory.dsn(OWNER, name),
             storage_url=(folder / "storage").as_uri(),
             secret=self.secret,
             master_key=Secret(secrets.token_bytes(32)),
@@ -232,17 +232,17 @@ async def open_stage() -> AsyncIterator[Stage]:
     """PostgreSQL in a temporary directory, migrated and seeded; all of it is removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="modellix-bench-"))
     folder.chmod(0o711)  # a server started by root runs as another user and must pass through
-    home = DataDirectory(folder / "data")
-    home.create()
-    postgres = EmbeddedPostgres(home)
+    data_directory = DataDirectory(folder / "data")
+    data_directory.create()
+    postgres = EmbeddedPostgres(data_directory)
     try:
         await postgres.start()
-        setup = await connect(home.dsn(SUPERUSER, "postgres"), name="bench-setup")
+        setup = await connect(data_directory.dsn(SUPERUSER, "postgres"), name="bench-setup")
         await setup.execute(f"create database {_TEMPLATE} owner {OWNER}")
-        await migrate(home.dsn(OWNER, _TEMPLATE), discover(ROOMS), discover_functions(ROOMS))
+        await migrate(data_directory.dsn(OWNER, _TEMPLATE), discover(ROOMS), discover_functions(ROOMS))
         secret = Secret(secrets.token_bytes(32))
-        teams = await _seed(home.dsn(OWNER, _TEMPLATE), secret)
-        yield Stage(home, postgres, setup, teams, secret, Catalogue.load())
+        teams = await _seed(data_directory.dsn(OWNER, _TEMPLATE), secret)
+        yield Stage(data_directory, postgres, setup, teams, secret, Catalogue.load())
         await setup.close()
     finally:
         await postgres.stop()

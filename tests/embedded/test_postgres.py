@@ -19,7 +19,7 @@ from modellix_server.embedded.postgres import EmbeddedPostgres
 
 
 @pytest.fixture
-async def home() -> AsyncIterator[DataDirectory]:
+async def data_directory() -> AsyncIterator[DataDirectory]:
     with tempfile.TemporaryDirectory(prefix="modellix-test-") as name:
         Path(name).chmod(0o755)
         made = DataDirectory(Path(name) / "data")
@@ -29,8 +29,8 @@ async def home() -> AsyncIterator[DataDirectory]:
             await orphan_cleanup.stop_server(made.cluster)
 
 
-async def ask(home: DataDirectory, statement: str, role: str = OWNER) -> object:
-    db = await connect(home.dsn(role), name="test")
+async def ask(data_directory: DataDirectory, statement: str, role: str = OWNER) -> object:
+    db = await connect(data_directory.dsn(role), name="test")
     try:
         return await db.fetchval(statement)
     finally:
@@ -58,32 +58,32 @@ async def test_the_server_is_private_and_keeps_what_it_commits(postgres_server):
     setting = "select setting from pg_settings where name = $1"
     expected = {"listen_addresses": "", "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
     assert {name: await postgres_server.setup.fetchval(setting, name) for name in expected} == expected
-    assert postgres_server.home.socket_dir.stat().st_mode & 0o777 == 0o700
+    assert postgres_server.data_directory.socket_dir.stat().st_mode & 0o777 == 0o700
     assert not psutil.Process(postgres_server.postgres.pid).net_connections("inet")
-    right = postgres_server.home.dsn(APP)
-    wrong = right.replace(postgres_server.home.secrets["password_modellix_app"], "guess")
+    right = postgres_server.data_directory.dsn(APP)
+    wrong = right.replace(postgres_server.data_directory.secrets["password_modellix_app"], "guess")
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(wrong)
 
 
-async def test_a_server_left_behind_is_stopped_and_its_data_is_there(home):
-    first = EmbeddedPostgres(home)
+async def test_a_server_left_behind_is_stopped_and_its_data_is_there(data_directory):
+    first = EmbeddedPostgres(data_directory)
     await first.start()
-    await ask(home, "create table public.kept as select 42 as answer")
+    await ask(data_directory, "create table public.kept as select 42 as answer")
     left = psutil.Process(first.pid)
-    second = EmbeddedPostgres(home)
+    second = EmbeddedPostgres(data_directory)
     await second.start()
     assert has_ended(left)
-    assert await ask(home, "select answer from public.kept") == 42
+    assert await ask(data_directory, "select answer from public.kept") == 42
     await second.stop()
     assert await first.wait() == 0
 
 
-async def test_stuck_backends_of_a_killed_server_do_not_stop_the_next(home, monkeypatch):
+async def test_stuck_backends_of_a_killed_server_do_not_stop_the_next(data_directory, monkeypatch):
     monkeypatch.setattr(orphan_cleanup, "_WAYS", ((signal.SIGINT, 1), (signal.SIGQUIT, 0.2), (signal.SIGKILL, 5)))
-    server = EmbeddedPostgres(home)
+    server = EmbeddedPostgres(data_directory)
     await server.start()
-    await ask(home, "create table public.kept as select 42 as answer")
+    await ask(data_directory, "create table public.kept as select 42 as answer")
     postmaster = psutil.Process(server.pid)
     backends = postmaster.children()
     backends[0].suspend()
@@ -91,37 +91,37 @@ async def test_stuck_backends_of_a_killed_server_do_not_stop_the_next(home, monk
     await server.wait()
     await server.start()
     assert all(has_ended(backend) for backend in backends)
-    assert await ask(home, "select answer from public.kept") == 42
+    assert await ask(data_directory, "select answer from public.kept") == 42
     await server.stop()
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["zombie", "stranger"])
-async def test_a_lock_file_with_the_number_of_another_process_is_not_believed(home, ended):
-    server = EmbeddedPostgres(home)
+async def test_a_lock_file_with_the_number_of_another_process_is_not_believed(data_directory, ended):
+    server = EmbeddedPostgres(data_directory)
     await server.start()
-    pid, note = server.pid, (home.cluster / "postmaster.pid").read_text()
+    pid, note = server.pid, (data_directory.cluster / "postmaster.pid").read_text()
     await server.stop()
-    owner = home.cluster.stat()
+    owner = data_directory.cluster.stat()
     command = ["sleep", "0" if ended else "60"]
     with subprocess.Popen(command, user=owner.st_uid, group=owner.st_gid) as other:  # noqa: ASYNC220 - not awaited
         try:
             while ended and not has_ended(psutil.Process(other.pid)):
                 pass
-            (home.cluster / "postmaster.pid").write_text(note.replace(str(pid), str(other.pid), 1))
+            (data_directory.cluster / "postmaster.pid").write_text(note.replace(str(pid), str(other.pid), 1))
             await server.start()
-            assert await ask(home, "select 1") == 1
+            assert await ask(data_directory, "select 1") == 1
             await server.stop()
             assert ended or other.poll() is None
         finally:
             other.kill()
 
 
-async def test_a_first_start_cut_off_halfway_is_begun_again(home):
-    half_made = home.cluster.with_name("postgres.new")
+async def test_a_first_start_cut_off_halfway_is_begun_again(data_directory):
+    half_made = data_directory.cluster.with_name("postgres.new")
     half_made.mkdir()
     (half_made / "PG_VERSION").write_text("18")
-    server = EmbeddedPostgres(home)
+    server = EmbeddedPostgres(data_directory)
     await server.start()
-    assert await ask(home, "select current_user", APP) == APP
+    assert await ask(data_directory, "select current_user", APP) == APP
     await server.stop()
     assert not half_made.exists()

@@ -75,11 +75,11 @@ async def test_a_backup_restores_money_results_and_no_second_post(postgres_serve
         told = json.loads(restored.stdout)
         assert (told["ended_as_unknown"], told["findings"], told["files"]) == (1, [], 1)
 
-        home = DataDirectory(new)
-        postgres = EmbeddedPostgres(home)
+        data_directory = DataDirectory(new)
+        postgres = EmbeddedPostgres(data_directory)
         await postgres.start()
         try:
-            db = await connect(home.dsn(APP), name="test")
+            db = await connect(data_directory.dsn(APP), name="test")
             states = {row["id"]: row for row in await db.fetch("select id, state, error_code, ticket from tasks.task")}
             assert states[parse_task_name(done["task_id"])]["state"] == "succeeded"
             still = states[parse_task_name(running)]

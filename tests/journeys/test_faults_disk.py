@@ -98,7 +98,7 @@ async def test_no_room_for_the_write_ahead_log(own_folder, postgres_server, log_
     async with served_from(kind, own_folder, log_disk.wal) as server, stage(server, tmp_path) as platform:
         team = await platform.team()
         accepted = [(await team.submit(MODEL, prompt="[sandbox:slow=3]")).data["task_id"]]
-        cluster = server.home.cluster
+        cluster = server.data_directory.cluster
         log_disk.take_room(cluster)
 
         async def offer(number: int):

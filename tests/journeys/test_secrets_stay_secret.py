@@ -183,10 +183,10 @@ async def scan(world: World) -> Scan:
     for row in await db.fetch("select query from pg_stat_activity where query is not null"):
         done.look("statement", row[0].encode())
     await db.close()
-    home = world.server.home
-    done.look_below("wal", home.cluster / "pg_wal")
-    done.look_below("cluster", home.cluster / "base")
-    done.look_below("log", home.logs)
+    data_directory = world.server.data_directory
+    done.look_below("wal", data_directory.cluster / "pg_wal")
+    done.look_below("cluster", data_directory.cluster / "base")
+    done.look_below("log", data_directory.logs)
     for path in world.platform.folder.glob("*.log"):
         done.look(f"log {path}", path.read_bytes())
     for name in ("storage", "spool", "sandbox"):

@@ -14,18 +14,17 @@ from modellix_server.ledger import Balance
 TEAM = 7
 
 
-@pytest.fixture
-async def purse(pool: Pool) -> Pool:
+@pytest.fixture(autouse=True)
+async def team(pool: Pool) -> None:
     await pool.execute("select ledger.open_team($1)", TEAM)
     await ledger.credit(pool, TEAM, 1000, live=True, actor="tests", note=None)
-    return pool
 
 
 async def hold(db: Pool, task: UUID, amount: int) -> None:
     await db.execute("select ledger.hold($1, $2, $3, $4, $5)", [TEAM], [True], [amount], [task], [1])
 
 
-async def test_a_hold_fits_without_the_table_s_check(purse: Pool, database) -> None:
+async def test_a_hold_fits_without_the_table_s_check(pool: Pool, database) -> None:
     owner = await connect(database.owner_dsn, name="tests")
     (name,) = [
         row["conname"]
@@ -35,26 +34,26 @@ async def test_a_hold_fits_without_the_table_s_check(purse: Pool, database) -> N
     ]  # fmt: skip
     await owner.execute(f"alter table ledger.balance drop constraint {name}")
     await owner.close()
-    await hold(purse, uuid4(), 1000)
+    await hold(pool, uuid4(), 1000)
     with pytest.raises(asyncpg.CheckViolationError):
-        await hold(purse, uuid4(), 1)
-    assert await ledger.balance(purse, TEAM, live=True) == Balance(1000, 1000)
+        await hold(pool, uuid4(), 1)
+    assert await ledger.balance(pool, TEAM, live=True) == Balance(1000, 1000)
 
 
-async def test_one_hold_a_task(purse: Pool) -> None:
+async def test_one_hold_a_task(pool: Pool) -> None:
     task = uuid4()
-    await hold(purse, task, 10)
+    await hold(pool, task, 10)
     with pytest.raises(asyncpg.UniqueViolationError):
-        await hold(purse, task, 10)
-    assert await ledger.balance(purse, TEAM, live=True) == Balance(1000, 10)
+        await hold(pool, task, 10)
+    assert await ledger.balance(pool, TEAM, live=True) == Balance(1000, 10)
 
 
-async def test_a_hold_ends_once_whatever_it_was_ended_by(purse: Pool) -> None:
+async def test_a_hold_ends_once_whatever_it_was_ended_by(pool: Pool) -> None:
     """A capture of all of it, then a release: two entries of different kinds, and money enough for both."""
     task, other = uuid4(), uuid4()
-    await hold(purse, task, 100)
-    await hold(purse, other, 100)
-    await purse.execute("select ledger.settle($1, $2)", [task], [100])
+    await hold(pool, task, 100)
+    await hold(pool, other, 100)
+    await pool.execute("select ledger.settle($1, $2)", [task], [100])
     with pytest.raises(asyncpg.UniqueViolationError):
-        await purse.execute("select ledger.settle($1, $2)", [task], [0])
-    assert await ledger.balance(purse, TEAM, live=True) == Balance(900, 100)
+        await pool.execute("select ledger.settle($1, $2)", [task], [0])
+    assert await ledger.balance(pool, TEAM, live=True) == Balance(900, 100)

@@ -18,7 +18,7 @@ TEAM = 7
 
 @dataclass
 class Model:
-    """What the books ought to say."""
+    """What the ledger ought to say."""
 
     posted: int = 0
     holds: dict[UUID, int] = field(default_factory=dict)
@@ -29,10 +29,9 @@ class Model:
         return sum(self.holds.values())
 
 
-@pytest.fixture
-async def purse(pool: Pool) -> Pool:
+@pytest.fixture(autouse=True)
+async def team(pool: Pool) -> None:
     await pool.execute("select ledger.open_team($1)", TEAM)
-    return pool
 
 
 async def hold(db: Pool, task: UUID, amount: int) -> None:
@@ -79,18 +78,18 @@ async def one_step(db: Pool, model: Model, dice: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_any_history_keeps_the_books(purse: Pool, seed: int) -> None:
+async def test_any_history_keeps_the_ledger(pool: Pool, seed: int) -> None:
     dice, model = random.Random(seed), Model()
     for _ in range(60):
-        await one_step(purse, model, dice)
-        assert await ledger.balance(purse, TEAM, live=True) == Balance(model.posted, model.held)
-    async with purse.acquire() as db:
+        await one_step(pool, model, dice)
+        assert await ledger.balance(pool, TEAM, live=True) == Balance(model.posted, model.held)
+    async with pool.acquire() as db:
         assert await ledger.audit(db) == []
 
 
-async def test_an_unknown_hold_cannot_be_settled(purse: Pool) -> None:
+async def test_an_unknown_hold_cannot_be_settled(pool: Pool) -> None:
     with pytest.raises(asyncpg.NoDataFoundError):
-        await settle(purse, uuid4(), 0)
+        await settle(pool, uuid4(), 0)
 
 
 TAMPERING = {
@@ -105,13 +104,13 @@ TAMPERING = {
 
 
 @pytest.mark.parametrize("what", TAMPERING)
-async def test_the_audit_finds(purse: Pool, database, what: str) -> None:
+async def test_the_audit_finds(pool: Pool, database, what: str) -> None:
     """Not even the owner of the tables rewrites history unseen."""
-    await ledger.credit(purse, TEAM, 1000, live=True, actor="tests", note=None)
+    await ledger.credit(pool, TEAM, 1000, live=True, actor="tests", note=None)
     done, unfinished = uuid4(), uuid4()
-    await hold(purse, done, 100)
-    await settle(purse, done, 60)
-    await hold(purse, unfinished, 50)
+    await hold(pool, done, 100)
+    await settle(pool, done, 60)
+    await hold(pool, unfinished, 50)
     owner = await connect(database.owner_dsn, name="tests")
     assert await ledger.audit(owner) == []
     await owner.execute(TAMPERING[what])

@@ -34,7 +34,7 @@ Ask = Callable[[Awaitable[Any]], Any]
 
 
 class Books(RuleBasedStateMachine):
-    """Two purses; `posted` and `holds` are what a reader of the promises would expect of them."""
+    """Two accounts; `posted` and `holds` are what a reader of the promises would expect of them."""
 
     pool: Pool
     ask: Ask

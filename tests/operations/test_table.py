@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 from modellix_server import operations
-from modellix_server.operations.principal import Permission
+from modellix_server.operations.principal import OF_AN_OPERATOR, Forbidden, Permission, Principal
 from modellix_server.operations.table import OPERATIONS
 
 ROOM = Path(operations.__file__).parent
@@ -49,6 +53,25 @@ def found() -> dict[str, str | None]:
 
 def test_every_operation_has_a_row_and_asks_for_its_permission_first() -> None:
     assert found() == dict(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_who_has_not_the_permission_is_refused_before_anything_is_touched(name: str) -> None:
+    """With every other permission, and nothing in the place of the context and of what else is asked for."""
+    module, _, function = name.rpartition(".")
+    operation = getattr(import_module(f"modellix_server.operations.{module}"), function)
+    required = [one for one in inspect.signature(operation).parameters.values() if one.default is one.empty][2:]
+    places = [None for one in required if one.kind is one.POSITIONAL_OR_KEYWORD]
+    names = {one.name: None for one in required if one.kind is one.KEYWORD_ONLY}
+    who = Principal("somebody", OF_AN_OPERATOR - {OPERATIONS[name]}, "here")
+
+    async def call() -> None:
+        done = operation(None, who, *places, **names)
+        if inspect.isawaitable(done):
+            await done
+
+    with pytest.raises(Forbidden, match=f"you may not {OPERATIONS[name]}"):
+        await call()
 
 
 def test_an_operation_without_a_row_or_a_check_is_found() -> None:

@@ -174,11 +174,11 @@ def test_the_first_start_shows_a_key_and_the_second_how_to_make_one(folder, star
 
 
 def test_secrets_are_private_and_stay_the_same(folder):
-    home = DataDirectory(folder / "data")
-    home.create()
-    made = dict(home.secrets)
-    assert (home.root / "secrets.json").stat().st_mode & 0o777 == 0o600
-    assert dict(DataDirectory(home.root).secrets) == made
+    data_directory = DataDirectory(folder / "data")
+    data_directory.create()
+    made = dict(data_directory.secrets)
+    assert (data_directory.root / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert dict(DataDirectory(data_directory.root).secrets) == made
     assert len({*made.values()}) == len(made)
 
 

@@ -32,19 +32,19 @@ async def served_from(kind: type, folder: Path, wal: Path | None = None) -> Asyn
 
     With `wal` its write-ahead log is there.
     """
-    home = DataDirectory(folder / "data")
-    home.create()
-    postgres = EmbeddedPostgres(home)
+    data_directory = DataDirectory(folder / "data")
+    data_directory.create()
+    postgres = EmbeddedPostgres(data_directory)
     await postgres.start()
     if wal is not None:
         await postgres.stop()
-        await asyncio.to_thread(_move, home.cluster / "pg_wal", wal)
+        await asyncio.to_thread(_move, data_directory.cluster / "pg_wal", wal)
         await postgres.start()
-    setup = await open_pool(home.dsn(SUPERUSER, "postgres"), size=1, name="test")
+    setup = await open_pool(data_directory.dsn(SUPERUSER, "postgres"), size=1, name="test")
     try:
         await setup.execute(f"create database template_modellix owner {OWNER}")
-        await migrate(home.dsn(OWNER, "template_modellix"), discover(ROOMS), discover_functions(ROOMS))
-        yield kind(home, postgres, setup)
+        await migrate(data_directory.dsn(OWNER, "template_modellix"), discover(ROOMS), discover_functions(ROOMS))
+        yield kind(data_directory, postgres, setup)
     finally:
         await setup.close()
         await postgres.stop()

@@ -35,7 +35,7 @@ class Database:
 class Server:
     """The PostgreSQL of this test process, and its connection for making and dropping databases."""
 
-    home: DataDirectory
+    data_directory: DataDirectory
     postgres: EmbeddedPostgres
     setup: asyncpg.Connection
 
@@ -45,7 +45,7 @@ class Server:
         return self.database(name)
 
     def database(self, name: str) -> Database:
-        return Database(name, *(self.home.dsn(role, name) for role in (APP, OWNER, SUPERUSER)))
+        return Database(name, *(self.data_directory.dsn(role, name) for role in (APP, OWNER, SUPERUSER)))
 
 
 def _memory() -> str | None:
@@ -60,15 +60,15 @@ async def open_server() -> AsyncIterator[Server]:
     # Not pytest's own folder: that one is closed to the user a server started by root runs as.
     folder = Path(tempfile.mkdtemp(prefix="modellix-test-", dir=_memory()))
     folder.chmod(0o711)
-    home = DataDirectory(folder / "data")
-    home.create()
-    postgres = EmbeddedPostgres(home)
+    data_directory = DataDirectory(folder / "data")
+    data_directory.create()
+    postgres = EmbeddedPostgres(data_directory)
     try:
         await postgres.start()
-        setup = await connect(home.dsn(SUPERUSER, "postgres"), name="test")
+        setup = await connect(data_directory.dsn(SUPERUSER, "postgres"), name="test")
         await setup.execute(f"create database {_TEMPLATE} owner {OWNER}")
-        await migrate(home.dsn(OWNER, _TEMPLATE), discover(ROOMS), discover_functions(ROOMS))
-        yield Server(home, postgres, setup)
+        await migrate(data_directory.dsn(OWNER, _TEMPLATE), discover(ROOMS), discover_functions(ROOMS))
+        yield Server(data_directory, postgres, setup)
         await setup.close()
     finally:
         await postgres.stop()

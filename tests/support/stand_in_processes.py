@@ -28,7 +28,7 @@ def up(data: str, port: str, *roles: str) -> None:
     from modellix_server.embedded.data_directory import DataDirectory
     from modellix_server.processes.up import Child, Supervisor
 
-    def children(home: DataDirectory, sandbox_port: int) -> list[Child]:
+    def children(data_directory: DataDirectory, sandbox_port: int) -> list[Child]:
         me = (sys.executable, __file__)
         parent = str(os.getpid())
         return [Child(role, (*me, role, parent, str(port)), stop_rank=int(role == "sandbox")) for role in roles]

@@ -254,14 +254,14 @@ async def embedded():
     """A data directory with its own database, and the settings a process on it has."""
     folder = Path(tempfile.mkdtemp(prefix="modellix-test-"))
     folder.chmod(0o711)
-    home = DataDirectory(folder / "data")
-    home.create()
-    postgres = EmbeddedPostgres(home)
+    data_directory = DataDirectory(folder / "data")
+    data_directory.create()
+    postgres = EmbeddedPostgres(data_directory)
     try:
         await postgres.start()
-        home.write_runtime(Runtime(os.getpid(), "127.0.0.1", 8000, 8100))
-        await migrate(home.settings({}))
-        yield home
+        data_directory.write_runtime(Runtime(os.getpid(), "127.0.0.1", 8000, 8100))
+        await migrate(data_directory.settings({}))
+        yield data_directory
     finally:
         await postgres.stop()
         shutil.rmtree(folder)

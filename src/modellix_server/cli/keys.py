@@ -40,12 +40,10 @@ async def list_all(
     context: CommandContext, team: Annotated[str | None, typer.Option(help="Only keys of this team.")] = None
 ) -> None:
     """Show API keys, without their texts."""
-    from modellix_server.operations import keys, teams
+    from modellix_server.operations import keys
 
-    team_id = None if team is None else (await teams.find(context.operations, context.who, team)).id
-    names = {one.team.id: one.team.name for one in await teams.list_all(context.operations, context.who)}
-    found = await keys.list_all(context.operations, context.who, team_id)
-    context.show_all([_row(key, names[key.team_id]) for key in found], none="No keys.")
+    found = await keys.list_all(context.operations, context.who, team)
+    context.show_all([_row(key, name) for key, name in found], none="No keys.")
 
 
 @command(app, "revoke")

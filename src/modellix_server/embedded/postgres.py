@@ -72,13 +72,17 @@ class EmbeddedPostgres:
     """
 
     def __init__(
-        self, home: DataDirectory, *, bin_dir: Path | None = None, say: Callable[[str], None] = lambda _text: None
+        self,
+        data_directory: DataDirectory,
+        *,
+        bin_dir: Path | None = None,
+        say: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self._home = home
+        self._data_directory = data_directory
         self._bin = bin_dir or find_binaries()
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
-        self._log = home.logs / "postgres.log"
+        self._log = data_directory.logs / "postgres.log"
         self._said_before = 0
 
     @property
@@ -92,9 +96,9 @@ class EmbeddedPostgres:
 
         An orphaned server of an earlier supervisor is stopped first. Raises CannotStartError with its message.
         """
-        account = choose(self._home.cluster)
-        if self._home.cluster.exists():
-            await orphan_cleanup.stop_server(self._home.cluster)
+        account = choose(self._data_directory.cluster)
+        if self._data_directory.cluster.exists():
+            await orphan_cleanup.stop_server(self._data_directory.cluster)
         else:
             await self._init(account)
         self._prepare_socket_dir(account)
@@ -129,12 +133,12 @@ class EmbeddedPostgres:
                 await asyncio.wait_for(process.wait(), limit_s)
                 break
         # A killed postmaster leaves its backends behind for a moment.
-        await orphan_cleanup.stop_server(self._home.cluster)
+        await orphan_cleanup.stop_server(self._data_directory.cluster)
         self._process = None
 
     async def _init(self, account: UnixUser | None) -> None:
         """Create the cluster under a temporary name first, so that an incomplete one is never used."""
-        fresh = self._home.cluster.with_name("postgres.new")
+        fresh = self._data_directory.cluster.with_name("postgres.new")
         if fresh.exists():
             await orphan_cleanup.stop_server(fresh)
             shutil.rmtree(fresh)
@@ -142,7 +146,7 @@ class EmbeddedPostgres:
         password = fresh.with_name("postgres.password")
         password.unlink(missing_ok=True)
         with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(self._home.secrets[f"password_{SUPERUSER}"])
+            file.write(self._data_directory.secrets[f"password_{SUPERUSER}"])
         if account is not None:
             os.chown(fresh, account.uid, account.gid)
             os.chown(password, account.uid, account.gid)
@@ -155,7 +159,7 @@ class EmbeddedPostgres:
                     raise CannotStartError(f"the database could not be made: {said}")
         finally:
             password.unlink(missing_ok=True)
-        fresh.rename(self._home.cluster)
+        fresh.rename(self._data_directory.cluster)
 
     async def _initdb(self, account: UnixUser | None, cluster: Path, password: Path, locale: str) -> str | None:
         """Run initdb; None, or its message when it failed."""
@@ -186,20 +190,20 @@ class EmbeddedPostgres:
         return None if initdb.returncode == 0 else self._explain(account, said.decode(errors="replace"))
 
     def _prepare_socket_dir(self, account: UnixUser | None) -> None:
-        folder = self._home.socket_dir
+        folder = self._data_directory.socket_dir
         folder.mkdir(mode=0o700, exist_ok=True)
         if account is not None:
             os.chown(folder, account.uid, account.gid)
 
     async def _launch(self, account: UnixUser | None) -> None:
-        settings = {**_SETTINGS, "unix_socket_directories": str(self._home.socket_dir)}
+        settings = {**_SETTINGS, "unix_socket_directories": str(self._data_directory.socket_dir)}
         with open_log(self._log) as log:
             self._said_before = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self._launcher(account, signal.SIGINT),
                 str(self._bin / "postgres"),
                 "-D",
-                str(self._home.cluster),
+                str(self._data_directory.cluster),
                 *(f"--{name}={value}" for name, value in settings.items()),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -218,7 +222,7 @@ class EmbeddedPostgres:
         started = told = time.monotonic()
         while self.pid is not None and time.monotonic() - started < READY_LIMIT_S:
             with contextlib.suppress(OSError, IndexError):
-                lines = (self._home.cluster / "postmaster.pid").read_text().splitlines()
+                lines = (self._data_directory.cluster / "postmaster.pid").read_text().splitlines()
                 if lines[0] == str(self.pid) and lines[_READY_LINE].strip() == "ready":
                     return True
             if time.monotonic() - told >= _PROGRESS_EVERY_S:
@@ -229,7 +233,7 @@ class EmbeddedPostgres:
 
     async def _make_roles(self) -> None:
         """Create roles and database. Each step is idempotent, as an earlier start may have been interrupted."""
-        db = await connect(self._home.dsn(SUPERUSER, "postgres"), name="setup")
+        db = await connect(self._data_directory.dsn(SUPERUSER, "postgres"), name="setup")
         try:
             if await db.fetchval("select true from pg_database where datname = $1", DATABASE):
                 return
@@ -238,7 +242,7 @@ class EmbeddedPostgres:
                 await db.execute("set scram_iterations = 1")
             for role in (OWNER, APP):
                 if not await db.fetchval("select true from pg_roles where rolname = $1", role):
-                    password = self._home.secrets[f"password_{role}"]
+                    password = self._data_directory.secrets[f"password_{role}"]
                     statement = await db.fetchval(
                         "select format('create role %I login password %L', $1::text, $2::text)", role, password
                     )
@@ -255,12 +259,14 @@ class EmbeddedPostgres:
         return [sys.executable, "-I", "-S", launch.__file__, *map(str, arguments)]
 
     def _closed(self, account: UnixUser) -> Path | None:
-        return closed_folder(account, (self._bin / "postgres", self._home.cluster, self._home.socket_dir))
+        return closed_folder(
+            account, (self._bin / "postgres", self._data_directory.cluster, self._data_directory.socket_dir)
+        )
 
     def _explain(self, account: UnixUser | None, said: str) -> str:
         said = said.strip() or f"see {self._log}"
         if _NO_ROOM in said or (self._log.exists() and self.disk_is_full):
-            return f"{full_disk(self._home)}\n{said}"
+            return f"{full_disk(self._data_directory)}\n{said}"
         closed = self._closed(account) if account is not None else None
         if account is None or closed is None or not re.search("(?i)permi(tted|ssion denied)", said):
             return said
@@ -271,11 +277,12 @@ class EmbeddedPostgres:
         )
 
 
-def full_disk(home: DataDirectory) -> str:
+def full_disk(data_directory: DataDirectory) -> str:
     """The message about a full disk under the database."""
     return (
-        f"the disk of {home.cluster / 'pg_wal'} is full, and PostgreSQL stops when it cannot write its log there. "
-        "Nothing that was committed is lost. Make room, but delete nothing in that directory; it starts again by itself"
+        f"the disk of {data_directory.cluster / 'pg_wal'} is full, and PostgreSQL stops when it cannot write its log "
+        "there. Nothing that was committed is lost. Make room, but delete nothing in that directory; it starts again "
+        "by itself"
     )
 
 

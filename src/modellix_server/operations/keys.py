@@ -29,10 +29,16 @@ async def create_in(tx: Connection, ctx: Context, who: Principal, of: TeamMode, 
     return text, key
 
 
-async def list_all(ctx: Context, who: Principal, team_id: int | None = None) -> list[ApiKey]:
-    """The keys of a team in both modes, or of all teams, oldest first, revoked ones included."""
+async def list_all(ctx: Context, who: Principal, team: str | None = None) -> list[tuple[ApiKey, str]]:
+    """The keys of a team in both modes, or of all teams, with the name of the team; oldest first, also revoked ones.
+
+    Raises NotFound for an unknown team.
+    """
     who.require(Permission.OPERATE)
-    return await identity.list_keys(ctx.db, team_id)
+    team_id = None if team is None else (await identity.find_team(ctx.db, team)).id
+    found = await identity.list_keys(ctx.db, team_id)
+    names = {one.id: one.name for one in await identity.list_teams(ctx.db)}
+    return [(key, names[key.team_id]) for key in found]
 
 
 async def revoke(ctx: Context, who: Principal, key_id: int) -> ApiKey:
