@@ -21,7 +21,7 @@ _HEADERS = {
     "Cache-Control": "public, max-age=300",
     "Vary": "accept-encoding",
     "Content-Security-Policy": CLOSED,
-    # It holds nothing that not everybody may have, and readers of such documents are pages of other origins.
+    # It is public, and browser tools that read such documents run on other origins.
     "Access-Control-Allow-Origin": "*",
 }
 
@@ -32,7 +32,7 @@ async def healthy(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """`GET /readyz`: the database answers too, so that submissions can be accepted, and this process stays."""
+    """`GET /readyz`: the database answers, so submissions can be accepted, and the process is not draining."""
     if request.ctx.draining.is_set():
         raise Unavailable("this process is about to end", retry_after_s=1)
     await request.ctx.check_database(_READY_TIMEOUT_S)
@@ -40,20 +40,20 @@ async def ready(request: Request) -> Response:
 
 
 class Document:
-    """The document as it is sent, plain and packed: it is ten times smaller packed, and packed once."""
+    """The document as sent, plain and gzipped (a tenth of the size); compressed once."""
 
     def __init__(self) -> None:
         self._plain = self._packed = b""
         self._tag = ""
 
     def write(self, routes: Iterable[BaseRoute], catalogue: Catalogue, origin: str) -> None:
-        """Make it: to be called once, when all routes are known, its own among them. Raises Undescribed."""
+        """Generate it; called once, when all routes are known, its own included. Raises Undescribed."""
         self._plain = msgspec.json.encode(describe(routes, catalogue, origin))
         self._packed = gzip.compress(self._plain, mtime=0)
         self._tag = hashlib.sha256(self._plain).hexdigest()[:32]
 
     async def openapi(self, request: Request) -> Response:
-        """`GET /openapi.json`: the OpenAPI document of all that is here, this installation's models included."""
+        """`GET /openapi.json`: the OpenAPI document, with the models of this installation."""
         packed = _takes_gzip(request.headers.get("accept-encoding", ""))
         headers = _HEADERS | {"ETag": f'"{self._tag}-gzip"' if packed else f'"{self._tag}"'}
         if _known(request.headers.get("if-none-match", ""), self._tag):
@@ -64,7 +64,7 @@ class Document:
 
 
 def _takes_gzip(accepted: str) -> bool:
-    """Whether an Accept-Encoding names gzip, and not to refuse it (RFC 9110, 12.5.3)."""
+    """Whether an Accept-Encoding accepts gzip (RFC 9110, 12.5.3)."""
     for one in accepted.lower().split(","):
         name, _, weight = one.partition(";")
         if name.strip() == "gzip":
@@ -73,6 +73,6 @@ def _takes_gzip(accepted: str) -> bool:
 
 
 def _known(given: str, tag: str) -> bool:
-    """Whether an If-None-Match names the document, in whichever packing (RFC 9110, 13.1.2: compared weakly)."""
+    """Whether an If-None-Match names the document in either encoding (weak comparison, RFC 9110, 13.1.2)."""
     tags = {one.strip().removeprefix("W/") for one in given.split(",")}
     return bool(tags & {"*", f'"{tag}"', f'"{tag}-gzip"'})

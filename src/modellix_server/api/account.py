@@ -1,4 +1,4 @@
-"""Routes about the caller: its key, its team's money and usage; and about keys that somebody found."""
+"""Routes about the caller's key, its team's money and usage, and leaked keys."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LEAK_SHAPES = (
 
 
 async def validate_key(request: Request) -> Response:
-    """`GET /apikey/validate`: always HTTP 200; its clients take anything else for a broken connection."""
+    """`GET /apikey/validate`: always HTTP 200; known clients treat any other status as a connection failure."""
     context = request.context
     try:
         context.caller = await request.ctx.callers.authenticate(authorization_of(request))
@@ -53,7 +53,7 @@ async def statement(request: Request) -> Response:
         at=filters.span(),
     )
     if wanted.key_id is not None and wanted.kind != "capture":
-        wanted = replace(wanted, kind="capture")  # a key's statement is what it was charged
+        wanted = replace(wanted, kind="capture")  # the statement of a key shows charges only
     ctx, who = request.ctx, request.who
     return await answer_list(
         request,
@@ -110,10 +110,10 @@ def _whole(text: str) -> int | None:
 
 
 async def report_leak(request: Request) -> Response:
-    """`POST /keys/leaked`: whoever finds API keys in the open ends them; at most 100 in one request.
+    """`POST /keys/leaked`: revokes leaked API keys; at most 100 per request.
 
-    No signature of a scanner is asked for. The answer is the same for a key that exists and one that does not;
-    `GET /apikey/validate` tells the holder of a key no less.
+    No scanner signature is required. The answer does not tell whether a key existed; whoever has the key could ask
+    `GET /apikey/validate` anyway.
     """
     ctx = request.ctx
     ctx.reports.take(_network(request.context.address))
@@ -121,12 +121,12 @@ async def report_leak(request: Request) -> Response:
     if len(found) > _MOST_LEAKS:
         raise InvalidParameters(f"a report has at most {_MOST_LEAKS} keys, got {len(found)}")
     if await leaks.report(ctx, request.who, found):
-        ctx.callers.heard("")  # here at once; the other processes hear of it from the database
+        ctx.callers.heard("")  # at once in this process; the others are notified by the database
     return request.success({"received": len(found)})
 
 
 def _found(body: Any) -> dict[str, str | None]:
-    """The reported texts, and where each was found if the reporter says so; InvalidFormat for other bodies."""
+    """The reported texts, each with the URL where it was found, if given. Raises InvalidFormat."""
     if isinstance(body, dict) and body.keys() <= {"key", "keys"} and body:
         reports = [*([body["key"]] if "key" in body else []), *_list(body.get("keys", []))]
     else:
@@ -151,7 +151,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _network(address: str) -> str:
-    """Whose reports count together: an IPv4 address, or the /64 of an IPv6 one, which is one subscriber's."""
+    """The rate limit's subject: an IPv4 address, or the /64 of an IPv6 address (one subscriber)."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

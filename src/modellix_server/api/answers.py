@@ -1,7 +1,4 @@
-"""Answers in the contract's envelope, and the headers that keep browsers from doing anything with them.
-
-The headers follow OWASP's cheat sheets REST Security and HTTP Headers.
-"""
+"""Answers in the contract's envelope, with security headers (OWASP REST Security and HTTP Headers cheat sheets)."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from modellix_server.tasks import ConcurrencyExceeded
 Headers = list[tuple[bytes, bytes]]
 
 CLOSED = "default-src 'none'; frame-ancestors 'none'"
-"""Content-Security-Policy of an answer that is no page: it loads nothing and is embedded nowhere."""
+"""Content-Security-Policy of answers that are not pages: load nothing, may not be embedded."""
 
 _STANDARD: Headers = [
     (b"content-type", b"application/json"),
@@ -56,7 +53,7 @@ def envelope(data: bytes, rate: RateDecision | None, extra: Headers | None = Non
 
 
 def envelope_of(data: Any, rate: RateDecision | None, **beside: Any) -> Response:
-    """HTTP 200 with any value in the envelope, and others beside it."""
+    """HTTP 200 with any value in the envelope, and further fields beside `data`."""
     body = msgspec.json.encode({"code": 0, "message": "success", "data": data, **beside})
     return Reply(200, body, [*_STANDARD, *(rate.headers() if rate else ())]).response()
 
@@ -77,7 +74,7 @@ def _headers(error: PlatformError, rate: RateDecision | None) -> Headers:
         return [(b"www-authenticate", b"Bearer")]  # RFC 9110, 11.6.1
     wait = error.retry_after_s
     if isinstance(error, ConcurrencyExceeded) and wait is not None:
-        # No window to report: a slot frees when a task ends, and the advice is to ask again then.
+        # There is no window: a slot is freed when a task ends. Reset advises when to ask again.
         return [
             *((name, value) for name, value in (rate.headers() if rate else ()) if name != b"x-ratelimit-reset"),
             (b"x-ratelimit-reset", b"%d" % (int(time.time()) + wait)),
@@ -90,9 +87,9 @@ def _headers(error: PlatformError, rate: RateDecision | None) -> Headers:
 
 
 def on_every_answer(settings: Settings) -> list[tuple[str, str]]:
-    """What the server itself adds, so that no answer of any route is without: for `uvicorn.Config(headers=…)`.
+    """Headers that the server adds to every answer: for `uvicorn.Config(headers=…)`.
 
-    The Content-Security-Policy is not among them: a page has one of its own.
+    The Content-Security-Policy is not among them, as pages have their own.
     """
     if settings.public_origin.startswith("https://"):
         return [*_EVERYWHERE, ("strict-transport-security", "max-age=31536000")]

@@ -1,6 +1,6 @@
-"""The application: the table of routes, the answers to requests that fit none, and the short cut past the router.
+"""The application: all routes, each declared once with its access level and permission, and 404 and 405 answers.
 
-Each route is declared here once, with who may call it and which permission that takes.
+Submissions and status reads bypass the router.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class _EndpointName(StringConvertor):
-    """So that `/webhooks/secret` and the like, with whatever method, are never taken for an endpoint."""
+    """Keeps `/webhooks/secret` and the like from matching as an endpoint's id, whatever the method."""
 
     regex = "(?!(?:secret|deliveries)(?:/|$))[^/]+"
 
@@ -86,14 +86,14 @@ _PUBLIC: tuple[tuple[str, str, Handler, Permission | None], ...] = (
 
 
 class _SubmitRoute(Declared):
-    """A submission under any provider; `/api/v1/team/balance` and the like have the same form and are none."""
+    """A submission to any provider; paths such as `/api/v1/team/balance` have the same form and do not match."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         return super().matches(scope) if may_name_model(scope["path"]) else (Match.NONE, {})
 
 
 def build_app(ctx: ApiContext) -> App:
-    """The application of one API process: submissions and status reads take a short cut past the router."""
+    """The application of one API process: submissions and status reads bypass the router."""
     submit, stream, read = _hot_endpoints(ctx)
     router = build_router(ctx)
 
@@ -120,7 +120,7 @@ def _hot_endpoints(ctx: ApiContext) -> tuple[HotEndpoint, HotEndpoint, HotEndpoi
 
 
 def build_router(ctx: ApiContext) -> Starlette:
-    """The router of everything; it knows the hot routes too, for their other methods and for the document.
+    """The router of all routes, hot ones included: for their other methods, and for the document.
 
     Raises `openapi.Undescribed` when a route is without its entry in the table of operations, or an entry has no route.
     """
@@ -152,7 +152,7 @@ def build_router(ctx: ApiContext) -> Starlette:
 
 
 async def _refuse(request: StarletteRequest, error: Exception) -> Response:
-    """The answer to a request that fits no route."""
+    """The answer to a request that matches no route."""
     assert isinstance(error, HTTPException)
     if not request.url.path.startswith("/api"):
         headers = {**(error.headers or {}), "Content-Security-Policy": CLOSED}
@@ -167,5 +167,5 @@ async def _refuse(request: StarletteRequest, error: Exception) -> Response:
 
 
 def _fits(route: Any, request: StarletteRequest) -> bool:
-    """Whether a route has the path that is asked for; a path with several methods may have several routes."""
+    """Whether a route matches the path, whatever its method; one path may have several routes."""
     return route.matches(request.scope)[0] is not Match.NONE

@@ -1,4 +1,4 @@
-"""Where vendors call when a task has changed. Nothing they say is believed: it makes us ask."""
+"""Where vendors call when a task has changed. A hint to poll: nothing in the call is trusted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Challenge(msgspec.Struct):
 
 
 async def vendor_callback(request: Request) -> Response:
-    """`POST /callbacks/{upstream}/{token}`: the same answer for everybody, but for a vendor's question who we are."""
+    """`POST /callbacks/{upstream}/{token}`: the same answer to everybody, except to a vendor's challenge."""
     answer = _ACKNOWLEDGED
     with contextlib.suppress(ClientDisconnect, TimeoutError):
         async with asyncio.timeout(_TIMEOUT_S):
@@ -46,6 +46,6 @@ async def _answer(ctx: ApiContext, request: Request) -> bytes:
         asked = msgspec.json.decode(body, type=_Challenge)
         if len(asked.challenge) <= _LONGEST_CHALLENGE:
             return msgspec.json.encode(asked)
-    with contextlib.suppress(*OUT_OF_REACH):  # polling goes on without it
+    with contextlib.suppress(*OUT_OF_REACH):  # polling continues without it
         await ctx.callback_notifier.ring(signal)
     return _ACKNOWLEDGED

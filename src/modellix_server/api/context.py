@@ -1,4 +1,4 @@
-"""What the API works with: one a process."""
+"""What endpoints work with; one per process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modellix_server.tasks import CallbackNotifier, Callbacks
 
 @dataclass(eq=False, kw_only=True)
 class ApiContext(ServingContext):
-    """What operations work with, and what only HTTP needs besides."""
+    """The context of operations, and what only HTTP needs."""
 
     callers: Callers
     windows: Windows
@@ -24,10 +24,10 @@ class ApiContext(ServingContext):
     callbacks: Callbacks
     callback_notifier: CallbackNotifier
     reports: Reports = field(default_factory=Reports)
-    """Reports of leaked keys, which need no key to send."""
+    """Rate limit of leak reports, which need no key."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when this process has been asked to end, some time before it takes no more connections."""
+    """Set when the process has been asked to end, some time before it stops accepting connections."""
     body_reads: BodyReadLimiter = field(default_factory=BodyReadLimiter)
-    """Large bodies are read in turn."""
+    """Paces the reading of large bodies."""
     uploading: Counter[int] = field(default_factory=Counter)
-    """Team -> its uploads that are coming in just now."""
+    """Team -> uploads being received now."""

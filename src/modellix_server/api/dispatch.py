@@ -1,7 +1,7 @@
-"""The dispatcher: who asks, may they, what is answered, and the line in the request log.
+"""The dispatcher: authenticates, counts the rate limit, checks the permission, runs the endpoint, logs the request.
 
-Nobody reaches an endpoint whom it has not let in. Submissions and status reads have a dispatcher of their own, made
-of the same parts (`hot.exchange`).
+An endpoint runs only after these checks. Submissions and status reads have a dispatcher of their own, made of the
+same parts (`hot.exchange`).
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ _NOBODY = anybody("unknown")
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its request was complete; there is nobody to answer."""
+    """The client closed the connection before it was answered."""
 
 
 class RequestContext:
-    """One request on its way: who sends it, and what the answer's headers and the request log will say."""
+    """One request: who sends it, and what the answer's headers and the request log need."""
 
     __slots__ = (
         *("ctx", "method", "path", "address", "connection", "id", "who", "caller", "rate"),
@@ -58,11 +58,11 @@ class RequestContext:
         self.path: str = scope["path"]
         client = scope.get("client")
         self.address: str = client[0] if client else "unknown"
-        """Where the connection comes from; behind a proxy, the proxy's."""
-        # Taken out, as it leads back to the scope: a circle would keep all of a request until a garbage collection.
+        """Of the peer; behind a proxy, the proxy's."""
+        # Popped, as it refers back to the scope: a cycle would keep the request until the next garbage collection.
         self.connection: ClientConnection | None = scope.get("extensions", {}).pop(CONNECTION, None)
         self.id = self.connection.request_id if self.connection else None
-        """What the answer says as X-Request-Id."""
+        """Sent as X-Request-Id."""
         self.who: Principal = _NOBODY
         self.caller: Caller | None = None
         self.rate: RateDecision | None = None
@@ -74,13 +74,13 @@ class RequestContext:
         self.started = time.perf_counter()
 
     def when_lost(self, tell: Callable[[], None]) -> None:
-        """Call `tell` as soon as the client's connection is gone."""
+        """Call `tell` when the client's connection is lost."""
         if self.connection is not None:
             self.connection.when_lost(tell)
 
 
 class Request(StarletteRequest):
-    """A request that the dispatcher has let in."""
+    """A request that has passed the dispatcher's checks."""
 
     def __init__(self, context: RequestContext, scope: Scope, receive: Receive) -> None:
         super().__init__(scope, receive)
@@ -88,16 +88,16 @@ class Request(StarletteRequest):
 
     @property
     def ctx(self) -> ApiContext:
-        """What operations work with."""
+        """The context of operations."""
         return self.context.ctx
 
     @property
     def who(self) -> Principal:
-        """Who sends it."""
+        """The principal that sends it."""
         return self.context.who
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """The body as it comes, counted."""
+        """The body in chunks, counted for the log."""
         async for chunk in super().stream():
             self.context.bytes_in += len(chunk)
             yield chunk
@@ -108,14 +108,14 @@ class Request(StarletteRequest):
 
 
 class EventStream(Response):
-    """An answer that goes on for as long as its client likes, and is logged when it begins."""
+    """An answer of unlimited duration, logged when it begins."""
 
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 async def admit(context: RequestContext, authorization: str | None, permission: Permission) -> None:
-    """Let a caller in who has a key and may do what the route is for; counted against the request limits.
+    """Authenticate, count the request against the limits, check the permission, in this order.
 
     Raises Unauthorized, RateLimited, Forbidden, or Unavailable.
     """
@@ -132,7 +132,7 @@ async def admit(context: RequestContext, authorization: str | None, permission: 
 
 
 class Guarded:
-    """An endpoint as the ASGI application that the router wants."""
+    """An ordinary endpoint as an ASGI application."""
 
     def __init__(self, ctx: ApiContext, handler: Handler, access: Access, permission: Permission | None) -> None:
         self._ctx = ctx
@@ -141,14 +141,14 @@ class Guarded:
         self._permission = permission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; whatever the endpoint raises becomes an answer in the contract's shape."""
+        """Answer one request; every exception becomes an error answer of the contract."""
         context, name = RequestContext(self._ctx, scope), self._handler.__name__
         time_budget.begin()
         log.bind(request=context.id)
         reply: Reply | None = None
         try:
             response = await self._answer(Request(context, scope, receive))
-        except Exception as error:  # noqa: BLE001 - nothing may reach the client but an answer in the contract's shape
+        except Exception as error:  # noqa: BLE001 - clients get only answers of the contract's shape
             reply = refusal_of(error, context)
             if reply is None:
                 return
@@ -157,7 +157,7 @@ class Guarded:
             await send_events(context, name, response, scope, receive, send)
             return
         if isinstance(response, StreamingResponse):
-            time_budget.end()  # it is being answered already, for as long as that takes
+            time_budget.end()  # the answer has begun, and may take long
         sent = 0
 
         async def counted(message: Message) -> None:
@@ -188,12 +188,12 @@ class Guarded:
 
 
 def authorization_of(request: StarletteRequest) -> str | None:
-    """The header; one sent twice is a list (RFC 9110, 5.3), so that neither of two keys can pass for the only one."""
+    """The header; if sent twice, both values joined (RFC 9110, 5.3), which no key matches."""
     return ", ".join(request.headers.getlist("authorization")) if "authorization" in request.headers else None
 
 
 def refusal_of(error: Exception, context: RequestContext) -> Reply | None:
-    """The answer to what an endpoint raised; None when there is nobody to answer. For use in an `except` block."""
+    """The answer to an exception; None when the client has gone. To be called in an `except` block."""
     if isinstance(error, PlatformError):
         return failure(error, context.rate)
     if isinstance(error, ClientGone | ClientDisconnect):
@@ -208,7 +208,7 @@ def refusal_of(error: Exception, context: RequestContext) -> Reply | None:
 async def send_events(
     context: RequestContext, route: str, stream: EventStream, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Send a stream of events to its end, or until the client has gone."""
+    """Send an event stream until its end or until the client has gone."""
     time_budget.end()
     count(route, 200, None)
     if not context.logged_elsewhere:
@@ -222,12 +222,12 @@ def count(route: str, status: int, code: str | None) -> None:
 
 
 def observe(route: str, context: RequestContext) -> None:
-    """Note how long a whole answer took."""
+    """Record the latency of a complete answer."""
     _LATENCY.observe(time.perf_counter() - context.started, (route,))
 
 
 def record(context: RequestContext, status: int, size: int, reply: Reply | None = None) -> None:
-    """Log the call; `reply` is what it was refused with."""
+    """Write the call to the request log; `reply` is the error answer, if it was refused."""
     caller = context.caller
     refused = reply is not None and status >= 400
     context.ctx.request_log.record(

@@ -1,8 +1,8 @@
-"""Server-sent events: what happens to a task, as it happens (HTML Living Standard, 9.2).
+"""Server-sent events about a task (HTML Living Standard, 9.2).
 
-An event tells how the task is now; steps that passed in between are not told again. Its id is the number of the
-task's newest move, so a client that comes back with `Last-Event-ID` hears what is new since, from any process.
-An idle stream is one suspended coroutine and a comment now and then.
+An event carries the task's present state; intermediate states are not replayed. Its id is the number of the task's
+latest move, so a client that reconnects with `Last-Event-ID` gets what is new since, from any process. An idle stream
+is one suspended coroutine and a periodic comment.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HEADERS: Headers = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
-    (b"x-accel-buffering", b"no"),  # nginx and others that know it pass every event on at once
+    (b"x-accel-buffering", b"no"),  # tells nginx and others not to buffer events
 ]
 _KEEP_ALIVE = b":\n\n"
 
@@ -67,12 +67,12 @@ class TaskStream(EventStream):
         return await tasks.read(self._context.ctx, who, who.team, self._task_id)
 
     def skip_to(self, last_id: int | None, view: TaskView) -> None:
-        """The client knows the task as it was at this event already, if nothing has happened since."""
+        """Omit the first event if the client has seen it already."""
         if last_id == view.moves:
             self._told = _essence(view)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
-        """Tell what happens until the end, or until the client has gone or does not read what it is sent."""
+        """Send events until the task has ended, the client has gone, or it stops reading."""
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             async for chunk in self._chunks():
@@ -100,7 +100,7 @@ class TaskStream(EventStream):
                 spoken = time.monotonic()
 
     async def _news(self) -> tuple[bytes, bool]:
-        """What there is to say now, which may be nothing, and whether that is the last."""
+        """New events, possibly none, and whether they are the last."""
         said, subscription = b"", self._subscription
         if subscription.unread:
             subscription.unread = False
@@ -135,7 +135,7 @@ class TaskStream(EventStream):
 
 
 def _essence(view: TaskView) -> tuple[str, str | None, bool]:
-    """What makes a task another one to its followers."""
+    """What followers see of a task: an event is sent when it changes."""
     return view.status, view.stage, view.queue_position is not None
 
 
@@ -148,7 +148,7 @@ def event(name: str, data: bytes, number: int | None = None) -> bytes:
 
 
 async def stream_task(request: Request) -> Response:
-    """`GET /tasks/{task_id}/stream`: how the task is, and every change until its end."""
+    """`GET /tasks/{task_id}/stream`: the task's state, and every change until its end."""
     context, who = request.context, request.who
     task_id = named_task(request.path_params["task_id"])
     subscription = tasks.subscribe(request.ctx, who, who.team)
@@ -160,7 +160,7 @@ async def stream_task(request: Request) -> Response:
         over = view.finished_at is not None and last_id == view.moves
         if over or request.method == "HEAD":
             subscription.close()
-            # A browser comes back by itself when a stream has ended, and only 204 keeps it away.
+            # A browser reconnects when a stream has ended, unless it is answered 204.
             response = Response(None, 204 if over else 200)
             response.raw_headers += stream.raw_headers[len(_HEADERS) if over else 0 :]
             return response
@@ -172,7 +172,7 @@ async def stream_task(request: Request) -> Response:
 
 
 async def submit_and_stream(request: HotRequest) -> TaskStream:
-    """`POST …/stream`: accept one task and tell how it goes. Raises what `POST …/async` raises, and for the stream."""
+    """`POST …/stream`: accept one task and follow it. Raises what `POST …/async` raises, and TooManyFollowers."""
     subscription = tasks.subscribe(request.ctx, request.who, request.who.team)
     try:
         receipt = await accept_task(request)
@@ -183,5 +183,5 @@ async def submit_and_stream(request: HotRequest) -> TaskStream:
 
 
 def _last_id(text: str | None) -> int | None:
-    """The event that the client heard last; what we never said is no reason to refuse it."""
+    """The id of the last event that the client saw; an invalid one is ignored."""
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -1,4 +1,4 @@
-"""Result files and inputs, public by their signature, and samples: inert in a browser, in ranges for players."""
+"""Result and input files behind signed links, and samples: inert in a browser, with ranges for players."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from modellix_server.operations import files
 from modellix_server.operations.context import OUT_OF_REACH
 from modellix_server.results import Opened, RangeNotSatisfiable
 
-# Whatever a vendor delivered, a browser only ever shows it: no script, no sniffing, no embedding of other things.
+# A browser may only display what a vendor delivered: no scripts, no sniffing, no embedded content.
 _INERT = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "cross-origin",
@@ -36,7 +36,7 @@ async def result_file(request: Request) -> Response:
 
 
 async def input_file(request: Request) -> Response:
-    """`GET /files/{name}`: an uploaded file by its id, or an input by its digest, as vendors get it to fetch."""
+    """`GET /files/{name}`: an upload by its id, or an input by its digest, for vendors to fetch."""
     return await _signed_file(request, files.open_input)
 
 
@@ -56,7 +56,7 @@ async def _signed_file(request: Request, open_file: _Open) -> Response:
     headers = {**_INERT, "Content-Length": str(opened.end - opened.start)}
     if opened.partial:
         headers["Content-Range"] = f"bytes {opened.start}-{opened.end - 1}/{opened.size}"
-    # A name for whoever saves it. It is shown, not forced to be saved: nothing in it can run.
+    # `inline`: the name is for saving; display is safe, as nothing in the file can run.
     headers["Content-Disposition"] = f'inline; filename="{"-".join(request.url.path.split("/")[2:])}"'
     mime, status = FORMATS[format_name].mime, 206 if opened.partial else 200
     if request.method == "HEAD":
@@ -79,7 +79,7 @@ def _plain(text: str, status: int, headers: Mapping[str, str] | None = None) -> 
 
 
 def _same_origin(request: Request, origin: str) -> bool:
-    """Whether the request was sent to the host of this origin; the scheme is the proxy's matter."""
+    """Whether the request was sent to this origin's host; its scheme depends on the proxy."""
     wanted = urlsplit(origin)
     usual = ":443" if wanted.scheme == "https" else ":80"
     return request.headers.get("host", "").lower().removesuffix(usual) == wanted.netloc.lower().removesuffix(usual)

@@ -1,4 +1,4 @@
-"""Lists: page by page as JSON, or the whole of one as a download that is sent while it is read."""
+"""Lists: in pages as JSON, or as one download that is streamed while it is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from modellix_server.base.pages import Page, all_pages
 FORMATS = ("csv", "jsonl")
 _ROWS_A_PIECE = 500
 _MIMES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
-# What a spreadsheet would take for a formula (OWASP, "CSV Injection").
+# What a spreadsheet would evaluate as a formula (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Row = TypeVar("Row")
@@ -37,7 +37,7 @@ async def answer_list(
     show: Callable[[Row], Shown],
     place: tuple[Callable[[str], Place | None], Callable[[Place], str]],
 ) -> Response:
-    """One page of a list, or with `format` all of it; `place` reads and writes a cursor."""
+    """One page of a list, or with `format` all of it; `place` parses and formats a cursor."""
     form, size = filters.choice("format", FORMATS), filters.page_size()
     after = filters.cursor(place[0])
     filters.done()
@@ -60,7 +60,7 @@ def download(
 ) -> StreamingResponse:
     """The answer that sends all `pages` as `<name>.<form>`; every row has exactly these columns.
 
-    When a page cannot be made it breaks off without its end, which every client notices.
+    When a page cannot be read the answer breaks off without its end, which every client detects.
     """
     content = _csv(columns, pages) if form == "csv" else _jsonl(pages)
     headers = {"Content-Disposition": f'attachment; filename="{name}.{form}"', "Content-Type": _MIMES[form]}
@@ -71,7 +71,7 @@ def download(
 
 
 async def one_page(rows: list[Shown]) -> AsyncIterator[list[Shown]]:
-    """A list that is there already, for `download`."""
+    """An in-memory list, for `download`."""
     yield rows
 
 
@@ -107,5 +107,5 @@ def _cell(value: Any) -> str:
 
 
 def iso(moment: datetime) -> str:
-    """ISO 8601 of a moment in UTC, to the millisecond."""
+    """ISO 8601 in UTC, to the millisecond."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

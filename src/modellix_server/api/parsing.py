@@ -1,4 +1,4 @@
-"""What requests say in a query string or a small JSON body."""
+"""Query strings and small JSON bodies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from modellix_server.catalogue import show
 
 _USUAL_PAGE = 20
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
-# All times here lie between these two, so that reckoning with them is safe.
+# Clamped to these two, times can be computed with safely.
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -27,7 +27,7 @@ Place = TypeVar("Place")
 
 
 async def read_json(request: Request, advice: str, *, empty: Any = None) -> Any:
-    """The JSON of a body where only a small one makes sense; `empty` in place of none, where that may be.
+    """The JSON of a body that is expected to be small; `empty`, if given, stands for an empty one.
 
     Raises InvalidFormat, BodyTooLarge with `advice`, BodyTooSlow, or ClientDisconnect.
     """
@@ -47,7 +47,7 @@ async def read_json(request: Request, advice: str, *, empty: Any = None) -> Any:
 
 
 def members(body: Any, known: Mapping[str, type]) -> dict[str, Any]:
-    """A body that is an object of these members, each of its type, if it has them.
+    """A JSON object with no other members than these, each of the given type.
 
     Raises InvalidFormat or InvalidParameters, as a submission does for the same faults.
     """
@@ -73,14 +73,14 @@ def within(query: Mapping[str, str], name: str, usual: int, most: int) -> int:
 
 
 class Filters:
-    """Takes parameters out of a query; `done` refuses what nobody took, so that no typing error widens a list."""
+    """Takes parameters out of a query; `done` refuses the rest, so that no misspelt filter widens a list."""
 
     def __init__(self, query: Mapping[str, str]) -> None:
         self._left = dict(query)
         self._known: list[str] = []
 
     def text(self, name: str) -> str | None:
-        """A parameter as it is."""
+        """A parameter's text. Raises InvalidFormat."""
         self._known.append(name)
         value = self._left.pop(name, None)
         if value is not None and ("\0" in value or len(value) > 200):
@@ -135,7 +135,7 @@ class Filters:
         return size or _USUAL_PAGE
 
     def cursor(self, read: Callable[[str], Place | None]) -> Place | None:
-        """Where the last page ended, from that page's `next_cursor`. Raises InvalidFormat."""
+        """Where the previous page ended, from its `next_cursor`. Raises InvalidFormat."""
         value = self.text("cursor")
         place = None if value is None else read(value)
         if value is not None and place is None:
@@ -143,23 +143,23 @@ class Filters:
         return place
 
     def done(self) -> None:
-        """Raises InvalidParameters when something is left."""
+        """Raise InvalidParameters if a parameter was not taken."""
         if self._left:
             known = ", ".join(self._known)
             raise InvalidParameters(f"unknown parameter {show(min(self._left))}; allowed: {known}")
 
 
 def from_iso(text: str) -> datetime:
-    """A moment in ISO 8601, in UTC where it names no zone. Raises ValueError."""
+    """A time in ISO 8601, UTC if it names no zone. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     try:
         return _kept(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except OverflowError:
-        raise ValueError("not a year that can be reckoned with in UTC") from None
+        raise ValueError("out of range in UTC") from None
 
 
 def from_unix(seconds: int) -> datetime:
-    """A moment in Unix seconds. Raises ValueError."""
+    """A time in Unix seconds. Raises ValueError."""
     try:
         return _kept(datetime.fromtimestamp(seconds, UTC))
     except (OverflowError, OSError):
@@ -167,5 +167,5 @@ def from_unix(seconds: int) -> datetime:
 
 
 def _kept(moment: datetime) -> datetime:
-    """Nothing here is older than the first or younger than the last, so that no answer is another for it."""
+    """Clamped: no stored time lies outside, so the result of a filter is the same."""
     return min(max(moment.astimezone(UTC), _EARLIEST), _LATEST)

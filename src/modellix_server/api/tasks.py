@@ -1,4 +1,4 @@
-"""Routes about a team's tasks that are not hot: list, cancel, delete what one delivered."""
+"""Routes about tasks besides the hot ones: list, cancel, delete a result."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _listed(task: ListedTask, names: dict[int, str]) -> Shown:
 
 
 async def cancel_task(request: Request) -> Response:
-    """`POST /tasks/{task_id}/cancel`: end a task if nothing has to be paid for it."""
+    """`POST /tasks/{task_id}/cancel`: cancel a task if it costs nothing."""
     name, who = request.path_params["task_id"], request.who
     if await tasks.cancel(request.ctx, who, who.team, named_task(name)):
         return request.success({"status": "failed", "task_id": name})
@@ -69,7 +69,7 @@ async def cancel_task(request: Request) -> Response:
 
 
 async def delete_task_result(request: Request) -> Response:
-    """`DELETE /tasks/{task_id}/result`: files, links and the public answer go now, not when they expire."""
+    """`DELETE /tasks/{task_id}/result`: delete files, links and the public answer now, before they expire."""
     name, who = request.path_params["task_id"], request.who
     await tasks.delete_result(request.ctx, who, who.team, named_task(name))
     return request.success({"task_id": name, "deleted": True})

@@ -23,7 +23,7 @@ _MOST_LISTED = 100
 _AT_ONCE = 2
 """Of a team in this process."""
 _AT_ONCE_OF_ALL = 32
-"""They lie in the spool while they come."""
+"""They occupy the spool meanwhile."""
 
 
 async def upload_file(request: Request) -> Response:
@@ -65,7 +65,7 @@ async def list_files(request: Request) -> Response:
 
 
 async def delete_file(request: Request) -> Response:
-    """`DELETE /media/files/{file_id}`: forget one; its link is dead from now on, and its bytes count no more."""
+    """`DELETE /media/files/{file_id}`: delete one; its link stops working, and its bytes no longer count."""
     name, who = request.path_params["file_id"], request.who
     file_id = parse_file_name(name)
     if file_id is None:

@@ -1,4 +1,4 @@
-"""Routes about webhooks: a team's endpoints, their secrets, and what was sent there."""
+"""Routes about webhooks: a team's endpoints, their secrets, and deliveries."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def delete_endpoint(request: Request) -> Response:
 
 
 async def rotate(request: Request) -> Response:
-    """`POST /webhooks/{endpoint_id}/rotate`: a new secret; the former one signs beside it for a day."""
+    """`POST /webhooks/{endpoint_id}/rotate`: a new secret; the former one also signs for a day."""
     secret = await webhooks.rotate(request.ctx, request.who, request.who.team, _endpoint(request))
     return request.success({"id": request.path_params["endpoint_id"], "secret": secret})
 
@@ -68,7 +68,7 @@ async def team_secret(request: Request) -> Response:
 
 
 async def rotate_team_secret(request: Request) -> Response:
-    """`POST /webhooks/secret/rotate`: a new one; the former signs beside it for a day."""
+    """`POST /webhooks/secret/rotate`: a new one; the former one also signs for a day."""
     return request.success({"secret": await webhooks.rotate(request.ctx, request.who, request.who.team, None)})
 
 

@@ -1,4 +1,4 @@
-"""Who may call a route. There is no default: a route without a level and a permission cannot be written down.
+"""Who may call a route. There is no default: a route cannot be declared without a level and a permission.
 
 `tests/journeys/test_access.py` has a row for every route and tries each with every kind of credential.
 """

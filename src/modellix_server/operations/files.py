@@ -1,4 +1,4 @@
-"""Files that a team uploads to use them as inputs, and those behind signed links."""
+"""A team's uploads, and the files behind signed links."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from modellix_server.results import Opened, Upload, check_file_link, check_link,
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file that was received, in the spool."""
+    """A received file, in the spool."""
 
     path: Path
     sha256: str
     kind: Kind
     filename: str
-    """Fit to be shown; never a path."""
+    """Safe to display; never a path."""
 
 
 async def require_room(ctx: ServingContext, who: Principal, of: TeamMode) -> None:
-    """Refuse any further file of a team that cannot keep one, before it is received. Raises OutOfRange."""
+    """Raise OutOfRange if the team's quota is used up; to be called before a file is received."""
     who.require(Permission.MANAGE_FILES, of)
     await ctx.uploads.require_room(of.team_id, 1, live=of.live)
 
@@ -50,13 +50,13 @@ async def list_all(
 
 
 async def delete(ctx: ServingContext, who: Principal, of: TeamMode, file_id: UUID) -> None:
-    """Forget a file: its link and its id are dead at once, and its bytes count no more. Raises NotFound."""
+    """Delete a file: its link and id stop working at once, and its bytes no longer count. Raises NotFound."""
     who.require(Permission.MANAGE_FILES, of)
     await ctx.uploads.delete(of.team_id, file_id, live=of.live)
 
 
 async def open_result(ctx: ServingContext, path: str, query: str, byte_range: str | None) -> tuple[Opened, str]:
-    """A result file and its format, for whoever has its signed link.
+    """A result file and its format, for the bearer of its signed link.
 
     Raises NotFound, FileNotFoundError, RangeNotSatisfiable, context.OUT_OF_REACH.
     """
@@ -65,7 +65,7 @@ async def open_result(ctx: ServingContext, path: str, query: str, byte_range: st
 
 
 async def open_input(ctx: ServingContext, path: str, query: str, byte_range: str | None) -> tuple[Opened, str]:
-    """An uploaded file by its id, or an input by its digest as vendors get it to fetch; as `open_result`."""
+    """An uploaded file by its id, or an input by its digest, as vendors fetch it; like `open_result`."""
     name, format_name = check_file_link(ctx.settings, path, query)
     file_id = parse_file_name(name)
     if file_id is None:

@@ -1,7 +1,6 @@
-"""Whoever finds an API key in the open ends it.
+"""Reports of leaked API keys, which revoke them.
 
-Who has a whole key has shown all the proof there is: with it they could spend the team's money, so being able to end
-it adds nothing to what they can do.
+The key itself is the proof: who has it could spend the team's money, so the right to revoke it adds nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _ACTOR = "leak report"
 
 
 async def report(ctx: Context, who: Principal, found: Mapping[str, str | None]) -> int:
-    """End those of these texts that are keys in force, each with the place where it was found; returns how many."""
+    """Revoke the valid keys among these texts, each with the URL where it was found; returns how many."""
     who.require(Permission.REPORT_LEAKS)
     async with ctx.transaction() as tx:
         ended = await identity.revoke_leaked(tx, ctx.settings.secret, list(found))

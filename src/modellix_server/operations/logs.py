@@ -1,7 +1,6 @@
 """Every call of a team, newest first, from the two places that hold them.
 
-The request log has all calls but one kind: an accepted submission's record is its task. The two lists are read side
-by side and merged by time.
+The request log has all calls except accepted submissions, whose record is the task. The two lists are merged by time.
 """
 
 from __future__ import annotations
@@ -30,12 +29,14 @@ async def list_calls(
 ) -> Page[Record, RecordPlace]:
     """Up to `most` calls, the latest first; those before `after` when it is given."""
     who.require(Permission.READ_LOGS, of)
-    # No submission is among what is looked for unless 200 is: all of them were answered so.
+    # Accepted submissions were all answered with 200.
     submissions = (wanted.least_status or 200) <= 200 <= (wanted.most_status or 200)
     async with ctx.reading() as db:
         calls = await requestlog.list_entries(db, of, wanted, after=_among_calls(after), most=most)
         found: list[Record] = list(calls.rows)
-        edge = calls.next if len(calls.rows) < most else None  # where a search gave up: nothing older counts yet
+        edge = (
+            calls.next if len(calls.rows) < most else None
+        )  # the search stopped here: older tasks belong to a later page
         if submissions:
             narrow = TaskFilter(None, wanted.model, wanted.key_id, wanted.at)
             submitted = await tasks.list_tasks(db, of, narrow, after=_among_tasks(after), most=most)
@@ -46,20 +47,20 @@ async def list_calls(
 
 
 def happened_at(record: Record) -> datetime:
-    """When the call came. A task's id was made then, to the millisecond."""
+    """When the call was made; of a task, the time in its id, to the millisecond."""
     if isinstance(record, LoggedCall):
         return record.at
     return datetime.fromtimestamp(made_at_ms(record.id) / 1000, UTC)
 
 
 def block_and_line(row: str) -> tuple[int, int]:
-    """The two numbers of a row's place in its table."""
+    """The two numbers of a row's `ctid`."""
     block, _, line = row[1:-1].partition(",")
     return int(block), int(line)
 
 
 def _order(record: Record) -> tuple[datetime, int, Any]:
-    """Newest first when reversed; of one moment calls come before tasks, as a cursor counts on."""
+    """Newest first when reversed; at the same time calls precede tasks, as cursors assume."""
     if isinstance(record, LoggedCall):
         return record.at, 1, block_and_line(record.row)
     return happened_at(record), 0, record.id
@@ -70,7 +71,7 @@ def _place(record: Record) -> RecordPlace:
 
 
 def _among_calls(after: RecordPlace | None) -> EntryPlace | None:
-    """Where the calls go on when the last record shown lies there."""
+    """The cursor into the calls after this record."""
     if isinstance(after, UUID):
         return EntryPlace(datetime.fromtimestamp(made_at_ms(after) / 1000, UTC))
     return after
@@ -78,5 +79,5 @@ def _among_calls(after: RecordPlace | None) -> EntryPlace | None:
 
 def _among_tasks(after: RecordPlace | None) -> UUID | None:
     if isinstance(after, EntryPlace):
-        return first_uuid7(after.at + _MICROSECOND)  # a task of the call's own moment is still to come
+        return first_uuid7(after.at + _MICROSECOND)  # a task of the call's millisecond follows it
     return after

@@ -1,4 +1,4 @@
-"""Models and their prices as they are in force."""
+"""Models, with the prices in force."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modellix_server.operations.principal import Permission, Principal
 
 @dataclass(frozen=True, slots=True)
 class ModelFilter:
-    """Which models; an empty text lets all pass."""
+    """Which models; an empty text matches all."""
 
     type: str = ""
     provider: str = ""

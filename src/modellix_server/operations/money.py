@@ -16,7 +16,7 @@ _MOST_MICROS = 10**15  # a billion USD
 
 
 async def balance(ctx: Context, who: Principal, of: TeamMode) -> Balance:
-    """What there is, and what is held."""
+    """Posted and held."""
     who.require(Permission.READ_MONEY, of)
     return await ledger.balance(ctx.db, of.team_id, live=of.live)
 

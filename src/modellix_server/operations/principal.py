@@ -13,9 +13,9 @@ from modellix_server.identity import Caller
 
 
 class Permission(StrEnum):
-    """What somebody may be allowed to do. The table of operations names one for each."""
+    """A named right; each operation requires one (`operations.table`)."""
 
-    __hash__ = str.__hash__  # each request is looked up in a set of these, and that of an enumeration is slow
+    __hash__ = str.__hash__  # on the hot path; that of Enum is a Python function
 
     USE_MODELS = "use models"
     """Submit, quote, cancel, delete results."""
@@ -35,7 +35,7 @@ class Permission(StrEnum):
 
 
 OF_ANYBODY = frozenset({Permission.REPORT_LEAKS})
-"""What needs no credential."""
+"""Without a credential."""
 OF_AN_API_KEY = frozenset(Permission) - {
     Permission.READ_KEYS,
     Permission.MANAGE_KEYS,
@@ -46,7 +46,7 @@ OF_AN_OPERATOR = frozenset(Permission)
 
 
 class Forbidden(PlatformError):
-    """Somebody who is known asks for what they may not do."""
+    """The principal does not have the permission."""
 
     status: ClassVar[int] = 403
     category: ClassVar[str] = "Permission denied"
@@ -90,7 +90,7 @@ class Principal:
 
 
 def api_key(caller: Caller, origin: str) -> Principal:
-    """Whoever signed a request with this key."""
+    """An API key, as the dispatcher authenticated it."""
     return Principal(
         f"key:{caller.key_id}",
         OF_AN_API_KEY,
@@ -102,7 +102,7 @@ def api_key(caller: Caller, origin: str) -> Principal:
 
 
 def anybody(origin: str) -> Principal:
-    """Somebody who has shown no credential."""
+    """A client without a credential."""
     return Principal("anybody", OF_ANYBODY, origin)
 
 

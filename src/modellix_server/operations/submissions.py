@@ -56,7 +56,7 @@ async def submit(
     files: list[InputFile],
     options: SubmitOptions,
 ) -> Accepted:
-    """Accept one task; `files` are what `inspection.take_inputs` took out of its parameters, and end with this call.
+    """Accept one task. `files`, taken out of its parameters by `inspection.take_inputs`, are dropped at the end.
 
     Raises what `quote` raises, Unavailable (frozen account, vendor out of reach, database), InsufficientBalance,
     ConcurrencyExceeded, IdempotencyMismatch, Unauthorized for a key that was revoked meanwhile.
@@ -89,7 +89,7 @@ async def _submit(
         try:
             params, files = await ctx.intake.check(model, params, files, team.team_id, live=team.live)
         except PlatformError as refusal:
-            # A file may have expired since the first request with this key: its answer stays what it was.
+            # A file may have expired since the first request with this key: its task is still the answer.
             if earlier := await ctx.submissions.made(team.team_id, team.live, key, fingerprint):
                 return earlier
             raise refusal from None
@@ -114,7 +114,7 @@ async def _submit(
     )
     obstacle = _beyond_cap(price, options.max_cost) or _frozen(ctx, submission)
     if obstacle := obstacle or await ctx.obstacle(model.routes[0], team.live):
-        if earlier := await ctx.submissions.replayed(submission):  # of a request with the same key: it stays valid
+        if earlier := await ctx.submissions.replayed(submission):  # of a request with the same key: still the answer
             return earlier
         raise obstacle
     if files:

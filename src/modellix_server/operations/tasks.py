@@ -1,4 +1,4 @@
-"""Tasks of a team: read one, wait for it, follow it, list, cancel, delete what it delivered."""
+"""Tasks of a team: read, wait, follow, list, cancel, delete a result."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ async def wait(
     within_s: float,
     when_lost: Callable[[Callable[[], None]], None],
 ) -> TaskView | None:
-    """The task at its end, or as it is when the time is up; None when nobody waits any more.
+    """The task when it has ended, or as it is when the time is up; None if the client has gone.
 
-    `when_lost` is told what to call when the client has gone. Raises what `read` raises, and TooManyFollowers.
+    `when_lost` registers a function to be called when the client has gone. Raises what `read` raises, and
+    TooManyFollowers.
     """
     who.require(Permission.READ_TASKS, of)
     until = time.monotonic() + within_s
@@ -57,7 +58,7 @@ async def wait(
 
 
 def subscribe(ctx: ServingContext, who: Principal, of: TeamMode) -> Subscription:
-    """A place for one more follower of a task, `follow` it; to be closed. Raises TooManyFollowers, Unavailable."""
+    """A subscription to one task, which `follow` names; to be closed. Raises TooManyFollowers, Unavailable."""
     who.require(Permission.READ_TASKS, of)
     return ctx.hub.open(team_id=of.team_id, live=of.live, key_id=who.key_id)
 
@@ -72,7 +73,7 @@ async def list_all(
 
 
 async def cancel(ctx: ServingContext, who: Principal, of: TeamMode, task_id: UUID) -> bool:
-    """End a task if nothing has to be paid for it; whether it has ended. False: asked for, not decided yet.
+    """Cancel a task if it costs nothing; returns whether it is canceled. False: requested, not decided yet.
 
     Raises NotFound, NotCancelable.
     """
@@ -91,12 +92,12 @@ async def delete_result(ctx: ServingContext, who: Principal, of: TeamMode, task_
 
 
 def query(who: Principal, of: TeamMode, task_id: UUID) -> TaskQuery:
-    """How the engine is asked about a task."""
+    """The engine's query for a task."""
     return TaskQuery(task_id, of.team_id, of.live, who.key_id)
 
 
 def public_form(ctx: ServingContext, view: TaskView) -> bytes:
-    """The public JSON of a task; that of a finished one is made once."""
+    """The public JSON of a task; rendered once for a finished one."""
     if view.finished_at is None:
         return tasks.public_form(ctx.settings, view)
     data = ctx.finished.get(view.id)

@@ -1,4 +1,4 @@
-"""What a team's tasks came to, and the names of its keys for lists."""
+"""Usage of a team in sums, and the names of its keys for lists."""
 
 from __future__ import annotations
 

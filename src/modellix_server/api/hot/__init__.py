@@ -1,1 +1,1 @@
-"""Submissions and status reads, tuned by hand: everything else of the API is ordinary Starlette."""
+"""Submissions and status reads, optimised by hand; all other routes are ordinary Starlette."""

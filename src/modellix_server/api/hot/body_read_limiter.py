@@ -1,4 +1,4 @@
-"""Large bodies are read a part at a time, so that all of them together are hardly felt by anybody else."""
+"""Paces the reading of large request bodies, so that they do not delay other requests."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import heapq
 
 _PAUSE_S = 0.001
-_MOST_PAUSES = 4  # with parts of 256 KB: half a gigabit a second, however many bodies come at once
+_MOST_PAUSES = 4  # with chunks of 256 KB: half a gigabit a second, however many bodies arrive at once
 
 
 class BodyReadLimiter:
-    """Turns at reading a part, a moment apart, a longer one in a crowd: in between the event loop belongs to others.
+    """Grants reads of one chunk at a time, with pauses that grow with the number of waiting bodies.
 
-    Of the bodies that wait, the one that came first is next. What is done with it then goes on while the others are
-    read. A body whose client is slow does not wait here, and holds up nobody.
+    In the pauses the event loop serves other requests. Of the waiting bodies the oldest is next, so that its
+    processing overlaps with the reading of the others. A body with a slow client does not wait here and blocks none.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class BodyReadLimiter:
         return self._bodies
 
     async def take(self, body: int) -> None:
-        """Wait for this body's next turn, one at a time."""
+        """Wait until this body may read its next chunk."""
         if self._pausing:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             heapq.heappush(self._waiting, (body, turn))

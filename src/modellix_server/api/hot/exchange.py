@@ -1,4 +1,4 @@
-"""Submissions and status reads on the wire: what `dispatch.Guarded` does, in as few steps as there can be."""
+"""Request, body and dispatcher of submissions and status reads: `dispatch.Guarded` in as few steps as possible."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from modellix_server.results import Scratch
 
 MOST_BODY_BYTES = 64 * 1024 * 1024
 SMALL_BODY_BYTES = 256 * 1024
-"""Above this a body goes to a scratch file and is parsed in the helper process, so that it delays nobody."""
+"""A larger body goes to a scratch file and is parsed in the helper process, off the event loop."""
 BODY_TIMEOUT_S = 300.0
 
 
@@ -42,7 +42,7 @@ class BodyTooLarge(PlatformError):
 
 
 class BodyTooSlow(PlatformError):
-    """The body trickles in: its connection is not held for ever."""
+    """The body did not arrive in time."""
 
     status: ClassVar[int] = 408
     category: ClassVar[str] = "Invalid format"
@@ -50,7 +50,7 @@ class BodyTooSlow(PlatformError):
 
 
 class HotRequest(RequestContext):
-    """One HTTP request, its headers found once; their values are latin-1, as HTTP has it."""
+    """One HTTP request; its headers are read in one pass, as latin-1."""
 
     __slots__ = (
         *("authorization", "content_length", "headers", "idempotency_key", "max_cost", "query_string", "queue"),
@@ -62,7 +62,7 @@ class HotRequest(RequestContext):
         self.receive = receive
         self.query_string: bytes = scope["query_string"]
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
-        """All of them, as they came; names in lower case."""
+        """As received; names in lower case."""
         authorization = idempotency_key = content_length = max_cost = queue = webhook_url = None
         for name, value in self.headers:
             if name == b"authorization":
@@ -85,12 +85,12 @@ class HotRequest(RequestContext):
         self.content_length: int | None = content_length
 
     def header(self, wanted: bytes) -> str | None:
-        """Another header's value."""
+        """The value of any other header."""
         return next((value.decode("latin-1") for name, value in self.headers if name == wanted), None)
 
 
 def _joined(former: str | None, value: bytes) -> str:
-    """A header sent twice is one list (RFC 9110, 5.3): neither of two keys can then pass for the only one."""
+    """A header sent twice is one list (RFC 9110, 5.3), so neither of two keys counts alone."""
     text = value.decode("latin-1")
     return text if former is None else f"{former}, {text}"
 
@@ -99,7 +99,7 @@ HotHandler = Callable[[HotRequest], Awaitable[Reply | EventStream]]
 
 
 class HotEndpoint:
-    """A hot endpoint as an ASGI application: for the short cut past the router, and for the router."""
+    """A hot endpoint as an ASGI application."""
 
     def __init__(self, ctx: ApiContext, handler: HotHandler, permission: Permission) -> None:
         self._ctx = ctx
@@ -108,7 +108,7 @@ class HotEndpoint:
         self.permission = permission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; whatever the endpoint raises becomes an answer in the contract's shape."""
+        """Answer one request; every exception becomes an error answer of the contract."""
         request = HotRequest(self._ctx, scope, receive)
         time_budget.begin()
         log.bind(request=request.id)
@@ -116,7 +116,7 @@ class HotEndpoint:
         try:
             await admit(request, request.authorization, self.permission)
             reply = await self._handler(request)
-        except Exception as error:  # noqa: BLE001 - nothing may reach the client but an answer in the contract's shape
+        except Exception as error:  # noqa: BLE001 - clients get only answers of the contract's shape
             reply = refusal_of(error, request)
             if reply is None:
                 return
@@ -136,7 +136,7 @@ class HotEndpoint:
 
 
 async def read_body(request: HotRequest) -> bytes | Scratch:
-    """The body: bytes when small, otherwise a file that the caller closes.
+    """The body: bytes if it is small, otherwise a scratch file that the caller closes.
 
     Raises BodyTooLarge, BodyTooSlow or ClientGone.
     """
@@ -173,7 +173,7 @@ async def _read_body(request: HotRequest) -> bytes | Scratch:
 
 
 async def _read_start(request: HotRequest) -> tuple[bytes, bool]:
-    """The body as far as it is small, and whether there is more."""
+    """The beginning of the body, up to the size of a small one, and whether there is more."""
     body, more = await _receive(request)
     if not more:
         return body, False
@@ -185,7 +185,7 @@ async def _read_start(request: HotRequest) -> tuple[bytes, bool]:
 
 
 async def _receive(request: HotRequest) -> tuple[bytes, bool]:
-    """The next part of the body, and whether there is more; it counts towards the cap."""
+    """The next chunk of the body, counted towards the cap, and whether there is more."""
     message = await request.receive()
     if message["type"] == "http.disconnect":
         raise ClientGone
@@ -202,5 +202,5 @@ def too_slow(within_s: float) -> BodyTooSlow:
 
 
 def too_large(most_bytes: int = MOST_BODY_BYTES, what: str = "the request body") -> BodyTooLarge:
-    """The refusal of a body, or a file in it, above a cap."""
+    """The refusal of a body, or of a file in it, above its cap."""
     return BodyTooLarge(f"{what} is larger than {most_bytes / (1 << 20):.0f} MB")

@@ -1,4 +1,4 @@
-"""`GET /tasks/{task_id}`: the public form of a task, now or as soon as it has ended."""
+"""`GET /tasks/{task_id}`: the public form of a task, now or when it has ended."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from modellix_server.catalogue import show
 from modellix_server.operations import tasks
 from modellix_server.tasks import LONGEST_WAIT_S
 
-_USUAL_WAIT_S = 10  # with its way there and back well below the 15 s at which known clients give up
+_USUAL_WAIT_S = 10  # with transmission well below the 15 s after which known clients give up
 
 
 async def read_task(request: HotRequest) -> Reply:
-    """How a task is doing, and its results when it is done; with `wait` not before it is, or the time is up."""
+    """The task's state, and its result once it has ended; `wait` delays the answer until then or a time-out."""
     ctx, who = request.ctx, request.who
     task_id = named_task(request.path.rpartition("/")[2])
     wait_s = _wait(request.query_string) if request.query_string else 0
@@ -34,7 +34,7 @@ async def read_task(request: HotRequest) -> Reply:
 
 
 def named_task(text: str) -> UUID:
-    """The task that a path names; NotFound when the text is no task id at all."""
+    """The task id in a path. Raises NotFound for a malformed one."""
     task_id = parse_task_name(text)
     if task_id is None:
         raise NotFound(f"task {show(text)} not found")

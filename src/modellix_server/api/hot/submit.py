@@ -1,4 +1,4 @@
-"""`POST …/async` and its like: a submission, from its path, headers and body to its receipt."""
+"""`POST …/async` and its other forms: a submission, from path, headers and body to the receipt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from modellix_server.operations.submissions import SubmitOptions
 from modellix_server.results import Scratch
 from modellix_server.webhooks import check_url
 
-# First segments that are routes of their own and can never be a model's type or provider.
+# First segments of other routes: no model's type or provider has such a name.
 _RESERVED = frozenset(
     {"tasks", "models", "apikey", "team", "media", "quote", "logs", "keys", "webhooks", "openapi.json"}
 )
@@ -31,7 +31,7 @@ _USD = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?", re.ASCII)
 
 
 class Receipt(NamedTuple):
-    """What the client of an accepted task gets: the `data` of the answer, and headers of its own."""
+    """What the client of an accepted task gets: the answer's `data`, and additional headers."""
 
     task_id: UUID
     body: bytes
@@ -41,15 +41,15 @@ class Receipt(NamedTuple):
 async def submit_task(request: HotRequest) -> Reply:
     """Accept one task.
 
-    Raises the refusals in the contract's order: (401, rate 429, 403 by the dispatcher,) 404, 400, 503, 402,
-    concurrency 429.
+    Raises the refusals in the contract's order: 404, 400, 503, 402, concurrency 429; the dispatcher has raised 401,
+    rate 429 and 403 before.
     """
     receipt = await accept_task(request)
     return envelope(receipt.body, request.rate, receipt.headers)
 
 
 async def accept_task(request: HotRequest) -> Receipt:
-    """Accept one task of a caller who has been let in."""
+    """Accept one task, and its receipt."""
     ctx = request.ctx
     model = named_model(request)
     request.model = model.slug
@@ -72,7 +72,7 @@ async def accept_task(request: HotRequest) -> Receipt:
 
 
 def may_name_model(path: str) -> bool:
-    """Whether a path below `/api/v1/` can only be a submission's."""
+    """Whether a path below `/api/v1/` is a submission's."""
     return path.removeprefix("/api/v1/").partition("/")[0] not in _RESERVED
 
 
@@ -94,7 +94,7 @@ def named_model(request: HotRequest) -> Model:
 
 
 def _options(request: HotRequest) -> SubmitOptions:
-    """What travels in headers, as the body is the model's parameters. Raises InvalidFormat or InvalidParameters."""
+    """The options, which are headers: the body is the model's parameters. Raises InvalidFormat or InvalidParameters."""
     key, max_cost, queue, url = request.idempotency_key, request.max_cost, request.queue, request.webhook_url
     if key is not None and not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
         raise InvalidFormat("header 'Idempotency-Key' must be 1 to 255 printable ASCII characters")
