@@ -150,6 +150,14 @@ def test_variables_named_anywhere_exist(page: Path) -> None:
     assert set(VARIABLE.findall(page.read_text(encoding="utf-8"))) <= variables_read() | only_for_tests
 
 
+@pages
+def test_source_files_named_anywhere_exist(page: Path) -> None:
+    made_by_the_page = {"acme", "inkwell"}  # the guides' own examples
+    for name in re.findall(r"`(\w+(?:/\w+)+\.(?:py|sql|toml))\b", page.read_text(encoding="utf-8")):
+        places = (TOP / name, TOP / "src/modellix_server" / name, TOP / "src/modellix_server/catalogue/models" / name)
+        assert any(place.exists() for place in places) or any(word in name for word in made_by_the_page), name
+
+
 def test_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (TOP / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for page in PAGES:
