@@ -20,7 +20,7 @@ async def list_entries(
     before: Annotated[int | None, typer.Option(help="Only entries before this number.", min=1)] = None,
     limit: Annotated[int, typer.Option(help="How many, newest first.", min=1, max=10_000)] = 50,
 ) -> None:
-    """Show what people and rare events did, newest first."""
+    """Show recorded actions, newest first."""
     from modellix_server.operations import audit, teams
 
     team_id = None if team is None else (await teams.find(context.operations, context.who, team)).id

@@ -1,4 +1,4 @@
-"""Commands as plain async functions, and the options that several of them have."""
+"""Makes commands of async functions; options that several commands have."""
 
 from __future__ import annotations
 

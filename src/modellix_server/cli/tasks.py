@@ -49,7 +49,7 @@ async def show(
 
 @command(app, "review")
 async def review(context: CommandContext, limit: Limit = 50) -> None:
-    """Show what a person should look at: unknown outcomes, odd measurements, words nobody knows."""
+    """Show what a person should look at: unknown outcomes, odd measurements, unknown words of vendors."""
     from modellix_server.operations import reviews
 
     context.show_all(

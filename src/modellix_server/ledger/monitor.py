@@ -15,7 +15,7 @@ from modellix_server.base.database import DATABASE_ERRORS, Connection, Pool
 from modellix_server.base.money import usd
 
 ALL_TEAMS = 0
-"""In a frozen account's place: nobody is to get new tasks."""
+"""In place of a team: every team is frozen."""
 
 _LOCK = 0x6D6C7862
 _EVERY_S = 1.0
@@ -37,7 +37,7 @@ _BALANCES_DIFFER = """
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that does not add up, and whose account it is about; `team_id` ALL_TEAMS when about no one's alone."""
+    """A discrepancy and the account it belongs to; `team_id` is ALL_TEAMS if it belongs to no single team."""
 
     team_id: int
     live: bool
@@ -55,7 +55,7 @@ class FrozenAccount:
 
 
 async def begin(db: Connection, *, wait: bool = False) -> bool:
-    """Be the only one at it until the transaction ends, whose first act this is; False when another process is."""
+    """Take the monitor's lock for the transaction, as its first statement; False if another process holds it."""
     if wait:
         await db.execute("select pg_advisory_xact_lock($1)", _LOCK)
         return True
@@ -64,9 +64,9 @@ async def begin(db: Connection, *, wait: bool = False) -> bool:
 
 
 async def carry(db: Connection, most: int) -> tuple[int, int]:
-    """Add up to `most` transfers that are surely complete to what need not be read again.
+    """Add up to `most` complete transfers to the stored totals, so that later runs need not read them.
 
-    How many those were, and how many are newer. Comes right after `begin`.
+    Returns how many were added and how many are newer. Must directly follow `begin`.
     """
     row = await db.fetchrow("select moved, newer from ledger.carry($1)", most)
     assert row is not None
@@ -74,7 +74,7 @@ async def carry(db: Connection, most: int) -> tuple[int, int]:
 
 
 async def find_discrepancies(db: Pool | Connection) -> list[Finding]:
-    """What does not add up in the ledger alone. Each statement sees one snapshot, which is all a comparison needs."""
+    """Compare balances with transfers. Each statement reads one snapshot, which is sufficient for a comparison."""
     found = [
         Finding(
             row["team_id"],
@@ -95,18 +95,18 @@ async def find_discrepancies(db: Pool | Connection) -> list[Finding]:
 
 
 async def note_completion(db: Connection) -> None:
-    """Note that a run has come to its end."""
+    """Record that a run has completed."""
     await db.execute("update ledger.mark set looked_at = now()")
 
 
 async def completed_at(db: Pool | Connection) -> datetime | None:
-    """When the last run came to its end; None when there was none."""
+    """Time of the last completed run; None if there was none."""
     at: datetime | None = await db.fetchval("select looked_at from ledger.mark")
     return at
 
 
 async def freeze(db: Connection, finding: Finding) -> bool:
-    """Take no new tasks of an account; False when it was frozen already, for whatever reason."""
+    """Freeze an account: it takes no new tasks. False if it was already frozen, whatever the reason."""
     added = await db.execute(
         "insert into ledger.frozen (team_id, live, reason) values ($1, $2, $3) on conflict do nothing",
         finding.team_id,
@@ -117,29 +117,29 @@ async def freeze(db: Connection, finding: Finding) -> bool:
 
 
 async def unfreeze(db: Connection, team_id: int, *, live: bool) -> bool:
-    """Let it take new tasks again; False when it was not frozen."""
+    """Let an account take new tasks again; False if it was not frozen."""
     removed = await db.execute("delete from ledger.frozen where team_id = $1 and live = $2", team_id, live)
     return removed != "DELETE 0"
 
 
 async def restate(db: Connection, team_id: int, *, live: bool) -> None:
-    """Make an account's balance what its transfers say; `begin` comes before.
+    """Set an account's balance to the sum of its transfers; `begin` must come before.
 
-    Raises asyncpg's CheckViolationError when they say less than nothing.
+    Raises asyncpg's CheckViolationError if the sum is negative.
     """
     await db.execute("select ledger.restate($1, $2)", team_id, live)
 
 
 async def list_frozen(db: Pool | Connection) -> list[FrozenAccount]:
-    """All frozen accounts, the latest last."""
+    """All frozen accounts, oldest first."""
     rows = await db.fetch("select team_id, live, since, reason from ledger.frozen order by since, team_id, live")
     return [FrozenAccount(*row) for row in rows]
 
 
 class FrozenAccounts:
-    """The frozen accounts as one API process knows them, at most a second old while the database can be asked.
+    """The frozen accounts, cached in an API process; at most one second old while the database answers.
 
-    In memory, so that asking costs a submission nothing. A freeze is found out up to minutes after its cause: a second
+    In memory, so that a submission needs no query. An account is frozen up to minutes after the cause: one second
     more makes no difference.
     """
 
@@ -157,7 +157,7 @@ class FrozenAccounts:
         self._accounts = frozenset((one.team_id, one.live) for one in await list_frozen(self._db))
 
     async def keep_fresh(self) -> None:
-        """Read them again every second until cancelled; an unreachable database leaves them as they are."""
+        """Refresh every second until cancelled; while the database is unreachable the last state is kept."""
         while True:
             await asyncio.sleep(_EVERY_S)
             try:

@@ -1,7 +1,7 @@
 """Seals: digests over ranges of transfers, to be kept where they cannot be changed unseen.
 
-Whoever owns the tables can change a transfer and mend every sum that depends on it. A digest that was written into the
-audit log meanwhile, whose entries are chained, tells (docs/adr/0014).
+Whoever owns the tables can change a transfer and adjust every sum derived from it. A digest that was recorded before in
+the audit log, whose entries are chained, reveals that (docs/adr/0014).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DIGEST = """
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What the transfers after one number and up to another are."""
+    """Digest over the transfers with numbers above `after` and up to `up_to`."""
 
     after: int
     up_to: int
@@ -34,9 +34,9 @@ class Seal:
 
 
 async def due(db: Connection) -> Seal | None:
-    """The next seal: once an hour, or when there is much to seal; None when it is not yet time.
+    """The next seal to record: each hour, or when a million transfers are not sealed; None if none is due.
 
-    Only what the monitor has found to be complete is sealed (`monitor.carry`).
+    Only complete transfers are sealed (`monitor.carry`).
     """
     row = await db.fetchrow(
         """select sealed, least(up_to, sealed + $1) as up_to from ledger.mark
@@ -48,12 +48,12 @@ async def due(db: Connection) -> Seal | None:
 
 
 async def noted(db: Connection, seal: Seal) -> None:
-    """The seal has been written down: the next one begins after it. In the transaction that wrote it down."""
+    """Record, in the transaction that wrote the seal, that the next one begins after it."""
     await db.execute("update ledger.mark set sealed = $1, sealed_at = now()", seal.up_to)
 
 
 async def of(db: Connection, after: int, up_to: int) -> Seal:
-    """The seal of a range as its transfers are now."""
+    """Compute the seal of a range from its transfers as they are now."""
     row = await db.fetchrow(_DIGEST, after, up_to)
     assert row is not None
     return Seal(after, up_to, row["count"], row["digest"])

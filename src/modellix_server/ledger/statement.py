@@ -17,7 +17,7 @@ KINDS = (*FUNDING, "hold", "capture", "release")
 
 @dataclass(frozen=True, slots=True)
 class TransferFilter:
-    """Which transfers; None lets all pass."""
+    """Selects transfers; None matches all."""
 
     kind: str | None = None
     task_id: UUID | None = None

@@ -1,4 +1,4 @@
-"""All SQL of the ledger that is not a function in its migration."""
+"""All SQL of the ledger outside its functions."""
 
 from __future__ import annotations
 
@@ -75,18 +75,18 @@ class Transfer:
 
 
 async def open_team(db: Connection, team_id: int) -> None:
-    """Give a new team its balances, of nothing, in both modes."""
+    """Create the balances of a new team, zero in both modes."""
     await db.execute("select ledger.open_team($1)", team_id)
 
 
 async def balance(db: Pool | Connection, team_id: int, *, live: bool) -> Balance:
-    """The stored balance; zero for a team that never had one."""
+    """The stored balance; zero for a team without one."""
     row = await db.fetchrow("select posted, held from ledger.balance where team_id = $1 and live = $2", team_id, live)
     return Balance(row["posted"], row["held"]) if row else Balance(0, 0)
 
 
 async def credit(db: Pool | Connection, team_id: int, micros: int, *, live: bool, actor: str, note: str | None) -> int:
-    """Put money in, or take a correction out when negative; returns what is available afterwards.
+    """Add money, or remove it as a correction if negative; returns what is available then, in micro-dollars.
 
     Raises InsufficientBalance when a correction exceeds what is available, LookupError for an unknown team.
     """
@@ -112,9 +112,9 @@ async def transfers_of_task(db: Pool | Connection, task_id: UUID) -> list[Transf
 
 
 async def audit(db: Connection) -> list[str]:
-    """Everything in the ledger that does not add up, in words; empty when all is well.
+    """Describe every inconsistency of the ledger; empty if there is none.
 
-    Run it in a REPEATABLE READ transaction, so that all checks see one snapshot.
+    Requires a REPEATABLE READ transaction, so that all checks read one snapshot.
     """
     findings = [
         f"team {row['team_id']} ({'live' if row['live'] else 'test'}): balance says posted {row['posted']} and held "

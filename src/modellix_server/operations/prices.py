@@ -53,7 +53,7 @@ async def clear(ctx: Context, who: Principal, model: str | None, tier: str | Non
 
 
 async def list_all(ctx: Context, who: Principal) -> list[Price]:
-    """The newest word on every model and tier that has one."""
+    """The price in force for every model and tier that has one."""
     who.require(Permission.OPERATE)
     return await pricing.list_prices(ctx.db)
 

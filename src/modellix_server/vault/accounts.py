@@ -1,4 +1,4 @@
-"""Opened accounts, kept for a moment in the processes that call vendors."""
+"""Cache of decrypted accounts, for the processes that call vendors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOG = log.get("vault")
 
 
 class Accounts:
-    """Accounts by upstream, at most 2 s old; fresher as a `base.notify.Follower`."""
+    """Decrypted accounts by upstream, cached for 2 s; a `base.notify.Follower` that drops them when one changes."""
 
     channel = "modellix_vault"
 
@@ -46,12 +46,12 @@ class Accounts:
         return accounts
 
     def following(self) -> None:
-        """Nothing to do: what is kept ages by itself."""
+        """No action: entries expire by themselves."""
 
     def heard(self, payload: str) -> None:  # noqa: ARG002 - which row changed makes no difference
-        """Forget all accounts: one changed."""
+        """Drop all entries: an account changed."""
         self._changes += 1
         self._known.clear()
 
     def lost(self) -> None:
-        """Nothing to do: what is kept ages by itself."""
+        """No action: entries expire by themselves."""

@@ -1,7 +1,7 @@
-"""What goes wrong with a stored account. For the operator: the messages name no secret."""
+"""Errors about stored accounts. Their messages are for the operator and contain no secret."""
 
 from __future__ import annotations
 
 
 class UnusableAccount(RuntimeError):
-    """A stored key cannot be opened: another master key, or a row that was changed around it."""
+    """A stored key cannot be decrypted: the master key is another one, or the row was changed."""

@@ -36,5 +36,5 @@ class OldForm(NamedTuple):
 
 
 def old_key_id(master: Secret) -> str:
-    """How version 0.1.0 names a master key without giving it away."""
+    """The id by which version 0.1.0 refers to a master key; it reveals nothing about the key."""
     return master.derive("vault key id").hex()[:16]

@@ -1,4 +1,4 @@
-"""Whether the master keys of this process are the ones that everything was sealed under."""
+"""Checks that this process has the master keys that stored secrets were sealed under."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _REMEDY = (
 
 
 async def check_master_keys(db: Pool | Connection, keys: Keyring, columns: Iterable[SealedColumn]) -> list[str]:
-    """Open everything that is sealed; returns the single values that were changed, in words.
+    """Open every sealed value; returns a description of each one that was altered.
 
-    Raises BadSettings when something was sealed under a master key that is not given. On an empty database
-    it leaves a canary, for the next process to open.
+    Raises BadSettings if a master key is missing. In an empty database it stores a canary, which the next process
+    must be able to open.
     """
     if await store.read_canary(db) is None:
         await store.plant_canary(db, keys)
@@ -41,7 +41,7 @@ async def check_master_keys(db: Pool | Connection, keys: Keyring, columns: Itera
 
 
 async def renew_canary(db: Pool | Connection, keys: Keyring, columns: Iterable[SealedColumn]) -> bool:
-    """Replace a canary of a lost master key, once nothing else is left under that key; whether it was done."""
+    """Replace the canary of a lost master key if no other value is sealed under that key; returns whether it did."""
     sealed = await store.read_canary(db)
     if sealed is None:
         return False

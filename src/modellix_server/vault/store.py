@@ -34,7 +34,7 @@ _WEIGHT_MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class StoredAccount:
-    """An account at a vendor, opened."""
+    """An account at a vendor, with its key decrypted."""
 
     id: int
     upstream: str
@@ -55,7 +55,7 @@ class StoredAccount:
 
 @dataclass(frozen=True, slots=True)
 class ListedAccount:
-    """An account for people: of the key only the end."""
+    """An account as an operator sees it: of the key only the last four characters."""
 
     id: int
     upstream: str
@@ -84,10 +84,10 @@ async def set_account(
     polls_per_s: float | None = None,
     weight: int | None = None,
 ) -> None:
-    """Store an account, over the former one of this name. Without `weight` that stays, or is 1.
+    """Store an account, replacing the one of the same name. Without `weight` it keeps its weight; the first is 1.
 
-    The key is asked for each time, so nobody can point a stored one at another address. Raises
-    InvalidParameters for a key, a name, a weight or an address that cannot be right.
+    The key is required each time, so that a stored key cannot be redirected to another address. Raises
+    InvalidParameters.
     """
     if not key or len(key) > _KEY_MOST or not key.isascii() or not key.isprintable() or " " in key:
         raise InvalidParameters("the vendor key must be printable ASCII without spaces")
@@ -116,7 +116,7 @@ async def set_account(
 async def change_account(
     db: Pool | Connection, upstream: str, name: str = MAIN, *, weight: int | None = None, enabled: bool | None = None
 ) -> None:
-    """Change what share of new submissions an account gets. Raises InvalidParameters or NotFound."""
+    """Change the weight of an account, enable or disable it. Raises InvalidParameters or NotFound."""
     found = await db.fetchval(
         """update vault.account set weight = coalesce($2, weight), enabled = coalesce($3, enabled), updated_at = now()
            where upstream = $1 returning true""",
@@ -129,7 +129,7 @@ async def change_account(
 
 
 async def open_account(db: Pool | Connection, keys: Keyring, upstream: str, name: str = MAIN) -> StoredAccount | None:
-    """One account at an upstream, None without it; raises UnusableAccount when its key cannot be opened."""
+    """One account at an upstream, or None. Raises UnusableAccount if its key cannot be decrypted."""
     row = await db.fetchrow(
         f"select {_COLUMNS} from vault.account where upstream = $1",  # noqa: S608 - a constant
         _address(upstream, name),
@@ -140,7 +140,7 @@ async def open_account(db: Pool | Connection, keys: Keyring, upstream: str, name
 async def open_accounts(
     db: Pool | Connection, keys: Keyring, upstream: str
 ) -> tuple[list[StoredAccount], list[UnusableAccount]]:
-    """Every account at an upstream, the enabled ones first, then the oldest; and why others cannot be opened."""
+    """The accounts at an upstream, enabled ones first, then oldest first; and why others cannot be decrypted."""
     opened, unusable = [], []
     for row in await db.fetch(
         f"select {_COLUMNS} from vault.account where {_OF_UPSTREAM} order by enabled desc, id",  # noqa: S608
@@ -154,7 +154,7 @@ async def open_accounts(
 
 
 async def list_accounts(db: Pool | Connection, keys: Keyring) -> list[ListedAccount]:
-    """Every account, by upstream, the oldest first."""
+    """All accounts, by upstream, oldest first."""
     rows = await db.fetch(
         f"select {_COLUMNS} from vault.account order by split_part(upstream, '/', 1), id"  # noqa: S608 - a constant
     )
@@ -176,7 +176,7 @@ async def list_accounts(db: Pool | Connection, keys: Keyring) -> list[ListedAcco
 
 
 async def move_old_keys(db: Pool | Connection, keys: Keyring, *, dry_run: bool = False) -> Tally:
-    """Seal what version 0.1.0 stored, row by row; a row that changed meanwhile is left alone."""
+    """Seal keys that version 0.1.0 stored, row by row; a row that changes meanwhile is skipped."""
     tally = Tally()
     for row in await db.fetch(f"select {_COLUMNS} from vault.account where sealed is null order by upstream"):  # noqa: S608
         upstream, base_url = row["upstream"], row["base_url"]
@@ -199,12 +199,12 @@ async def move_old_keys(db: Pool | Connection, keys: Keyring, *, dry_run: bool =
 
 
 async def old_key_ids(db: Pool | Connection) -> set[str]:
-    """The master keys, by their ids, of keys in the form of version 0.1.0."""
+    """Ids of the master keys of values in the form of version 0.1.0."""
     return {row[0] for row in await db.fetch("select distinct key_id from vault.account where sealed is null")}
 
 
 async def plant_canary(db: Pool | Connection, keys: Keyring, *, over: bytes | None = None) -> None:
-    """Seal the canary where there is none, or in place of the one given."""
+    """Store a canary if there is none, or replace the given one."""
     sealed = keys.seal("canary", *CANARY.context("true"))
     if over is None:
         await db.execute("insert into vault.canary (sealed) values ($1) on conflict do nothing", sealed)
@@ -213,7 +213,7 @@ async def plant_canary(db: Pool | Connection, keys: Keyring, *, over: bytes | No
 
 
 async def read_canary(db: Pool | Connection) -> bytes | None:
-    """The canary as it is stored; None before the first start."""
+    """The stored canary; None before the first start."""
     sealed: bytes | None = await db.fetchval("select sealed from vault.canary")
     return sealed
 
@@ -255,7 +255,7 @@ def _opened(row: Row, keys: Keyring) -> StoredAccount:
 
 
 def _address(upstream: str, name: str) -> str:
-    """The key of the account's row: see the migration."""
+    """The primary key of the account's row: see migration 0027."""
     return upstream if name == MAIN else f"{upstream}/{name}"
 
 
@@ -278,7 +278,7 @@ def _checked_weight(weight: int | None) -> int | None:
 
 
 def _checked(url: str) -> str:
-    """An address a key may be sent to, without a trailing slash: https, or plain http on this machine."""
+    """Validate a URL that a key may be sent to: https, or http on this machine. Without its trailing slash."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port  # the port is checked by reading it

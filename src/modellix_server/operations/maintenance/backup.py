@@ -1,7 +1,7 @@
 """`modellix-server backup`: the database and the stored files, as of one moment, in one folder.
 
-The dump is made first and the files are copied after it: a file is in the storage before any row tells of
-it, so whatever the dump tells of is among them, but for what expired meanwhile. The secrets are not copied.
+The dump is made first, then the files are copied: a file is in the storage before any row refers to it, so every
+file that the dump refers to is copied, unless it expires in between. The secrets are not copied.
 Whoever finds a backup can neither sign in nor call a vendor with it, and a backup without them cannot be
 used: keep `secrets.json` (or the variables) somewhere else.
 """
@@ -110,7 +110,7 @@ async def _write(settings: Settings, folder: Path, say: Say) -> Manifest:
 
 
 def secret_check(secret: Secret, master_key: Secret) -> str:
-    """A value that only the same two secrets give."""
+    """A value by which a later restore recognises the same two secrets."""
     return hmac.digest(secret.derive("backup") + master_key.derive("backup"), b"modellix", hashlib.sha256).hex()
 
 
@@ -205,7 +205,7 @@ async def _copy(storage: Storage, path: str, target: Path) -> BackedUpFile | Non
 
 
 def _sync(folder: Path) -> None:
-    """Have the disk keep everything before the folder gets its name."""
+    """Flush everything to the disk before the folder gets its final name."""
     for path in _everything(folder):
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -43,7 +43,7 @@ _STORAGE_TROUBLE: tuple[type[Exception], ...] = (*TROUBLE, ValueError)
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     grade: Grade
@@ -51,7 +51,7 @@ class Diagnosis:
 
 
 async def examine(data_directory: DataDirectory, env: Mapping[str, str]) -> list[Diagnosis]:
-    """Look at everything that can be looked at; what needs the database is left out when it does not answer."""
+    """Run all checks; those that need the database are left out if it does not answer."""
     try:
         settings = data_directory.settings(env)
     except BadSettings as error:

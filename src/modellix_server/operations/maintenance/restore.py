@@ -40,7 +40,7 @@ _RESTORE_LIMIT_S = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was put back."""
+    """The outcome of a restore."""
 
     manifest: Manifest
     doubtful: int
@@ -67,7 +67,7 @@ def read_manifest(source: Path) -> Manifest:
 async def restore_directory(
     source: Path, data_directory: DataDirectory, secrets: Path, env: Mapping[str, str], say: Say
 ) -> Restored:
-    """Restore into a data directory that holds nothing yet; `up` may be run on it afterwards.
+    """Restore into an empty data directory; `up` can be run on it afterwards.
 
     When it fails the database and the files are removed again. Raises CannotStartError for what the operator can
     put right.

@@ -1,4 +1,4 @@
-"""The API parses and answers. It asks the database for nothing itself: that is for operations."""
+"""The API parses and answers, commands parse and print. What either wants of the database is an operation."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from modellix_server import api
+from modellix_server import api, cli
 
-ROOM = Path(api.__file__).parent
+TOP = Path(api.__file__).parents[1]
+FILES = sorted(path for room in (api, cli) for path in Path(room.__file__).parent.rglob("*.py"))
 NOT_HERE = {"db", "acquire", "execute", "fetch", "fetchrow", "fetchval", "reading", "transaction"}
 
 
@@ -21,7 +22,7 @@ def reaching(source: str) -> Iterator[str]:
             yield f"line {node.lineno}: .{node.attr}"
 
 
-@pytest.mark.parametrize("path", sorted(ROOM.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOM)))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TOP)))
 def test_no_file_takes_hold_of_the_database(path: Path) -> None:
     assert list(reaching(path.read_text(encoding="utf-8"))) == []
 
