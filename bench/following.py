@@ -19,6 +19,7 @@ from modellix_server import limits, webhooks
 from modellix_server.base.ids import parse_task_name, task_name
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.tasks import store
+from modellix_server.tasks.journal import Finish, Journal
 
 _STREAMS_OF_KEY = 1_000
 _IDLE_TEAMS = 5
@@ -121,12 +122,11 @@ async def _told(follower: Follower, position: int) -> int:
 async def _pass_the_slot_on(world: World, times: int) -> None:
     """End what has the one slot, so many times a second, as a worker does."""
     number = await store.register(world.pool, "bench", 600)
-    journal = store.Journal(world.pool, number, 3600)
+    journal = Journal(world.pool, number, 3600)
     due = time.monotonic()
     for _ in range(times):
         (job,) = await store.claim(world.pool, number, 1)
-        about = job.id, job.epoch, job.state, job.team_id, job.live
-        assert await journal.settle(store.Ending(*about, error_code="deadline", error_message="of the benchmark"))
+        assert await journal.settle((job, Finish(error_code="deadline", error_message="of the benchmark")))
         due += 1 / _MOVES_PER_S
         await asyncio.sleep(max(0.0, due - time.monotonic()))
 

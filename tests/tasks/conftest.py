@@ -16,9 +16,9 @@ from modellix_server.base.ids import uuid7
 from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue
-from modellix_server.tasks import MediaTools, Submissions, Tools, VendorAccount, store
-from modellix_server.tasks.life import Life
-from modellix_server.tasks.store import Job, Move
+from modellix_server.tasks import Submissions, Tools, VendorAccount, store
+from modellix_server.tasks.executor import Executor
+from modellix_server.tasks.journal import Job, Move
 from modellix_server.tasks.submit import Submission
 from modellix_server.tasks.verify import verify
 from modellix_server.upstreams.contract import Capabilities, Pending, Ticket
@@ -102,18 +102,18 @@ class Stage:
     async def bring_to(self, *states: str, **about: str) -> None:
         was = "queued"
         for state in states:
-            move = Move(self.job.id, self.job.epoch, was, state, upstream="dashscope")
+            move = Move(state, upstream="dashscope")
             if state == states[-1]:
                 move = replace(move, **about)
-            assert await self.tools.journal.advance(move)
+            assert await self.tools.journal.advance((replace(self.job, state=was), move))
             was = state
         self.job = replace(self.job, state=was, ticket=about.get("ticket"), verdict=about.get("verdict"))
 
-    def life(self, **about: object) -> Life:
-        return Life(replace(self.job, **about), self.tools, FRESH)
+    def executor(self, **about: object) -> Executor:
+        return Executor(replace(self.job, **about), self.tools, FRESH)
 
-    async def live(self, **about: object) -> dict:
-        await asyncio.wait_for(self.life(**about).run(), 10)
+    async def run(self, **about: object) -> dict:
+        await asyncio.wait_for(self.executor(**about).run(), 10)
         return await self.row()
 
     async def row(self) -> dict:
@@ -130,8 +130,7 @@ async def stage(pool: Pool, settings, new_customer: Callable) -> Stage:
         return VendorAccount("dashscope", "https://vendor.test", "cn", PUBLIC_ONLY, "sk-1", None, sandbox=True)
 
     vendor = Vendor()
-    media = MediaTools.of(settings, None, None, None, {"dashscope": vendor})
-    tools = Tools(pool, CATALOGUE, {"dashscope": vendor}, find_account, None, media, 3600)
+    tools = Tools(pool, settings, CATALOGUE, {"dashscope": vendor}, find_account, None, None, None, None)
     worker = await store.register(pool, "test", 30)
     tools.open_journal(worker)
     customer = await new_customer()

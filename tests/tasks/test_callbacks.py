@@ -61,26 +61,26 @@ def test_a_vendor_is_given_only_an_address_it_can_reach(settings: Settings, orig
 
 
 def test_words_between_processes_are_understood_and_others_are_not() -> None:
-    for nudge in (Signal(TASK, 3), Signal(TASK, None)):
-        assert Signal.read(nudge.payload) == nudge
+    for signal in (Signal(TASK, 3), Signal(TASK, None)):
+        assert Signal.read(signal.payload) == signal
     for strange in ("", "x", TASK.hex, f"{TASK.hex} 1 2", f"{TASK.hex} retry"):
         assert Signal.read(strange) is None
 
 
 async def test_fifty_calls_within_a_second_are_passed_on_once(pool: Pool, database) -> None:
-    line = await connect(database.app_dsn, name="test")
+    listener = await connect(database.app_dsn, name="test")
     heard: list[str] = []
-    await line.add_listener(signals.CHANNEL, lambda *said: heard.append(said[3]))
-    doorbell = CallbackNotifier(pool)
+    await listener.add_listener(signals.CHANNEL, lambda *said: heard.append(said[3]))
+    notifier = CallbackNotifier(pool)
     started = time.monotonic()
-    await asyncio.gather(*(doorbell.ring(Signal(TASK, 1)) for _ in range(50)), doorbell.ring(Signal(TASK, 2)))
+    await asyncio.gather(*(notifier.notify(Signal(TASK, 1)) for _ in range(50)), notifier.notify(Signal(TASK, 2)))
     await asyncio.sleep(0.2)
     assert sorted(heard) == [f"{TASK.hex} 1", f"{TASK.hex} 2"]
     await asyncio.sleep(1.05 - (time.monotonic() - started))
-    await doorbell.ring(Signal(TASK, 1))
+    await notifier.notify(Signal(TASK, 1))
     await asyncio.sleep(0.2)
     assert len(heard) == 3
-    await line.close()
+    await listener.close()
 
 
 @pytest.fixture
@@ -98,22 +98,22 @@ async def test_calls_make_the_vendor_asked_at_once_but_not_more_than_once_a_seco
     worker = Worker(pool, database.app_dsn, stage.tools, name="test", lease_s=30)
     await pool.execute("update tasks.task set owner = null, due_at = now()")
     running = asyncio.create_task(worker.run(stop := asyncio.Event()))
-    doorbell = CallbackNotifier(pool)
+    notifier = CallbackNotifier(pool)
     try:
-        await until(lambda: stage.job.id in worker._lives)
-        await doorbell.ring(Signal(stage.job.id, 9))  # another attempt's
-        await doorbell.ring(Signal(uuid4(), 1))
+        await until(lambda: stage.job.id in worker._executors)
+        await notifier.notify(Signal(stage.job.id, 9))  # another attempt's
+        await notifier.notify(Signal(uuid4(), 1))
         await asyncio.sleep(0.3)
         assert polls == []
         for _ in range(50):
-            worker._nudge(Signal(stage.job.id, 1).payload)
+            worker._signal(Signal(stage.job.id, 1).payload)
             await asyncio.sleep(0.02)
         await until(lambda: len(polls) >= 2)
         await asyncio.sleep(1.2)
         assert 2 <= len(polls) <= 3
         assert all(later - earlier > 0.95 for earlier, later in pairwise(polls))
         stage.vendor.polled = lambda: Failed("content_rejected", "no")
-        await doorbell.ring(Signal(stage.job.id, 1))
+        await notifier.notify(Signal(stage.job.id, 1))
         async with asyncio.timeout(5):
             while await pool.fetchval("select state from tasks.task") != "failed":  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
@@ -134,10 +134,10 @@ async def test_a_call_that_overtakes_the_answer_to_the_submission_is_remembered(
 
     stage.vendor.posting = asyncio.Event()
     stage.vendor.submit = answer_late
-    life = stage.life()
-    running = asyncio.create_task(life.run())
+    executor = stage.executor()
+    running = asyncio.create_task(executor.run())
     await stage.vendor.posting.wait()
-    life.nudge(Signal(stage.job.id, 1))
+    executor.inbox.receive(Signal(stage.job.id, 1))
     await asyncio.wait_for(running, 5)
     assert (await stage.row())["error_code"] == "content_rejected"
 
@@ -149,9 +149,9 @@ async def until(there) -> None:
 
 
 async def test_progress_is_told_when_it_changes_and_written_nowhere(stage, pool: Pool, database) -> None:
-    line = await connect(database.app_dsn, name="test")
+    listener = await connect(database.app_dsn, name="test")
     heard: list[str] = []
-    await line.add_listener(signals.PROGRESS_CHANNEL, lambda *said: heard.append(said[3]))
+    await listener.add_listener(signals.PROGRESS_CHANNEL, lambda *said: heard.append(said[3]))
     await stage.bring_to("submitting", "running", ticket="t-1")
     told = iter([None, 0.25, 0.25, 0.5, None, 0.5, 1.0])
     before = await stage.row()
@@ -168,8 +168,8 @@ async def test_progress_is_told_when_it_changes_and_written_nowhere(stage, pool:
         return polled()
 
     stage.vendor.poll = noted
-    await stage.live()
+    await stage.run()
     await asyncio.sleep(0.2)
     assert heard == [f"{stage.job.id.hex}:{percent}" for percent in (25, 50, 100)]
     assert all(row == before for row in seen)
-    await line.close()
+    await listener.close()

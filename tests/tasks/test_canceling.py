@@ -13,7 +13,6 @@ from modellix_server import ledger
 from modellix_server.base.database import Pool
 from modellix_server.ledger import Balance
 from modellix_server.tasks import NotCancelable, TaskQuery, Worker, cancel, canceling, signals, store
-from modellix_server.tasks.life import Life
 from modellix_server.upstreams.contract import AnswerLost, Busy, Failed, UnmappedAnswer
 
 HELD, FREE = Balance(1000, 100), Balance(1000, 0)
@@ -41,7 +40,7 @@ async def at_work(stage, dsn: str, lease_s: float = 30) -> AsyncIterator[Worker]
     await stage.pool.execute("update tasks.task set owner = null, due_at = now()")
     running = asyncio.create_task(worker.run(stop := asyncio.Event()))
     async with asyncio.timeout(10):
-        while stage.job.id not in worker._lives:  # noqa: ASYNC110
+        while stage.job.id not in worker._executors:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     try:
         yield worker
@@ -132,7 +131,7 @@ async def test_the_next_owner_knows(stage, monkeypatch) -> None:
     assert await ask(stage) is False
     await stage.pool.execute("update tasks.task set owner = null, due_at = now()")
     (stage.job,) = await store.claim(stage.pool, stage.worker, 1)
-    assert (await stage.live())["error_code"] == "canceled"
+    assert (await stage.run())["error_code"] == "canceled"
     assert asked == ["t-1"]
     await stage.clean()
 
@@ -145,7 +144,7 @@ async def test_an_attempt_that_never_ran_is_not_stopped_at_the_vendor(stage) -> 
         return Busy("throttled", retry_in_s=0)
 
     stage.vendor.submit = busy
-    row = await stage.live()
+    row = await stage.run()
     assert (row["state"], row["attempt"], row["ticket"], row["owner"]) == ("queued", 1, None, None)
     assert await ask(stage) is True
     assert await store.claim(stage.pool, stage.worker, 1) == []
@@ -166,15 +165,15 @@ async def test_cancel_and_verdict_race_with_one_outcome(stage, database) -> None
     await stage.clean()
 
 
-async def test_a_life_is_not_cut_short_by_a_word_it_does_not_need(stage) -> None:
-    life: Life = stage.life()
-    life.nudge(signals.Signal(stage.job.id, 9))
-    assert (life._nudged, life._unwanted) == (False, False)
+async def test_a_signal_about_another_attempt_is_no_news(stage) -> None:
+    inbox = stage.executor().inbox
+    inbox.receive(signals.Signal(stage.job.id, 9))
+    assert (inbox.called, inbox.cancel_wanted) == (False, False)
 
 
 async def test_a_stranger_cancels_nothing(pool: Pool, stage) -> None:
     other = TaskQuery(stage.job.id, stage.job.team_id + 1, live=False, key_id=0)
-    for question in (other, TaskQuery(stage.job.id, stage.job.team_id, live=True, key_id=0)):
+    for query in (other, TaskQuery(stage.job.id, stage.job.team_id, live=True, key_id=0)):
         with pytest.raises(canceling.NotFound):
-            await cancel(pool, question)
+            await cancel(pool, query)
     assert (await stage.row())["cancel"] is None

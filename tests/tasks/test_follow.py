@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -16,7 +17,7 @@ from modellix_server.base.notify import follow
 from modellix_server.tasks import Reader, Submissions, SubscriptionHub, TaskQuery, TooManyFollowers, store
 from modellix_server.tasks import follow as module
 from modellix_server.tasks.follow import Subscription
-from modellix_server.tasks.store import Ending, Journal, Move
+from modellix_server.tasks.journal import Finish, Journal, Move
 
 SOON_S, NEVER_S = 5.0, 0.4
 
@@ -87,12 +88,12 @@ async def test_a_move_wakes_its_followers_and_nobody_else(desk: Desk) -> None:
     moved, still = await desk.start(2)
     followers = [await desk.watch(moved), await desk.watch(moved)]
     other = await desk.watch(still)
-    assert await desk.journal.advance(Move(moved.id, moved.epoch, "queued", "preparing"))
+    assert await desk.journal.advance((moved, Move("preparing")))
     assert all([await watch.news(SOON_S) for watch in followers])
     assert not await other.news(NEVER_S)
     assert not await followers[0].news(NEVER_S), "one move is one piece of news"
-    await desk.journal.settle(Ending(moved.id, moved.epoch, "preparing", moved.team_id, moved.live, error_code="x",
-                                     error_message="y"))  # fmt: skip
+    preparing = replace(moved, state="preparing")
+    await desk.journal.settle((preparing, Finish(error_code="x", error_message="y")))
     assert await followers[0].news(SOON_S)
     followers[1].close()
     assert len(desk.hub) == 2
@@ -105,7 +106,7 @@ async def test_one_notice_a_batch_and_none_for_an_accept(desk: Desk, database) -
     jobs = await desk.start(200)
     await asyncio.sleep(0.2)
     assert heard == []
-    await asyncio.gather(*(desk.journal.advance(Move(job.id, job.epoch, "queued", "preparing")) for job in jobs))
+    await asyncio.gather(*(desk.journal.advance((job, Move("preparing"))) for job in jobs))
     await asyncio.sleep(0.2)
     await line.close()
     named = [payload[at : at + 32] for payload in heard for at in range(0, len(payload), 32)]
@@ -136,7 +137,7 @@ async def test_what_happened_while_the_connection_was_down_is_found(desk: Desk, 
     name = await pool.fetchval("select current_database()")
     cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and datname = $2"
     assert await setup.fetch(cut, "modellix-listen", name)
-    await desk.journal.advance(Move(job.id, job.epoch, "queued", "preparing"))
+    await desk.journal.advance((job, Move("preparing")))
     assert await watch.news(SOON_S)
 
 
@@ -148,7 +149,7 @@ async def test_the_regular_look_needs_no_notice(desk: Desk, pool: Pool, monkeypa
     (job,) = await desk.start()
     watch = await desk.watch(job)
     assert not await watch.news(NEVER_S)
-    await desk.journal.advance(Move(job.id, job.epoch, "queued", "preparing"))
+    await desk.journal.advance((job, Move("preparing")))
     assert await watch.news(SOON_S)
     looking.cancel()
 

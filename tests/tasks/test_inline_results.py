@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import msgspec
 import pytest
@@ -14,7 +12,9 @@ from PIL import Image
 from modellix_server.catalogue import Measurement
 from modellix_server.results import Fetcher, Helper, Spool, Storage
 from modellix_server.tasks.delivered import Verdict
-from modellix_server.tasks.store import Job, Move
+from modellix_server.tasks.journal import Job, Move
+from modellix_server.tasks.steps import Store
+from modellix_server.tasks.steps.store import put_down
 from modellix_server.upstreams.contract import Done, InlineFile, RemoteFile
 
 DONE = Done((RemoteFile("https://vendor.test/1.png", "image"),), Measurement(images=1))
@@ -25,10 +25,10 @@ async def storing(stage, settings) -> AsyncIterator[Storage]:
     """A real storage and helper; no network."""
     storage, spool = Storage(settings.storage_url), Spool(settings.spool_dir)
     helper = Helper(spool)
-    for kind in ("image", "vector"):  # both processes start now, and not while a life is timed
+    for kind in ("image", "vector"):  # both processes start now, and not while a task is timed
         await helper.probe(kind, png(8))
     fetcher = Fetcher(None, storage, helper, spool)
-    stage.tools.media = replace(stage.tools.media, storage=storage, helper=helper, fetcher=fetcher)
+    stage.tools.storage, stage.tools.helper, stage.tools.fetcher = storage, helper, fetcher
     yield storage
     await helper.close()
     spool.close()
@@ -58,13 +58,13 @@ async def test_files_inside_an_answer_are_stored_and_the_row_keeps_no_byte_of_th
     stage.vendor.submitted = lambda: inline(small, large)
     advance, found = stage.tools.journal.advance, []
 
-    async def noted(move: Move) -> bool:
-        if move.becomes == "storing":
-            found.append((await files_of(storing, stage.job), move.verdict))
-        return await advance(move)
+    async def noted(change: tuple[Job, Move]) -> bool:
+        if change[1].becomes == "storing":
+            found.append((await files_of(storing, stage.job), change[1].verdict))
+        return await advance(change)
 
     stage.tools.journal.advance = noted
-    assert (await stage.live())["state"] == "succeeded"
+    assert (await stage.run())["state"] == "succeeded"
     ((files, verdict),) = found  # what a crash right after this move would find
     assert files == {"0.png": small, "1.png": large}
     assert len(verdict) < 1000
@@ -73,9 +73,9 @@ async def test_files_inside_an_answer_are_stored_and_the_row_keeps_no_byte_of_th
 
 
 async def test_a_task_goes_on_from_its_verdict_without_the_answer(stage, storing) -> None:
-    verdict = await stage.tools.media.put_down(stage.job.id, inline(png(40)), time.monotonic() + 5)
-    await stage.bring_to("submitting", "storing", verdict=msgspec.json.encode(verdict).decode())
-    row = await stage.live()
+    move = await put_down(stage.job, Store(inline(png(40))), stage.tools)
+    await stage.bring_to("submitting", "storing", verdict=move.verdict)
+    row = await stage.run()
     assert (row["state"], stage.vendor.posts) == ("succeeded", 0)
     resources = await stage.pool.fetchval("select resources from results.result")
     assert msgspec.json.decode(resources)["request_id"] == "r-1"
@@ -86,11 +86,9 @@ async def test_verdicts_look_as_they_did_before(stage) -> None:
     """Workers of the last version and of this one read each other's rows."""
     before = msgspec.json.encode(DONE)
     verdict = msgspec.json.decode(before, type=Verdict)
-    after = await stage.tools.media.put_down(stage.job.id, DONE, 0)
-    assert after == verdict
-    assert msgspec.json.decode(msgspec.json.encode(after), type=BeforeDone) == msgspec.json.decode(
-        before, type=BeforeDone
-    )
+    after = (await put_down(stage.job, Store(DONE), stage.tools)).verdict
+    assert msgspec.json.decode(after, type=Verdict) == verdict
+    assert msgspec.json.decode(after, type=BeforeDone) == msgspec.json.decode(before, type=BeforeDone)
 
 
 class BeforeDone(msgspec.Struct):
@@ -105,7 +103,7 @@ class BeforeDone(msgspec.Struct):
 @pytest.mark.parametrize("body", [b"<html>", b""])
 async def test_a_file_inside_an_answer_that_is_none_costs_nothing(stage, storing, body: bytes) -> None:
     stage.vendor.submitted = lambda: inline(png(40), body)
-    row = await stage.live()
+    row = await stage.run()
     assert (row["state"], row["error_code"], row["captured"]) == ("failed", "result_unavailable", None)
     assert await files_of(storing, stage.job) == {}
     assert "result unavailable" in await stage.pool.fetchval("select reason || detail from tasks.review")
@@ -124,7 +122,7 @@ async def test_a_storage_that_is_away_for_a_moment_loses_no_answer(stage, storin
 
     monkeypatch.setattr(storing, "put", away_once)
     stage.vendor.submitted = lambda: inline(png(40))
-    assert (await stage.live())["state"] == "succeeded"
+    assert (await stage.run())["state"] == "succeeded"
     assert left == []
     await stage.clean()
 
@@ -143,5 +141,5 @@ async def test_a_long_answer_keeps_its_room_until_its_files_are_stored(stage, st
         return inline(png(40))
 
     monkeypatch.setattr(stage.vendor, "submit", submit)
-    await stage.live()
+    await stage.run()
     assert (held, stage.tools.long_answers._value) == ([free - 1], free)

@@ -15,7 +15,7 @@ from PIL import Image
 from modellix_server.base.outbound import Outbound
 from modellix_server.catalogue import Catalogue, samples
 from modellix_server.results import Fetcher, Helper, Spool, Storage
-from modellix_server.tasks import MediaTools, inputs
+from modellix_server.tasks import inputs
 from modellix_server.tasks.inputs import BadMedia
 from modellix_server.upstreams import load_all
 
@@ -32,12 +32,15 @@ def png(side: int = 512) -> bytes:
 class Shelf:
     """Media handling for such a vendor, and a web server with files; `statuses` come first."""
 
-    def __init__(self, handling: MediaTools, origin: str) -> None:
-        self.media, self.origin = handling, origin
+    def __init__(self, tools: SimpleNamespace, upstream: SimpleNamespace, origin: str) -> None:
+        self.tools, self.upstream, self.origin = tools, upstream, origin
 
     async def resolve(self, *names: str) -> list[str]:
         links = {"images": [f"{self.origin}/{name}" for name in names]}
-        return (await self.media.inputs.resolve(MODEL, links, sandbox=False)).params["images"]
+        return (await inputs.resolve(self.tools, MODEL, self.upstream, links, sandbox=False)).params["images"]
+
+    def needed(self, url: str) -> bool:
+        return inputs.needed(self.tools.settings, MODEL, self.upstream, {"images": [url]})
 
 
 @pytest.fixture
@@ -61,8 +64,8 @@ async def shelf(settings, request) -> AsyncIterator[Shelf]:
     outbound, helper = Outbound(getattr(request, "param", NETWORK)), Helper(spool)
     no_links = SimpleNamespace(traits=SimpleNamespace(fetches_links=False))
     fetcher = Fetcher(outbound, storage, helper, spool)
-    handling = MediaTools.of(settings, storage, helper, fetcher, {MODEL.routes[0].upstream: no_links})
-    yield Shelf(handling, f"http://127.0.0.1:{runner.addresses[0][1]}")
+    tools = SimpleNamespace(settings=settings, storage=storage, helper=helper, fetcher=fetcher)
+    yield Shelf(tools, no_links, f"http://127.0.0.1:{runner.addresses[0][1]}")
     await outbound.close()
     await helper.close()
     spool.close()
@@ -70,7 +73,7 @@ async def shelf(settings, request) -> AsyncIterator[Shelf]:
 
 
 async def test_links_become_bytes(shelf: Shelf) -> None:
-    assert shelf.media.inputs.needed(MODEL, {"images": ["https://example.com/a.png"]})
+    assert shelf.needed("https://example.com/a.png")
     (uri,) = await shelf.resolve("a")
     head, _, data = uri.partition(",")
     assert head == "data:image/png;base64"
@@ -78,9 +81,9 @@ async def test_links_become_bytes(shelf: Shelf) -> None:
 
 
 async def test_links_stay_for_a_vendor_that_loads_them(shelf: Shelf) -> None:
-    shelf.media.inputs._upstreams[MODEL.routes[0].upstream].traits.fetches_links = True
+    shelf.upstream.traits.fetches_links = True
     url = f"{shelf.origin}/gone"
-    assert not shelf.media.inputs.needed(MODEL, {"images": [url]})
+    assert not shelf.needed(url)
     assert await shelf.resolve("gone") == [url]
 
 
@@ -120,25 +123,24 @@ async def test_no_inner_address_is_reached(shelf: Shelf) -> None:
 
 async def test_samples_are_read_from_the_package(settings, shelf: Shelf) -> None:
     """Inlined where the model takes bytes, linked or uploaded where it does not."""
-    origin, held = settings.public_origin, shelf.media.inputs
-    traits = SimpleNamespace(traits=SimpleNamespace(fetches_links=True))
-    held._upstreams = {MODEL.routes[0].upstream: traits}
+    origin, tools = settings.public_origin, shelf.tools
+    linking = SimpleNamespace(traits=SimpleNamespace(fetches_links=True))
     cat = f"{origin}/samples/cat.jpg"
     edit, dress = (Catalogue.load().models[f"alibaba/{name}"] for name in ("qwen-image-edit-plus", "aitryon"))
     given = {"images": [cat, "https://example.com/samples/cat.jpg"]}
-    assert held.needed(edit, given)
-    resolved = (await held.resolve(edit, given, sandbox=False)).params["images"]
+    assert inputs.needed(settings, edit, linking, given)
+    resolved = (await inputs.resolve(tools, edit, linking, given, sandbox=False)).params["images"]
     content = (samples.FOLDER / "cat.jpg").read_bytes()
     text = base64.b64encode(content).decode()
     assert resolved == [f"data:image/jpeg;base64,{text}", "https://example.com/samples/cat.jpg"]
-    linked = await held.resolve(dress, {"person_image_url": cat}, sandbox=True)
+    linked = await inputs.resolve(tools, dress, linking, {"person_image_url": cat}, sandbox=True)
     assert linked.params == {"person_image_url": cat}
     with pytest.raises(BadMedia, match="must be a public link"):
-        await held.resolve(dress, {"person_image_url": cat}, sandbox=False)
+        await inputs.resolve(tools, dress, linking, {"person_image_url": cat}, sandbox=False)
     with pytest.raises(BadMedia, match="names a file that has expired"):
-        await held.resolve(edit, {"images": [f"{origin}/samples/dog.jpg"]}, sandbox=False)
-    held._upstreams = load_all()
-    uploaded = await held.resolve(dress, {"person_image_url": cat}, sandbox=False)
+        await inputs.resolve(tools, edit, linking, {"images": [f"{origin}/samples/dog.jpg"]}, sandbox=False)
+    taking = load_all()[dress.routes[0].upstream]
+    uploaded = await inputs.resolve(tools, dress, taking, {"person_image_url": cat}, sandbox=False)
     (file,) = uploaded.files.values()
     assert (file.name, file.mime, file.size) == ("cat.jpeg", "image/jpeg", len(content))
     assert b"".join([chunk async for chunk in file.chunks()]) == content

@@ -28,7 +28,7 @@ def raising(error: Exception):
 async def late(stage):
     """A task that met its deadline while the vendor worked on it."""
     await stage.bring_to("submitting", "running", ticket="t-1")
-    row = await stage.live(left_s=0)
+    row = await stage.run(left_s=0)
     assert (row["error_code"], row["ticket"]) == ("deadline", "t-1")
     return stage
 
@@ -104,7 +104,7 @@ async def test_an_id_that_came_after_the_judgement_is_looked_at_too(stage) -> No
         return Ticket("t-late")
 
     stage.vendor.submit = overtaken
-    await stage.live()
+    await stage.run()
     row = await stage.pool.fetchrow("select attempt, ticket from tasks.afterlook")
     assert tuple(row) == (1, "t-late")
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
-from modellix_server.base.ids import uuid7
 from modellix_server.catalogue import Measurement
 from modellix_server.results import FetchLater, FetchNever, Resource
-from modellix_server.tasks import MediaTools, media
-from modellix_server.tasks.media import BadMedia
+from modellix_server.tasks.delivered import StoredResult
+from modellix_server.tasks.journal import Finish
+from modellix_server.tasks.steps import Store, TaskClock
+from modellix_server.tasks.steps import store as storing
 from modellix_server.upstreams.contract import Done, InlineFile, RemoteFile
 
 URL = "https://vendor.test"
@@ -27,9 +30,11 @@ def stored(index: int, kind: str = "image") -> Resource:
 
 
 @pytest.fixture
-def handling(settings, monkeypatch) -> MediaTools:
-    monkeypatch.setattr(media, "_OPTIONAL_WAIT_S", 0.05)
-    monkeypatch.setattr(media.rules, "retry_in_s", lambda _: 0.1)
+def kept(stage, monkeypatch) -> Callable[[Done], Awaitable[Finish]]:
+    """How a task ends that delivered this."""
+    monkeypatch.setattr(storing, "_OPTIONAL_WAIT_S", 0.05)
+    monkeypatch.setattr(storing, "STORE_AT_LEAST_S", 0.3)
+    monkeypatch.setattr(storing.rules, "retry_in_s", lambda _: 0.1)
 
     async def fetch(remote, _origins) -> Resource:
         if remote.url.endswith("bad"):
@@ -41,33 +46,33 @@ def handling(settings, monkeypatch) -> MediaTools:
     async def keep(inline) -> Resource:
         return stored(inline.index)
 
-    return MediaTools.of(settings, None, None, SimpleNamespace(fetch=fetch, keep=keep), {})
+    async def end(result: Done) -> Finish:
+        stage.tools.fetcher = SimpleNamespace(fetch=fetch, keep=keep)
+        verdict = await storing.put_down(stage.job, Store(result), stage.tools)
+        return await storing.store(replace(stage.job, verdict=verdict.verdict), None, stage.tools, TaskClock(0, 0))
 
-
-async def kept(handling: MediaTools, result: Done):
-    until = time.monotonic() + 0.3
-    verdict = await handling.put_down(uuid7(), result, until)
-    return await handling.keep(uuid7(), verdict, None, until)
+    return end
 
 
 @pytest.mark.parametrize("way", ["bad", "later"])
-async def test_a_lost_alternative_is_left_out_and_told(handling: MediaTools, way: str) -> None:
+async def test_a_lost_alternative_is_left_out_and_told(kept, way: str) -> None:
     files = [
         RemoteFile(f"{URL}/1", "image"),
         RemoteFile(f"{URL}/{way}", "vector", "alternative"),
         RemoteFile(f"{URL}/2", "vector", "alternative"),
     ]
-    result, lost = await kept(handling, done(*files))
+    ending = await kept(done(*files))
+    result = msgspec.json.decode(ending.resources, type=StoredResult)
     assert [file.format for file in result.resources] == ["png", "svg"]
-    assert lost == ["vector: " + {"bad": "has a script", "later": "503"}[way]]
+    assert ending.left_out == ["vector: " + {"bad": "has a script", "later": "503"}[way]]
 
 
-async def test_a_lost_file_that_is_paid_for_is_a_lost_result(handling: MediaTools) -> None:
-    with pytest.raises(BadMedia):
-        await kept(handling, done(RemoteFile(f"{URL}/bad", "image"), RemoteFile(f"{URL}/1", "vector", "alternative")))
+async def test_a_lost_file_that_is_paid_for_is_a_lost_result(kept) -> None:
+    ending = await kept(done(RemoteFile(f"{URL}/bad", "image"), RemoteFile(f"{URL}/1", "vector", "alternative")))
+    assert ending.error_code == "result_unavailable"
 
 
-async def test_numbers_of_files_that_are_stored_already_stay(handling: MediaTools) -> None:
+async def test_numbers_of_files_that_are_stored_already_stay(kept) -> None:
     """A gap before such a file would give it another link."""
-    with pytest.raises(BadMedia):
-        await kept(handling, done(RemoteFile(f"{URL}/bad", "vector", "alternative"), InlineFile(b"x", "image")))
+    ending = await kept(done(RemoteFile(f"{URL}/bad", "vector", "alternative"), InlineFile(b"x", "image")))
+    assert ending.error_code == "result_unavailable"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from modellix_server.tasks.accounts import Pace
+from modellix_server.tasks.concurrency_limiter import Pace
 
 
 @pytest.mark.parametrize(("workers", "least_s"), [(1, 0.2), (3, 0.6)])

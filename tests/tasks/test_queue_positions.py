@@ -14,7 +14,7 @@ from modellix_server.base.database import Pool
 from modellix_server.base.notify import follow
 from modellix_server.tasks import Reader, Submissions, SubscriptionHub, TaskQuery, cancel, queue_positions, store
 from modellix_server.tasks.follow import Subscription
-from modellix_server.tasks.store import Ending, Journal
+from modellix_server.tasks.journal import Finish, Journal
 
 SOON_S, NEVER_S = 5.0, 1.6
 
@@ -58,8 +58,8 @@ class Queue:
         """What is at work ends, and the next starts."""
         number = await store.register(self.pool, "test", 30)
         (job,) = await store.claim(self.pool, number, 1)
-        ending = Ending(job.id, job.epoch, job.state, job.team_id, job.live, error_code="x", error_message="y")
-        assert await Journal(self.pool, number, 3600).settle(ending)
+        ending = Finish(error_code="x", error_message="y")
+        assert await Journal(self.pool, number, 3600).settle((job, ending))
 
     async def watch(self, task_id: UUID) -> Subscription:
         """A follower that knows how the task is now."""

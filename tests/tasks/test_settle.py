@@ -15,7 +15,7 @@ from modellix_server.base.database import Pool, connect
 from modellix_server.base.errors import NotFound, Unauthorized
 from modellix_server.ledger import Balance
 from modellix_server.tasks import Reader, Submissions, TaskQuery, cancel, forget_idempotency_keys, store
-from modellix_server.tasks.store import Ending, Job, Journal, Move
+from modellix_server.tasks.journal import AttemptRecord, Finish, Job, Journal, Move
 from modellix_server.tasks.verify import verify
 
 LEASE_S = 30
@@ -42,12 +42,12 @@ async def claimed(pool: Pool, accept, customer, worker: int, quote: int = 100) -
     return job
 
 
-def move(job: Job, was: str, becomes: str, **about) -> Move:
-    return Move(job.id, job.epoch, was, becomes, **about)
+def move(job: Job, was: str, becomes: str, **about) -> tuple[Job, Move]:
+    return replace(job, state=was), Move(becomes, **about)
 
 
-def ending(job: Job, was: str, **about) -> Ending:
-    return Ending(job.id, job.epoch, was, job.team_id, job.live, **about)
+def ending(job: Job, was: str, **about) -> tuple[Job, Finish]:
+    return replace(job, state=was), Finish(**about)
 
 
 async def clean(pool: Pool) -> None:
@@ -55,11 +55,11 @@ async def clean(pool: Pool) -> None:
         assert await verify(db) == []
 
 
-async def test_a_whole_life(pool: Pool, accept, customer) -> None:
+async def test_from_the_queue_to_success(pool: Pool, accept, customer) -> None:
     worker, journal = await hire(pool)
     job = await claimed(pool, accept, customer, worker)
     assert await journal.advance(move(job, "queued", "submitting", upstream="dashscope"))
-    assert await journal.advance(move(job, "submitting", "running", ticket="t", outcome="accepted", status=200))
+    assert await journal.advance(move(job, "submitting", "running", ticket="t", record=AttemptRecord("accepted", 200)))
     assert await journal.advance(move(job, "running", "storing", verdict="{}"))
     assert await journal.settle(ending(job, "storing", capture=60, resources='{"resources":[]}', bytes=5))
     assert await ledger.balance(pool, customer.team_id, live=False) == Balance(940, 0)
@@ -113,7 +113,7 @@ async def test_a_move_from_another_state_is_none(pool: Pool, accept, customer) -
 
 
 async def test_an_earlier_claim_of_one_s_own_changes_nothing(pool: Pool, accept, customer) -> None:
-    """The same worker lost the task and has it again: what its former life still wants is too late."""
+    """The same worker lost the task and has it again: what its former run still wants is too late."""
     worker, journal = await hire(pool)
     former = await claimed(pool, accept, customer, worker)
     await store.give_back(pool, worker, leave=False)
@@ -160,7 +160,7 @@ async def test_a_move_whose_answer_was_lost_is_known_again(pool: Pool, accept, c
     assert await pool.fetchval("select count(*) from tasks.attempt") == 1
     _, stranger = await hire(pool)
     assert not await stranger.advance(intent)
-    assert not await journal.advance(replace(intent, epoch=job.epoch - 1))
+    assert not await journal.advance((replace(intent[0], epoch=job.epoch - 1), intent[1]))
     assert await journal.advance(move(job, "submitting", "running", ticket="t"))
     assert not await journal.advance(intent)
 
@@ -186,15 +186,17 @@ async def test_two_workers_never_claim_one_task(pool: Pool, accept, customer) ->
     assert len(ids) == len(set(ids)) == 10
 
 
-async def test_the_dead_are_buried_and_the_living_are_not(pool: Pool, database, accept, customer, monkeypatch) -> None:
+async def test_dead_workers_are_released_and_living_ones_are_not(
+    pool: Pool, database, accept, customer, monkeypatch
+) -> None:
     monkeypatch.setattr(store, "_SUSPECT_GRACE_S", 0.0)
     living, _ = await hire(pool)
-    line = await connect(database.app_dsn, name="test")
-    await line.execute("select pg_advisory_lock($1, $2)", store.WORKER_LOCK, living)
+    connection = await connect(database.app_dsn, name="test")
+    await connection.execute("select pg_advisory_lock($1, $2)", store.WORKER_LOCK, living)
     await claimed(pool, accept, customer, living)
-    assert await store.bury_the_dead(pool) == 0
-    await line.close()  # its process is gone, its lease is not
-    assert await store.bury_the_dead(pool) == 1
+    assert await store.release_dead_workers(pool) == 0
+    await connection.close()  # its process is gone, its lease is not
+    assert await store.release_dead_workers(pool) == 1
 
 
 async def test_a_submission_on_its_way_waits_for_the_lease(pool: Pool, accept, customer, monkeypatch) -> None:
@@ -202,16 +204,16 @@ async def test_a_submission_on_its_way_waits_for_the_lease(pool: Pool, accept, c
     gone, journal = await hire(pool)
     job = await claimed(pool, accept, customer, gone)
     await journal.advance(move(job, "queued", "submitting", upstream="dashscope"))
-    assert await store.bury_the_dead(pool) == 0
+    assert await store.release_dead_workers(pool) == 0
     await store.renew(pool, gone, -1)
-    assert await store.bury_the_dead(pool) == 1
+    assert await store.release_dead_workers(pool) == 1
 
 
 async def test_nobody_is_dead_right_after_a_database_start(pool: Pool, accept, customer, monkeypatch) -> None:
     monkeypatch.setattr(store, "_SUSPECT_GRACE_S", 1e6)
     gone, _ = await hire(pool)
     await claimed(pool, accept, customer, gone)
-    assert await store.bury_the_dead(pool) == 0
+    assert await store.release_dead_workers(pool) == 0
 
 
 async def test_what_a_lost_answer_left_behind_is_given_back(pool: Pool, accept, customer) -> None:

@@ -16,7 +16,7 @@ from modellix_server.base.database import Pool
 from modellix_server.ledger import Balance, InsufficientBalance
 from modellix_server.tasks import Reader, Submissions, TaskQuery, cancel, start_waiting, store
 from modellix_server.tasks.errors import ConcurrencyExceeded
-from modellix_server.tasks.store import Ending, Job, Journal
+from modellix_server.tasks.journal import Finish, Job, Journal, TaskFence
 from modellix_server.tasks.submit import Accepted
 from modellix_server.tasks.verify import verify
 
@@ -46,8 +46,8 @@ async def clean(pool: Pool) -> None:
 
 
 async def end(pool: Pool, worker: int, job: Job) -> bool:
-    ending = Ending(job.id, job.epoch, job.state, job.team_id, job.live, error_code="deadline", error_message="late")
-    return await Journal(pool, worker, 3600).settle(ending)
+    ending = Finish(error_code="deadline", error_message="late")
+    return await Journal(pool, worker, 3600).settle((job, ending))
 
 
 async def fill(accept: Submissions, customer, waiting: int) -> list[UUID]:
@@ -91,7 +91,7 @@ async def test_several_endings_at_once_start_as_many(pool: Pool, accept, custome
     ids = await fill(accept, customer, 3)
     journal = Journal(pool, worker, 3600)
     jobs = await store.claim(pool, worker, 10)
-    endings = [Ending(j.id, j.epoch, j.state, j.team_id, j.live, error_code="x", error_message="y") for j in jobs]
+    endings = [(job, Finish(error_code="x", error_message="y")) for job in jobs]
     assert await asyncio.gather(*map(journal.settle, endings)) == [True, True]
     assert {job.id for job in await store.claim(pool, worker, 10)} == set(ids[:2])
     await clean(pool)
@@ -156,7 +156,7 @@ async def test_the_deadline_counts_from_the_acceptance(stage, pool: Pool, accept
     (waiting,) = await fill(accept, customer, 1)
     await pool.execute("update tasks.task set deadline_at = now(), due_at = now() where id = $1", waiting)
     (stage.job,) = [job for job in await store.claim(pool, stage.worker, 10) if job.id == waiting]
-    row = await stage.live()
+    row = await stage.run()
     assert (row["error_code"], stage.vendor.posts) == ("deadline", 0)
     assert tuple(await pool.fetchrow("select running, waiting from tasks.slot where team_id = $1 and not live",
                                      customer.team_id)) == (2, 0)  # fmt: skip
@@ -194,7 +194,7 @@ async def test_older_code_ends_and_accepts_beside_it(pool: Pool, accept, custome
 
 
 async def test_accepting_ending_and_canceling_at_random_leaks_no_slot(pool: Pool, customer, worker) -> None:
-    """Three API processes, an engine and impatient clients; at no moment are more tasks at work than may be."""
+    """Three API processes, a worker and impatient clients; at no moment are more tasks at work than may be."""
     seed = random.randrange(2**32)
     print("seed", seed)
     dice = random.Random(seed)
@@ -211,9 +211,9 @@ async def test_accepting_ending_and_canceling_at_random_leaks_no_slot(pool: Pool
             task = dice.choice(accepted)
             row = await pool.fetchrow("select state, owner, epoch from tasks.task where id = $1", task)
             if row["state"] == "queued" and row["owner"] is None:
-                ending = Ending(task, row["epoch"], "queued", customer.team_id, False, error_code="canceled",
-                                error_message="x")  # fmt: skip
-                await Journal(pool, None, 3600).settle(ending)
+                fence = TaskFence(task, customer.team_id, False, "queued", row["epoch"])
+                ending = Finish(error_code="canceled", error_message="x")
+                await Journal(pool, None, 3600).settle((fence, ending))
 
     async def work() -> None:
         for job in await store.claim(pool, worker, dice.randrange(1, 4)):

@@ -47,5 +47,5 @@ async def _answer(ctx: ApiContext, request: Request) -> bytes:
         if len(asked.challenge) <= _LONGEST_CHALLENGE:
             return msgspec.json.encode(asked)
     with contextlib.suppress(*OUT_OF_REACH):  # polling continues without it
-        await ctx.callback_notifier.ring(signal)
+        await ctx.callback_notifier.notify(signal)
     return _ACKNOWLEDGED

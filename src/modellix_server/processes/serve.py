@@ -33,6 +33,7 @@ from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, Spool, Storage, Uploads
 from modellix_server.tasks import (
     HINT_CHANNEL,
+    AccountFinder,
     Breakers,
     CallbackNotifier,
     Callbacks,
@@ -41,7 +42,6 @@ from modellix_server.tasks import (
     Submissions,
     SubscriptionHub,
 )
-from modellix_server.tasks.account_finder import AccountFinder
 from modellix_server.upstreams import load_all
 
 _CONNECTIONS = 8

@@ -33,9 +33,9 @@ from modellix_server.processes.metrics import serve_metrics
 from modellix_server.requestlog import drop_old, ensure_partitions
 from modellix_server.results import Fetcher, Helper, Spool, Storage, delete_expired, delete_orphans
 from modellix_server.tasks import (
+    AccountFinder,
     Callbacks,
     CrashMarker,
-    MediaTools,
     Tools,
     Worker,
     forget_idempotency_keys,
@@ -45,10 +45,9 @@ from modellix_server.tasks import (
     queue_now,
     review,
     start_waiting,
-    take_words,
+    take_marks,
     views,
 )
-from modellix_server.tasks.account_finder import AccountFinder
 from modellix_server.tasks.models import load_models
 from modellix_server.webhooks import Deliverer
 
@@ -84,17 +83,19 @@ async def _work(settings: Settings) -> None:
     storage = Storage(settings.storage_url)
     spool = Spool(settings.spool_dir)
     helper = Helper(spool)
-    witness = await _open_witness(db, settings.spool_dir)
+    crash_marker = await _open_crash_marker(db, settings.spool_dir)
     tools = Tools(
         db=db,
+        settings=settings,
         catalogue=catalogue,
         upstreams=upstreams,
         find_account=AccountFinder(db, settings).find,
         outbound=outbound,
-        media=MediaTools.of(settings, storage, helper, Fetcher(outbound, storage, helper, spool), upstreams),
-        result_ttl_s=settings.result_ttl_s,
+        storage=storage,
+        helper=helper,
+        fetcher=Fetcher(outbound, storage, helper, spool),
         callbacks=Callbacks(settings),
-        witness=witness,
+        crash_marker=crash_marker,
     )
     gc.collect()
     gc.freeze()
@@ -123,7 +124,7 @@ async def _work(settings: Settings) -> None:
         await outbound.close()
         await helper.close()
         spool.close()
-        witness.close()
+        crash_marker.close()
         await db.close()
 
 
@@ -158,9 +159,9 @@ async def _gauges(db: Pool, worker: Worker) -> list[str]:
     return lines
 
 
-async def _open_witness(db: Pool, folder: str) -> CrashMarker:
+async def _open_crash_marker(db: Pool, folder: str) -> CrashMarker:
     """Take note of the tasks that workers on this machine died of, before one of them is handled again."""
-    for task_id in take_words(folder):
+    for task_id in take_marks(folder):
         deaths = await note_death(db, task_id)
         _LOG.error("a worker died while it handled a task", task=str(task_id), deaths=deaths)
     return CrashMarker(folder)

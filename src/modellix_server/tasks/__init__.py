@@ -1,13 +1,11 @@
 """The engine: tasks from accept to settlement. The only room that knows money, results and upstreams together."""
 
-from modellix_server.tasks.accounts import FindAccount, VendorAccount, api_path
 from modellix_server.tasks.breakers import Breaker, Breakers, list_open
 from modellix_server.tasks.callbacks import CallbackNotifier, Callbacks
 from modellix_server.tasks.canceling import cancel
-from modellix_server.tasks.crash_marker import CrashMarker, take_words
+from modellix_server.tasks.crash_marker import CrashMarker, take_marks
 from modellix_server.tasks.deletion import delete_result
 from modellix_server.tasks.delivered import StoredResult
-from modellix_server.tasks.engine import HINT_CHANNEL, Worker
 from modellix_server.tasks.errors import (
     ConcurrencyExceeded,
     IdempotencyMismatch,
@@ -20,21 +18,23 @@ from modellix_server.tasks.history import Review, TaskHistory, reviews, story
 from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.late_results import look_again
 from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
-from modellix_server.tasks.media import MediaTools
 from modellix_server.tasks.public import public_form
 from modellix_server.tasks.queue import QueueNow, open_team, queue_now
 from modellix_server.tasks.read import Reader, TaskQuery, TaskView, views
 from modellix_server.tasks.restored import end_doubtful
+from modellix_server.tasks.routing import AccountFinder, FindAccount, VendorAccount, api_path
+from modellix_server.tasks.steps import Tools
 from modellix_server.tasks.store import forget_idempotency_keys, note_death, review, start_waiting
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
-from modellix_server.tasks.tools import Tools
 from modellix_server.tasks.verify import end_stray_holds, look, verify
+from modellix_server.tasks.worker import HINT_CHANNEL, Worker
 
 __all__ = [
     "HINT_CHANNEL",
     "LONGEST_WAIT_S",
     "USAGE_GROUPS",
     "Accepted",
+    "AccountFinder",
     "VendorAccount",
     "Callbacks",
     "ConcurrencyExceeded",
@@ -44,7 +44,6 @@ __all__ = [
     "ListedTask",
     "IdempotencyMismatch",
     "Intake",
-    "MediaTools",
     "NotCancelable",
     "TaskQuery",
     "Reader",
@@ -83,7 +82,7 @@ __all__ = [
     "reviews",
     "start_waiting",
     "story",
-    "take_words",
+    "take_marks",
     "usage",
     "verify",
     "views",

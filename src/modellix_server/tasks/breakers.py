@@ -126,10 +126,22 @@ class Breakers:
                 if await _close(self._db, upstream, live=live):
                     _LOG.info("a vendor answers again", upstream=upstream, live=live)
 
-    async def failed(self, kind: Kind, upstream: str, *, live: bool, reason: str, only_model: str | None) -> None:
-        """It did not. `only_model` names the model where the failure may be about that alone."""
+    async def failed(
+        self,
+        kind: Kind,
+        upstream: str,
+        *,
+        live: bool,
+        reason: str,
+        only_model: str | None = None,
+        connection: bool = False,
+    ) -> None:
+        """It did not. `only_model` names the model where the failure may be about that alone.
+
+        `connection` says that there was none. In test mode only that counts: other failures were asked for in a prompt.
+        """
         slot = (upstream, live)
-        if slot in self._open:
+        if slot in self._open or not (live or connection):
             return
         run = self._runs[slot, kind]
         run.failures += 1

@@ -18,7 +18,7 @@ from modellix_server.base.addresses import is_reachable
 from modellix_server.base.database import Pool
 from modellix_server.base.ids import task_name
 from modellix_server.base.settings import Settings
-from modellix_server.tasks.accounts import VendorAccount
+from modellix_server.tasks.routing import VendorAccount
 from modellix_server.tasks.signals import CHANNEL, Signal
 
 _TOKEN = re.compile(r"(task-([0-9a-f]{32})-([0-9]{1,9}))\.([A-Za-z0-9_-]{22})", re.ASCII)
@@ -54,21 +54,21 @@ class Callbacks:
 
 
 class CallbackNotifier:
-    """Passes calls on to the workers, of each attempt at most one a second."""
+    """Passes vendors' calls on to the workers, of each attempt at most one a second."""
 
     def __init__(self, db: Pool) -> None:
         self._db = db
-        self._rung: dict[Signal, float] = {}
+        self._notified: dict[Signal, float] = {}
 
-    async def ring(self, nudge: Signal) -> None:
+    async def notify(self, signal: Signal) -> None:
         """Tell the worker that has the task, wherever it runs. Raises database.UNREACHABLE."""
         now = time.monotonic()
-        if now - self._rung.get(nudge, -_GAP_S) < _GAP_S:
+        if now - self._notified.get(signal, -_GAP_S) < _GAP_S:
             return
-        if len(self._rung) >= _MOST_REMEMBERED:
-            self._rung = {known: at for known, at in self._rung.items() if now - at < _GAP_S}
-        self._rung[nudge] = now
-        await self._db.execute("select pg_notify($1, $2)", CHANNEL, nudge.payload)
+        if len(self._notified) >= _MOST_REMEMBERED:
+            self._notified = {known: at for known, at in self._notified.items() if now - at < _GAP_S}
+        self._notified[signal] = now
+        await self._db.execute("select pg_notify($1, $2)", CHANNEL, signal.payload)
 
 
 def _is_public(origin: str) -> bool:

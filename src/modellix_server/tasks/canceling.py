@@ -13,9 +13,9 @@ from modellix_server.base.database import Pool, Row
 from modellix_server.base.errors import NotFound
 from modellix_server.base.ids import task_name
 from modellix_server.tasks.errors import NotCancelable
+from modellix_server.tasks.journal import Finish, Journal, TaskFence
 from modellix_server.tasks.read import TaskQuery
 from modellix_server.tasks.signals import CHANNEL, Signal
-from modellix_server.tasks.store import Ending, Journal
 
 _DECIDED_WITHIN_S = 5.0
 _LOOK_EVERY_S = 0.1
@@ -29,8 +29,8 @@ _ASK = """
 """
 
 
-async def cancel(db: Pool, question: TaskQuery) -> bool:
-    """Cancel a task; whether it is canceled now. Again is as good as once.
+async def cancel(db: Pool, query: TaskQuery) -> bool:
+    """Cancel a task; whether it is canceled now. Idempotent.
 
     False while the worker that has the task, or its vendor, has not decided after some seconds: then the task ends
     as `canceled`, or goes on, a little later. Raises NotFound, or NotCancelable when it has ended, is delivered
@@ -38,30 +38,30 @@ async def cancel(db: Pool, question: TaskQuery) -> bool:
     """
     until = time.monotonic() + _DECIDED_WITHIN_S
     while True:
-        row = await _look(db, question)
+        row = await _look(db, query)
         if row["error_code"] == "canceled":
             return True
-        _refuse_if_late(row, task_name(question.task_id))
+        _refuse_if_late(row, task_name(query.task_id))
         if row["state"] == "queued" and row["owner"] is None:
-            if await _end(db, question, row["epoch"]):
+            if await _end(db, query, row["epoch"]):
                 return True
         elif row["cancel"] is None:
-            await db.execute(_ASK, question.task_id, CHANNEL, Signal(question.task_id, None).payload)
+            await db.execute(_ASK, query.task_id, CHANNEL, Signal(query.task_id, None).payload)
         if time.monotonic() >= until:
             return False
         await asyncio.sleep(_LOOK_EVERY_S)
 
 
-async def _look(db: Pool, question: TaskQuery) -> Row:
+async def _look(db: Pool, query: TaskQuery) -> Row:
     row = await db.fetchrow(
         """select state, epoch, owner, error_code, cancel, finished_at from tasks.task
            where id = $1 and team_id = $2 and live = $3""",
-        question.task_id,
-        question.team_id,
-        question.live,
+        query.task_id,
+        query.team_id,
+        query.live,
     )
     if row is None:
-        raise NotFound(f"task '{task_name(question.task_id)}' not found")
+        raise NotFound(f"task '{task_name(query.task_id)}' not found")
     return row
 
 
@@ -74,14 +74,7 @@ def _refuse_if_late(row: Row, name: str) -> None:
         raise NotCancelable(f"task '{name}' is not stopped by the vendor; it runs on and is charged as delivered")
 
 
-async def _end(db: Pool, question: TaskQuery, epoch: int) -> bool:
-    ending = Ending(
-        question.task_id,
-        epoch,
-        "queued",
-        question.team_id,
-        question.live,
-        error_code="canceled",
-        error_message="canceled before it was started",
-    )
-    return await Journal(db, worker=None, result_ttl_s=0).settle(ending)
+async def _end(db: Pool, query: TaskQuery, epoch: int) -> bool:
+    fence = TaskFence(query.task_id, query.team_id, query.live, "queued", epoch)
+    ending = Finish(error_code="canceled", error_message="canceled before it was started")
+    return await Journal(db, worker=None, result_ttl_s=0).settle((fence, ending))

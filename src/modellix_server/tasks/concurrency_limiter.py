@@ -13,6 +13,7 @@ that any number may wait there.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,3 +107,19 @@ class SubmissionSlot:
         if self._counted:
             self._counted = False
             self._window.give_back()
+
+
+class Pace:
+    """Spreads calls over time: at most `per_s` a second over all workers, first come first served."""
+
+    def __init__(self, per_s: float) -> None:
+        self._per_s = per_s
+        self._next = 0.0
+
+    async def turn(self, workers: int) -> None:
+        """Wait for the next free place of this worker, one of so many that share the limit evenly."""
+        now = time.monotonic()
+        place = max(self._next, now)
+        self._next = place + workers / self._per_s
+        if place > now:
+            await asyncio.sleep(place - now)

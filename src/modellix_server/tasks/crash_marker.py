@@ -1,7 +1,7 @@
-"""Who was being handled when a worker died: a word in a file that outlives the process.
+"""Which task was being handled when a worker died: a mark in a file that outlives the process.
 
-The event loop runs one task's life at a time. Before each of its steps the task's id is written into a page of memory
-that a file keeps, and taken out afterwards: two copies of 16 bytes. What kills the process, or makes it spin until it
+The event loop runs one task at a time. Before each of its turns the task's id is written into a page of memory that a
+file keeps, and taken out afterwards: two copies of 16 bytes. What kills the process, or makes it spin until it
 is killed, leaves the id behind for the next worker that starts on this machine. Thousands of tasks that only waited
 in the same process stay without blame.
 """
@@ -17,23 +17,23 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-_PREFIX = "modellix-witness-"
+_PREFIX = "modellix-crash-marker-"
 _NOBODY = bytes(16)
 
 
 class CrashMarker:
-    """The word of this process, in the spool directory; a lock that ends with the process tells that it lives."""
+    """The mark of this process, in the spool directory; a lock that ends with the process tells that it lives."""
 
     def __init__(self, folder: str) -> None:
         self._file, fresh = tempfile.mkstemp(dir=folder)  # not under our prefix before it is locked
         fcntl.flock(self._file, fcntl.LOCK_EX)
         os.ftruncate(self._file, len(_NOBODY))
-        self._word = mmap.mmap(self._file, len(_NOBODY))
+        self._mark = mmap.mmap(self._file, len(_NOBODY))
         self._path = Path(fresh).rename(Path(folder) / f"{_PREFIX}{Path(fresh).name}")
 
-    def watch(self, task_id: UUID, life: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
+    def watch(self, task_id: UUID, run: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
         """The same coroutine, with the task named while it runs."""
-        return _Watched(self._word, task_id.bytes, life)
+        return _Watched(self._mark, task_id.bytes, run)
 
     def close(self) -> None:
         """Nobody was being handled: this process ends in peace."""
@@ -41,8 +41,8 @@ class CrashMarker:
         os.close(self._file)
 
 
-def take_words(folder: str) -> list[UUID]:
-    """The tasks that processes died of since the last time; each word is told once."""
+def take_marks(folder: str) -> list[UUID]:
+    """The tasks that processes died of since the last time; each mark is told once."""
     found = []
     for path in Path(folder).glob(f"{_PREFIX}*"):
         try:
@@ -51,10 +51,10 @@ def take_words(folder: str) -> list[UUID]:
             continue
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            word = os.read(file, len(_NOBODY))
+            mark = os.read(file, len(_NOBODY))
             path.unlink(missing_ok=True)
-            if len(word) == len(_NOBODY) and word != _NOBODY:
-                found.append(UUID(bytes=word))
+            if len(mark) == len(_NOBODY) and mark != _NOBODY:
+                found.append(UUID(bytes=mark))
         except OSError:  # that process lives
             continue
         finally:
@@ -63,31 +63,31 @@ def take_words(folder: str) -> list[UUID]:
 
 
 class _Watched(Coroutine[Any, Any, None]):
-    """A coroutine that is named in the word during each of its steps."""
+    """A coroutine that is named in the mark during each of its steps."""
 
-    __slots__ = ("_life", "_name", "_word")
+    __slots__ = ("_mark", "_name", "_run")
 
-    def __init__(self, word: mmap.mmap, name: bytes, life: Coroutine[Any, Any, None]) -> None:
-        self._word = word
+    def __init__(self, mark: mmap.mmap, name: bytes, run: Coroutine[Any, Any, None]) -> None:
+        self._mark = mark
         self._name = name
-        self._life = life
+        self._run = run
 
     def send(self, value: Any) -> Any:
-        self._word[:] = self._name
+        self._mark[:] = self._name
         try:
-            return self._life.send(value)
+            return self._run.send(value)
         finally:
-            self._word[:] = _NOBODY
+            self._mark[:] = _NOBODY
 
     def throw(self, *error: Any) -> Any:
-        self._word[:] = self._name
+        self._mark[:] = self._name
         try:
-            return self._life.throw(*error)
+            return self._run.throw(*error)
         finally:
-            self._word[:] = _NOBODY
+            self._mark[:] = _NOBODY
 
     def close(self) -> None:
-        self._life.close()
+        self._run.close()
 
     def __await__(self) -> Generator[Any, Any, None]:
-        return self._life.__await__()
+        return self._run.__await__()

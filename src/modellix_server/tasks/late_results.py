@@ -17,7 +17,7 @@ from modellix_server.base.database import Pool
 from modellix_server.base.ids import task_name
 from modellix_server.base.redaction import redact_text
 from modellix_server.tasks import store
-from modellix_server.tasks.tools import Tools
+from modellix_server.tasks.steps import Tools
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import (
     AnswerLost,

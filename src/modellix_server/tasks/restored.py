@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modellix_server.base.database import Pool
-from modellix_server.tasks.store import Ending, Journal
+from modellix_server.tasks.journal import Finish, Journal, TaskFence
 
 _MESSAGE = "the platform was restored from a backup, and whether the vendor got this task is not known"
 _A_BATCH = 200
@@ -25,15 +25,11 @@ async def end_doubtful(db: Pool) -> int:
         _A_BATCH,
     ):
         for row in rows:
-            ending = Ending(
-                row["id"],
-                row["epoch"],
-                row["state"],
-                row["team_id"],
-                row["live"],
+            fence = TaskFence(row["id"], row["team_id"], row["live"], row["state"], row["epoch"])
+            ending = Finish(
                 error_code="submission_outcome_unknown",
                 error_message=_MESSAGE,
                 review=f"restored from a backup: was {row['state']} then",
             )
-            ended += await journal.settle(ending)
+            ended += await journal.settle((fence, ending))
     return ended

@@ -1,171 +1,15 @@
-"""All SQL of the tasks room that is not a function in its migrations. Times are seconds, money micro-dollars."""
+"""What workers ask the database beside their moves: registering, claiming, releasing, notes. Times are seconds."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Sequence
 from uuid import UUID
 
-from modellix_server.base.batcher import Batcher
-from modellix_server.base.database import DATABASE_ERRORS, Connection, Pool, refused
-from modellix_server.tasks.signals import PROGRESS_CHANNEL
+from modellix_server.base.database import Connection, Pool
+from modellix_server.tasks.journal import Job, storable
 
 _SUSPECT_GRACE_S = 5.0  # after a database start, which frees every lock
-_MOST_IN_A_NOTICE = 200  # of at most 37 characters each; a notice takes 7,999
 WORKER_LOCK = 0x6D6C7877  # class of the advisory locks that say "this worker lives"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A claimed task, as a worker holds it. `age_s` and `left_s` are as of the claim, by the database's clock."""
-
-    id: UUID
-    team_id: int
-    live: bool
-    model: str
-    params: str
-    price: str
-    state: str
-    epoch: int
-    attempt: int
-    ticket: str | None
-    verdict: str | None
-    age_s: float
-    left_s: float
-    cancel: str | None = None
-    deaths: int = 0
-    """How many workers died of handling it since its last move."""
-    request_id: str | None = None
-    """Of the call that made it; None for a task of an older version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A wish to move a task from one unfinished state to another; `due_in_s` gives it back to the queue."""
-
-    job: UUID
-    epoch: int
-    was: str
-    becomes: str
-    due_in_s: float | None = None
-    upstream: str | None = None
-    ticket: str | None = None
-    verdict: str | None = None
-    outcome: str | None = None
-    status: int | None = None
-    answer: str | None = None
-    note: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """A wish to end a task: with `capture` and `resources`, or with an error."""
-
-    job: UUID
-    epoch: int
-    was: str
-    team_id: int
-    live: bool
-    capture: int = 0
-    resources: str | None = None
-    bytes: int | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    outcome: str | None = None
-    status: int | None = None
-    answer: str | None = None
-    review: str | None = None
-
-
-Wish = TypeVar("Wish", Move, Ending)
-
-
-class Journal:
-    """Every state move of one worker, written in shared transactions."""
-
-    def __init__(self, db: Pool, worker: int | None, result_ttl_s: int) -> None:
-        self._db = db
-        self._worker = worker
-        self._ttl_s = result_ttl_s
-        self.advance = Batcher(_each_alone_if_refused(self._advance), flushers=2, most=500)
-        self.progress = Batcher(self._tell_progress, flushers=1, most=_MOST_IN_A_NOTICE)
-        self.settle = Batcher(_each_alone_if_refused(self._settle), flushers=2, most=200)
-
-    async def _advance(self, moves: list[Move]) -> Sequence[bool]:
-        moved = await self._db.fetchval(
-            "select tasks.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-            [m.job for m in moves],
-            [m.epoch for m in moves],
-            [m.was for m in moves],
-            [m.becomes for m in moves],
-            self._worker,
-            [m.due_in_s for m in moves],
-            [m.upstream for m in moves],
-            [m.ticket for m in moves],
-            [m.verdict for m in moves],
-            [m.outcome for m in moves],
-            [m.status for m in moves],
-            [_storable(m.answer) for m in moves],
-            [_storable(m.note) for m in moves],
-        )
-        return _answers(moved, len(moves))
-
-    async def _tell_progress(self, news: list[tuple[UUID, float]]) -> Sequence[None]:
-        """Tell those who listen; `news` are tasks and shares from 0 to 1."""
-        payload = " ".join(f"{task.hex}:{100 * share:.0f}" for task, share in news)
-        await self._db.execute("select pg_notify($1, $2)", PROGRESS_CHANNEL, payload)
-        return [None] * len(news)
-
-    async def _settle(self, endings: list[Ending]) -> Sequence[bool]:
-        ended = await self._db.fetchval(
-            "select tasks.settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-            [e.job for e in endings],
-            [e.epoch for e in endings],
-            [e.was for e in endings],
-            [e.team_id for e in endings],
-            [e.live for e in endings],
-            self._worker,
-            [e.capture for e in endings],
-            [e.resources for e in endings],
-            [e.bytes for e in endings],
-            self._ttl_s,
-            [e.error_code for e in endings],
-            [_storable(e.error_message, 500) for e in endings],
-            [e.outcome for e in endings],
-            [e.status for e in endings],
-            [_storable(e.answer) for e in endings],
-            [_storable(e.review) for e in endings],
-        )
-        return _answers(ended, len(endings))
-
-
-def _each_alone_if_refused(
-    write: Callable[[list[Wish]], Awaitable[Sequence[bool]]],
-) -> Callable[[list[Wish]], Awaitable[Sequence[bool | BaseException]]]:
-    """Write a batch; when the database refuses it, item by item, so that an odd one harms no neighbour."""
-
-    async def flush(batch: list[Wish]) -> Sequence[bool | BaseException]:
-        try:
-            return await write(batch)
-        except DATABASE_ERRORS as error:
-            if not refused(error):
-                raise
-            return [error] if len(batch) == 1 else [one for item in batch for one in await flush([item])]
-
-    return flush
-
-
-def _storable(text: str | None, most: int | None = None) -> str | None:
-    """Words from outside as PostgreSQL takes them: no NUL, no half of a surrogate pair."""
-    if text is None:
-        return None
-    return text[:most].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
-
-
-def _answers(ordinals: list[int], size: int) -> list[bool]:
-    done = set(ordinals)
-    return [ordinal in done for ordinal in range(1, size + 1)]
 
 
 async def register(db: Pool | Connection, name: str, lease_s: float) -> int:
@@ -179,7 +23,7 @@ async def register(db: Pool | Connection, name: str, lease_s: float) -> int:
 
 
 async def renew(db: Pool | Connection, worker: int, lease_s: float) -> int:
-    """Extend the lease; how many workers have one now, or 0 when this worker has been buried."""
+    """Extend the lease; how many workers have one now, or 0 when this worker has been declared dead."""
     workers: int | None = await db.fetchval(
         """update tasks.worker w set lease_until = now() + make_interval(secs => $2) where id = $1
            returning (select count(*) from tasks.worker o where o.id = w.id or o.lease_until > now())""",
@@ -203,7 +47,7 @@ async def claim(db: Pool, worker: int, limit: int) -> list[Job]:
     return [Job(*row) for row in rows]
 
 
-async def bury_the_dead(db: Pool) -> int:
+async def release_dead_workers(db: Pool) -> int:
     """Hand over the tasks of workers that are gone; returns how many."""
     freed: int = await db.fetchval("select tasks.bury_the_dead($1, $2)", WORKER_LOCK, _SUSPECT_GRACE_S)
     return freed
@@ -273,7 +117,7 @@ async def refuse_cancel(db: Pool, task_id: UUID, epoch: int) -> None:
 async def review(db: Pool, task_id: UUID | None, reason: str, detail: str) -> None:
     """Leave something for a person to look at."""
     await db.execute(
-        "insert into tasks.review (task_id, reason, detail) values ($1, $2, $3)", task_id, reason, _storable(detail)
+        "insert into tasks.review (task_id, reason, detail) values ($1, $2, $3)", task_id, reason, storable(detail)
     )
 
 

@@ -16,7 +16,7 @@ from modellix_server.base.metrics import LONG_SECONDS, Counter, Histogram
 from modellix_server.base.multipart import Part, encode_form
 from modellix_server.base.outbound import Answer, AnswerLost, Blocked, NotSent, Outbound, Turn
 from modellix_server.base.redaction import redact_text
-from modellix_server.tasks.accounts import VendorAccount
+from modellix_server.tasks.routing import VendorAccount
 from modellix_server.upstreams.contract import QUICK_ANSWER_BYTES, MediaFile
 
 _KEPT_CHARS = 2_000

@@ -1,9 +1,8 @@
-"""One life at a time: whatever goes wrong inside it, the task comes to an end and nothing is sent too late."""
+"""One task at a time: whatever goes wrong inside it, the task comes to an end and nothing is sent too late."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,11 +11,14 @@ import pytest
 
 from modellix_server.catalogue import Catalogue, Measurement
 from modellix_server.results import FetchLater, FetchNever, Resource
-from modellix_server.tasks import VendorAccount, Worker, engine, store
+from modellix_server.tasks import VendorAccount, Worker, store, worker
+from modellix_server.tasks import executor as executor_module
 from modellix_server.tasks.concurrency_limiter import AdaptiveConcurrencyLimiter
+from modellix_server.tasks.executor import Executor
 from modellix_server.tasks.inputs import Resolved
-from modellix_server.tasks.life import Life
-from modellix_server.tasks.store import Ending
+from modellix_server.tasks.journal import Finish
+from modellix_server.tasks.steps import Store, TaskClock, prepare
+from modellix_server.tasks.steps import store as storing
 from modellix_server.upstreams.contract import AnswerLost, Done, Failed, RemoteFile
 
 CATALOGUE = Catalogue.load()
@@ -30,12 +32,12 @@ def bug() -> object:
 async def test_an_adapter_that_breaks_is_asked_again_and_ends_at_the_deadline(stage) -> None:
     await stage.bring_to("submitting", "running", ticket="t-1")
     stage.vendor.polled = bug
-    row = await stage.live()
+    row = await stage.run()
     assert (row["state"], row["owner"], row["ticket"]) == ("running", None, "t-1")
     await stage.pool.execute("update tasks.task set due_at = now()")
     (again,) = await store.claim(stage.pool, stage.worker, 1)
     stage.job = again
-    row = await stage.live(left_s=-1)
+    row = await stage.run(left_s=-1)
     assert (row["state"], row["error_code"]) == ("failed", "deadline")
     assert await stage.pool.fetchval("select detail from tasks.review") == "broke off: KeyError while running"
     await stage.clean()
@@ -47,15 +49,15 @@ async def test_an_adapter_that_breaks_is_asked_again_and_ends_at_the_deadline(st
 async def test_a_task_of_a_model_that_is_gone_ends(stage, states) -> None:
     verdict = msgspec.json.encode(DONE).decode()
     await stage.bring_to(*states, **({"verdict": verdict} if "storing" in states else {}))
-    row = await stage.live(model="alibaba/gone")
+    row = await stage.run(model="alibaba/gone")
     assert (row["state"], row["owner"]) == (states[-1], None)
     await stage.pool.execute("update tasks.task set owner = $1", stage.worker)
-    row = await stage.live(model="alibaba/gone", left_s=-1000)
+    row = await stage.run(model="alibaba/gone", left_s=-1000)
     assert (row["state"], row["error_code"]) == ("failed", "deadline")
     await stage.clean()
 
 
-async def test_a_database_that_is_away_breaks_no_life(stage) -> None:
+async def test_a_database_that_is_away_breaks_nothing_off(stage) -> None:
     await stage.bring_to("submitting", "running", ticket="t-1")
     stage.vendor.polled = lambda: Failed("content_rejected", "no\0 such \udc80 words")
     find, left = stage.tools.find_account, [True]
@@ -67,7 +69,7 @@ async def test_a_database_that_is_away_breaks_no_life(stage) -> None:
         return await find(*about)
 
     stage.tools.find_account = away_once
-    row = await stage.live()
+    row = await stage.run()
     assert (row["error_code"], row["error_message"]) == ("content_rejected", "no\N{REPLACEMENT CHARACTER} such ? words")
     await stage.clean()
 
@@ -75,17 +77,17 @@ async def test_a_database_that_is_away_breaks_no_life(stage) -> None:
 async def test_nothing_is_posted_after_the_deadline(stage) -> None:
     turns = stage.tools.posting[stage.job.model] = asyncio.Semaphore(1)
     await turns.acquire()
-    life = asyncio.create_task(stage.live(left_s=0.2))
+    running = asyncio.create_task(stage.run(left_s=0.2))
     await asyncio.sleep(0.4)
     turns.release()
-    assert ((await life)["error_code"], stage.vendor.posts) == ("deadline", 0)
+    assert ((await running)["error_code"], stage.vendor.posts) == ("deadline", 0)
     await stage.clean()
 
 
 async def test_nothing_is_posted_without_a_fresh_lease(stage) -> None:
     """The intent is written, and meanwhile another worker may have judged it."""
-    life = Life(stage.job, stage.tools, SimpleNamespace(fresh=lambda: False))
-    await asyncio.wait_for(life.run(), 10)
+    executor = Executor(stage.job, stage.tools, SimpleNamespace(fresh=lambda: False))
+    await asyncio.wait_for(executor.run(), 10)
     assert ((await stage.row())["state"], stage.vendor.posts) == ("submitting", 0)
     await stage.clean()
 
@@ -95,32 +97,32 @@ async def test_a_lost_answer_ends_the_task_and_is_not_sent_again(stage) -> None:
         raise AnswerLost("cut off")
 
     stage.vendor.submitted = lost
-    row = await stage.live()
+    row = await stage.run()
     assert (row["state"], row["error_code"], stage.vendor.posts) == ("failed", "submission_outcome_unknown", 1)
     await stage.clean()
 
 
 async def test_a_task_that_killed_three_workers_is_set_aside(stage) -> None:
-    row = await stage.live(deaths=3)
+    row = await stage.run(deaths=3)
     assert (row["state"], row["error_code"], stage.vendor.posts) == ("failed", "quarantined", 0)
     await stage.clean()
 
 
-async def test_files_of_a_task_that_another_worker_finished_stay(stage) -> None:
+async def test_files_of_a_task_that_another_worker_finished_stay(stage, monkeypatch) -> None:
     await stage.bring_to("submitting", "running", "storing", verdict=msgspec.json.encode(DONE).decode())
     forgotten = []
 
     class Gone:
         async def fetch(self, *_: object) -> Resource:
-            job = stage.job
-            ending = Ending(job.id, job.epoch, "storing", job.team_id, job.live, capture=100, resources="{}", bytes=0)
-            await stage.tools.journal.settle(ending)
+            await stage.tools.journal.settle((stage.job, Finish(capture=100, resources="{}", bytes=0)))
             raise FetchNever("no picture")
 
-    media = replace(stage.tools.media, fetcher=Gone())
-    object.__setattr__(media, "forget", forgotten.append)
-    stage.tools.media = media
-    row = await stage.live()
+    async def forget(task_id: object, _tools: object) -> None:
+        forgotten.append(task_id)
+
+    stage.tools.fetcher = Gone()
+    monkeypatch.setattr(executor_module, "forget", forget)
+    row = await stage.run()
     assert (row["state"], forgotten) == ("succeeded", [])
     await stage.clean()
 
@@ -132,17 +134,17 @@ async def test_a_result_that_cannot_be_had_yet_holds_up_no_other(settings, stage
                 raise FetchLater("503")
             return Resource("image", "png", 1, 1, 1, None, "primary", "p", "0" * 64)
 
-    media = replace(stage.tools.media, fetcher=Slow(), copying=asyncio.Semaphore(1))
-    until = time.monotonic() + 60
-    later = await media.put_down(
-        stage.job.id, replace(DONE, files=(RemoteFile("https://vendor.test/later", "image"),)), until
-    )
-    stuck = asyncio.create_task(media.keep(stage.job.id, later, None, until))
+    tools = replace(stage.tools, fetcher=Slow(), copying=asyncio.Semaphore(1))
+
+    async def stored(done: Done) -> Finish:
+        verdict = await storing.put_down(stage.job, Store(done), tools)
+        job = replace(stage.job, state="storing", verdict=verdict.verdict)
+        return await storing.store(job, None, tools, TaskClock(0, 60))
+
+    stuck = asyncio.create_task(stored(replace(DONE, files=(RemoteFile("https://vendor.test/later", "image"),))))
     await asyncio.sleep(0.05)
-    now = await media.put_down(stage.job.id, DONE, until)
-    stored, lost = await asyncio.wait_for(media.keep(stage.job.id, now, None, until), 1)
-    assert lost == []
-    assert stored.counted.images == 1
+    ending = await asyncio.wait_for(stored(DONE), 1)
+    assert (ending.left_out, ending.error_code, ending.capture) == ([], None, 100)
     stuck.cancel()
 
 
@@ -151,13 +153,13 @@ async def test_a_worker_whose_keeper_breaks_ends(stage, database, monkeypatch) -
         raise RuntimeError("not foreseen")
 
     monkeypatch.setattr(store, "renew", broken)
-    worker = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=0.3)
+    one = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=0.3)
     with pytest.raises(RuntimeError):
-        await asyncio.wait_for(worker.run(asyncio.Event()), 5)
+        await asyncio.wait_for(one.run(asyncio.Event()), 5)
 
 
-class NarrowedWindow(AdaptiveConcurrencyLimiter):
-    """A window that counts how often it was narrowed."""
+class CountedLimiter(AdaptiveConcurrencyLimiter):
+    """A limiter that counts how often it was narrowed."""
 
     narrowed = 0
 
@@ -167,68 +169,67 @@ class NarrowedWindow(AdaptiveConcurrencyLimiter):
 
 async def test_who_takes_over_submits_with_care(stage, database, monkeypatch) -> None:
     """There is much to catch up with, and whatever killed the other worker may be next to kill this one."""
-    monkeypatch.setattr(engine, "_IDLE_S", 0.01)
-    worker = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=30)
-    stage.tools.window["a/a", True] = window = NarrowedWindow()
+    monkeypatch.setattr(worker, "_IDLE_S", 0.01)
+    one = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=30)
+    stage.tools.limiters["a/a", True] = limiter = CountedLimiter()
     freed = [0, 0, 7]
 
-    async def bury(*_: object) -> int:
+    async def release(*_: object) -> int:
         return freed.pop()
 
-    monkeypatch.setattr(store, "bury_the_dead", bury)
+    monkeypatch.setattr(store, "release_dead_workers", release)
     with pytest.raises(IndexError):
-        await asyncio.wait_for(worker._bury_the_dead(), 5)
-    assert window.narrowed == 1
+        await asyncio.wait_for(one._release_dead_workers(), 5)
+    assert limiter.narrowed == 1
 
 
 async def test_a_lock_that_cannot_be_had_leaves_no_connection_behind(stage, database, monkeypatch) -> None:
-    open_line = engine.connect
+    open_connection = worker.connect
 
     async def impatient(dsn: str, *, name: str, statement_timeout_ms: int):
         del statement_timeout_ms
-        return await open_line(dsn, name=name, statement_timeout_ms=100)
+        return await open_connection(dsn, name=name, statement_timeout_ms=100)
 
-    monkeypatch.setattr(engine, "connect", impatient)
-    worker = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=30)
+    monkeypatch.setattr(worker, "connect", impatient)
+    one = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=30)
     async with stage.pool.acquire() as other:
         await other.execute("select pg_advisory_lock($1, 0)", store.WORKER_LOCK)
         for _ in range(3):
-            with pytest.raises(engine.DATABASE_ERRORS):
-                await worker._open_line()
-        lines = """select count(*) from pg_stat_activity
-                   where application_name = 'modellix-worker-line' and datname = current_database()"""
+            with pytest.raises(worker.DATABASE_ERRORS):
+                await one._open_connection()
+        open_now = """select count(*) from pg_stat_activity
+                   where application_name = 'modellix-worker-lease' and datname = current_database()"""
         async with asyncio.timeout(10):
-            while await other.fetchval(lines):  # noqa: ASYNC110 - the server takes a moment to notice
+            while await other.fetchval(open_now):  # noqa: ASYNC110 - the server takes a moment to notice
                 await asyncio.sleep(0.05)
 
 
 async def test_a_submission_on_its_way_outlives_being_claimed_again(stage, database) -> None:
-    worker = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=30)
+    one = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=30)
     first = asyncio.create_task(asyncio.sleep(30))
-    worker._jobs[stage.job.id] = (stage.job, first)
+    one._jobs[stage.job.id] = (stage.job, first)
     stage.tools.submitting.add(stage.job.id)
-    worker._start(replace(stage.job, epoch=2))
+    one._start(replace(stage.job, epoch=2))
     await asyncio.sleep(0)
-    assert worker._jobs[stage.job.id] == (stage.job, first)
+    assert one._jobs[stage.job.id] == (stage.job, first)
     assert not first.cancelled()
     first.cancel()
 
 
-async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage) -> None:
+async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage, monkeypatch) -> None:
     await stage.bring_to("preparing")
     resolved = []
 
-    class Inputs:
-        async def resolve(self, model, params, *, sandbox: bool) -> Resolved:
-            resolved.append(model)
-            return Resolved(params)
+    async def resolve(_tools, model, _upstream, params, *, sandbox: bool) -> Resolved:
+        resolved.append(model)
+        return Resolved(params)
 
-    stage.tools.media = replace(stage.tools.media, inputs=Inputs())
+    monkeypatch.setattr(prepare.inputs, "resolve", resolve)
     turns = stage.tools.posting[stage.job.model] = asyncio.Semaphore(1)
     await turns.acquire()
-    life = asyncio.create_task(stage.live())
+    running = asyncio.create_task(stage.run())
     await asyncio.sleep(0.1)
     assert resolved == []
     stage.vendor.polled = lambda: Failed("content_rejected", "no")
     turns.release()
-    assert ((await life)["error_code"], len(resolved)) == ("content_rejected", 1)
+    assert ((await running)["error_code"], len(resolved)) == ("content_rejected", 1)

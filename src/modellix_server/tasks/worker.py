@@ -1,4 +1,4 @@
-"""A worker: leases due tasks, runs each one's life, keeps its own lease, and buries workers that died."""
+"""A worker: leases due tasks, runs each of them, keeps its own lease, and releases the tasks of dead workers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import asyncpg
 from modellix_server.base import faults, log, tracing
 from modellix_server.base.database import DATABASE_ERRORS, Pool, connect
 from modellix_server.tasks import signals, store
-from modellix_server.tasks.life import Life
+from modellix_server.tasks.executor import Executor
+from modellix_server.tasks.journal import Job
 from modellix_server.tasks.signals import Signal
-from modellix_server.tasks.store import WORKER_LOCK, Job
-from modellix_server.tasks.tools import Tools
+from modellix_server.tasks.steps import Tools
+from modellix_server.tasks.store import WORKER_LOCK
 
 HINT_CHANNEL = "modellix_tasks"
 
@@ -42,10 +43,10 @@ class Lease:
         return time.monotonic() - self._renewed < self.lease_s * 0.9
 
 
-async def _named(job: Job, life: Life) -> None:
-    """Live a life whose log lines all name its task, and the request that made it."""
+async def _run(job: Job, executor: Executor) -> None:
+    """Run a task whose log lines all name it, and the request that made it."""
     log.bind(task=str(job.id), request=job.request_id)
-    await life.run()
+    await executor.run()
 
 
 class Worker:
@@ -61,17 +62,17 @@ class Worker:
         self._hint = asyncio.Event()
         self._broken = asyncio.Event()
         self._jobs: dict[UUID, tuple[Job, asyncio.Task[None]]] = {}
-        self._lives: dict[UUID, Life] = {}
+        self._executors: dict[UUID, Executor] = {}
         self._claiming = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then finish submissions on their way and give everything else back."""
         self._number = await store.register(self._db, self._name, self._lease.lease_s)
         self._tools.open_journal(self._number)
-        self._line = await self._open_line()
-        self._tools.workers = await store.renew(self._line, self._number, self._lease.lease_s)
+        self._connection = await self._open_connection()
+        self._tools.workers = await store.renew(self._connection, self._number, self._lease.lease_s)
         _LOG.info("worker started", worker=self._number)
-        keepers = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._bury_the_dead())]
+        keepers = [asyncio.create_task(self._keep_lease()), asyncio.create_task(self._release_dead_workers())]
         stopped = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
@@ -88,7 +89,7 @@ class Worker:
                 keeper.cancel()
             await asyncio.gather(*keepers, stopped, return_exceptions=True)
             await store.give_back(self._db, self._number, leave=True)
-            self._line.terminate()
+            self._connection.terminate()
             _LOG.info("worker stopped", worker=self._number)
 
     async def _wait(self, stopped: asyncio.Task[bool]) -> None:
@@ -97,14 +98,14 @@ class Worker:
         hint.cancel()
         self._hint.clear()
 
-    async def _bury_the_dead(self) -> None:
+    async def _release_dead_workers(self) -> None:
         while True:
             await asyncio.sleep(_IDLE_S)
             with contextlib.suppress(*DATABASE_ERRORS):
-                if freed := await store.bury_the_dead(self._db):
+                if freed := await store.release_dead_workers(self._db):
                     _LOG.warning("took over from dead workers", tasks=freed)
-                    for window in self._tools.window.values():
-                        window.narrow()
+                    for limiter in self._tools.limiters.values():
+                        limiter.narrow()
                     self._hint.set()
 
     async def _claim_some(self) -> bool:
@@ -129,53 +130,53 @@ class Worker:
             if job.id in self._tools.submitting:
                 return  # its answer goes on record first; what we then own and do not hold is given back
             known[1].cancel()
-        self._lives[job.id] = life = Life(job, self._tools, self._lease)
-        run, witness = _named(job, life), self._tools.witness
-        task = asyncio.create_task(witness.watch(job.id, run) if witness else run)
+        self._executors[job.id] = executor = Executor(job, self._tools, self._lease)
+        run, marker = _run(job, executor), self._tools.crash_marker
+        task = asyncio.create_task(marker.watch(job.id, run) if marker else run)
         self._jobs[job.id] = (job, task)
         tracing.record("claim", job.id, worker=self._number, state=job.state, epoch=job.epoch)
         task.add_done_callback(lambda done: self._ended(job, done))
 
     def _ended(self, job: Job, task: asyncio.Task[None]) -> None:
         if (known := self._jobs.get(job.id)) and known[1] is task:
-            del self._jobs[job.id], self._lives[job.id]
+            del self._jobs[job.id], self._executors[job.id]
         if not task.cancelled() and (error := task.exception()):
-            _LOG.error("a task's life broke off", task=str(job.id), exc_info=error)
+            _LOG.error("a task broke off", task=str(job.id), exc_info=error)
 
     @property
     def in_flight(self) -> int:
         """How many tasks this worker has."""
         return len(self._jobs)
 
-    def _nudge(self, payload: str) -> None:
-        nudge = Signal.read(payload)
-        if nudge is not None and (life := self._lives.get(nudge.task_id)):
-            life.nudge(nudge)
+    def _signal(self, payload: str) -> None:
+        signal = Signal.read(payload)
+        if signal is not None and (executor := self._executors.get(signal.task_id)):
+            executor.inbox.receive(signal)
 
-    async def _open_line(self) -> asyncpg.Connection[asyncpg.Record]:
+    async def _open_connection(self) -> asyncpg.Connection[asyncpg.Record]:
         """The worker's own connection: its advisory lock is what says that it lives."""
-        line = await connect(self._dsn, name="worker-line", statement_timeout_ms=5_000)
+        connection = await connect(self._dsn, name="worker-lease", statement_timeout_ms=5_000)
         try:
-            await line.execute("select pg_advisory_lock($1, $2)", WORKER_LOCK, self._number)
-            await line.add_listener(HINT_CHANNEL, lambda *_: self._hint.set())
-            await line.add_listener(signals.CHANNEL, lambda *said: self._nudge(str(said[3])))
+            await connection.execute("select pg_advisory_lock($1, $2)", WORKER_LOCK, self._number)
+            await connection.add_listener(HINT_CHANNEL, lambda *_: self._hint.set())
+            await connection.add_listener(signals.CHANNEL, lambda *said: self._signal(str(said[3])))
         except BaseException:
-            line.terminate()  # or each try would leave a connection behind
+            connection.terminate()  # or each try would leave a connection behind
             raise
         self._broken = broken = asyncio.Event()
-        line.add_termination_listener(lambda _: broken.set())
-        return line
+        connection.add_termination_listener(lambda _: broken.set())
+        return connection
 
     async def _keep_lease(self) -> None:
-        """Renew the lease over the line; when it breaks, open another at once and see which tasks are left."""
+        """Renew the lease over its connection; when that breaks, open another at once and see which tasks are left."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._broken.wait(), self._lease.lease_s / _LEASES_PER_RENEWAL)
             try:
-                if self._line.is_closed():
-                    self._line = await self._open_line()
+                if self._connection.is_closed():
+                    self._connection = await self._open_connection()
                 asked_at = time.monotonic()
-                workers = await store.renew(self._line, self._number, self._lease.lease_s)
+                workers = await store.renew(self._connection, self._number, self._lease.lease_s)
                 if not workers:
                     raise SystemExit(f"worker {self._number} was declared dead; a new one must start")
                 self._tools.workers = workers
@@ -183,7 +184,7 @@ class Worker:
                 await self._reconcile()
             except DATABASE_ERRORS as error:
                 _LOG.warning("cannot renew the lease", error=type(error).__name__)
-                self._line.terminate()
+                self._connection.terminate()
                 await asyncio.sleep(_IDLE_S)
 
     async def _reconcile(self) -> None:
@@ -191,11 +192,11 @@ class Worker:
         async with self._claiming:
             owned = await store.reconcile(self._db, self._number, list(self._jobs))
             for job, task in list(self._jobs.values()):
-                unwanted = owned.get((job.id, job.epoch))
-                if unwanted is None and job.id not in self._tools.submitting:
+                cancel_wanted = owned.get((job.id, job.epoch))
+                if cancel_wanted is None and job.id not in self._tools.submitting:
                     task.cancel()
-                elif unwanted:  # the word of it may have got lost
-                    self._lives[job.id].nudge(Signal(job.id, None))
+                elif cancel_wanted:  # the word of it may have got lost
+                    self._executors[job.id].inbox.receive(Signal(job.id, None))
 
     async def _drain(self) -> None:
         """Cancel what only waits; let submissions that are on their way come back.

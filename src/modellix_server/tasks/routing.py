@@ -1,8 +1,11 @@
-"""Which account a task goes to: the vault's in live mode, the sandbox in test mode."""
+"""Where a task goes: the operator's account in live mode, the sandbox in test mode."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from modellix_server import vault
 from modellix_server.base.database import Pool
@@ -10,7 +13,7 @@ from modellix_server.base.errors import Unavailable
 from modellix_server.base.outbound import Origins
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Route
-from modellix_server.tasks import Breakers, VendorAccount, api_path
+from modellix_server.tasks.breakers import Breakers
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Upstream
 from modellix_server.vault import Accounts
@@ -19,6 +22,30 @@ _NO_PROVIDER = "provider temporarily unavailable"
 _OPERATOR_S = 60  # until then an operator may have mended it
 _SANDBOX_KEY = "sk-sandbox"
 _SANDBOX_REGION = "cn"  # of a vendor with several, the one that offers every model
+
+
+@dataclass(frozen=True, slots=True)
+class VendorAccount:
+    """What the engine needs to call a vendor. `key` goes to `base_url` and nowhere else."""
+
+    upstream: str
+    base_url: str
+    region: str
+    origins: Origins
+    """Where calls and results of this account may go beyond the public internet."""
+    key: str = field(repr=False)
+    polls_per_s: float | None
+    """The operator's own limit on status queries; None takes the vendor's."""
+    sandbox: bool = False
+
+
+FindAccount = Callable[[str, bool], Awaitable[VendorAccount | None]]
+"""(upstream, live) -> the account, or None when the operator has configured none."""
+
+
+def api_path(upstream: Upstream) -> str:
+    """Where the vendor's API lies below its host, such as `/api/v1`."""
+    return urlsplit(next(iter(upstream.traits.origins.values()))).path.rstrip("/")
 
 
 class AccountFinder(Accounts):

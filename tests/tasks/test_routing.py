@@ -10,8 +10,7 @@ from modellix_server import vault
 from modellix_server.base.database import Pool
 from modellix_server.base.settings import Secret, Settings
 from modellix_server.catalogue import Route
-from modellix_server.tasks import Breakers
-from modellix_server.tasks.account_finder import AccountFinder
+from modellix_server.tasks import AccountFinder, Breakers
 
 ROUTE = Route("dashscope", {"cn": "qwen-image-plus"}, wire={}, to={})
 
