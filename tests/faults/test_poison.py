@@ -13,17 +13,17 @@ import pytest
 import modellix_server
 
 SOURCE = Path(modellix_server.__file__).parents[1]
-POLL = "        http = VendorHttp(account, self._tools.outbound, _POLL_TIMEOUT_S)\n        order ="
-BEGIN = "        await self._require_start()\n        if self._tools.media"
-DIE = '        if "POISON" in self._job.params:\n            __import__("os").abort()\n'
-HANG = '        if "POISON" in self._job.params:\n            while True:\n                pass\n'
+POLL = "    last = clock.left_s() <= 0\n"
+BEGIN = "    if stopped := _stopped(clock, inbox):\n        return stopped\n"
+DIE = '    if "POISON" in job.params:\n        __import__("os").abort()\n'
+HANG = '    if "POISON" in job.params:\n        while True:\n            pass\n'
 
 
 def poisoned(tmp_path: Path, module: str, where: str, what: str) -> Path:
     """The program with a place that no input may reach."""
     changed = tmp_path / "source"
     shutil.copytree(SOURCE, changed)
-    file = changed / "modellix_server/tasks" / module
+    file = changed / "modellix_server/tasks/steps" / module
     assert file.read_text().count(where) == 1
     file.write_text(file.read_text().replace(where, what + where))
     return changed
@@ -46,8 +46,8 @@ async def keep_alive(stage, source: Path, task, most: int, within_s: float) -> i
 @pytest.mark.parametrize(
     ("module", "where", "posts"),
     [
-        pytest.param("watching.py", POLL, 1, id="running", marks=pytest.mark.full),
-        pytest.param("submitting.py", BEGIN, 0, id="queued"),
+        pytest.param("poll.py", POLL, 1, id="running", marks=pytest.mark.full),
+        pytest.param("prepare.py", BEGIN, 0, id="queued"),
     ],
 )
 async def test_what_kills_its_worker_is_set_aside(stage, tmp_path: Path, module: str, where: str, posts: int) -> None:
@@ -73,11 +73,11 @@ async def test_what_kills_its_worker_is_set_aside(stage, tmp_path: Path, module:
 
 @pytest.mark.full
 async def test_a_worker_that_hangs_ends_and_the_task_is_blamed(stage, tmp_path: Path) -> None:
-    source = poisoned(tmp_path, "watching.py", POLL, HANG)
+    source = poisoned(tmp_path, "poll.py", POLL, HANG)
     poison = await stage.submit(prompt="POISON")
     worker = stage.worker(source=source)
     assert await asyncio.to_thread(worker.wait, 60) == 1
-    assert "watching.py" in stage.log.read_text()  # where it hung
+    assert "poll.py" in stage.log.read_text()  # where it hung
     stage.worker(source=source)
     async with asyncio.timeout(20):
         while (await stage.row(poison))["deaths"] != 1:  # noqa: ASYNC110

@@ -98,9 +98,11 @@ MUTATIONS = (
     ),
     Mutation(
         "the intent comes before the POST",
-        "tasks/submitting.py",
-        '                await self._move("submitting", upstream=upstream.name)\n                self._attempt += 1\n',
-        "                self._attempt += 1\n",
+        "tasks/executor.py",
+        """                if not await self._move(Move("submitting", upstream=outcome.upstream.name)):
+                    return False
+""",
+        "",
         ("tests/faults/test_kill_points.py::test_killed_at[intent_committed]",),
     ),
     Mutation(
@@ -113,23 +115,23 @@ MUTATIONS = (
     ),
     Mutation(
         "nothing is posted after the lease",
-        "tasks/submitting.py",
-        "if not self._lease.fresh():",
+        "tasks/steps/submit.py",
+        "if not lease.fresh():",
         "if False:",
-        ("tests/tasks/test_life.py::test_nothing_is_posted_without_a_fresh_lease",),
+        ("tests/tasks/test_executor.py::test_nothing_is_posted_without_a_fresh_lease",),
     ),
     Mutation(
         "a lost answer is no refusal",
-        "tasks/submitting.py",
+        "tasks/steps/submit.py",
         "except NotSent as error:",
         "except (NotSent, AnswerLost) as error:",
-        ("tests/tasks/test_life.py::test_a_lost_answer_ends_the_task_and_is_not_sent_again",),
+        ("tests/tasks/test_executor.py::test_a_lost_answer_ends_the_task_and_is_not_sent_again",),
     ),
     Mutation(
         "an answer that comes too late is told",
-        "tasks/submitting.py",
-        '                    await self._too_late(f"the vendor\'s id is {ticket}", ticket)\n',
-        "                    raise Over\n",
+        "tasks/steps/submit.py",
+        """, too_late=f"the vendor's id is {ticket}")""",
+        ")",
         ("tests/tasks/test_late_results.py::test_an_id_that_came_after_the_judgement_is_looked_at_too",),
     ),
     Mutation(
@@ -263,7 +265,7 @@ MUTATIONS = (
         "tasks/rules.py",
         "return deaths >= _MOST_DEATHS",
         "return False",
-        ("tests/tasks/test_life.py::test_a_task_that_killed_three_workers_is_set_aside",),
+        ("tests/tasks/test_executor.py::test_a_task_that_killed_three_workers_is_set_aside",),
     ),
     Mutation(
         "a mark waits for numbers that are committed late",
