@@ -276,9 +276,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a frozen account takes no new tasks",
-        "api/submit.py",
-        "elif platform.frozen(caller.team_id, caller.live):",
-        "elif False:",
+        "operations/submissions.py",
+        "if ctx.frozen(submission.team_id, submission.live) else None",
+        "if False else None",
         ("tests/journeys/test_frozen_accounts.py::test_a_frozen_account",),
     ),
     Mutation(
