@@ -1,4 +1,4 @@
-"""Settings: declared once, read once from the environment, typed and frozen; nothing else asks the environment.
+"""Settings: declared once, read once from the environment, typed and frozen; nothing else reads the environment.
 
 Each field of `Settings` declares a variable: name, type, bounds, default and help. The table in the documentation is
 `markdown()`, and a test compares the two. In the embedded mode a data directory gives some of the values
@@ -52,10 +52,10 @@ class Settings:
         metadata=_about("`file:///…`, `s3://…`, `gs://…` or `az://…`; must be the same for all processes")
     )
     secret: Secret = field(
-        metadata=_about("32 random bytes (`openssl rand -base64 32`): pepper of API keys, key of links", secret=True)
+        metadata=_about("32 random bytes (`openssl rand -base64 32`): pepper of API keys, signs links", secret=True)
     )
     master_key: Secret = field(
-        metadata=_about("another 32: encrypts secrets that others gave us, such as vendor keys", secret=True)
+        metadata=_about("another 32 random bytes: encrypt vendor keys and webhook secrets", secret=True)
     )
     sandbox_url: str = field(metadata=_about("origin of the sandbox, to which tasks of test keys are sent"))
     public_url: str = field(
@@ -71,49 +71,55 @@ class Settings:
             default="`MODELLIX_PUBLIC_URL`",
         ),
     )
-    host: str = field(default="127.0.0.1", metadata=_about("address that `serve` and `up` listen on"))
-    port: int = field(default=8000, metadata=_about("and the port", Meta(ge=1, le=65_535)))
+    host: str = field(default="127.0.0.1", metadata=_about("address that `serve` and `up` bind"))
+    port: int = field(default=8000, metadata=_about("port that `serve` and `up` bind", Meta(ge=1, le=65_535)))
     spool_dir: str = field(
         default_factory=tempfile.gettempdir,
-        metadata=_about("local scratch space for files on their way to the storage", default="the temporary directory"),
+        metadata=_about(
+            "local space for files in transfer; should survive a restart of the worker",
+            default="the temporary directory",
+        ),
     )
     allow_networks: tuple[Network, ...] = field(
         default=(),
         metadata=_about("private networks that outbound requests may reach, such as `10.0.0.0/8`; for development"),
     )
-    catalogue_dir: str = field(default="", metadata=_about("your own model files, over the built-in ones"))
+    catalogue_dir: str = field(
+        default="", metadata=_about("folder of your own model files; they replace built-in ones")
+    )
     drain_s: float = field(
         default=5.0,
         metadata=_about(
-            "after SIGTERM `serve` is not ready any more, and takes connections for so long yet",
+            "seconds that `serve` still accepts connections after SIGTERM, while `/readyz` answers 503",
             Meta(ge=0, le=3_600),
             default="`5`; `0` with `up`",
         ),
     )
     lease_s: float = field(
-        default=30.0, metadata=_about("a worker silent for so long has lost its tasks", Meta(ge=1, le=3_600))
+        default=30.0, metadata=_about("seconds after which a silent worker loses its tasks", Meta(ge=1, le=3_600))
     )
     result_ttl_s: int = field(
-        default=86_400, metadata=_about("results are deleted so long after completion", Meta(ge=1, le=_TEN_YEARS_S))
+        default=86_400,
+        metadata=_about("seconds after completion at which results are deleted", Meta(ge=1, le=_TEN_YEARS_S)),
     )
     upload_ttl_s: int = field(
-        default=604_800, metadata=_about("uploaded files are deleted after so long", Meta(ge=60, le=_TEN_YEARS_S))
+        default=604_800, metadata=_about("seconds after which uploads are deleted", Meta(ge=60, le=_TEN_YEARS_S))
     )
     upload_quota_bytes: int = field(
-        default=2_000_000_000, metadata=_about("what a team may keep uploaded at once, in each mode", Meta(ge=0))
+        default=2_000_000_000, metadata=_about("bytes of uploads that a team may keep, in each mode", Meta(ge=0))
     )
     metrics_address: str = field(
         default="",
-        metadata=_about("`HOST:PORT` for `GET /metrics` of `serve`, and of `work`: with `up` that is at the next port"),
+        metadata=_about("`HOST:PORT` for `GET /metrics` of `serve` and of `work`, which uses the next port with `up`"),
     )
     log_level: Literal["debug", "info", "warning", "error"] = field(
         default="info", metadata=_about("`debug`, `info`, `warning` or `error`")
     )
     old_master_keys: tuple[Secret, ...] = field(
-        default=(), metadata=_about("former master keys, until a rotation has moved everything", secret=True)
+        default=(), metadata=_about("former master keys; needed until a rotation is complete", secret=True)
     )
     reread_master_keys: Callable[[], MasterKeys] | None = field(default=None, compare=False)
-    """Asks again for the master keys, where they can change under a running process (embedded mode)."""
+    """Reads the master keys again, where they can change under a running process (embedded mode)."""
 
     @cached_property
     def keyring(self) -> Keyring:
@@ -140,14 +146,14 @@ class Variable(NamedTuple):
     """In words; empty where there is none, so that nothing starts without it outside the embedded mode."""
     help: str
     secret: bool = False
-    """Not to be inherited by programs that are started from here."""
+    """Not passed on to child processes."""
 
 
 _OUTSIDE = (
     Variable("MODELLIX_DATA", "text", "`data`", "the data directory, for every command"),
     Variable("MODELLIX_POSTGRES_BIN", "text", "the package's", "folder with `postgres` and `initdb`, for `up`"),
 )
-"""Variables that say where settings come from, or are used before there are any."""
+"""Variables that select the source of settings, or are used before settings are read."""
 
 _TYPES = {str: "text", int: "integer", float: "number", Secret: "base64", Network: "network"}
 
