@@ -51,7 +51,7 @@ async def _whole(world: World, tasks: int) -> Sample:
     emulator = await world.emulate()
     await world.preload(tasks)
     worker = world.work()
-    await _until_registered(world, 1)
+    await _until_registered(world, worker, 1)
     meter = Meter(worker=worker.pid, postgres=world.postgres_pid, emulator=emulator.pid)
     own = programs.own_cpu_s(worker.pid)
     await _until(world, worker, "state = 'succeeded'", tasks)
@@ -85,7 +85,7 @@ async def measure_in_flight(stage: Stage, extent: Extent, say: Say) -> dict[str,
         await world.emulate()
         await world.open_account(_POLLS_PER_S)
         first = world.work()
-        await _until_registered(world, 1)
+        await _until_registered(world, first, 1)
         await asyncio.sleep(_SETTLE_S)
         before = programs.rss_bytes(first.pid)
         say(f"bringing {extent.in_flight:,} tasks in flight")
@@ -103,7 +103,7 @@ async def measure_in_flight(stage: Stage, extent: Extent, say: Say) -> dict[str,
         cold, second = await _recover(world, first, already=None)
         say("kill -9, with another worker already running")
         third = world.work()
-        await _until_registered(world, 3)
+        await _until_registered(world, third, 3)
         await asyncio.sleep(_SETTLE_S)
         warm, _ = await _recover(world, second, already=third)
         await _require_one_post_each(world, extent.in_flight)
@@ -122,9 +122,10 @@ async def measure_in_flight(stage: Stage, extent: Extent, say: Say) -> dict[str,
     }
 
 
-async def _until_registered(world: World, count: int) -> None:
+async def _until_registered(world: World, worker: Program, count: int) -> None:
     give_up = time.monotonic() + programs.READY_LIMIT_S
     while await world.pool.fetchval("select max(id) from tasks.worker") != count:
+        worker.require_alive()
         if time.monotonic() > give_up:
             raise CannotMeasureError("a worker did not start")
         await asyncio.sleep(0.05)
