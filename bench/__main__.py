@@ -45,7 +45,7 @@ _LAST = programs.HERE / "out" / "last.json"
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench", description="Measure the running platform on this machine.")
-    parser.add_argument("--quick", action="store_true", help="about two minutes: one short round, fewer tasks")
+    parser.add_argument("--quick", action="store_true", help="one short round, fewer tasks")
     parser.add_argument(
         "--only", action="extend", type=_parts, metavar="PART,...", help=f"only these parts of {', '.join(PARTS)}"
     )
