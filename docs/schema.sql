@@ -361,7 +361,7 @@ language sql security definer set search_path = pg_catalog as $$
 $$;
 grant execute on function ledger.open_team to modellix_app;
 
--- Makes an account what its transfers say. The caller holds the advisory lock of the watch. Fails on the balance's
+-- Makes an account what its transfers say. The caller holds the ledger monitor's lock. Fails on the balance's
 -- checks when they say less than nothing.
 create or replace function ledger.restate(p_team bigint, p_live boolean) returns void
 language plpgsql security definer set search_path = pg_catalog as $$
