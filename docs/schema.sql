@@ -228,6 +228,14 @@ grant select on ledger.total to modellix_app;
 grant select on ledger.transfer to modellix_app;
 grant update (looked_at, sealed, sealed_at) on ledger.mark to modellix_app;
 
+-- What a team can spend in a mode: no row where it has no balance. A plain SELECT, so that the planner folds it into the
+-- calling query.
+create or replace function ledger.available(p_team bigint, p_live boolean) returns table (available bigint)
+language sql stable as $$
+    select posted - held from ledger.balance where team_id = p_team and live = p_live
+$$;
+grant execute on function ledger.available to modellix_app;
+
 -- Moves the mark forward, by at most p_most numbers, and tells by how many, and how far ahead of it the newest is.
 -- One caller at a time (advisory lock), and first in its transaction.
 -- Numbers are given out in order but committed in any. Whoever writes transfers has locked a balance first, and with
@@ -315,6 +323,13 @@ end
 $$;
 grant execute on function ledger.first_transfer_at to modellix_app;
 
+-- What each team has set aside for unfinished tasks, by its balance.
+create or replace function ledger.held() returns table (team_id bigint, live boolean, held bigint)
+language sql stable as $$
+    select team_id, live, held from ledger.balance
+$$;
+grant execute on function ledger.held to modellix_app;
+
 -- Sets money aside for tasks. The caller holds the locks and has chosen what fits; the guard in the
 -- WHERE and the table's check make a wrong choice fail as a whole rather than overdraw.
 create or replace function ledger.hold(p_team bigint[], p_live boolean[], p_amount bigint[], p_task uuid[], p_key bigint[]) returns void
@@ -341,6 +356,18 @@ begin
 end
 $$;
 grant execute on function ledger.hold to modellix_app;
+
+-- Every hold, with what was captured of it. A plain SELECT, so that the planner folds it into the calling query.
+create or replace function ledger.holds() returns table (
+    task_id uuid, team_id bigint, live boolean, key_id bigint, amount bigint, captured bigint, open boolean
+) language sql stable as $$
+    select h.task_id, h.team_id, h.live, h.key_id, h.amount, c.amount, e.task_id is null
+    from ledger.transfer h
+    left join ledger.transfer c on c.task_id = h.task_id and c.kind = 'capture'
+    left join ledger.transfer e on e.task_id = h.task_id and e.closes
+    where h.kind = 'hold'
+$$;
+grant execute on function ledger.holds to modellix_app;
 
 -- Locks the balances of everyone concerned in one order, so that batches of several processes never
 -- deadlock; all that follows in the transaction sees what the earlier holders of the locks left.
@@ -928,13 +955,13 @@ begin
     with asked as (
         select a.ordinality as ord, a.task_id, a.team_id, a.live, a.quote, a.slots, a.wait,
             decode(a.fingerprint, 'base64') as fingerprint,
-            b.posted - b.held as available, s.running, s.waiting,
+            b.available, s.running, s.waiting,
             i.task_id as known, i.fingerprint as known_fingerprint,
             a.key_id in (select k from identity.active_keys(array(select key_id from unnest(batch))) k) as active,
             a.idempotency_key is not null and row_number() over (
                 partition by a.team_id, a.live, a.idempotency_key order by a.ordinality) > 1 as twin
         from unnest(batch) with ordinality a
-        left join ledger.balance b using (team_id, live)
+        left join lateral ledger.available(a.team_id, a.live) b on true
         left join tasks.slot s using (team_id, live)
         left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live and i.key = a.idempotency_key
     ), sorted as (

@@ -23,13 +23,13 @@ begin
     with asked as (
         select a.ordinality as ord, a.task_id, a.team_id, a.live, a.quote, a.slots, a.wait,
             decode(a.fingerprint, 'base64') as fingerprint,
-            b.posted - b.held as available, s.running, s.waiting,
+            b.available, s.running, s.waiting,
             i.task_id as known, i.fingerprint as known_fingerprint,
             a.key_id in (select k from identity.active_keys(array(select key_id from unnest(batch))) k) as active,
             a.idempotency_key is not null and row_number() over (
                 partition by a.team_id, a.live, a.idempotency_key order by a.ordinality) > 1 as twin
         from unnest(batch) with ordinality a
-        left join ledger.balance b using (team_id, live)
+        left join lateral ledger.available(a.team_id, a.live) b on true
         left join tasks.slot s using (team_id, live)
         left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live and i.key = a.idempotency_key
     ), sorted as (
