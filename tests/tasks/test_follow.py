@@ -14,6 +14,7 @@ from modellix_server.base.database import Pool, connect
 from modellix_server.base.errors import Unavailable
 from modellix_server.base.ids import uuid7
 from modellix_server.base.notify import follow
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.tasks import Reader, Submissions, SubscriptionHub, TaskQuery, TooManyFollowers, store
 from modellix_server.tasks import follow as module
 from modellix_server.tasks.follow import Subscription
@@ -40,7 +41,7 @@ class Listening(SubscriptionHub):
 
 
 @pytest.fixture
-async def hub(pool: Pool, database) -> AsyncIterator[SubscriptionHub]:
+async def subscriptions(pool: Pool, database) -> AsyncIterator[SubscriptionHub]:
     """A hub that hears notices, and looks by itself only when it must."""
     made = Listening(pool)
     background = [
@@ -56,11 +57,11 @@ async def hub(pool: Pool, database) -> AsyncIterator[SubscriptionHub]:
     await asyncio.gather(*background, return_exceptions=True)
 
 
-class Desk:
+class Stage:
     """Tasks of one customer, one worker that moves them, and followers."""
 
-    def __init__(self, pool: Pool, hub: SubscriptionHub, customer) -> None:
-        self.pool, self.hub, self.customer = pool, hub, customer
+    def __init__(self, pool: Pool, subscriptions: SubscriptionHub, customer) -> None:
+        self.pool, self.subscriptions, self.customer = pool, subscriptions, customer
         self.accept = Submissions(pool, asyncio.Event())
         self.reader = Reader(pool, 3600)
 
@@ -70,97 +71,97 @@ class Desk:
         self.journal = Journal(self.pool, number, 3600)
         return await store.claim(self.pool, number, count)
 
-    async def watch(self, job: store.Job, key_id: int | None = None) -> Subscription:
+    async def follow(self, job: store.Job, key_id: int | None = None) -> Subscription:
         """A follower that knows how the task is now."""
         key_id = key_id or self.customer.key_id
-        watch = self.hub.open(team_id=self.customer.team_id, live=False, key_id=key_id)
-        watch.follow(TaskQuery(job.id, self.customer.team_id, live=False, key_id=key_id))
-        watch.seen = (await self.reader.read(watch.question)).moves
-        return watch
+        subscription = self.subscriptions.open(TeamMode(self.customer.team_id, live=False), key_id)
+        subscription.follow(TaskQuery(job.id, self.customer.team_id, live=False, key_id=key_id))
+        subscription.seen = (await self.reader.read(subscription.query)).moves
+        return subscription
 
 
 @pytest.fixture
-def desk(pool: Pool, hub: SubscriptionHub, customer) -> Desk:
-    return Desk(pool, hub, customer)
+def stage(pool: Pool, subscriptions: SubscriptionHub, customer) -> Stage:
+    return Stage(pool, subscriptions, customer)
 
 
-async def test_a_move_wakes_its_followers_and_nobody_else(desk: Desk) -> None:
-    moved, still = await desk.start(2)
-    followers = [await desk.watch(moved), await desk.watch(moved)]
-    other = await desk.watch(still)
-    assert await desk.journal.advance((moved, Move("preparing")))
-    assert all([await watch.news(SOON_S) for watch in followers])
+async def test_a_move_wakes_its_followers_and_nobody_else(stage: Stage) -> None:
+    moved, still = await stage.start(2)
+    followers = [await stage.follow(moved), await stage.follow(moved)]
+    other = await stage.follow(still)
+    assert await stage.journal.advance((moved, Move("preparing")))
+    assert all([await subscription.news(SOON_S) for subscription in followers])
     assert not await other.news(NEVER_S)
     assert not await followers[0].news(NEVER_S), "one move is one piece of news"
     preparing = replace(moved, state="preparing")
-    await desk.journal.settle((preparing, Finish(error_code="x", error_message="y")))
+    await stage.journal.settle((preparing, Finish(error_code="x", error_message="y")))
     assert await followers[0].news(SOON_S)
     followers[1].close()
-    assert len(desk.hub) == 2
+    assert len(stage.subscriptions) == 2
 
 
-async def test_one_notice_a_batch_and_none_for_an_accept(desk: Desk, database) -> None:
+async def test_one_notice_a_batch_and_none_for_an_accept(stage: Stage, database) -> None:
     heard: list[str] = []
-    line = await connect(database.app_dsn, name="test")
-    await line.add_listener("modellix_moves", lambda *about: heard.append(about[3]))
-    jobs = await desk.start(200)
+    connection = await connect(database.app_dsn, name="test")
+    await connection.add_listener("modellix_moves", lambda *about: heard.append(about[3]))
+    jobs = await stage.start(200)
     await asyncio.sleep(0.2)
     assert heard == []
-    await asyncio.gather(*(desk.journal.advance((job, Move("preparing"))) for job in jobs))
+    await asyncio.gather(*(stage.journal.advance((job, Move("preparing"))) for job in jobs))
     await asyncio.sleep(0.2)
-    await line.close()
+    await connection.close()
     named = [payload[at : at + 32] for payload in heard for at in range(0, len(payload), 32)]
     assert sorted(named) == sorted(job.id.hex for job in jobs)
     assert len(heard) <= 3  # the first goes alone, what has piled up meanwhile goes together
 
 
-async def test_a_batch_too_large_to_be_named_is_heard_all_the_same(desk: Desk, pool: Pool) -> None:
-    jobs = await desk.start(300)
-    watch = await desk.watch(jobs[-1])
+async def test_a_batch_too_large_to_be_named_is_heard_all_the_same(stage: Stage, pool: Pool) -> None:
+    jobs = await stage.start(300)
+    subscription = await stage.follow(jobs[-1])
     await pool.execute(
         "insert into tasks.move (task_id, seq, state) select id, 99, 'preparing' from unnest($1::uuid[]) as id",
         [job.id for job in jobs[:-1]],
     )
-    assert not await watch.news(NEVER_S * 2), "it has not moved"
+    assert not await subscription.news(NEVER_S * 2), "it has not moved"
     await pool.execute("update tasks.task set moves = 1 where id = $1", jobs[-1].id)
     await pool.execute(
         "insert into tasks.move (task_id, seq, state) select id, 100, 'preparing' from unnest($1::uuid[]) as id",
         [job.id for job in jobs],
     )
-    assert await watch.news(SOON_S)
+    assert await subscription.news(SOON_S)
 
 
-async def test_what_happened_while_the_connection_was_down_is_found(desk: Desk, pool: Pool, postgres_server) -> None:
-    (job,) = await desk.start()
-    watch = await desk.watch(job)
+async def test_what_happened_while_the_connection_was_down_is_found(stage: Stage, pool: Pool, postgres_server) -> None:
+    (job,) = await stage.start()
+    subscription = await stage.follow(job)
     setup = postgres_server.setup
     name = await pool.fetchval("select current_database()")
     cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and datname = $2"
     assert await setup.fetch(cut, "modellix-listen", name)
-    await desk.journal.advance((job, Move("preparing")))
-    assert await watch.news(SOON_S)
+    await stage.journal.advance((job, Move("preparing")))
+    assert await subscription.news(SOON_S)
 
 
-async def test_the_regular_look_needs_no_notice(desk: Desk, pool: Pool, monkeypatch) -> None:
+async def test_the_regular_look_needs_no_notice(stage: Stage, pool: Pool, monkeypatch) -> None:
     monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.2)
     lonely = SubscriptionHub(pool)
     looking = asyncio.create_task(lonely.keep_looking())
-    desk.hub = lonely
-    (job,) = await desk.start()
-    watch = await desk.watch(job)
-    assert not await watch.news(NEVER_S)
-    await desk.journal.advance((job, Move("preparing")))
-    assert await watch.news(SOON_S)
+    stage.subscriptions = lonely
+    (job,) = await stage.start()
+    subscription = await stage.follow(job)
+    assert not await subscription.news(NEVER_S)
+    await stage.journal.advance((job, Move("preparing")))
+    assert await subscription.news(SOON_S)
     looking.cancel()
 
 
-async def test_a_revoked_key_wakes_its_followers_alone(desk: Desk, pool: Pool, settings) -> None:
-    (job,) = await desk.start()
+async def test_a_revoked_key_wakes_its_followers_alone(stage: Stage, pool: Pool, settings) -> None:
+    (job,) = await stage.start()
     _, other = await identity.create_key(
-        pool, settings.secret, desk.customer.team_id, live=False, name="other", created_by="tests"
+        pool, settings.secret, stage.customer.team_id, live=False, name="other", created_by="tests"
     )
     await asyncio.sleep(0.5)
-    stays, goes = await desk.watch(job), await desk.watch(job, other.id)
+    stays, goes = await stage.follow(job), await stage.follow(job, other.id)
     await identity.revoke_key(pool, other.id)
     assert await goes.news(SOON_S)
     assert not await stays.news(NEVER_S)
@@ -169,28 +170,28 @@ async def test_a_revoked_key_wakes_its_followers_alone(desk: Desk, pool: Pool, s
 @pytest.mark.parametrize("limit", ["_MOST_OF_KEY", "_MOST_OF_TEAM", "_MOST"])
 async def test_places_are_limited_and_given_back(pool: Pool, monkeypatch, limit: str) -> None:
     monkeypatch.setattr(module, limit, 2)
-    hub = SubscriptionHub(pool)
-    about = {"team_id": 1, "live": False, "key_id": 1}
-    first, _ = hub.open(**about), hub.open(**about)
+    subscriptions = SubscriptionHub(pool)
+    about = (TeamMode(1, live=False), 1)
+    first, _ = subscriptions.open(*about), subscriptions.open(*about)
     with pytest.raises(Unavailable if limit == "_MOST" else TooManyFollowers):
-        hub.open(**about)
+        subscriptions.open(*about)
     first.close()
     first.close()
-    again = hub.open(**about)
+    again = subscriptions.open(*about)
     again.follow(TaskQuery(uuid7(), 1, live=False, key_id=1))
     again.close()
-    hub.open(**about)
-    assert len(hub) == 2
+    subscriptions.open(*about)
+    assert len(subscriptions) == 2
 
 
 async def test_a_closing_process_sends_everybody_away(pool: Pool) -> None:
-    hub = SubscriptionHub(pool)
-    watch = hub.open(team_id=1, live=False, key_id=1)
-    hub.close()
-    assert await watch.news(SOON_S)
-    assert watch.left
+    subscriptions = SubscriptionHub(pool)
+    subscription = subscriptions.open(TeamMode(1, live=False), 1)
+    subscriptions.close()
+    assert await subscription.news(SOON_S)
+    assert subscription.left
     with pytest.raises(Unavailable):
-        hub.open(team_id=1, live=False, key_id=1)
+        subscriptions.open(TeamMode(1, live=False), 1)
 
 
 async def test_a_database_that_is_away_is_asked_again(monkeypatch) -> None:
@@ -204,24 +205,24 @@ async def test_a_database_that_is_away_is_asked_again(monkeypatch) -> None:
             raise OSError
         return []
 
-    hub = SubscriptionHub(SimpleNamespace(fetch=fetch))
-    watch = hub.open(team_id=1, live=False, key_id=1)
-    hub.following()
-    looking = asyncio.create_task(hub.keep_looking())
-    assert await watch.news(SOON_S)  # nobody vouches for its key
+    subscriptions = SubscriptionHub(SimpleNamespace(fetch=fetch))
+    subscription = subscriptions.open(TeamMode(1, live=False), 1)
+    subscriptions.following()
+    looking = asyncio.create_task(subscriptions.keep_looking())
+    assert await subscription.news(SOON_S)  # nobody vouches for its key
     assert tries == 3
     looking.cancel()
 
 
-async def test_progress_reaches_the_followers_of_its_task(desk: Desk, database) -> None:
-    (job,) = await desk.start()
-    watch = await desk.watch(job)
-    following = asyncio.create_task(follow(database.app_dsn, [desk.hub.progress]))
+async def test_progress_reaches_the_followers_of_its_task(stage: Stage, database) -> None:
+    (job,) = await stage.start()
+    subscription = await stage.follow(job)
+    following = asyncio.create_task(follow(database.app_dsn, [stage.subscriptions.progress]))
     await asyncio.sleep(0.5)
     for progress in (0.25, 0.5):
-        await asyncio.gather(*(desk.journal.progress((task, progress)) for task in (uuid7(), job.id, uuid7())))
-        assert await watch.news(SOON_S)
-        assert watch.progress == progress
-    await desk.journal.progress((uuid7(), 0.75))
-    assert not await watch.news(NEVER_S)
+        await asyncio.gather(*(stage.journal.progress((task, progress)) for task in (uuid7(), job.id, uuid7())))
+        assert await subscription.news(SOON_S)
+        assert subscription.progress == progress
+    await stage.journal.progress((uuid7(), 0.75))
+    assert not await subscription.news(NEVER_S)
     following.cancel()

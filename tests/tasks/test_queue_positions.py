@@ -1,4 +1,4 @@
-"""Followers of waiting tasks hear of their places: each change before long, no change never, and by few queries."""
+"""Followers of waiting tasks hear of their positions: each change before long, no change never, and by few queries."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from modellix_server import limits
 from modellix_server.base.database import Pool
 from modellix_server.base.notify import follow
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.tasks import Reader, Submissions, SubscriptionHub, TaskQuery, cancel, queue_positions, store
 from modellix_server.tasks.follow import Subscription
 from modellix_server.tasks.journal import Finish, Journal
@@ -38,14 +39,14 @@ class Queue:
         self.pool, self.customer = pool, customer
         self.dsn = database.app_dsn
         self.db = Counting(pool)
-        self.hub = SubscriptionHub(self.db)  # type: ignore[arg-type]
+        self.subscriptions = SubscriptionHub(self.db)  # type: ignore[arg-type]
         self.accept = Submissions(pool, asyncio.Event())
         self.reader = Reader(pool, 3600)
 
     def listens(self) -> list[asyncio.Task]:
         return [
-            asyncio.create_task(follow(self.dsn, [self.hub.places])),
-            asyncio.create_task(self.hub.places.keep_counting()),
+            asyncio.create_task(follow(self.dsn, [self.subscriptions.positions])),
+            asyncio.create_task(self.subscriptions.positions.keep_counting()),
         ]
 
     async def fill(self, waiting: int) -> list[UUID]:
@@ -61,23 +62,23 @@ class Queue:
         ending = Finish(error_code="x", error_message="y")
         assert await Journal(self.pool, number, 3600).settle((job, ending))
 
-    async def watch(self, task_id: UUID) -> Subscription:
+    async def follow(self, task_id: UUID) -> Subscription:
         """A follower that knows how the task is now."""
-        watch = self.hub.open(team_id=self.customer.team_id, live=False, key_id=self.customer.key_id)
-        watch.follow(TaskQuery(task_id, self.customer.team_id, live=False, key_id=self.customer.key_id))
-        await self.read(watch)
-        return watch
+        subscription = self.subscriptions.open(TeamMode(self.customer.team_id, live=False), self.customer.key_id)
+        subscription.follow(TaskQuery(task_id, self.customer.team_id, live=False, key_id=self.customer.key_id))
+        await self.read(subscription)
+        return subscription
 
-    async def read(self, watch: Subscription) -> None:
-        watch.unread = False
-        watch.waits((await self.reader.read(watch.question)).queue_position)
+    async def read(self, subscription: Subscription) -> None:
+        subscription.unread = False
+        subscription.waits((await self.reader.read(subscription.query)).queue_position)
 
 
-async def until(watch: Subscription, place: int) -> None:
+async def until(subscription: Subscription, position: int) -> None:
     async with asyncio.timeout(SOON_S):
-        while watch.place != place:
-            assert await watch.news(SOON_S)
-    assert not watch.unread, "a place is no reason to read the task"
+        while subscription.position != position:
+            assert await subscription.news(SOON_S)
+    assert not subscription.unread, "a position is no reason to read the task"
 
 
 @pytest.fixture
@@ -104,10 +105,10 @@ async def queue(new_queue) -> AsyncIterator[Queue]:
 async def test_who_moves_up_is_told_and_nobody_else(queue: Queue, new_queue) -> None:
     _, _, third, fourth = await queue.fill(3)
     strangers = await new_queue("stranger")
-    strangers.hub = queue.hub
-    stranger = await strangers.watch((await strangers.fill(1))[1])
-    near, far = await queue.watch(third), await queue.watch(fourth)
-    assert (near.place, far.place, stranger.place) == (2, 3, 1)
+    strangers.subscriptions = queue.subscriptions
+    stranger = await strangers.follow((await strangers.fill(1))[1])
+    near, far = await queue.follow(third), await queue.follow(fourth)
+    assert (near.position, far.position, stranger.position) == (2, 3, 1)
     await queue.end_first()
     await asyncio.gather(until(near, 1), until(far, 2))
     cancelled = TaskQuery(third, queue.customer.team_id, live=False, key_id=queue.customer.key_id)
@@ -119,7 +120,7 @@ async def test_who_moves_up_is_told_and_nobody_else(queue: Queue, new_queue) -> 
 
 async def test_many_followers_and_many_changes_are_few_queries(queue: Queue) -> None:
     tasks = await queue.fill(60)
-    followers = [await queue.watch(tasks[-1 - number % 20]) for number in range(400)]
+    followers = [await queue.follow(tasks[-1 - number % 20]) for number in range(400)]
     before = queue.db.asked
     for _ in range(30):
         await queue.end_first()
@@ -129,36 +130,36 @@ async def test_many_followers_and_many_changes_are_few_queries(queue: Queue) -> 
 
 async def test_who_has_left_or_started_costs_nothing(queue: Queue) -> None:
     _, second, third, fourth = await queue.fill(3)
-    starting, leaving = await queue.watch(second), await queue.watch(third)
+    starting, leaving = await queue.follow(second), await queue.follow(third)
     leaving.close()
     await queue.end_first()
     await queue.read(starting)
-    assert starting.place is None
+    assert starting.position is None
     before = queue.db.asked
     await queue.end_first()
     await asyncio.sleep(NEVER_S)
     assert queue.db.asked == before
-    assert (await queue.watch(fourth)).place == 1
+    assert (await queue.follow(fourth)).position == 1
 
 
 async def test_what_was_read_late_takes_nothing_back(queue: Queue) -> None:
     *_, last = await queue.fill(4)
-    watch = await queue.watch(last)
-    watch.tell_place(2)
-    watch.waits(3)
-    assert watch.place == 2
-    watch.tell_place(3)
-    assert watch.place == 2
+    subscription = await queue.follow(last)
+    subscription.tell_position(2)
+    subscription.waits(3)
+    assert subscription.position == 2
+    subscription.tell_position(3)
+    assert subscription.position == 2
 
 
 async def test_what_happened_while_the_connection_was_down_is_found(queue: Queue, postgres_server) -> None:
     *_, last = await queue.fill(2)
-    watch = await queue.watch(last)
+    subscription = await queue.follow(last)
     name = await queue.pool.fetchval("select current_database()")
     cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and datname = $2"
     assert await postgres_server.setup.fetch(cut, "modellix-listen", name)
     await queue.end_first()
-    await until(watch, 1)
+    await until(subscription, 1)
 
 
 async def test_the_regular_count_needs_no_notice(new_queue, monkeypatch) -> None:
@@ -166,10 +167,10 @@ async def test_the_regular_count_needs_no_notice(new_queue, monkeypatch) -> None
     monkeypatch.setattr(queue_positions, "_BETWEEN_COUNTS_S", 0.1)
     queue = await new_queue("deaf")
     *_, last = await queue.fill(2)
-    watch = await queue.watch(last)
-    counting = asyncio.create_task(queue.hub.places.keep_counting())
+    subscription = await queue.follow(last)
+    counting = asyncio.create_task(queue.subscriptions.positions.keep_counting())
     await queue.end_first()
-    await until(watch, 1)
+    await until(subscription, 1)
     counting.cancel()
 
 
@@ -185,14 +186,14 @@ async def test_a_database_that_is_away_is_asked_again(monkeypatch) -> None:
             raise OSError
         return [{"id": task, "place": 1}]
 
-    hub = SubscriptionHub(SimpleNamespace(fetch=fetch))  # type: ignore[arg-type]
-    watch = hub.open(team_id=1, live=False, key_id=1)
-    watch.follow(TaskQuery(task, 1, live=False, key_id=1))
-    watch.unread = False
-    watch.waits(5)
-    hub.places.heard("1:live")
-    hub.places.heard("1:test")
-    counting = asyncio.create_task(hub.places.keep_counting())
-    await until(watch, 1)
+    subscriptions = SubscriptionHub(SimpleNamespace(fetch=fetch))  # type: ignore[arg-type]
+    subscription = subscriptions.open(TeamMode(1, live=False), 1)
+    subscription.follow(TaskQuery(task, 1, live=False, key_id=1))
+    subscription.unread = False
+    subscription.waits(5)
+    subscriptions.positions.heard("1:live")
+    subscriptions.positions.heard("1:test")
+    counting = asyncio.create_task(subscriptions.positions.keep_counting())
+    await until(subscription, 1)
     assert tries == 3
     counting.cancel()

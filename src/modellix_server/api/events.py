@@ -118,8 +118,8 @@ class TaskStream(EventStream):
                 said = event("status", self._data(view), view.moves)
             if view.finished_at is not None:
                 return said, True
-        if subscription.place not in (None, self._position):
-            self._position = subscription.place
+        if subscription.position not in (None, self._position):
+            self._position = subscription.position
             said += event("queue", self._about("queue_position", self._position))
         if subscription.progress not in (None, self._progress):
             self._progress = subscription.progress

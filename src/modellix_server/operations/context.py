@@ -78,7 +78,7 @@ class ServingContext(Context):
     submissions: Submissions
     reader: Reader
     intake: Intake
-    hub: SubscriptionHub
+    subscriptions: SubscriptionHub
     storage: Storage
     helper: Helper
     spool: Spool

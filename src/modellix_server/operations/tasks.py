@@ -48,10 +48,10 @@ async def wait(
             view = await read(ctx, who, of, task_id)
             subscription.seen = view.moves
             left_s = until - time.monotonic()
-            if view.finished_at is not None or ctx.hub.closed or left_s <= 0:
+            if view.finished_at is not None or ctx.subscriptions.closed or left_s <= 0:
                 return view
             await subscription.news(left_s)
-            if subscription.left and not ctx.hub.closed:
+            if subscription.left and not ctx.subscriptions.closed:
                 return None
     finally:
         subscription.close()
@@ -60,7 +60,7 @@ async def wait(
 def subscribe(ctx: ServingContext, who: Principal, of: TeamMode) -> Subscription:
     """A subscription to one task, which `follow` names; to be closed. Raises TooManyFollowers, Unavailable."""
     who.require(Permission.READ_TASKS, of)
-    return ctx.hub.open(team_id=of.team_id, live=of.live, key_id=who.key_id)
+    return ctx.subscriptions.open(of, who.key_id)
 
 
 async def list_all(

@@ -81,7 +81,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config, ctx: ApiContext) -> None:
         super().__init__(config)
-        self._hub = ctx.hub
+        self._subscriptions = ctx.subscriptions
         self._draining = ctx.draining
         self._notice_s = ctx.settings.drain_s
 
@@ -104,7 +104,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Send followers of tasks away first: they would keep their connections open for ever."""
-        self._hub.close()
+        self._subscriptions.close()
         await super().shutdown(sockets)
 
 
@@ -160,7 +160,7 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
         intake=Intake(settings, db, helper, uploads, load_all()),
         submissions=Submissions(db, hint),
         reader=Reader(db, settings.result_ttl_s),
-        hub=(hub := SubscriptionHub(db)),
+        subscriptions=(subscriptions := SubscriptionHub(db)),
         request_log=writer,
         callbacks=Callbacks(settings),
         callback_notifier=CallbackNotifier(db),
@@ -174,11 +174,9 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
     )
     writer.start()
     background = [
-        asyncio.create_task(
-            follow(settings.database_url, [callers, accounts, hub, hub.keys, hub.progress, hub.places])
-        ),
-        asyncio.create_task(hub.keep_looking()),
-        asyncio.create_task(hub.places.keep_counting()),
+        asyncio.create_task(follow(settings.database_url, [callers, accounts, subscriptions, *subscriptions.more])),
+        asyncio.create_task(subscriptions.keep_looking()),
+        asyncio.create_task(subscriptions.positions.keep_counting()),
         asyncio.create_task(_wake_workers(db, hint)),
         asyncio.create_task(book.keep_fresh()),
         asyncio.create_task(breakers.keep_fresh()),

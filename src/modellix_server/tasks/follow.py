@@ -1,9 +1,9 @@
-"""Following tasks: who waits for one is woken when it moves, by one notice of the database a batch of moves.
+"""Following tasks: subscribers are woken when their task moves, by one database notification per batch of moves.
 
-A notice is a hint to look, never the news itself: what the task is like is read by whoever was woken, and those
-woken together share a query (`Reader`). What a notice missed, because the connection was down or a batch was too
-large to be named, is found by comparing all tasks waited for with what their followers know; so are keys that
-were revoked meanwhile. Nobody who waits holds a connection of the database.
+A notification is a hint: whoever was woken reads the task, and reads that come together share a query (`Reader`).
+Moves that no notification named, because the connection was down or the batch too large, are found by comparing all
+followed tasks with what their subscribers know; so are keys that were revoked meanwhile. A waiting subscriber holds no
+connection of the database.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TypeVar
 from modellix_server.base import log
 from modellix_server.base.database import DATABASE_ERRORS, Pool
 from modellix_server.base.errors import Unavailable
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.tasks.errors import TooManyFollowers
 from modellix_server.tasks.queue_positions import QueuePositions
 from modellix_server.tasks.read import TaskQuery
@@ -38,34 +39,34 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 class Subscription:
-    """One client that follows a task. `close` it at the end, whatever happens."""
+    """One client that follows a task. To be closed in any case."""
 
-    __slots__ = ("_hub", "_woken", "key_id", "left", "place", "progress", "purse", "question", "seen", "unread")
+    __slots__ = ("_hub", "_woken", "key_id", "left", "of", "position", "progress", "query", "seen", "unread")
 
-    def __init__(self, hub: SubscriptionHub, team_id: int, live: bool, key_id: int | None) -> None:  # noqa: FBT001 - as a Caller has it
+    def __init__(self, hub: SubscriptionHub, of: TeamMode, key_id: int | None) -> None:
         self._hub = hub
         self._woken = asyncio.Event()
-        self.purse = (team_id, live)
+        self.of = of
         self.key_id = key_id
-        self.question: TaskQuery | None = None
+        self.query: TaskQuery | None = None
         self.seen = -1
-        """Moves of the task as its follower knows it."""
+        """Moves of the task that its subscriber knows."""
         self.left = False
-        """The client has gone, or this process is about to."""
+        """The client has gone, or this process is ending."""
         self.progress: float | None = None
-        """How far the vendor said it is, last."""
-        self.place: int | None = None
-        """Of a task that waits for a slot: 1 is the next to start."""
+        """As the vendor reported it last, 0 to 1."""
+        self.position: int | None = None
+        """In its team's queue: 1 is the next to start; None for a task that does not wait for a slot."""
         self.unread = True
-        """Whether there is reason to read the task again. Its follower sets this back before it reads."""
+        """Whether the task is to be read again; reset by the subscriber before it reads."""
 
-    def follow(self, question: TaskQuery) -> None:
-        """From now on the moves of this task are news. Read it after this, not before."""
-        self.question = question
-        self._hub.followed(self, question)
+    def follow(self, query: TaskQuery) -> None:
+        """From now on moves of this task wake the subscriber, which reads the task afterwards."""
+        self.query = query
+        self._hub.followed(self, query)
 
     async def news(self, within_s: float) -> bool:
-        """Whether there is anything new, be it `unread`, another `place` or `left`; waits for it at most so long."""
+        """Wait for news (`unread`, another `position`, `left`); False if there is none within this time."""
         try:
             async with asyncio.timeout(within_s):
                 await self._woken.wait()
@@ -79,115 +80,117 @@ class Subscription:
         self.unread = True
         self._woken.set()
 
-    def waits(self, place: int | None) -> None:
-        """As it was read: the task waits for a slot at this place, or (None) it does not."""
-        if place is None:
-            self.place = None
-            self._hub.places.leave(self)
+    def waits(self, position: int | None) -> None:
+        """The position as it was read with the task; None if it does not wait for a slot."""
+        if position is None:
+            self.position = None
+            self._hub.positions.leave(self)
         else:
-            # What was read may be older than what was told meanwhile. Nobody is ever moved back in the queue.
-            self.place = place if self.place is None else min(place, self.place)
-            self._hub.places.join(self)
+            # What was read may be older than what was counted meanwhile, and positions never increase.
+            self.position = position if self.position is None else min(position, self.position)
+            self._hub.positions.join(self)
 
-    def tell_place(self, place: int) -> None:
-        """The task's place in the queue, as it was counted."""
-        if self.place is not None and place < self.place:
-            self.place = place
+    def tell_position(self, position: int) -> None:
+        """The position as it was counted."""
+        if self.position is not None and position < self.position:
+            self.position = position
             self._woken.set()
 
     def leave(self) -> None:
-        """There is nobody to tell any more."""
+        """The client has gone."""
         self.left = True
         self._woken.set()
 
     def close(self) -> None:
-        """Forget this client; again is as good as once."""
+        """Remove it. Idempotent."""
         self._hub.forget(self)
 
 
 class SubscriptionHub:
-    """All followers in one API process. A `base.notify.Follower` of moves; `keys`, `progress` and `places` are more."""
+    """All subscriptions of one API process. A `base.notify.Follower` of moves; `more` follow other channels."""
 
     channel = "modellix_moves"
 
     def __init__(self, db: Pool) -> None:
         self._db = db
-        self._watches: set[Subscription] = set()
+        self._subscriptions: set[Subscription] = set()
         self._by_task: dict[str, list[Subscription]] = {}
-        self._of_key: Counter[int] = Counter()  # of those with one
-        self._of_purse: Counter[tuple[int, bool]] = Counter()
+        self._of_key: Counter[int] = Counter()  # of subscribers that have one
+        self._of_team: Counter[TeamMode] = Counter()
         self._doubt = asyncio.Event()
         self.closed = False
-        """This process is about to end."""
+        """This process is ending."""
         self.keys = _Doubter("modellix_identity", self._doubt)
         self.progress = _Progress(self._by_task)
-        self.places = QueuePositions(db)
+        self.positions = QueuePositions(db)
+        self.more = (self.keys, self.progress, self.positions)
+        """Further followers of notifications."""
 
     def __len__(self) -> int:
-        """Followers at the moment."""
-        return len(self._watches)
+        """Open subscriptions."""
+        return len(self._subscriptions)
 
-    def open(self, *, team_id: int, live: bool, key_id: int | None) -> Subscription:
-        """A place for one more follower; raises TooManyFollowers, or Unavailable when the process is full."""
-        watch = Subscription(self, team_id, live, key_id)
-        if len(self._watches) >= _MOST or self.closed:
+    def open(self, of: TeamMode, key_id: int | None) -> Subscription:
+        """A new subscription. Raises TooManyFollowers, or Unavailable when the process is full."""
+        subscription = Subscription(self, of, key_id)
+        if len(self._subscriptions) >= _MOST or self.closed:
             raise Unavailable("too many clients follow tasks here; poll instead", retry_after_s=5)
         for count, most, whose in (
             (self._of_key[key_id] if key_id is not None else 0, _MOST_OF_KEY, "this API key"),
-            (self._of_purse[watch.purse], _MOST_OF_TEAM, "this team"),
+            (self._of_team[of], _MOST_OF_TEAM, "this team"),
         ):
             if count >= most:
                 raise TooManyFollowers(f"{most} open streams and waiting requests for {whose}", retry_after_s=5)
-        self._watches.add(watch)
+        self._subscriptions.add(subscription)
         if key_id is not None:
             self._of_key[key_id] += 1
-        self._of_purse[watch.purse] += 1
-        return watch
+        self._of_team[of] += 1
+        return subscription
 
-    def followed(self, watch: Subscription, question: TaskQuery) -> None:
-        """Called by a watch that has learned its task."""
-        self._by_task.setdefault(question.task_id.hex, []).append(watch)
+    def followed(self, subscription: Subscription, query: TaskQuery) -> None:
+        """Called by a subscription that has been given its task."""
+        self._by_task.setdefault(query.task_id.hex, []).append(subscription)
 
-    def forget(self, watch: Subscription) -> None:
-        """Called by a watch that is closed."""
-        if watch not in self._watches:
+    def forget(self, subscription: Subscription) -> None:
+        """Called by a subscription that is closed."""
+        if subscription not in self._subscriptions:
             return
-        self._watches.remove(watch)
-        self.places.leave(watch)
-        if watch.key_id is not None:
-            _one_less(self._of_key, watch.key_id)
-        _one_less(self._of_purse, watch.purse)
-        if watch.question is not None:
-            name = watch.question.task_id.hex
-            self._by_task[name].remove(watch)
+        self._subscriptions.remove(subscription)
+        self.positions.leave(subscription)
+        if subscription.key_id is not None:
+            _one_less(self._of_key, subscription.key_id)
+        _one_less(self._of_team, subscription.of)
+        if subscription.query is not None:
+            name = subscription.query.task_id.hex
+            self._by_task[name].remove(subscription)
             if not self._by_task[name]:
                 del self._by_task[name]
 
     def close(self) -> None:
-        """Send everybody away: the process is about to end, and another will know where they were."""
+        """End all subscriptions: the process is ending, and clients reconnect to another."""
         self.closed = True
-        for watch in self._watches:
-            watch.leave()
+        for subscription in self._subscriptions:
+            subscription.leave()
 
     def following(self) -> None:
-        """Look at everything: what moved before is not announced again."""
+        """Compare everything: earlier moves are not announced again."""
         self._doubt.set()
 
     def heard(self, payload: str) -> None:
-        """Wake the followers of the tasks named; an empty payload names none, and any may have moved."""
+        """Wake the subscribers of the tasks named; an empty payload means that any may have moved."""
         if not payload:
             self._doubt.set()
             return
         if self._by_task:
             for start in range(0, len(payload), _NAME_CHARS):
-                for watch in self._by_task.get(payload[start : start + _NAME_CHARS], ()):
-                    watch.wake()
+                for subscription in self._by_task.get(payload[start : start + _NAME_CHARS], ()):
+                    subscription.wake()
 
     def lost(self) -> None:
-        """Nothing to do: `following` comes before anything is heard again, and the regular look before long."""
+        """Nothing to do: `following` is called when the connection is back, and comparing goes on at intervals."""
 
     async def keep_looking(self) -> None:
-        """Look at all tasks waited for whenever notices may have been missed, and now and then; until cancelled."""
+        """Compare all followed tasks when notifications may have been missed, and at intervals; until cancelled."""
         while True:
             try:
                 async with asyncio.timeout(_LOOK_EVERY_S):
@@ -198,7 +201,7 @@ class SubscriptionHub:
             try:
                 await self._look()
             except DATABASE_ERRORS as error:
-                _LOG.warning("cannot look after followed tasks", error=type(error).__name__)
+                _LOG.warning("followed tasks could not be compared", error=type(error).__name__)
                 self._doubt.set()
             await asyncio.sleep(_BETWEEN_LOOKS_S)
 
@@ -206,21 +209,21 @@ class SubscriptionHub:
         keys = list(self._of_key)
         rows = await self._db.fetch("select identity.active_keys($1)", keys) if keys else []
         active = {row[0] for row in rows}
-        for watch in self._watches:
-            if watch.key_id is not None and watch.key_id not in active:
-                watch.wake()
+        for subscription in self._subscriptions:
+            if subscription.key_id is not None and subscription.key_id not in active:
+                subscription.wake()
         for some in _in_parts(list(self._by_task.values()), _TASKS_A_LOOK):
-            ids = [watches[0].question.task_id for watches in some if watches and watches[0].question]
+            ids = [found[0].query.task_id for found in some if found and found[0].query]
             rows = await self._db.fetch("select id, moves from tasks.task where id = any ($1)", ids)
             moves: dict[str, int] = defaultdict(lambda: -1, {row["id"].hex: row["moves"] for row in rows})
             for task_id in ids:
-                for watch in self._by_task.get(task_id.hex, ()):
-                    if watch.seen != moves[task_id.hex]:
-                        watch.wake()
+                for subscription in self._by_task.get(task_id.hex, ()):
+                    if subscription.seen != moves[task_id.hex]:
+                        subscription.wake()
 
 
 class _Doubter:
-    """A follower of one more channel at whose notices everything is looked at."""
+    """A follower of another channel, at whose notifications everything is compared."""
 
     def __init__(self, channel: str, doubt: asyncio.Event) -> None:
         self.channel = channel
@@ -237,7 +240,7 @@ class _Doubter:
 
 
 class _Progress:
-    """A follower of what the vendors say of tasks they are at."""
+    """A follower of the progress that vendors report."""
 
     channel = PROGRESS_CHANNEL
 
@@ -250,9 +253,9 @@ class _Progress:
     def heard(self, payload: str) -> None:
         for told in payload.split(" ") if self._by_task else ():
             name, _, percent = told.partition(":")
-            for watch in self._by_task.get(name, ()):
-                watch.progress = int(percent) / 100
-                watch.wake()
+            for subscription in self._by_task.get(name, ()):
+                subscription.progress = int(percent) / 100
+                subscription.wake()
 
     def lost(self) -> None:
         return

@@ -1,8 +1,8 @@
-"""Places in the queue, for who follows a task that waits for a slot.
+"""Queue positions, for subscribers of tasks that wait for a slot.
 
-Each time a team's queue moves up the database says so, in one notice. Then one query counts the places in all queues
-that have moved and have followers here, and each follower whose place is another one is told. However often queues
-move, they are counted once a second at most, and so seldom that counting takes a tenth of the time.
+The database notifies when a team's queue has moved. Then one query counts the positions in all queues that have moved
+and have subscribers here, and subscribers whose position has changed are told. Counting happens at most once a second,
+and takes at most a tenth of the time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,8 @@ from typing import Protocol
 
 from modellix_server.base import log
 from modellix_server.base.database import DATABASE_ERRORS, Pool
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.tasks.read import TaskQuery
-
-Purse = tuple[int, bool]
-"""Team, and whether its live tasks are meant."""
 
 _LOOK_EVERY_S = 15.0
 _BETWEEN_COUNTS_S = 1.0
@@ -33,42 +31,42 @@ _LOG = log.get("tasks")
 
 
 class Waiting(Protocol):
-    """A follower of one task."""
+    """A subscription to one task."""
 
-    purse: Purse
-    question: TaskQuery | None
+    of: TeamMode
+    query: TaskQuery | None
 
-    def tell_place(self, place: int) -> None:
-        """Its task is the so many-th of its team to start."""
+    def tell_position(self, position: int) -> None:
+        """The position of its task."""
         ...
 
 
 class QueuePositions:
-    """All followers of waiting tasks in one API process. A `base.notify.Follower`."""
+    """All subscriptions to waiting tasks in one API process. A `base.notify.Follower`."""
 
     channel = "modellix_places"
 
     def __init__(self, db: Pool) -> None:
         self._db = db
         self._queues: dict[str, set[Waiting]] = {}
-        """By the name that notices call it."""
+        """By the name that notifications give it."""
         self._moved: set[str] = set()
         self._hint = asyncio.Event()
 
     def join(self, follower: Waiting) -> None:
-        """Its task waits; again is as good as once."""
-        self._queues.setdefault(_name(follower.purse), set()).add(follower)
+        """Its task waits. Idempotent."""
+        self._queues.setdefault(_name(follower.of), set()).add(follower)
 
     def leave(self, follower: Waiting) -> None:
-        """Its task waits no more, or nobody follows it; again is as good as once."""
-        name = _name(follower.purse)
+        """Its task waits no longer, or the subscription has ended. Idempotent."""
+        name = _name(follower.of)
         if (queue := self._queues.get(name)) is not None:
             queue.discard(follower)
             if not queue:
                 del self._queues[name]
 
     def following(self) -> None:
-        """Count everything: what moved before is not announced again."""
+        """Count everything: earlier moves are not announced again."""
         self._moved.update(self._queues)
         self._hint.set()
 
@@ -79,10 +77,10 @@ class QueuePositions:
             self._hint.set()
 
     def lost(self) -> None:
-        """Nothing to do: `following` comes before anything is heard again, and the regular count before long."""
+        """Nothing to do: `following` is called when the connection is back, and counting goes on at intervals."""
 
     async def keep_counting(self) -> None:
-        """Count the queues that have moved, and all of them now and then; until cancelled."""
+        """Count the queues that have moved, and all of them at intervals; until cancelled."""
         while True:
             try:
                 async with asyncio.timeout(_LOOK_EVERY_S):
@@ -94,7 +92,7 @@ class QueuePositions:
             try:
                 await self._count()
             except DATABASE_ERRORS as error:
-                _LOG.warning("cannot count places in queues", error=type(error).__name__)
+                _LOG.warning("queue positions could not be counted", error=type(error).__name__)
                 self.following()
             took_s = time.monotonic() - started
             await asyncio.sleep(max(_BETWEEN_COUNTS_S, (_SHARE - 1) * took_s))
@@ -103,16 +101,15 @@ class QueuePositions:
         moved, self._moved = [self._queues[name] for name in self._moved if name in self._queues], set()
         for start in range(0, len(moved), _QUEUES_A_COUNT):
             followers = [follower for queue in moved[start : start + _QUEUES_A_COUNT] for follower in queue]
-            purses = list({follower.purse for follower in followers})
-            ids = list({follower.question.task_id for follower in followers if follower.question})
-            rows = await self._db.fetch(_COUNT, [team for team, _ in purses], [live for _, live in purses], ids)
-            places = {row["id"]: row["place"] for row in rows}
+            teams = list({follower.of for follower in followers})
+            ids = list({follower.query.task_id for follower in followers if follower.query})
+            rows = await self._db.fetch(_COUNT, [one.team_id for one in teams], [one.live for one in teams], ids)
+            positions = {row["id"]: row["place"] for row in rows}
             for follower in followers:
-                # One that is not there has started, which is announced as any move is.
-                if follower.question and (place := places.get(follower.question.task_id)) is not None:
-                    follower.tell_place(place)
+                # A task that is missing has started, which is announced as a move.
+                if follower.query and (position := positions.get(follower.query.task_id)) is not None:
+                    follower.tell_position(position)
 
 
-def _name(purse: Purse) -> str:
-    team, live = purse
-    return f"{team}:{'live' if live else 'test'}"
+def _name(of: TeamMode) -> str:
+    return f"{of.team_id}:{of.mode}"

@@ -72,13 +72,13 @@ class Reader:
         self._ttl = timedelta(seconds=result_ttl_s)
         self._ask = Batcher(self._read, flushers=2, most=500)
 
-    async def read(self, question: TaskQuery) -> TaskView:
+    async def read(self, query: TaskQuery) -> TaskView:
         """The task as its team may see it.
 
         Raises Unauthorized for a revoked key, NotFound for an unknown, foreign or expired task, Unavailable.
         """
         try:
-            return await self._ask(question)
+            return await self._ask(query)
         except UNREACHABLE as error:
             raise Unavailable("the database cannot be reached", retry_after_s=1) from error
 
@@ -91,11 +91,11 @@ class Reader:
             [q.key_id for q in batch],
             self._ttl,
         )
-        return [_view(question, *row) for question, row in zip(batch, rows, strict=True)]
+        return [_view(query, *row) for query, row in zip(batch, rows, strict=True)]
 
 
 def _view(
-    question: TaskQuery,
+    query: TaskQuery,
     task_id: UUID | None,
     model: str,
     state: str,
@@ -113,7 +113,7 @@ def _view(
     if not key_active:
         return Unauthorized("invalid or missing API key")
     if task_id is None or not visible:
-        return NotFound(f"task '{task_name(question.task_id)}' not found")
+        return NotFound(f"task '{task_name(query.task_id)}' not found")
     about = (moves, created_at, finished_at, captured, error_code, error_message, resources, queue_position)
     return _seen(task_id, model, state, *about)
 
