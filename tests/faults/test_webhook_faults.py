@@ -28,8 +28,8 @@ async def test_killed_between_the_answer_and_its_record(stage) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    purse = TeamMode(stage.team_id, live=False)
-    _, secret = await webhooks.create(stage.pool, stage.settings.keyring, purse, url, LOOPBACK)
+    of = TeamMode(stage.team_id, live=False)
+    _, secret = await webhooks.create(stage.pool, stage.settings.keyring, of, url, LOOPBACK)
     task = await stage.submit(prompt="told twice")
     await stage.died(stage.worker(kill_at="webhook_sent"))
     assert (await stage.row(task))["state"] == "succeeded"

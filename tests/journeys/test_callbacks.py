@@ -23,9 +23,9 @@ CLIPS = {
 async def heard(platform):
     """What the workers are told."""
     line = await connect(platform.env["MODELLIX_DATABASE_URL"], name="test")
-    nudges: list[Signal] = []
-    await line.add_listener(CHANNEL, lambda *said: nudges.append(Signal.read(said[3])))
-    yield nudges
+    signals: list[Signal] = []
+    await line.add_listener(CHANNEL, lambda *said: signals.append(Signal.read(said[3])))
+    yield signals
     await line.close()
 
 

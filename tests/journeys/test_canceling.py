@@ -17,7 +17,7 @@ async def test_what_still_waits_at_the_vendor_is_stopped(platform, team, model: 
     assert answer.data == {"status": "failed", "task_id": task}
     ended = (await team.get(f"/api/v1/tasks/{task}")).data
     assert (ended["status"], ended["error"]["code"], ended["billing"]["amount"]) == ("failed", "canceled", 0)
-    assert await platform.purse(team) == (MONEY, 0)
+    assert await platform.balance_of(team) == (MONEY, 0)
     assert (await team.post(f"/api/v1/tasks/{task}/cancel")).data == answer.data
 
 
@@ -31,5 +31,5 @@ async def test_what_the_vendor_works_on_is_charged_and_the_client_is_told(platfo
     (await team.post(f"/api/v1/tasks/{task}/cancel")).refused(409, words)
     ended = await team.finish(task)
     assert (ended["status"], ended["billing"]["amount"] > 0) == ("success", True)
-    assert await platform.purse(team) == (MONEY - round(ended["billing"]["amount"] * 1e6), 0)
+    assert await platform.balance_of(team) == (MONEY - round(ended["billing"]["amount"] * 1e6), 0)
     (await team.post(f"/api/v1/tasks/{task}/cancel")).refused(409, f"Conflict: task '{task}' has ended")

@@ -25,9 +25,9 @@ LINK = "https://example.com/a.png"
 @pytest.fixture
 async def untouched(platform, team):
     """The team, and afterwards the proof that nothing happened to it."""
-    before = await platform.purse(team)
+    before = await platform.balance_of(team)
     yield team
-    assert await platform.purse(team) == before
+    assert await platform.balance_of(team) == before
     assert await platform.tasks_of(team) == 0
 
 
@@ -247,21 +247,21 @@ async def test_no_money(platform) -> None:
     (await poor.submit(PICTURE_MODEL, prompt="a")).refused(
         402, "Insufficient balance: the available balance does not cover this task; top up or lower the cost"
     )
-    assert await platform.purse(poor) == (17_199, 0)
+    assert await platform.balance_of(poor) == (17_199, 0)
     assert await platform.tasks_of(poor) == 0
 
 
 async def test_too_many_at_once(platform) -> None:
     team = await platform.team(concurrency=None)
     held = [(await team.submit(PICTURE_MODEL, prompt="[sandbox:slow=6]")).data["task_id"] for _ in range(3)]
-    before = await platform.purse(team)
+    before = await platform.balance_of(team)
     sent_at = time.time()
     answer = await team.submit(PICTURE_MODEL, prompt="a")
     answer.refused(429, "Concurrent limit exceeded: team limit of 3 running tasks")
     assert answer.headers["retry-after"] == "5"
     assert abs(int(answer.headers["x-ratelimit-reset"]) - sent_at - 5) <= 1.5
     assert int(answer.headers["x-ratelimit-limit"]) == 1_000_000
-    assert await platform.purse(team) == before
+    assert await platform.balance_of(team) == before
     assert await platform.tasks_of(team) == 3
     await asyncio.gather(*(team.finish(task) for task in held))
     assert (await team.submit(PICTURE_MODEL, prompt="a")).status == 200
@@ -342,7 +342,7 @@ async def test_a_body_of_100_megabytes(platform, untouched, chunked: bool) -> No
 
 
 async def test_quotes_refused(untouched) -> None:
-    for question, message in (
+    for query, message in (
         ({}, "Missing required parameter: parameter 'model' is required"),
         ({"model": PICTURE_MODEL}, "Missing required parameter: parameter 'input' is required"),
         ([], "Invalid format: the request body must be a JSON object"),
@@ -357,7 +357,7 @@ async def test_quotes_refused(untouched) -> None:
             "Invalid parameters: unknown parameter 'n'; allowed: model, input",
         ),
     ):
-        (await untouched.post("/api/v1/quote", question)).refused(400, message)
+        (await untouched.post("/api/v1/quote", query)).refused(400, message)
     (await untouched.post("/api/v1/quote", b"{")).refused(400, BAD_JSON)
     for model in (
         "alibaba/nothing",

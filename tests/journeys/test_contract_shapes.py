@@ -209,7 +209,7 @@ async def test_health(platform) -> None:
 
 
 async def test_cancel(platform, team) -> None:
-    held = await platform.purse(team)
+    held = await platform.balance_of(team)
     task = (await team.submit("alibaba/qwen-image-plus", prompt="[sandbox:arrears]")).data["task_id"]
     await platform.reach(task, lambda row: row["state"] == "queued" and row["attempt"] == 1)
     answer = await team.post(f"/api/v1/tasks/{task}/cancel")
@@ -217,7 +217,7 @@ async def test_cancel(platform, team) -> None:
     assert answer.data == {"status": "failed", "task_id": task}
     data = (await team.get(f"/api/v1/tasks/{task}")).data
     assert data["error"] == {"code": "canceled", "message": "Canceled: canceled before it was started"}
-    assert await platform.purse(team) == held
+    assert await platform.balance_of(team) == held
     assert (await team.post(f"/api/v1/tasks/{task}/cancel")).data == answer.data
     done = (await team.run("alibaba/qwen-image-plus", prompt="too late"))["task_id"]
     late = await team.post(f"/api/v1/tasks/{done}/cancel")

@@ -16,7 +16,7 @@ async def test_a_result_is_deleted_before_its_time(platform, team) -> None:
     task, url = data["task_id"], data["result"]["resources"][0]["url"]
     assert (await team.get(url)).status == 200
     assert len(stored(platform, task)) == 1
-    row, purse = await platform.row(task), await platform.purse(team)
+    row, balance = await platform.row(task), await platform.balance_of(team)
     for _ in range(2):
         deleted = await team.call("DELETE", f"/api/v1/tasks/{task}/result")
         assert deleted.data == {"task_id": task, "deleted": True}
@@ -24,7 +24,7 @@ async def test_a_result_is_deleted_before_its_time(platform, team) -> None:
         assert (await team.get(url)).status == 404
         assert stored(platform, task) == []
     assert await platform.pool.fetchval("select count(*) from results.result where task_id = $1", row["id"]) == 0
-    assert (await platform.row(task), await platform.purse(team)) == (row, purse)
+    assert (await platform.row(task), await platform.balance_of(team)) == (row, balance)
 
 
 async def test_what_belongs_to_others_is_neither_seen_nor_deleted(platform, team) -> None:

@@ -56,7 +56,7 @@ async def test_away_and_back(postgres_server, stage, tmp_path) -> None:
         again = await team.post(f"/api/v1/{MODEL}", {"prompt": "a"}, headers={"Idempotency-Key": "k"})
         assert (await team.finish(again.data["task_id"]))["status"] == "success"
         assert await platform.tasks_of(team) == 2
-        assert await platform.purse(team) == (100_000_000 - 2 * 17_200, 0)
+        assert await platform.balance_of(team) == (100_000_000 - 2 * 17_200, 0)
         assert [len(await platform.bill(one)) for one in (task, again.data["task_id"])] == [1, 1]
         await platform.books_are_clean()
 

@@ -52,7 +52,7 @@ async def test_a_full_disk(postgres_server, small_disk, stage, tmp_path) -> None
         tasks = [*accepted, again.data["task_id"]]
         await ended_well(platform, team, tasks)
         assert await platform.tasks_of(team) == len(tasks)
-        assert await platform.purse(team) == (START - len(tasks) * PRICE, 0)
+        assert await platform.balance_of(team) == (START - len(tasks) * PRICE, 0)
         await platform.books_are_clean()
 
 
@@ -128,5 +128,5 @@ async def test_no_room_for_the_write_ahead_log(own_folder, postgres_server, log_
         accepted += [await insist(team, f"k{more}", f"number {more}") for more in range(number, number + 3)]
         await ended_well(platform, team, accepted)
         assert await platform.tasks_of(team) == len(accepted)
-        assert await platform.purse(team) == (START - len(accepted) * PRICE, 0)
+        assert await platform.balance_of(team) == (START - len(accepted) * PRICE, 0)
         await platform.books_are_clean()

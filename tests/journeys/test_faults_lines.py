@@ -171,7 +171,7 @@ async def test_a_vendor_behind_a_bad_line(lined, what: str) -> None:
     assert line.faults[0].happened == 1
     assert end.get("error", {}).get("code") == error
     assert len(await platform.bill(task)) == posts
-    assert await platform.purse(team) == (100_000_000 - (0 if error else PRICE), 0)
+    assert await platform.balance_of(team) == (100_000_000 - (0 if error else PRICE), 0)
 
 
 @pytest.mark.parametrize("what", LATER)
@@ -183,7 +183,7 @@ async def test_what_breaks_later_is_asked_for_again(lined, what: str) -> None:
     assert (await team.finish(task, 90))["status"] == "success"
     assert line.faults[0].happened == line.faults[0].times
     assert len(await platform.bill(task)) == 1
-    assert await platform.purse(team) == (100_000_000 - PRICE, 0)
+    assert await platform.balance_of(team) == (100_000_000 - PRICE, 0)
 
 
 async def test_nobody_at_the_other_end(lined) -> None:
@@ -197,7 +197,7 @@ async def test_nobody_at_the_other_end(lined) -> None:
     await line.listen()
     assert (await team.finish(task, 60))["status"] == "success"
     assert len(await platform.bill(task)) == 1
-    assert await platform.purse(team) == (100_000_000 - PRICE, 0)
+    assert await platform.balance_of(team) == (100_000_000 - PRICE, 0)
 
 
 # What the line to the database does to the call that accepts, and whether that call is committed.
@@ -253,6 +253,6 @@ async def test_the_answer_of_a_commit_is_lost(platform, wired) -> None:
         assert await platform.tasks_of(team) == 1, what
         assert committed or "idempotency-replayed" not in answer.headers
         assert (await door.finish(answer.data["task_id"]))["status"] == "success"
-        assert await platform.purse(team) == (100_000_000 - PRICE, 0), what
+        assert await platform.balance_of(team) == (100_000_000 - PRICE, 0), what
         assert len(await platform.bill(answer.data["task_id"])) == 1
     await platform.books_are_clean()

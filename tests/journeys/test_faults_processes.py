@@ -66,7 +66,7 @@ async def test_money_for_10_over_three_processes(platform, origins) -> None:
     assert len(tasks) == 10 == await platform.tasks_of(team)
     ends = await asyncio.gather(*(team.finish(task) for task in tasks))
     assert {end["status"] for end in ends} == {"success"}
-    assert await platform.purse(team) == (PRICE - 1, 0)
+    assert await platform.balance_of(team) == (PRICE - 1, 0)
     await platform.books_are_clean()
 
 
@@ -76,7 +76,7 @@ async def test_slots_for_7_over_three_processes(platform, origins) -> None:
     answers = await asyncio.gather(*(next(doors).submit(MODEL, prompt="[sandbox:slow=2]") for _ in range(30)))
     assert collections.Counter(answer.status for answer in answers) == {200: 7, 429: 23}
     await asyncio.gather(*(team.finish(answer.data["task_id"]) for answer in answers if answer.status == 200))
-    assert await platform.purse(team) == (100_000_000 - 7 * PRICE, 0)
+    assert await platform.balance_of(team) == (100_000_000 - 7 * PRICE, 0)
 
 
 async def test_one_idempotency_key_over_three_processes(platform, origins, team) -> None:
@@ -89,7 +89,7 @@ async def test_one_idempotency_key_over_three_processes(platform, origins, team)
     assert [answer.headers.get("idempotency-replayed") for answer in answers].count(None) == 1
     assert await platform.tasks_of(team) == 1
     await team.finish(answers[0].data["task_id"])
-    assert await platform.purse(team) == (100_000_000 - PRICE, 0)
+    assert await platform.balance_of(team) == (100_000_000 - PRICE, 0)
     assert len(await platform.bill(answers[0].data["task_id"])) == 1
 
 
@@ -128,7 +128,7 @@ async def test_an_api_killed_at(platform, team, point: str, made: int) -> None:
     assert again.headers.get("idempotency-replayed") == ("true" if made else None)
     assert (await team.finish(again.data["task_id"]))["status"] == "success"
     assert await platform.tasks_of(team) == 1
-    assert await platform.purse(team) == (100_000_000 - PRICE, 0)
+    assert await platform.balance_of(team) == (100_000_000 - PRICE, 0)
     assert len(await platform.bill(again.data["task_id"])) == 1
 
 

@@ -65,7 +65,7 @@ async def test_restarts_under_load(own_server, stage, tmp_path, draw) -> None:
         await asyncio.gather(*clients)
         await ended_well(platform, team, edits + tasks)
         assert await platform.tasks_of(team) == len(edits) + len(tasks) >= 20
-        assert await platform.purse(team) == (START - len(edits) * EDIT_PRICE - len(tasks) * PRICE, 0)
+        assert await platform.balance_of(team) == (START - len(edits) * EDIT_PRICE - len(tasks) * PRICE, 0)
         await platform.books_are_clean()
 
 
@@ -99,7 +99,7 @@ async def test_a_frozen_database(own_server, stage, tmp_path) -> None:
         again = [await insist(team, key, prompt) for key, prompt in (("k", "a"), ("l", "b"), ("m", "c"))]
         await ended_well(platform, team, [task, *again])
         assert await platform.tasks_of(team) == 4
-        assert await platform.purse(team) == (START - 4 * PRICE, 0)
+        assert await platform.balance_of(team) == (START - 4 * PRICE, 0)
         await platform.books_are_clean()
 
 
@@ -140,6 +140,6 @@ async def test_a_clock_that_jumps(postgres_server, stage, tmp_path, jump_s: int)
         clock.write_text(f"{jump_s:+d}")
         after = [await insist(team, f"k{n}", f"after {n}") for n in range(10)]
         await ended_well(platform, team, before + after)
-        assert await platform.purse(team) == (START - 20 * PRICE, 0)
+        assert await platform.balance_of(team) == (START - 20 * PRICE, 0)
         assert await platform.pool.fetchval("select max(epoch) from tasks.task") == 1
         await platform.books_are_clean()

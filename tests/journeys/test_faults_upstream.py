@@ -140,7 +140,7 @@ async def test_a_fault(hurried, draw, fault: Fault) -> None:
         given["images"] = [draw.data_uri(draw.picture())]
     task = (await team.submit(fault.model, **given)).data["task_id"]
     quote = (await hurried.row(task))["quote"]
-    # By the ledger: some of these tasks end before their purse could be looked at.
+    # By the ledger: some of these tasks end before their balance could be looked at.
     held = "select amount from ledger.transfer where task_id = $1 and kind = 'hold'"
     assert await hurried.pool.fetch(held, parse_task_name(task)) == [(quote,)]
     data = await team.finish(task, fault.within_s)
@@ -150,7 +150,7 @@ async def test_a_fault(hurried, draw, fault: Fault) -> None:
     assert data["status"] == ("failed" if fault.error else "success")
     charged = fault.units * PRICES[fault.model]
     assert data["billing"]["amount"] == charged / 1e6
-    assert await hurried.purse(team) == (100_000_000 - charged, 0)
+    assert await hurried.balance_of(team) == (100_000_000 - charged, 0)
     kinds = await hurried.pool.fetch("select kind from ledger.transfer where team_id = $1 order by id", team.id)
     ends = [row["kind"] for row in kinds][2:]
     assert len([kind for kind in ends if kind in ("capture", "release")]) == len(ends) <= 2
@@ -189,4 +189,4 @@ async def test_a_vendor_that_is_gone(hurried) -> None:
         pass
     data = await team.finish(answer.data["task_id"])
     assert data["error"]["code"] == "deadline"
-    assert await hurried.purse(team) == (100_000_000, 0)
+    assert await hurried.balance_of(team) == (100_000_000, 0)

@@ -55,7 +55,7 @@ async def opened(client, path: str, body: object = None, **headers: str) -> Asyn
         yield answer
 
 
-async def story(client, path: str, body: object = None, **headers: str) -> list[Event]:
+async def events_of(client, path: str, body: object = None, **headers: str) -> list[Event]:
     async with opened(client, path, body, **headers) as answer:
         assert answer.status == 200, await answer.text()
         return [event async for event in events(answer)]
@@ -112,7 +112,7 @@ async def test_a_wait_that_makes_no_sense(team, wait: str, why: str) -> None:
 
 @pytest.mark.parametrize("path", [STREAM, f"/api/v1/text-to-image/{MODEL}/stream"])
 async def test_submit_and_follow_in_one_request(team, path: str) -> None:
-    told = await story(team, path, {"prompt": "[sandbox:slow=1] a story"})
+    told = await events_of(team, path, {"prompt": "[sandbox:slow=1] a story"})
     accepted, *changes, last = told
     assert (accepted.name, accepted.id, accepted.data["status"]) == ("accepted", None, "pending")
     task = accepted.data["task_id"]
@@ -147,13 +147,13 @@ async def test_a_stream_is_taken_up_where_it_broke_off(team) -> None:
         async for event in events(answer):
             if event.data["stage"] == "running":
                 break
-    rest = await story(team, path, **{"Last-Event-ID": str(event.id)})
+    rest = await events_of(team, path, **{"Last-Event-ID": str(event.id)})
     # The task has moved since, perhaps within the stage: how it is now is said again then.
     stages = [one.data.get("stage") for one in rest]
     assert stages == [one for one in ("running", "storing", None) if one in stages]
     assert rest[-1].data["status"] == "success"
     # Whoever lost the last event gets it; whoever has it is told not to come back, which browsers would do for ever.
-    missed = await story(team, path, **{"Last-Event-ID": str(event.id)})
+    missed = await events_of(team, path, **{"Last-Event-ID": str(event.id)})
     assert missed == [rest[-1]]
     async with opened(team, path, **{"Last-Event-ID": str(rest[-1].id)}) as answer:
         assert (answer.status, await answer.read()) == (204, b"")
@@ -163,13 +163,13 @@ async def test_a_stream_is_taken_up_where_it_broke_off(team) -> None:
 @pytest.mark.parametrize("last", ["", "x", "-1", "1e3", "99999", "9" * 400])
 async def test_an_id_we_never_gave_tells_nothing(team, last: str) -> None:
     task = (await team.run(MODEL, prompt="done"))["task_id"]
-    (only,) = await story(team, f"/api/v1/tasks/{task}/stream", **{"Last-Event-ID": last})
+    (only,) = await events_of(team, f"/api/v1/tasks/{task}/stream", **{"Last-Event-ID": last})
     assert only.data["status"] == "success"
 
 
 async def test_progress_is_told_beside_the_story(platform, team) -> None:
     task = await submitted(team, "[sandbox:slow=3] in parts")
-    following = asyncio.create_task(story(team, f"/api/v1/tasks/{task}/stream"))
+    following = asyncio.create_task(events_of(team, f"/api/v1/tasks/{task}/stream"))
     await platform.reach(task, lambda row: row["state"] == "running")
     await asyncio.sleep(0.3)
     for percent in (25, 25, 50):
@@ -182,7 +182,7 @@ async def test_progress_is_told_beside_the_story(platform, team) -> None:
 
 
 async def test_a_failure_is_told_too(team) -> None:
-    *_, last = await story(team, STREAM, {"prompt": "[sandbox:fail] no"})
+    *_, last = await events_of(team, STREAM, {"prompt": "[sandbox:fail] no"})
     assert last.data["status"] == "failed"
     assert last.data["error"]["code"] == "upstream_refused"
 
@@ -193,7 +193,7 @@ async def test_a_cancel_is_told(platform, stage, postgres_server, tmp_path) -> N
         other.processes[-1].wait(30)
         team = await other.team()
         task = await submitted(team, "waits")
-        following = asyncio.create_task(story(team, f"/api/v1/tasks/{task}/stream"))
+        following = asyncio.create_task(events_of(team, f"/api/v1/tasks/{task}/stream"))
         waiting = asyncio.create_task(team.get(f"/api/v1/tasks/{task}?wait=30"))
         await asyncio.sleep(0.5)
         await team.post(f"/api/v1/tasks/{task}/cancel")
@@ -220,8 +220,8 @@ async def test_refusals_before_a_stream_are_ordinary_ones(platform, team) -> Non
 async def test_one_idempotency_key_is_one_task_in_every_form(platform, team) -> None:
     body, key = {"prompt": "[sandbox:slow=1] once"}, {"Idempotency-Key": "k"}
     tasks = {
-        (await story(team, STREAM, body, **key))[0].data["task_id"],
-        (await story(team, STREAM, body, **key))[0].data["task_id"],
+        (await events_of(team, STREAM, body, **key))[0].data["task_id"],
+        (await events_of(team, STREAM, body, **key))[0].data["task_id"],
         (await team.post(f"/api/v1/{MODEL}/async", body, headers=key)).data["task_id"],
     }
     assert len(tasks) == 1
@@ -232,8 +232,8 @@ async def test_a_revoked_key_ends_its_streams(platform) -> None:
     team = await platform.team()
     task = await submitted(team, "[sandbox:never] watched")
     other = await platform.key(team)
-    ended = asyncio.create_task(story(other, f"/api/v1/tasks/{task}/stream"))
-    stays = asyncio.create_task(story(team, f"/api/v1/tasks/{task}/stream"))
+    ended = asyncio.create_task(events_of(other, f"/api/v1/tasks/{task}/stream"))
+    stays = asyncio.create_task(events_of(team, f"/api/v1/tasks/{task}/stream"))
     await asyncio.sleep(0.5)
     await identity.revoke_key(platform.pool, other.key.id)
     *_, last = await asyncio.wait_for(ended, 10)
@@ -270,7 +270,7 @@ async def test_a_stopping_server_sends_its_followers_away(stage, postgres_server
     async with stage(postgres_server, tmp_path) as platform:
         team = await platform.team()
         task = await submitted(team, "[sandbox:never] watched")
-        following = asyncio.create_task(story(team, f"/api/v1/tasks/{task}/stream"))
+        following = asyncio.create_task(events_of(team, f"/api/v1/tasks/{task}/stream"))
         waiting = asyncio.create_task(team.get(f"/api/v1/tasks/{task}?wait=30"))
         await asyncio.sleep(1)
         serve = platform.processes[1]
@@ -284,7 +284,7 @@ async def test_a_stopping_server_sends_its_followers_away(stage, postgres_server
 async def test_a_stream_outlives_a_restart_of_the_database(stage, postgres_server, tmp_path, superuser) -> None:
     async with stage(postgres_server, tmp_path) as platform:
         team = await platform.team()
-        following = asyncio.create_task(story(team, STREAM, {"prompt": "[sandbox:slow=4] through"}))
+        following = asyncio.create_task(events_of(team, STREAM, {"prompt": "[sandbox:slow=4] through"}))
         await asyncio.sleep(1.5)
         name = platform.database.rpartition("/")[2].partition("?")[0]
         await postgres_server.setup.execute(

@@ -27,7 +27,7 @@ async def test_a_new_price_is_for_new_tasks(platform, team) -> None:
         assert now == 2 * before
         end = await team.finish(task)
         assert (end["status"], end["billing"]["amount"]) == ("success", before)
-        assert await platform.purse(team) == (100_000_000 - round(before * 1e6), 0)
+        assert await platform.balance_of(team) == (100_000_000 - round(before * 1e6), 0)
         later = await team.run(MODEL, prompt="later", n=1)
         assert later["billing"]["amount"] == 2 * before
     finally:

@@ -127,7 +127,7 @@ async def test_the_statement_adds_up(platform, busy) -> None:
     assert kinds.count("hold") == 5
     assert kinds.count("capture") == 4
     posted = sum(row["amount_micros"] * {"topup": 1, "capture": -1}.get(row["kind"], 0) for row in rows)
-    assert posted == (await platform.purse(team))[0]
+    assert posted == (await platform.balance_of(team))[0]
     of_task = await walk(team, f"team/ledger?task_id={made[0]}", "ledger")
     assert [row["kind"] for row in of_task] == ["capture", "hold"]
     charged = await walk(team, f"team/ledger?key_id={other.key.id}", "ledger")
@@ -140,7 +140,7 @@ async def test_the_statement_adds_up(platform, busy) -> None:
 
 async def test_usage_sums_what_was_charged(platform, busy) -> None:
     team, other, _ = busy
-    spent = Decimal(100_000_000 - (await platform.purse(team))[0]) / 1_000_000
+    spent = Decimal(100_000_000 - (await platform.balance_of(team))[0]) / 1_000_000
     by_model = (await team.get("/api/v1/team/usage?by=model")).data
     assert [(row["model"], row["succeeded"], row["failed"]) for row in by_model["usage"]] == [
         ("alibaba/wan2.6-t2i", 1, 0),

@@ -49,14 +49,14 @@ async def test_each_limit_with_its_words(platform, team, draw, film, way) -> Non
         (TALK, talk, "audio_url", film("a.wav", 2), "be between 3 and 30 seconds long, got 2"),
         (TRY, wear, "person_image_url", cut, f"have at least 5,120 bytes, got {len(cut):,}"),
     )
-    before = await platform.purse(team)
+    before = await platform.balance_of(team)
     for model, given, name, content, words in cases:
         value = inline(content) if way == "body" else await uploaded(team, content)
         many = name in ("images", "image")
         category = FORMAT if words.startswith("be ") and "long" not in words else RANGE
         answer = await team.submit(model, **given, **{name: [value] if many else value})
         answer.refused(400, f"{category} '{name}{'[0]' if many else ''}' must {words}")
-    assert await platform.purse(team) == before
+    assert await platform.balance_of(team) == before
     assert await platform.tasks_of(team) == 0
     await platform.spool_is_empty()
 
@@ -81,7 +81,7 @@ async def test_results_of_ours(platform, team) -> None:
     made = await team.run("alibaba/qwen-image-plus", prompt="a", size="1664*928")
     clip = await team.run("alibaba/wan2.2-t2v-plus", prompt="a", size="832*480")
     picture, film = (one["result"]["resources"][0]["url"] for one in (made, clip))
-    tasks, before = await platform.tasks_of(team), await platform.purse(team)
+    tasks, before = await platform.tasks_of(team), await platform.balance_of(team)
     told = f"{FORMAT} 'images[0]' must be an image, got a video (mp4)"
     (await team.submit(EDIT, prompt="a", images=[film])).refused(400, told)
     told = f"{FORMAT} 'video_url' must be a video, got an image (png)"
@@ -89,7 +89,7 @@ async def test_results_of_ours(platform, team) -> None:
     told = f"{RANGE} 'first_clip_url' must be of at most 3 seconds long, got 5"
     vace = {"function": "video_extension", "prompt": "a"}
     (await team.submit("alibaba/wan2.1-vace-plus", **vace, first_clip_url=film)).refused(400, told)
-    assert (await platform.tasks_of(team), await platform.purse(team)) == (tasks, before)
+    assert (await platform.tasks_of(team), await platform.balance_of(team)) == (tasks, before)
 
 
 async def test_seconds_of_several_together(team, film) -> None:

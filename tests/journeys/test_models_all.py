@@ -230,13 +230,13 @@ async def test_every_model_keeps_what_its_example_promises(postgres_server, stag
         team = await platform.team()
         listed = [entry["slug"] for entry in (await team.get("/api/v1/models")).json["models"]]
         assert (listed, len(listed) >= LEAST_MODELS) == (sorted(MODELS), True)
-        posted, _ = await platform.purse(team)
+        posted, _ = await platform.balance_of(team)
         begun = time.monotonic()
         costs = await asyncio.gather(*(run(platform, team, slug) for slug in listed), return_exceptions=True)
         failed = {slug: repr(cost)[:600] for slug, cost in zip(listed, costs, strict=True) if not isinstance(cost, int)}
         assert failed == {}
         assert time.monotonic() - begun < WITHIN_S
-        assert await platform.purse(team) == (posted - sum(costs), 0)
+        assert await platform.balance_of(team) == (posted - sum(costs), 0)
         posts = [
             await platform.totals(upstream) for upstream in {model.routes[0].upstream for model in MODELS.values()}
         ]

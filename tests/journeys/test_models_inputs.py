@@ -77,11 +77,11 @@ async def test_bytes_are_in_no_row(platform, team, draw) -> None:
 async def test_links_of_ours_that_are_no_good(platform, team) -> None:
     made = await team.run("alibaba/qwen-image-plus", prompt="a door")
     link = made["result"]["resources"][0]["url"]
-    before, tasks = await platform.purse(team), await platform.tasks_of(team)
+    before, tasks = await platform.balance_of(team), await platform.tasks_of(team)
     told = "Invalid format: parameter 'images[0]': the result link is not valid or has expired"
     for bad in (link[:-1] + ("0" if link[-1] != "0" else "1"), link.replace("expires=", "expires=1"), link[:-80]):
         (await team.submit(EDIT, prompt="a", images=[bad])).refused(400, told)
-    assert (await platform.purse(team), await platform.tasks_of(team)) == (before, tasks)
+    assert (await platform.balance_of(team), await platform.tasks_of(team)) == (before, tasks)
 
 
 async def test_a_result_that_has_expired_is_no_input(platform, team, superuser) -> None:
@@ -94,12 +94,12 @@ async def test_a_result_that_has_expired_is_no_input(platform, team, superuser) 
 
 async def test_a_link_that_leads_nowhere(platform, team, web) -> None:
     origin, _ = web
-    before = await platform.purse(team)
+    before = await platform.balance_of(team)
     for link in (f"{origin}/nothing.png", "http://127.0.0.1:9/a.png"):
         data = await team.run(EDIT, prompt="a", images=[link])
         assert data["status"] == "failed"
         assert data["error"]["code"] == "invalid_input"
-    assert await platform.purse(team) == before
+    assert await platform.balance_of(team) == before
 
 
 async def test_a_large_picture_goes_through(team, draw) -> None:

@@ -105,9 +105,9 @@ def probe(content: bytes, kind: str) -> tuple[int, int, int | None]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.model.partition('/')[2]}-{case.files}")
 async def test_in_test_mode(platform, team, draw, case: Case) -> None:
-    posted, _ = await platform.purse(team)
+    posted, _ = await platform.balance_of(team)
     await check(platform, team, case, filled(case.given, draw))
-    left, held = await platform.purse(team)
+    left, held = await platform.balance_of(team)
     assert held == 0
     assert posted - left == case.price * (case.seconds or case.files)
 
@@ -127,14 +127,14 @@ async def test_in_live_mode(platform, superuser, draw) -> None:
     (await team.submit(first.model, **first.given)).refused(
         503, "Service unavailable: provider temporarily unavailable"
     )
-    assert await platform.purse(team) == (100_000_000, 0)
+    assert await platform.balance_of(team) == (100_000_000, 0)
     assert await platform.tasks_of(team) == 0
     await set_account(platform, f"{platform.sandbox}/dashscope/api/v1", "cn")
     try:
         await answers(team, first, 200)
         await asyncio.gather(*(check(platform, team, case, filled(case.given, draw)) for case in CASES))
         assert await platform.pool.fetchval("select bool_and(live) from tasks.task where team_id = $1", team.id)
-        sibling = await platform.key(team)  # its test key has another purse
+        sibling = await platform.key(team)  # its test key has another balance
         assert await sibling.balance() == 0
     finally:
         await superuser.execute("delete from vault.account")
@@ -147,11 +147,11 @@ async def test_a_model_of_another_region_is_refused_before_money_is_held(platfor
     await set_account(platform, f"{platform.sandbox}/dashscope/api/v1", "intl")
     try:
         await answers(team, CASES[0], 200)
-        held = await platform.purse(team)
+        held = await platform.balance_of(team)
         refused = await team.submit(case.model, **filled(case.given, draw))
         refused.refused(503, "Service unavailable: the provider offers this model not in our region 'intl' but in: cn")
         assert refused.headers["retry-after"] == "60"
-        assert (await platform.purse(team))[0] <= held[0]
+        assert (await platform.balance_of(team))[0] <= held[0]
         assert (
             await platform.pool.fetchval(
                 "select count(*) from tasks.task where team_id = $1 and model = $2", team.id, case.model

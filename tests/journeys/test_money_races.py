@@ -1,4 +1,4 @@
-"""Many at once on one purse, one key, one task: exact sums, over HTTP."""
+"""Many at once on one balance, one key, one task: exact sums, over HTTP."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def test_40_at_once_on_money_for_10(platform) -> None:
     assert len(set(tasks)) == 10 == await platform.tasks_of(team)
     ends = await asyncio.gather(*(team.finish(task) for task in tasks))
     assert {end["status"] for end in ends} == {"success"}
-    assert await platform.purse(team) == (PRICE - 1, 0)
+    assert await platform.balance_of(team) == (PRICE - 1, 0)
     await platform.books_are_clean()
 
 
@@ -45,7 +45,7 @@ async def test_40_at_once_of_mixed_prices_on_two_keys(platform) -> None:
     )
     accepted = sum(count for count, answer in zip(asked, answers, strict=True) if answer.status == 200)
     refused = [count for count, answer in zip(asked, answers, strict=True) if answer.status == 402]
-    assert await platform.purse(team) == (money, accepted * 30_000)
+    assert await platform.balance_of(team) == (money, accepted * 30_000)
     left = money - accepted * 30_000
     assert 0 <= left < min(refused) * 30_000
     await platform.books_are_clean()
@@ -56,7 +56,7 @@ async def test_slots_are_exact(platform) -> None:
     team = await platform.team(concurrency=7)
     answers = await asyncio.gather(*(team.submit(MODEL, prompt="[sandbox:arrears]") for _ in range(40)))
     assert collections.Counter(answer.status for answer in answers) == {200: 7, 429: 33}
-    assert await platform.purse(team) == (100_000_000, 7 * PRICE)
+    assert await platform.balance_of(team) == (100_000_000, 7 * PRICE)
     await cancel_all(platform, team)
     assert (await team.submit(MODEL, prompt="a")).status == 200
 
@@ -73,7 +73,7 @@ async def test_50_at_once_with_one_idempotency_key(platform, team) -> None:
     assert {answer.headers.get("idempotency-replayed") for answer in answers} == {None, "true"}
     assert await platform.tasks_of(team) == 1
     await team.finish(answers[0].data["task_id"])
-    assert await platform.purse(team) == (100_000_000 - PRICE, 0)
+    assert await platform.balance_of(team) == (100_000_000 - PRICE, 0)
     assert len(await platform.bill(answers[0].data["task_id"])) == 1
 
 
@@ -142,7 +142,7 @@ async def test_cancel_and_work_race_for_a_task(platform, team) -> None:
         assert (cancel.status, end["status"]) in ((200, "failed"), (409, "success"))
         assert sum(line["images"] for line in await platform.bill(task)) == (cancel.status == 409)
     paid = sum(end["status"] == "success" for end in ends)
-    assert await platform.purse(team) == (100_000_000 - paid * PRICE, 0)
+    assert await platform.balance_of(team) == (100_000_000 - paid * PRICE, 0)
 
 
 async def test_50_cancels_of_one_task(platform, team) -> None:

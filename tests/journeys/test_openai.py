@@ -55,11 +55,11 @@ async def test_a_picture_on_a_transparent_ground(platform, team) -> None:
 
 
 async def test_the_largest_size(platform, team) -> None:
-    posted, _ = await platform.purse(team)
+    posted, _ = await platform.balance_of(team)
     data = await team.run("openai/gpt-image-2", prompt="a wide boat", size="3840x2160", within_s=90)
     image = await picture(team, data)
     assert image.size == (3840, 2160)
-    assert posted - (await platform.purse(team))[0] == 96_000
+    assert posted - (await platform.balance_of(team))[0] == 96_000
 
 
 async def test_an_edit_of_links_and_of_bytes_within_a_mask(platform, team, web, draw) -> None:
@@ -114,21 +114,21 @@ async def test_answers_so_long_that_they_wait_for_each_other(platform, team, web
     ],
 )
 async def test_what_goes_wrong(platform, team, mark: str, state: str, code: str | None, posts: int) -> None:
-    purse = await platform.purse(team)
+    balance = await platform.balance_of(team)
     data = await team.run("openai/gpt-image-1.5", prompt=f"[sandbox:{mark}] {mark} here")
     assert (data["status"], (data.get("error") or {}).get("code")) == (state, code)
     async with platform.http.get(f"{platform.sandbox}/openai/_bill", params={"task": data["task_id"]}) as answer:
         assert (await answer.json())["totals"]["posts"] == posts
     if state == "failed":
-        assert await platform.purse(team) == purse
+        assert await platform.balance_of(team) == balance
 
 
 async def test_a_link_that_leads_nowhere_is_the_client_s(platform, team, web) -> None:
-    purse = await platform.purse(team)
+    balance = await platform.balance_of(team)
     data = await team.run("openai/gpt-image-1.5-edit", prompt="x", images=[f"{web[0]}/none.png"])
     assert data["error"]["code"] == "invalid_input"
     assert data["error"]["message"] == "Invalid input: parameter 'images[0]' could not be loaded: the answer was 404"
-    assert await platform.purse(team) == purse
+    assert await platform.balance_of(team) == balance
 
 
 async def test_live(platform, superuser, web, draw) -> None:
@@ -158,7 +158,7 @@ async def test_live(platform, superuser, web, draw) -> None:
         assert (await picture(team, await team.finish(receipt.data["task_id"]))).size == (1024, 1024)
         edited = await team.run("openai/gpt-image-2-edit", prompt="x", images=[f"{web[0]}/live.png"])
         await picture(team, edited)
-        assert await platform.purse(team) == (100_000_000 - 6_000 - 30_000, 0)
+        assert await platform.balance_of(team) == (100_000_000 - 6_000 - 30_000, 0)
         assert (await platform.row(edited["task_id"]))["live"]
     finally:
         await superuser.execute("delete from vault.account")

@@ -145,7 +145,7 @@ async def test_the_upstream_of_the_page_runs(stage, postgres_server, tmp_path, e
         ):
             failed = await team.run("inkwell/poster-1", prompt=prompt)
             assert (failed["status"], failed["error"]["code"]) == ("failed", code), prompt
-        assert await platform.purse(team) == (1_000_000 - 40_000, 0)
+        assert await platform.balance_of(team) == (1_000_000 - 40_000, 0)
 
 
 def test_files_on_a_page_are_found(tmp_path: Path) -> None:

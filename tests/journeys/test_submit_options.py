@@ -16,7 +16,7 @@ async def offer(team, most: str, **headers: str):
 async def test_a_quote_above_the_most_is_refused_and_holds_nothing(platform, team) -> None:
     words = "this task costs up to 0.0172 USD, which is more than the 0.017199 USD of header 'X-Max-Cost'"
     (await offer(team, "0.017199")).refused(400, f"Value out of range: {words}")
-    assert (await platform.purse(team), await platform.tasks_of(team)) == ((MONEY, 0), 0)
+    assert (await platform.balance_of(team), await platform.tasks_of(team)) == ((MONEY, 0), 0)
 
 
 @pytest.mark.parametrize("most", ["0.0172", "0.017200", "1", "999999999"])

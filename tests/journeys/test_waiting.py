@@ -33,7 +33,7 @@ async def test_who_waits_is_told_its_place_and_is_served(platform) -> None:
     assert [end["status"] for end in ends] == ["success"] * 3
     assert ends[1]["result"]["extensions"]["end_time"] <= ends[2]["result"]["extensions"]["end_time"]
     assert "queue_position" not in ends[2]
-    assert await platform.purse(team) == (100_000_000 - 3 * 17_200, 0)
+    assert await platform.balance_of(team) == (100_000_000 - 3 * 17_200, 0)
 
 
 @contextlib.asynccontextmanager

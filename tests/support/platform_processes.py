@@ -95,7 +95,7 @@ class Platform:
     async def tasks_of(self, team: Team) -> int:
         return int(await self.pool.fetchval("select count(*) from tasks.task where team_id = $1", team.id))
 
-    async def purse(self, team: Team) -> tuple[int, int]:
+    async def balance_of(self, team: Team) -> tuple[int, int]:
         """Posted and held, of the key's mode."""
         assert team.key is not None
         found = await ledger.balance(self.pool, team.id, live=team.key.live)

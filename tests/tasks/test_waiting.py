@@ -63,8 +63,8 @@ async def fill(accept: Submissions, customer, waiting: int) -> list[UUID]:
 
 
 async def place(pool: Pool, customer, task_id: UUID) -> int | None:
-    question = TaskQuery(task_id, customer.team_id, live=False, key_id=customer.key_id)
-    view = await Reader(pool, 3600).read(question)
+    query = TaskQuery(task_id, customer.team_id, live=False, key_id=customer.key_id)
+    view = await Reader(pool, 3600).read(query)
     assert view.status == "pending"
     return view.queue_position
 

@@ -77,17 +77,17 @@ class Stage:
         made.origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         return made
 
-    async def endpoint(self, url: str, purse: TeamMode = MINE) -> tuple[webhooks.Endpoint, str]:
-        return await webhooks.create(self.pool, self.keys, purse, url, LOOPBACK)
+    async def endpoint(self, url: str, of: TeamMode = MINE) -> tuple[webhooks.Endpoint, str]:
+        return await webhooks.create(self.pool, self.keys, of, url, LOOPBACK)
 
-    async def end(self, count: int = 1, purse: TeamMode = MINE, event: str = SUCCEEDED) -> list[UUID]:
+    async def end(self, count: int = 1, of: TeamMode = MINE, event: str = SUCCEEDED) -> list[UUID]:
         """Tasks of a team end, as far as the webhooks can see."""
         tasks = [uuid7() for _ in range(count)]
         for task in tasks:
             self.bodies[task] = f'{{"code":0,"message":"success","data":{{"task_id":"{task_name(task)}"}}}}'.encode()
         await self.pool.execute(
             "select webhooks.enqueue($1, $2, $3, $4)",
-            tasks, [purse.team_id] * count, [purse.live] * count, [event] * count,
+            tasks, [of.team_id] * count, [of.live] * count, [event] * count,
         )  # fmt: skip
         return tasks
 
@@ -111,8 +111,8 @@ class Stage:
         await self.pool.execute("update webhooks.message set due_at = now() where state = 'waiting'")
         self.deliverer.heard("")
 
-    async def log(self, purse: TeamMode = MINE) -> list[list[tuple[int | None, str | None]]]:
-        found = await webhooks.deliveries(self.pool, purse, None, 100)
+    async def log(self, of: TeamMode = MINE) -> list[list[tuple[int | None, str | None]]]:
+        found = await webhooks.deliveries(self.pool, of, None, 100)
         return [[(attempt.status, attempt.error) for attempt in one.attempts] for one in found]
 
 

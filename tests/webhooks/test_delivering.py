@@ -72,8 +72,8 @@ async def test_a_link_given_with_a_task_is_signed_by_the_team(stage) -> None:
 
 async def test_every_endpoint_of_the_team_and_mode_is_told_and_no_other(stage) -> None:
     mine, also_mine, theirs, test_mode = [await stage.receiver() for _ in range(4)]
-    for receiver, purse in ((mine, MINE), (also_mine, MINE), (theirs, THEIRS), (test_mode, TeamMode(1, live=False))):
-        await stage.endpoint(receiver.origin, purse)
+    for receiver, of in ((mine, MINE), (also_mine, MINE), (theirs, THEIRS), (test_mode, TeamMode(1, live=False))):
+        await stage.endpoint(receiver.origin, of)
     await stage.end()
     await stage.settled("delivered", 2)
     assert [len(one.got) for one in (mine, also_mine, theirs, test_mode)] == [1, 1, 0, 0]
@@ -244,7 +244,7 @@ async def test_secrets_are_stored_sealed_and_bound_to_their_row(stage) -> None:
     other = await stage.receiver()
     await stage.endpoint(other.origin, THEIRS)
     await stage.pool.execute("update webhooks.secret set sealed = $1 where team_id = 2", stored)
-    await stage.end(purse=THEIRS)
+    await stage.end(of=THEIRS)
     await asyncio.sleep(1)
     assert (await stage.log(THEIRS))[0][0][1] == "it cannot be signed just now"
     assert other.got == []

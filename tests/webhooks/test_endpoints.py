@@ -90,13 +90,13 @@ async def waiting(pool: Pool, count: int) -> None:
 
 async def test_endpoints_belong_to_one_team_and_mode(stage) -> None:
     made, _ = await stage.endpoint("http://127.0.0.1:9/")
-    for purse in (THEIRS, TeamMode(1, live=False)):
-        assert await webhooks.list_all(stage.pool, purse) == []
+    for of in (THEIRS, TeamMode(1, live=False)):
+        assert await webhooks.list_all(stage.pool, of) == []
         for call in (
-            webhooks.find(stage.pool, purse, made.id),
-            webhooks.change(stage.pool, purse, made.id, LOOPBACK, url=None, enabled=False),
-            webhooks.delete(stage.pool, purse, made.id),
-            webhooks.rotate(stage.pool, stage.keys, purse, made.id),
+            webhooks.find(stage.pool, of, made.id),
+            webhooks.change(stage.pool, of, made.id, LOOPBACK, url=None, enabled=False),
+            webhooks.delete(stage.pool, of, made.id),
+            webhooks.rotate(stage.pool, stage.keys, of, made.id),
         ):
             with pytest.raises(NotFound):
                 await call
