@@ -6,8 +6,8 @@ import gc
 import weakref
 from typing import Any
 
+from modellix_server.api.hot.client_connection import CONNECTION
 from modellix_server.api.hot.exchange import HotRequest
-from modellix_server.api.hot.protocol import CONNECTION
 
 
 class Cycle:

@@ -3,6 +3,6 @@
 from modellix_server.api.answers import on_every_answer
 from modellix_server.api.app import build_app
 from modellix_server.api.context import ApiContext
-from modellix_server.api.hot.protocol import HttpProtocol
+from modellix_server.api.hot.protocol import HttpProtocol, close_overdue
 
-__all__ = ["ApiContext", "HttpProtocol", "build_app", "on_every_answer"]
+__all__ = ["ApiContext", "HttpProtocol", "build_app", "close_overdue", "on_every_answer"]

@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from modellix_server.api.answers import Reply, envelope_of, failure
 from modellix_server.api.context import ApiContext
-from modellix_server.api.hot.protocol import CONNECTION, ClientConnection
+from modellix_server.api.hot.client_connection import CONNECTION, ClientConnection
 from modellix_server.base import log, metrics, time_budget
 from modellix_server.base.errors import PlatformError, Unavailable
 from modellix_server.base.metrics import Counter, Histogram

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
+from dataclasses import dataclass
 
 
-class TeamMode(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TeamMode:
     """A team in one mode: everything of the two modes is separate."""
 
     team_id: int

@@ -29,8 +29,11 @@ admin = typer.Typer(help="Teams, keys, vendor accounts and prices.", no_args_is_
 app.add_typer(admin, name="admin")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(audit.app, name="audit")
-processes.register(app)
-maintenance.register(app)
+for run in (
+    *(maintenance.backup, maintenance.restore, maintenance.doctor),
+    *(processes.up, processes.serve, processes.work, processes.sandbox, processes.emulate, processes.migrate),
+):
+    app.command()(run)
 model_gallery.register(app)
 for name, group in (
     ("team", teams),

@@ -16,7 +16,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from modellix_server.api import ApiContext, HttpProtocol, build_app, on_every_answer
+from modellix_server.api import ApiContext, HttpProtocol, build_app, close_overdue, on_every_answer
 from modellix_server.base import log, tracing
 from modellix_server.base.database import UNREACHABLE, Pool, open_pool, require_durability, require_limited_role
 from modellix_server.base.metrics import Gauges, gauge
@@ -55,9 +55,6 @@ _SERVER: dict[str, Any] = {
     "server_header": False,
     "proxy_headers": False,
     "timeout_graceful_shutdown": 20,
-    # Longer than a load balancer keeps an idle connection (60 s is usual): it must be the one who closes it, or a
-    # request may meet our end of it closing.
-    "timeout_keep_alive": 75,
     "backlog": 4096,
 }
 _LOG = log.get("main")
@@ -120,7 +117,11 @@ async def _serve(settings: Settings) -> None:
         gauges = Gauges()
         gauges.add(partial(_gauges, ctx))
         async with serve_metrics(settings, ctx.db, gauges):
-            await server.serve()
+            overdue = asyncio.create_task(close_overdue(server.server_state.connections))
+            try:
+                await server.serve()
+            finally:
+                overdue.cancel()
 
 
 async def _gauges(ctx: ApiContext) -> list[str]:

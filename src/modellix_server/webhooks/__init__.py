@@ -11,18 +11,19 @@ from modellix_server.webhooks.endpoints import (
     find,
     list_all,
     rotate,
+    subscribe,
     team_secret,
+    unsubscribe,
 )
 from modellix_server.webhooks.messages import Delivery, deliveries, drop_old, replay, replay_failed
 from modellix_server.webhooks.signing import message_name
-from modellix_server.webhooks.target import TaskLink, check_url, task_link
+from modellix_server.webhooks.target import check_url
 
 __all__ = [
     "SEALED",
     "Deliverer",
     "Delivery",
     "Endpoint",
-    "TaskLink",
     "TeamMode",
     "change",
     "check_url",
@@ -36,6 +37,7 @@ __all__ = [
     "replay",
     "replay_failed",
     "rotate",
-    "task_link",
+    "subscribe",
     "team_secret",
+    "unsubscribe",
 ]

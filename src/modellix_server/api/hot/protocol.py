@@ -1,97 +1,371 @@
-"""uvicorn's HTTP with five changes.
+"""HTTP/1.1 as the platform serves it: an asyncio protocol around httptools' parser, run by uvicorn's server.
 
-Every answer names its request, a small body and a whole answer pass in one piece, bad HTTP is answered in our shape
-too, and a process that is about to end takes leave of its connections with their next answer.
+What a client may send, and how slowly, is limited here. Requests on one connection are answered in turn, and the next
+ones are not even parsed before the client has taken the answers to those before them. docs/adr/0015 has the reasons.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Iterable
+import time
+from collections import deque
+from collections.abc import Callable, Collection
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+import httptools
+from uvicorn import Config
 
-from modellix_server.api.answers import refusal
+from modellix_server.api.answers import failure, refusal
+from modellix_server.api.hot.client_connection import CONNECTION, ClientConnection, Headers
+from modellix_server.api.hot.heads import (
+    MOST_HEAD_BYTES,
+    MOST_HEADERS,
+    SPECIAL,
+    UnfitRequestError,
+    no_http,
+    read_special,
+    split_target,
+    too_large,
+)
+from modellix_server.base import log
+from modellix_server.base.errors import PlatformError
 from modellix_server.base.ids import request_name
-from modellix_server.base.redaction import redact_text
 
-CONNECTION = "modellix.connection"
-"""In `scope["extensions"]`: the `ClientConnection` of this request; absent under another server."""
+_LOG = log.get("api")
 
-_FIT_ID = re.compile(rb"[!-~]{1,128}")
-
-Headers = Iterable[tuple[bytes, bytes]]
-
-
-class ClientConnection:
-    """One request's end of its client's connection: what our server offers beyond ASGI."""
-
-    __slots__ = ("_cycle", "_protocol", "request_id")
-
-    def __init__(self, protocol: HttpProtocol, cycle: RequestResponseCycle, request_id: str) -> None:
-        self._protocol = protocol
-        self._cycle = cycle
-        self.request_id = request_id
-        """As the answer carries it."""
-
-    def body(self, most: int) -> bytes | None:
-        """The whole body, if all of it has come and is at most so many bytes; then nothing is left to receive."""
-        cycle = self._cycle
-        if cycle.more_body or cycle.disconnected or cycle.waiting_for_100_continue or len(cycle.body) > most:
-            return None
-        body, cycle.body = bytes(cycle.body), bytearray()
-        cycle.message_event.clear()
-        cycle.flow.resume_reading()
-        return body
-
-    def answer(self, status: int, headers: Headers, body: bytes) -> None:
-        """Send status, headers and body at once.
-
-        ASGI takes head and body apart, and the server checks each header by regular expression. For answers this
-        small that is a quarter of their cost, and the headers of ours have nothing of the client in them.
-        """
-        self._protocol.send_whole(self._cycle, status, headers, body)
-
-    def when_lost(self, tell: Callable[[], None]) -> None:
-        """Call `tell` once, as soon as the connection is gone; in place of what was to be called before."""
-        self._protocol.when_lost(tell)
-
-    def cut(self) -> None:
-        """End the connection at once, whatever was still to be sent."""
-        self._protocol.transport.abort()
+_AT_ONCE_BYTES = 8 * 1024  # are parsed at once: the requests in them may wait for their turn, the rest stays bytes
+_HEAD_LIMIT_S = 10
+# Longer than a load balancer keeps an idle connection (60 s is usual): it must be the one who closes it, or a request
+# may meet our end of it closing.
+_IDLE_LIMIT_S = 75
+_UNREAD_LIMIT_S = 60
+_LINGER_S = 2  # after a last answer that its client may not have read yet, as it is still sending
+_LOOK_EVERY_S = 1.0
 
 
-class HttpProtocol(HttpToolsProtocol):
-    """For `uvicorn.Config(http=…)`, once it knows when this process drains."""
+class HttpProtocol(asyncio.Protocol):
+    """One client's connection: for `uvicorn.Config(http=…)`, once it knows when this process drains."""
 
-    _tell_loss: Callable[[], None] = staticmethod(lambda: None)
     # The headers of every answer, and how they read. The server makes them anew each second, with the date.
     _standing: ClassVar[tuple[Headers, bytes]] = ((), b"")
 
-    def __init__(self, *given: Any, draining: asyncio.Event, **about: Any) -> None:
-        super().__init__(*given, **about)
+    def __init__(
+        self,
+        config: Config,
+        server_state: Any,
+        app_state: dict[str, Any],  # noqa: ARG002 - of ASGI's lifespan, which we do not use
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        draining: asyncio.Event,
+    ) -> None:
+        self._app: Any = config.loaded_app
+        self._server = server_state
         self._draining = draining
+        self._loop = _loop or asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._answering: ClientConnection | None = None
+        self._receiving: ClientConnection | None = None
+        self._waiting: deque[tuple[ClientConnection, dict[str, Any]]] = deque()
+        self._rest = b""  # not parsed yet
+        self._refusal: UnfitRequestError | None = None
+        self._begin_head()
+        self._in_head = self._upgrading = self._lingering = self._reading_paused = self.write_paused = False
+        self._writable: asyncio.Event | None = None
+        self._unheeded_bytes = 0  # parsed since there was anything to heed: a head, a part of a body, an end
+        self._since = time.monotonic()  # nothing is asked of us since then
+        self._head_since = self._unread_since = 0.0
+        self._unread_bytes = 0
+        self._tell_loss: Callable[[], None] | None = None
+
+    # -- the transport
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # it is one, of a stream
+        """Begin to listen."""
+        self.transport = transport
+        self._server.connections.add(self)
+        client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self._client_address = client[:2] if isinstance(client, tuple) else None
+        self._server_address = server[:2] if isinstance(server, tuple) else None
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's interface
+        """Tell everybody who waits, and keep nothing: the parser leads back to this object."""
+        self._server.connections.discard(self)
+        del self._parser
+        for exchange in (self._answering, self._receiving, *(exchange for exchange, _ in self._waiting)):
+            if exchange is not None:
+                exchange.lose()
+        self._answering = self._receiving = None
+        self._waiting.clear()
+        self._rest = b""
+        self.resume_writing()
+        tell, self._tell_loss = self._tell_loss, None
+        if tell is not None:
+            tell()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse it, unless something waits to be parsed already."""
+        if self._rest:
+            self._rest += data
+        elif not self._lingering:
+            self._parse(data)
+
+    def pause_writing(self) -> None:
+        """Note that the client does not take what was written."""
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        """Go on, now that the client has taken most of it."""
+        self.write_paused = False
+        if self._writable is not None:
+            self._writable.set()
+        self._go_on()
+
+    def shutdown(self) -> None:
+        """Close the connection after the answer that is being made; uvicorn calls this when it ends."""
+        if self._answering is None:
+            self.transport.close()
+        else:
+            self._answering.keep_alive = False
+
+    def close_if_overdue(self, now: float) -> None:
+        """End a connection whose client keeps us waiting for too long."""
+        unread = self.transport.get_write_buffer_size()
+        if not unread or unread < self._unread_bytes or not self._unread_since:
+            self._unread_since = now
+        elif now - self._unread_since > _UNREAD_LIMIT_S:
+            self.transport.abort()
+        self._unread_bytes = unread
+        if self._answering is not None or self.transport.is_closing():
+            return
+        if self._lingering and now - self._since > _LINGER_S:
+            self.transport.abort()
+        elif self._head_since and now - self._head_since > _HEAD_LIMIT_S:
+            self._refuse(
+                UnfitRequestError(408, f"the head did not arrive within {_HEAD_LIMIT_S} seconds")
+            )
+        elif now - self._since > _IDLE_LIMIT_S:
+            self.transport.close()
+
+    # -- the parser
+
+    def _parse(self, data: bytes) -> None:
+        """Parse on as long as no request waits for its turn; then the rest waits too."""
+        for at in range(0, len(data), _AT_ONCE_BYTES):
+            if self._refusal is not None:
+                return
+            if self._waiting:
+                self._rest = data[at:]
+                self.pause_reading()
+                return
+            self._feed(data[at : at + _AT_ONCE_BYTES])
+        if self._in_head and not self._head_since:
+            self._head_since = time.monotonic()
+
+    def _feed(self, data: bytes) -> None:
+        self._unheeded_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse(cause if isinstance(cause, UnfitRequestError) else no_http())
+        else:
+            if self._unheeded_bytes > MOST_HEAD_BYTES:
+                self._refuse(too_large())
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Take a request that asks for another protocol as one that does not (RFC 9110, 7.8), with its body.
+
+        The parser ends with the head of such a request. Another one is told that head without the wish.
+        """
+        head = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, self._parser.get_http_version().encode())]
+        head += [b"%b: %b" % header for header in self._headers if header[0] != b"upgrade"]
+        self._upgrading = False
+        self._parser = httptools.HttpRequestParser(self)
+        for part in (b"\r\n".join([*head, b"", b""]), rest):
+            if self._refusal is None:
+                self._feed(part)
+
+    def _begin_head(self) -> None:
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._special: list[tuple[bytes, bytes]] = []
+
+    def on_message_begin(self) -> None:
+        """Start a request."""
+        self._begin_head()
+        self._in_head = True
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. Those after a body are dropped: what they say was decided without them."""
+        if self._in_head:
+            name = name.lower()
+            self._headers.append((name, value))
+            if name in SPECIAL:
+                self._special.append((name, value))
+            if len(self._headers) > MOST_HEADERS:
+                raise UnfitRequestError(431, f"the request has more than {MOST_HEADERS} headers")
 
     def on_headers_complete(self) -> None:
-        """Offer the extension to the request whose head has just been read, before anything runs for it."""
-        super().on_headers_complete()
-        cycle = self.cycle
-        if cycle is not None and cycle.scope is self.scope:
-            name = self._request_id()
-            cycle.default_headers = [*cycle.default_headers, (b"x-request-id", name)]
-            extensions: dict[str, Any] = {CONNECTION: ClientConnection(self, cycle, name.decode())}
-            self.scope["extensions"] = extensions
-        if cycle is not None and self._draining.is_set():
-            cycle.keep_alive = False  # the answer will say so, and the client's next request goes elsewhere
+        """Begin with a request, or let it wait for its turn. Raises UnfitRequestError."""
+        if self._unheeded_bytes > MOST_HEAD_BYTES:
+            raise too_large()
+        self._in_head, self._head_since, self._unheeded_bytes = False, 0.0, 0
+        parser = self._parser
+        version, method = parser.get_http_version(), parser.get_method()
+        if method == b"CONNECT":
+            raise no_http()
+        if parser.should_upgrade():
+            self._upgrading = True
+            return
+        request_id, expects_continue = read_special(self._special, version)
+        path, query = split_target(self._url)
+        exchange = ClientConnection(
+            self,
+            request_id,
+            head_only=method == b"HEAD",
+            keep_alive=version == "1.1" and parser.should_keep_alive() and not self._draining.is_set(),
+            expects_continue=expects_continue,
+        )
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "scheme": "http",
+            "method": method.decode("ascii"),
+            "root_path": "",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": path.encode("ascii"),
+            "query_string": query,
+            "headers": self._headers,
+            "client": self._client_address,
+            "server": self._server_address,
+            "extensions": {CONNECTION: exchange},
+        }
+        self._receiving = exchange
+        if self._answering is None and not (self._waiting or self.write_paused):
+            self._start(exchange, scope)
+        else:
+            self._waiting.append((exchange, scope))
 
-    def _request_id(self) -> bytes:
-        """The client's own, if it sent one that may stand in a header and a log; else a new one."""
-        given = [value for name, value in self.headers if name == b"x-request-id"]
-        if len(given) == 1 and _FIT_ID.fullmatch(given[0]) and redact_text(text := given[0].decode()) == text:
-            return given[0]
-        return request_name()
+    def on_body(self, body: bytes) -> None:
+        """Hand a part of the body on."""
+        self._unheeded_bytes = 0
+        if self._receiving is not None:
+            self._receiving.add(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._unheeded_bytes = 0
+        if self._receiving is not None and not self._upgrading:
+            self._receiving.end_body()
+            self._receiving = None
+
+    # -- answering
+
+    def _start(self, exchange: ClientConnection, scope: dict[str, Any]) -> None:
+        self._answering = exchange
+        self._server.tasks.add(self._loop.create_task(self._run(exchange, scope)))
+
+    async def _run(self, exchange: ClientConnection, scope: dict[str, Any]) -> None:
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:
+            self.transport.close()
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer, or sees that it broke off
+            _LOG.exception("an endpoint failed", request=exchange.request_id)
+        finally:
+            self._server.tasks.discard(asyncio.current_task())
+        if exchange.started and not exchange.complete:
+            self.transport.close()
+        elif not exchange.started:
+            reply = failure(PlatformError("please retry later"))
+            exchange.answer(reply.status, [*reply.headers, (b"content-length", b"%d" % len(reply.body))], reply.body)
+
+    def answered(self, exchange: ClientConnection) -> None:
+        """Go on, as the whole answer has been written."""
+        self._answering = None
+        self._since = time.monotonic()
+        if exchange.keep_alive:
+            if self._waiting or self._rest or self._reading_paused or self._refusal is not None:
+                self._go_on()
+        elif self._refusal is None and self._receiving is None:
+            self.transport.close()
+        else:  # closed at once, with something unread, the answer might never arrive (RFC 9112, 9.6)
+            self._lingering = True
+            self._rest = b""
+            self.transport.write_eof()
+            self.resume_reading()
+
+    def _go_on(self) -> None:
+        """Begin with the request whose turn it is, if the client takes its answers; parse and read on."""
+        if self._lingering or self.transport.is_closing():
+            return
+        if self._answering is None and not self.write_paused:
+            if self._waiting:
+                self._start(*self._waiting.popleft())
+            elif self._refusal is not None:
+                self._send_refusal(self._refusal)
+        self.resume_reading()
+
+    def _refuse(self, refused: UnfitRequestError) -> None:
+        """Hear nothing more, and say why when the requests before this one are answered."""
+        self._refusal = refused
+        self._head_since = 0.0
+        if (broken := self._receiving) is not None:  # its body will never be complete
+            broken.lose()
+            if broken is not self._answering:
+                self._waiting.pop()
+            elif broken.started:
+                self.transport.close()
+            else:
+                self._answering = None
+        self._go_on()
+
+    def _send_refusal(self, refused: UnfitRequestError) -> None:
+        reply = refusal(refused.status, f"Invalid format: {refused.message}", [], None)
+        head = ClientConnection(self, request_name(), head_only=False, keep_alive=False, expects_continue=False)
+        head.answer(refused.status, [*reply.headers, (b"content-length", b"%d" % len(reply.body))], reply.body)
+
+    # -- for the exchange
+
+    def standing_lines(self) -> bytes:
+        """The headers of every answer, as they are sent."""
+        headers, lines = HttpProtocol._standing
+        if headers is not self._server.default_headers:
+            headers = self._server.default_headers
+            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+            HttpProtocol._standing = headers, lines
+        return lines
+
+    def pause_reading(self) -> None:
+        """Let the client wait with what it sends."""
+        if not self._reading_paused:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Parse and read on, unless a request waits for its turn."""
+        if self._rest and not self._waiting:
+            rest, self._rest = self._rest, b""
+            self._parse(rest)
+        if self._reading_paused and not self._rest:
+            self._reading_paused = False
+            self.transport.resume_reading()
+
+    async def writable(self) -> None:
+        """Wait until the client has taken most of what was written, or has gone."""
+        self._writable = self._writable or asyncio.Event()
+        while self.write_paused:
+            self._writable.clear()
+            await self._writable.wait()
 
     def when_lost(self, tell: Callable[[], None]) -> None:
         """As `ClientConnection.when_lost`."""
@@ -100,44 +374,11 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self._tell_loss = tell
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever follows this connection."""
-        super().connection_lost(exc)
-        self._tell_loss()
 
-    def send_whole(self, cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> None:
-        """As `ClientConnection.answer`, for the request of that cycle."""
-        if cycle.disconnected:
-            return
-        lines = [STATUS_LINE[status], self._standing_lines()]
-        for name, value in (cycle.default_headers[-1], *headers):
-            lines += (name, b": ", value, b"\r\n")
-        if not cycle.keep_alive:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        if cycle.scope["method"] != "HEAD":
-            lines.append(body)
-        cycle.response_started = cycle.response_complete = True
-        self.transport.write(b"".join(lines))
-        cycle.message_event.set()
-        if not cycle.keep_alive:
-            self.transport.close()
-        cycle.on_response()
-
-    def _standing_lines(self) -> bytes:
-        headers, lines = HttpProtocol._standing
-        if headers is not self.server_state.default_headers:
-            headers = self.server_state.default_headers
-            lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-            HttpProtocol._standing = headers, lines
-        return lines
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's words are not the contract's
-        """Refuse what the parser could not read, and close the connection."""
-        named = [(b"x-request-id", request_name())]
-        reply = refusal(400, "Invalid format: this is not a valid HTTP request", named, None)
-        headers = (*self.server_state.default_headers, *reply.headers)
-        head = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers)]
-        head += [b"content-length: %d" % len(reply.body), b"connection: close", b"", reply.body]
-        self.transport.write(b"\r\n".join(head))
-        self.transport.close()
+async def close_overdue(connections: Collection[Any]) -> None:
+    """Look after the connections' time limits for as long as the server runs. One timer for all."""
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        now = time.monotonic()
+        for connection in list(connections):
+            connection.close_if_overdue(now)

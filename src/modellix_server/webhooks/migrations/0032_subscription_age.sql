@@ -1,3 +1,0 @@
--- A link is stored in the transaction that accepts its task, so none is ever left behind.
--- outside a transaction
-drop index concurrently webhooks.subscription_age;

@@ -1,0 +1,375 @@
+"""HTTP/1.1 at the socket: what clients may send and how slowly, whose turn it is, and what is kept afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import socket
+import time
+import weakref
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+import uvicorn
+
+from modellix_server.api.hot import protocol
+from modellix_server.api.hot.client_connection import CONNECTION, ClientConnection
+from modellix_server.api.hot.protocol import HttpProtocol, close_overdue
+from modellix_server.processes.serve import _SERVER as SETTINGS
+
+HOST = b"Host: x\r\n"
+CHUNKED = b"POST /body HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+class Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self):
+        yield
+
+
+@dataclass
+class Served:
+    """A server with an application that answers by path."""
+
+    port: int = 0
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    seen: list[Any] = field(default_factory=list)
+    lost: int = 0
+    written: int = 0
+    connections: Any = None
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        self.seen.append(scope)
+        connection: ClientConnection = scope["extensions"].pop(CONNECTION)
+        endpoint = getattr(self, scope["path"].strip("/"), None)
+        if endpoint is None:
+            text = f"{scope['method']} {scope['path']} {scope['query_string'].decode()}".encode()
+            connection.answer(200, [(b"content-length", b"%d" % len(text))], text)
+        else:
+            await endpoint(connection, receive, send)
+
+    async def body(self, connection, receive, _send) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.lost += 1
+                return
+            body, more = body + message["body"], message["more_body"]
+        connection.answer(200, [(b"content-length", b"%d" % len(body))], body)
+
+    async def whole(self, connection, _receive, _send) -> None:
+        connection.answer(200, [], repr(connection.body(1000)).encode())
+
+    async def early(self, connection, _receive, _send) -> None:
+        connection.answer(413, [(b"content-length", b"3")], b"big")
+
+    async def slow(self, connection, _receive, _send) -> None:
+        await self.let_go.wait()
+        connection.answer(200, [(b"content-length", b"4")], b"slow")
+
+    async def lose(self, connection, receive, _send) -> None:
+        connection.when_lost(self.let_go.set)
+        await self.let_go.wait()
+        self.lost += (await receive())["type"] == "http.disconnect"
+
+    async def stream(self, _connection, _receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(400):
+            await send({"type": "http.response.body", "body": bytes(50_000), "more_body": True})
+            self.written += 50_000
+        await send({"type": "http.response.body", "body": b""})
+
+    async def breaks(self, _connection, _receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        raise RuntimeError("broken off")
+
+    async def fails(self, _connection, _receive, _send) -> None:
+        raise RuntimeError("before anything was said")
+
+    async def inject(self, _connection, _receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-file", b"a\r\nb: c")]})
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    made = Served()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        made.port = listener.getsockname()[1]
+        http: Any = partial(HttpProtocol, draining=made.draining)
+        about = SETTINGS | {"timeout_graceful_shutdown": 1, "interface": "asgi3"}
+        server = Server(uvicorn.Config(made.app, http=http, **about))
+        made.connections = server.server_state.connections
+        serving = asyncio.create_task(server.serve([listener]))
+        overdue = asyncio.create_task(close_overdue(made.connections))
+        await asyncio.sleep(0)
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        yield made
+        overdue.cancel()
+        server.should_exit = True
+        await serving
+
+
+@dataclass
+class Client:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def answer(self, *, head_only: bool = False) -> tuple[int, dict[str, str], bytes]:
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)
+        first, *lines = head.decode().split("\r\n")[:-2]
+        headers = dict(line.split(": ", 1) for line in lines)
+        body = b"" if head_only else await self.reader.readexactly(int(headers.get("content-length", 0)))
+        return int(first.split()[1]), headers, body
+
+    async def ask(self, *parts: bytes, **about: Any) -> tuple[int, dict[str, str], bytes]:
+        self.writer.write(b"".join(parts))
+        return await self.answer(**about)
+
+    async def closed(self, within_s: float = 10) -> bytes:
+        with contextlib.suppress(ConnectionError):
+            return await asyncio.wait_for(self.reader.read(), within_s)
+        return b""
+
+
+@pytest.fixture
+async def connect(served: Served) -> AsyncIterator[Any]:
+    clients: list[Client] = []
+
+    async def one(**about: Any) -> Client:
+        clients.append(Client(*await asyncio.open_connection("127.0.0.1", served.port, **about)))
+        return clients[-1]
+
+    yield one
+    for client in clients:
+        client.writer.close()
+
+
+def get(path: str, *lines: bytes) -> bytes:
+    return b"GET %b HTTP/1.1\r\n%b%b\r\n" % (path.encode(), HOST, b"".join(line + b"\r\n" for line in lines))
+
+
+def post(path: str, body: bytes, *lines: bytes) -> bytes:
+    length = b"content-length: %d" % len(body)
+    return get(path, length, *lines).replace(b"GET", b"POST", 1) + body
+
+
+async def test_a_connection_takes_one_request_after_another_and_each_answer_has_its_id(connect) -> None:
+    client = await connect()
+    status, headers, body = await client.ask(get("/a?b=c", b"X-Request-Id: mine"))
+    assert (status, body, headers["x-request-id"]) == (200, b"GET /a b=c", "mine")
+    _, headers, _ = await client.ask(get("/a", b"X-Request-Id: mine", b"X-Request-Id: yours"))
+    assert headers["x-request-id"] not in ("mine", "yours")
+    assert {"date"} <= set(headers)
+    _, headers, _ = await client.ask(b"HEAD /a HTTP/1.1\r\n", HOST, b"\r\n", head_only=True)
+    assert headers["content-length"] == "8"
+    assert (await client.ask(get("/a")))[2] == b"GET /a "
+
+
+@pytest.mark.parametrize("size", [0, 1, 8_192, 300_000])
+async def test_bodies_by_length_and_in_chunks(connect, size: int) -> None:
+    client, body = await connect(), bytes(range(256)) * (size // 256 + 1)
+    body = body[:size]
+    assert (await client.ask(post("/body", body)))[2] == body
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (body[:1], body[1:]) if one)
+    head = get("/body", b"Transfer-Encoding: chunked").replace(b"GET", b"POST", 1)
+    assert (await client.ask(head, chunks, b"0\r\nX-Trailer: dropped\r\n\r\n"))[2] == body
+    assert (await client.ask(get("/a")))[0] == 200
+
+
+async def test_bodies_of_all_manners_sent_at_once_are_answered_in_turn(connect) -> None:
+    client, large = await connect(), bytes(range(256)) * 2_000
+    chunked = CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(large), large)
+    sent = [(post("/body", b"a"), b"a"), (post("/body", large), large), (chunked, large), (get("/a"), b"GET /a ")]
+    client.writer.write(b"".join(one for one, _ in sent * 3))
+    for _, body in sent * 3:
+        assert (await client.answer())[2] == body
+
+
+async def test_a_small_body_is_given_whole_and_a_client_that_waits_is_told_to_go_on(connect) -> None:
+    client = await connect()
+    client.writer.write(post("/whole", b"{}"))
+    assert b"b'{}'" in await client.reader.readuntil(b"'{}'")
+    client = await connect()
+    head = post("/body", b"", b"Expect: 100-continue").replace(b"length: 0", b"length: 2")
+    client.writer.write(head)
+    assert await client.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert (await client.ask(b"{}"))[2] == b"{}"
+
+
+async def test_requests_sent_at_once_are_answered_in_turn_and_parsed_in_turn(served: Served, connect) -> None:
+    client = await connect()
+    many = 5_000
+    client.writer.write(get("/slow") + get("/a") * many)
+    await asyncio.sleep(0.3)
+    assert len(served.seen) == 1
+    (connection,) = served.connections
+    assert len(connection._waiting) < 8_192 / len(get("/a")) + 1
+    served.let_go.set()
+    assert (await client.answer())[2] == b"slow"
+    for _ in range(many):
+        assert (await client.answer())[2] == b"GET /a "
+
+
+async def test_answers_are_not_produced_faster_than_they_are_read(served: Served, connect) -> None:
+    """Pipelined ones and a stream: what is written waits for the reader."""
+    client = await connect(limit=1_000)
+    client.writer.write(get("/stream") * 3)
+    await asyncio.sleep(0.5)
+    taken = served.written
+    assert taken < 15_000_000  # of 60: the kernel's buffers and ours
+    await asyncio.sleep(0.3)
+    assert served.written == taken
+    assert len(served.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"NONSENSE\r\n\r\n", 400),
+        (b"GET /a HTTP/1.1\r\n\r\n", 400),
+        (b"GET /a HTTP/1.1\r\n" + HOST * 2 + b"\r\n", 400),
+        (b"GET /a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        (b"POST /a HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /a HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+        (b"CONNECT a:1 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+        (b"GET /\xff HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+        (b"GET /a HTTP/1.1\r\n" + HOST + b"a: b\r\n" * 100 + b"\r\n", 431),
+        (b"GET /a HTTP/1.1\r\n" + HOST + b"a: " + b"b" * 70_000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"a" * 3_000_000, 431),
+        (CHUNKED + b"1;" + b"a" * 100_000, 431),
+        (CHUNKED + b"1\r\na\r\n0\r\n" + b"a: b\r\n" * 20_000, 431),
+        (CHUNKED + b"no chunk\r\n", 400),
+    ],
+    ids=lambda value: str(value[-60:]) if isinstance(value, bytes) else None,
+)  # fmt: skip
+async def test_what_cannot_be_answered_is_refused_in_json_and_ends_the_connection(connect, sent, status) -> None:
+    client = await connect()
+    found, headers, body = await client.ask(sent)
+    assert (found, headers["connection"], headers["content-type"]) == (status, "close", "application/json")
+    assert headers["x-request-id"]
+    assert msgspec.json.decode(body)["code"] == status
+    assert await client.closed() == b""
+
+
+async def test_a_refusal_waits_for_the_answers_before_it(served: Served, connect) -> None:
+    client = await connect()
+    client.writer.write(get("/slow") + get("/a") + b"NONSENSE\r\n\r\n")
+    await asyncio.sleep(0.1)
+    served.let_go.set()
+    assert [(await client.answer())[0] for _ in range(3)] == [200, 200, 400]
+
+
+async def test_http_1_0_needs_no_host_and_is_closed(connect) -> None:
+    client = await connect()
+    status, headers, _ = await client.ask(b"GET /a HTTP/1.0\r\n\r\n")
+    assert (status, headers["connection"]) == (200, "close")
+    assert await client.closed() == b""
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"x" * 100_000])
+async def test_a_wish_to_upgrade_is_ignored_and_the_body_read(served: Served, connect, body: bytes) -> None:
+    """As `curl --http2` and Java's client send it."""
+    client = await connect()
+    wish = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAAQAAP__")
+    assert (await client.ask(post("/body", body, *wish)))[2] == body
+    assert (await client.ask(get("/a", *wish)))[2] == b"GET /a "
+    assert (await client.ask(get("/a")))[2] == b"GET /a "
+    assert [name for name, _ in served.seen[0]["headers"]].count(b"upgrade") == 0
+
+
+async def test_an_endpoint_that_fails_is_answered_for_and_a_stream_that_breaks_is_seen_to(connect) -> None:
+    client = await connect()
+    status, headers, body = await client.ask(get("/fails"))
+    assert (status, headers["content-type"]) == (500, "application/json")
+    assert msgspec.json.decode(body)["code"] == 500
+    assert (await client.ask(get("/inject")))[0] == 500
+    client.writer.write(get("/breaks"))
+    assert (await client.closed()).endswith(b"5\r\nbegun\r\n")  # without the last chunk
+
+
+async def test_an_answer_before_the_body_has_come_reaches_its_client(connect) -> None:
+    """The connection lingers, so that what was unread does not reset it."""
+    client = await connect()
+    status, headers, _ = await client.ask(
+        post("/early", b"", b"Connection: close").replace(b"length: 0", b"length: 9000000"), bytes(100_000)
+    )
+    assert (status, headers["connection"]) == (413, "close")
+    client.writer.write(bytes(4_000_000))
+    assert await client.closed() == b""
+
+
+async def test_draining_says_so_in_the_next_answer(served: Served, connect) -> None:
+    client = await connect()
+    assert "connection" not in (await client.ask(get("/a")))[1]
+    served.draining.set()
+    assert (await client.ask(get("/a")))[1]["connection"] == "close"
+    assert await client.closed() == b""
+
+
+async def test_the_loss_of_a_client_is_told(served: Served, connect) -> None:
+    client = await connect()
+    client.writer.write(get("/lose"))
+    await asyncio.sleep(0.1)
+    client.writer.close()
+    await asyncio.wait_for(served.let_go.wait(), 5)
+    client = await connect()
+    client.writer.write(post("/body", b"").replace(b"length: 0", b"length: 9"))
+    await asyncio.sleep(0.1)
+    client.writer.close()
+    for _ in range(100):
+        await asyncio.sleep(0.02)
+        if served.lost == 2:
+            break
+    assert served.lost == 2
+
+
+@pytest.mark.parametrize(
+    ("limit", "sent", "seen"),
+    [
+        ("_HEAD_LIMIT_S", b"GET /a HT", b"HTTP/1.1 408 "),
+        ("_IDLE_LIMIT_S", b"", b""),
+        ("_IDLE_LIMIT_S", get("/a"), b"HTTP/1.1 200 "),
+        ("_UNREAD_LIMIT_S", get("/stream"), b"HTTP/1.1 200 "),
+    ],
+    ids=["a slow head", "no request", "between requests", "nothing read"],
+)
+async def test_who_keeps_us_waiting_is_cut_off(served: Served, connect, monkeypatch, limit, sent, seen) -> None:
+    monkeypatch.setattr(protocol, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(protocol, limit, 0.3)
+    await asyncio.sleep(1.1)  # the look that has begun
+    client, begun = await connect(limit=1_000), time.monotonic()
+    client.writer.write(sent)
+    while served.connections or time.monotonic() - begun < 0.2:
+        assert time.monotonic() - begun < 5
+        await asyncio.sleep(0.05)
+    assert (await client.closed()).startswith(seen)
+
+
+@pytest.mark.parametrize("path", ["/a", "/fails", "/breaks", "/stream", "/slow"])
+async def test_nothing_is_kept_of_a_connection_that_has_gone(served: Served, connect, path: str) -> None:
+    client = await connect()
+    gc.disable()
+    try:
+        client.writer.write(get(path))
+        await asyncio.sleep(0.2)
+        kept = [weakref.ref(connection) for connection in served.connections]
+        client.writer.transport.abort()
+        served.let_go.set()
+        served.seen.clear()
+        for _ in range(50):
+            await asyncio.sleep(0.02)
+            if not any(one() for one in kept):
+                break
+        assert not any(one() for one in kept)
+    finally:
+        gc.enable()
