@@ -141,9 +141,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._lingering and now - self._since > _LINGER_S:
             self.transport.abort()
         elif self._head_since and now - self._head_since > _HEAD_LIMIT_S:
-            self._refuse(
-                UnfitRequestError(408, f"the head did not arrive within {_HEAD_LIMIT_S} seconds")
-            )
+            self._refuse(UnfitRequestError(408, f"the head did not arrive within {_HEAD_LIMIT_S} seconds"))
         elif now - self._since > _IDLE_LIMIT_S:
             self.transport.close()
 
