@@ -159,18 +159,7 @@ async def list_accounts(db: Pool | Connection, keys: Keyring) -> list[ListedAcco
         f"select {_COLUMNS} from vault.account order by split_part(upstream, '/', 1), id"  # noqa: S608 - a constant
     )
     return [
-        ListedAccount(
-            row["id"],
-            *_upstream_and_name(row),
-            row["weight"],
-            row["enabled"],
-            row["base_url"],
-            row["region"],
-            _last4(row, keys),
-            tuple(row["origins"]),
-            row["polls_per_s"],
-            row["updated_at"],
-        )
+        ListedAccount(*_facts(row), _last4(row, keys), tuple(row["origins"]), row["polls_per_s"], row["updated_at"])
         for row in rows
     ]
 
@@ -227,7 +216,7 @@ def _key(row: Row, keys: Keyring) -> str:
 
 
 def _opened(row: Row, keys: Keyring) -> StoredAccount:
-    upstream, name = _upstream_and_name(row)
+    _, upstream, name, *_ = _facts(row)
     again = f"`admin upstream set {upstream}" + ("`" if name == MAIN else f" --account {name}`")
     try:
         key = _key(row, keys)
@@ -240,18 +229,7 @@ def _opened(row: Row, keys: Keyring) -> StoredAccount:
         raise UnusableAccount(
             f"the account '{name}' at {upstream} was changed in the database; store its key again with {again}"
         ) from None
-    return StoredAccount(
-        row["id"],
-        upstream,
-        name,
-        row["weight"],
-        row["enabled"],
-        row["base_url"],
-        row["region"],
-        key,
-        tuple(row["origins"]),
-        row["polls_per_s"],
-    )
+    return StoredAccount(*_facts(row), key, tuple(row["origins"]), row["polls_per_s"])
 
 
 def _address(upstream: str, name: str) -> str:
@@ -259,9 +237,10 @@ def _address(upstream: str, name: str) -> str:
     return upstream if name == MAIN else f"{upstream}/{name}"
 
 
-def _upstream_and_name(row: Row) -> tuple[str, str]:
+def _facts(row: Row) -> tuple[int, str, str, int, bool, str, str]:
+    """What both forms of an account begin with."""
     upstream, _, name = row["upstream"].partition("/")
-    return upstream, name or MAIN
+    return row["id"], upstream, name or MAIN, row["weight"], row["enabled"], row["base_url"], row["region"]
 
 
 def _last4(row: Row, keys: Keyring) -> str | None:

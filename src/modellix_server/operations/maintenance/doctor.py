@@ -7,7 +7,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -31,6 +31,8 @@ from modellix_server.results import TROUBLE, Storage
 from modellix_server.tasks.models import load_models
 
 Grade = Literal["good", "warning", "bad"]
+Answer = tuple[Grade, str]
+"""How it is, and what to say about it."""
 
 _LEAST_FREE_BYTES = 1 << 30
 _LEAST_SEGMENT_BYTES = 16 << 20  # what PostgreSQL asks for at a time (wal_segment_size)
@@ -56,30 +58,33 @@ async def examine(data_directory: DataDirectory, env: Mapping[str, str]) -> list
         settings = data_directory.settings(env)
     except BadSettings as error:
         return [Diagnosis("settings", "bad", str(error))]
-    found = [
-        Diagnosis("settings", "good", f"database, storage and secrets are named; public URL {settings.public_origin}")
+    found: list[tuple[str, Answer]] = [
+        ("settings", ("good", f"database, storage and secrets are named; public URL {settings.public_origin}"))
     ]
-    found += _secrets_file(data_directory, env)
-    found += [_catalogue(settings), _disk(settings, data_directory), await _storage(settings)]
-    found += [await _answers("API", f"{local_origin(settings.host, settings.port)}/readyz", "is `serve` running?")]
-    found += [await _answers("sandbox", f"{settings.sandbox_url}/healthz", "test keys need it: is `sandbox` running?")]
+    if not env.get("MODELLIX_DATABASE_URL"):
+        found.append(("secrets", _secrets_file(data_directory)))
+    api = f"{local_origin(settings.host, settings.port)}/readyz"
+    found += [
+        ("catalogue", _catalogue(settings)),
+        ("disk", _disk(settings, data_directory)),
+        ("storage", await _storage(settings)),
+        ("API", await _answers(api, "is `serve` running?")),
+        ("sandbox", await _answers(f"{settings.sandbox_url}/healthz", "test keys need it: is `sandbox` running?")),
+    ]
     try:
         db = await connect(settings.database_url, name="doctor")
     except DATABASE_ERRORS as error:
-        return [
-            *found,
-            Diagnosis(
-                "database", "bad", f"it does not answer ({type(error).__name__}): {_why_not(settings, data_directory)}"
-            ),
-        ]
-    try:
-        for check in (_database, _clock, _migrations, _workers, _late, _accounts, _log, _reviews, _frozen, _ledger):
-            found.append(await check(db, settings))
-    except DATABASE_ERRORS as error:
-        found.append(Diagnosis("database", "bad", f"it stopped answering: {error}"))
-    finally:
-        await db.close()
-    return found
+        why = _why_not(settings, data_directory)
+        found.append(("database", ("bad", f"it does not answer ({type(error).__name__}): {why}")))
+    else:
+        try:
+            for what, check in _IN_THE_DATABASE.items():
+                found.append((what, await check(db, settings)))
+        except DATABASE_ERRORS as error:
+            found.append(("database", ("bad", f"it stopped answering: {error}")))
+        finally:
+            await db.close()
+    return [Diagnosis(what, *answer) for what, answer in found]
 
 
 def _why_not(settings: Settings, data_directory: DataDirectory) -> str:
@@ -92,216 +97,186 @@ def _why_not(settings: Settings, data_directory: DataDirectory) -> str:
     return "is PostgreSQL running?"
 
 
-def _secrets_file(data_directory: DataDirectory, env: Mapping[str, str]) -> list[Diagnosis]:
-    if env.get("MODELLIX_DATABASE_URL"):
-        return []
-    mode = stat.S_IMODE((data_directory.root / "secrets.json").stat().st_mode)
+def _secrets_file(data_directory: DataDirectory) -> Answer:
+    file = data_directory.root / "secrets.json"
+    mode = stat.S_IMODE(file.stat().st_mode)
     if mode & 0o077:
-        return [
-            Diagnosis(
-                "secrets",
-                "bad",
-                f"others may read secrets.json (mode {mode:o}): chmod 600 {data_directory.root}/secrets.json",
-            )
-        ]
-    return [
-        Diagnosis(
-            "secrets", "good", "only their owner may read them; keep a copy beside your backups' place, not in it"
-        )
-    ]
+        return "bad", f"others may read secrets.json (mode {mode:o}): chmod 600 {file}"
+    return "good", "only their owner may read them; keep a copy beside your backups' place, not in it"
 
 
-def _catalogue(settings: Settings) -> Diagnosis:
+def _catalogue(settings: Settings) -> Answer:
     try:
         catalogue, _ = load_models(settings)
     except BadSettings as error:
-        return Diagnosis("catalogue", "bad", str(error))
-    return Diagnosis("catalogue", "good", f"{len(catalogue)} models")
+        return "bad", str(error)
+    return "good", f"{len(catalogue)} models"
 
 
-def _disk(settings: Settings, data_directory: DataDirectory) -> Diagnosis:
+def _disk(settings: Settings, data_directory: DataDirectory) -> Answer:
     parts = urlsplit(settings.storage_url)
     places = {settings.spool_dir or tempfile.gettempdir()} | ({parts.path} if parts.scheme == "file" else set())
-    if data_directory.runs_database(settings):
-        places |= {
-            str(data_directory.cluster),
-            str(data_directory.cluster / "pg_wal"),
-        }  # which may be a link to another disk
+    if data_directory.runs_database(settings):  # the log may be a link to another disk
+        places |= {str(data_directory.cluster), str(data_directory.cluster / "pg_wal")}
     short = []
     for place in sorted(places):
         with contextlib.suppress(OSError):
             if (free := shutil.disk_usage(place).free) < _LEAST_FREE_BYTES:
                 short.append(f"{free / 1e9:.1f} GB free at {place}")
     if short:
-        return Diagnosis("disk", "bad", f"{', '.join(short)}: a full disk stops the database. Make room")
-    return Diagnosis("disk", "good", "enough room")
+        return "bad", f"{', '.join(short)}: a full disk stops the database. Make room"
+    return "good", "enough room"
 
 
-async def _storage(settings: Settings) -> Diagnosis:
+async def _storage(settings: Settings) -> Answer:
     try:
         storage = Storage(settings.storage_url)
         await storage.put(_PROBE, b"probe")
         read = await storage.read(_PROBE)
         await storage.delete([_PROBE])
     except _STORAGE_TROUBLE as error:
-        return Diagnosis(
-            "storage", "bad", f"a file cannot be written, read and deleted there: {type(error).__name__}: {error}"
-        )
+        return "bad", f"a file cannot be written, read and deleted there: {type(error).__name__}: {error}"
     if read != b"probe":
-        return Diagnosis("storage", "bad", "what was written there is not what is read")
-    return Diagnosis("storage", "good", "a file was written, read and deleted")
+        return "bad", "what was written there is not what is read"
+    return "good", "a file was written, read and deleted"
 
 
-async def _answers(what: str, url: str, advice: str) -> Diagnosis:
+async def _answers(url: str, advice: str) -> Answer:
     limit = aiohttp.ClientTimeout(total=5)
     try:
         async with aiohttp.ClientSession(timeout=limit) as http, http.get(url) as answer:
             if answer.status == 200:
-                return Diagnosis(what, "good", f"answers at {url}")
-            return Diagnosis(what, "bad", f"{url} answers {answer.status}")
+                return "good", f"answers at {url}"
+            return "bad", f"{url} answers {answer.status}"
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return Diagnosis(what, "bad", f"{url} does not answer ({type(error).__name__}): {advice}")
+        return "bad", f"{url} does not answer ({type(error).__name__}): {advice}"
 
 
-async def _database(db: Connection, _: Settings) -> Diagnosis:
+async def _database(db: Connection, _: Settings) -> Answer:
     version = db.get_server_version()
     if version.major < 15:
-        return Diagnosis("database", "bad", f"PostgreSQL {version.major} is too old: 15 is needed")
+        return "bad", f"PostgreSQL {version.major} is too old: 15 is needed"
     for name in ("fsync", "synchronous_commit", "full_page_writes"):
         if await db.fetchval("select current_setting($1)", name) == "off":
-            return Diagnosis("database", "bad", f"{name} is off: committed money can be lost. Turn it on")
+            return "bad", f"{name} is off: committed money can be lost. Turn it on"
     if await db.fetchval("select rolsuper from pg_roles where rolname = current_user"):
-        return Diagnosis(
-            "database", "bad", "the platform signs in as a superuser: use modellix_app, which cannot change transfers"
-        )
-    return Diagnosis("database", "good", f"PostgreSQL {version.major}.{version.minor}, commits are durable")
+        return "bad", "the platform signs in as a superuser: use modellix_app, which cannot change transfers"
+    return "good", f"PostgreSQL {version.major}.{version.minor}, commits are durable"
 
 
-async def _clock(db: Connection, _: Settings) -> Diagnosis:
+async def _clock(db: Connection, _: Settings) -> Answer:
     before = time.time()
     theirs: float = await db.fetchval("select extract(epoch from clock_timestamp())::float8")
     skew = theirs - (before + time.time()) / 2
     if abs(skew) > _MOST_SKEW_S:
-        return Diagnosis(
-            "clock", "warning", f"the database's clock is {skew:+.0f} s off ours: links and ids show ours. Run NTP"
-        )
-    return Diagnosis("clock", "good", "ours and the database's agree")
+        return "warning", f"the database's clock is {skew:+.0f} s off ours: links and ids show ours. Run NTP"
+    return "good", "ours and the database's agree"
 
 
-async def _migrations(_: Connection, settings: Settings) -> Diagnosis:
+async def _tables(_: Connection, settings: Settings) -> Answer:
     ours = discover(ROOMS)
     owner = await connect(settings.owner_database_url, name="doctor")
     try:
         applied = await applied_migrations(owner)
         functions = outdated(discover_functions(ROOMS), await applied_functions(owner))
     except (asyncpg.InsufficientPrivilegeError, asyncpg.UndefinedTableError):
-        return Diagnosis("tables", "warning", "the list of migrations may not be read: set MODELLIX_OWNER_DATABASE_URL")
+        return "warning", "the list of migrations may not be read: set MODELLIX_OWNER_DATABASE_URL"
     finally:
         await owner.close()
     missing = [one.name for one in ours if one.name not in applied]
     changed = [one.name for one in ours if applied.get(one.name, one.checksum) != one.checksum]
     if missing:
-        return Diagnosis(
-            "tables", "bad", f"{len(missing)} migrations are missing, first {missing[0]}: run `modellix-server migrate`"
-        )
+        return "bad", f"{len(missing)} migrations are missing, first {missing[0]}: run `modellix-server migrate`"
     if functions:
-        return Diagnosis(
-            "tables",
-            "bad",
-            f"{len(functions)} SQL functions are of another version, first {functions[0].name}: "
-            "run `modellix-server migrate`",
-        )
+        others = f"{len(functions)} SQL functions are of another version, first {functions[0].name}"
+        return "bad", f"{others}: run `modellix-server migrate`"
     if changed:
-        return Diagnosis(
-            "tables", "bad", f"{changed[0]} is not what this database was made with: is this another version?"
-        )
-    return Diagnosis("tables", "good", f"all {len(ours)} migrations are applied, and the functions are of this version")
+        return "bad", f"{changed[0]} is not what this database was made with: is this another version?"
+    return "good", f"all {len(ours)} migrations are applied, and the functions are of this version"
 
 
-async def _workers(db: Connection, _: Settings) -> Diagnosis:
+async def _workers(db: Connection, _: Settings) -> Answer:
     alive = (await tasks.queue_now(db)).workers
     if not alive:
-        return Diagnosis("workers", "bad", "none is alive: nothing will be carried out. Is `work` running?")
-    return Diagnosis("workers", "good", f"{alive} alive")
+        return "bad", "none is alive: nothing will be carried out. Is `work` running?"
+    return "good", f"{alive} alive"
 
 
-async def _late(db: Connection, _: Settings) -> Diagnosis:
+async def _queue(db: Connection, _: Settings) -> Answer:
     now = await tasks.queue_now(db)
     if now.oldest_s > _LATE_S:
         first = f"{now.due} tasks wait for a worker, the first for {now.oldest_s / 60:.0f} minutes"
-        return Diagnosis("queue", "bad", f"{first}: start more workers")
-    return Diagnosis("queue", "good", "no task waits for long")
+        return "bad", f"{first}: start more workers"
+    return "good", "no task waits for long"
 
 
-async def _accounts(db: Connection, settings: Settings) -> Diagnosis:
+async def _vendors(db: Connection, settings: Settings) -> Answer:
     accounts = await vault.list_accounts(db, settings.keyring)
-    closed = [f"{account.upstream} ({account.name})" for account in accounts if account.last4 is None]
-    if closed:
-        return Diagnosis(
-            "vendors",
-            "bad",
-            f"the keys of {', '.join(closed)} cannot be opened: is MODELLIX_MASTER_KEY another one? Set them again",
-        )
+    if closed := [f"{account.upstream} ({account.name})" for account in accounts if account.last4 is None]:
+        names = ", ".join(closed)
+        return "bad", f"the keys of {names} cannot be opened: is MODELLIX_MASTER_KEY another one? Set them again"
     if not accounts:
-        return Diagnosis(
-            "vendors", "warning", "no vendor account: live keys get 503. Set one with `admin upstream set`"
-        )
+        return "warning", "no vendor account: live keys get 503. Set one with `admin upstream set`"
     if broken := [one for one in await tasks.list_open(db) if one.live]:
-        return Diagnosis(
-            "vendors",
-            "warning",
-            "; ".join(f"{one.upstream} does not answer since {one.opened_at:%H:%M} UTC: {one.reason}" for one in broken)
-            + ". Tasks wait, new ones get 503. It is tried again by itself: `admin upstream test` asks now",
+        words = "; ".join(
+            f"{one.upstream} does not answer since {one.opened_at:%H:%M} UTC: {one.reason}" for one in broken
         )
+        again = "Tasks wait, new ones get 503. It is tried again by itself: `admin upstream test` asks now"
+        return "warning", f"{words}. {again}"
     if urlsplit(settings.public_origin).hostname in ("127.0.0.1", "localhost", "::1"):
-        return Diagnosis(
-            "vendors",
-            "warning",
-            f"{len(accounts)} accounts, but MODELLIX_PUBLIC_URL is this machine: results can be fetched here only",
-        )
-    return Diagnosis("vendors", "good", f"{len(accounts)} accounts, their keys can be opened")
+        here = "MODELLIX_PUBLIC_URL is this machine: results can be fetched here only"
+        return "warning", f"{len(accounts)} accounts, but {here}"
+    return "good", f"{len(accounts)} accounts, their keys can be opened"
 
 
-async def _log(db: Connection, _: Settings) -> Diagnosis:
+async def _request_log(db: Connection, _: Settings) -> Answer:
     lost = await requestlog.count_lost(db, days=1)
     if lost:
-        return Diagnosis("request log", "warning", f"{lost} rows were lost within a day: the database was away or slow")
-    return Diagnosis("request log", "good", "complete")
+        return "warning", f"{lost} rows were lost within a day: the database was away or slow"
+    return "good", "complete"
 
 
-async def _reviews(db: Connection, _: Settings) -> Diagnosis:
+async def _reviews(db: Connection, _: Settings) -> Answer:
     yesterday = datetime.now(UTC) - timedelta(days=1)
     recent = sum(one.at > yesterday for one in await tasks.reviews(db, _MOST_REVIEWS))
     if recent:
         count = f"{recent} or more" if recent == _MOST_REVIEWS else str(recent)
-        return Diagnosis("reviews", "warning", f"{count} things of the last day to look at: `admin task review`")
-    return Diagnosis("reviews", "good", "nothing of the last day to look at")
+        return "warning", f"{count} things of the last day to look at: `admin task review`"
+    return "good", "nothing of the last day to look at"
 
 
-async def _frozen(db: Connection, _: Settings) -> Diagnosis:
+async def _frozen(db: Connection, _: Settings) -> Answer:
     if frozen := await monitor.list_frozen(db):
         first = frozen[0]
         whose = "all teams" if first.team_id == monitor.ALL_TEAMS else f"team {first.team_id}"
-        return Diagnosis(
-            "frozen accounts",
-            "bad",
+        return "bad", (
             f"{len(frozen)} take no new tasks, as their ledger is wrong. First {whose} "
             f"({mode_word(live=first.live)}) since {first.since:%Y-%m-%d %H:%M} UTC: {first.reason}. "
-            "Find out why, then `ledger unfreeze`",
+            "Find out why, then `ledger unfreeze`"
         )
     at = await monitor.completed_at(db)
     if at is None or (datetime.now(UTC) - at).total_seconds() > _LATE_S:
         since = "ever" if at is None else f"since {at:%Y-%m-%d %H:%M} UTC"
-        return Diagnosis("frozen accounts", "warning", f"no worker has run the ledger monitor {since}")
-    return Diagnosis("frozen accounts", "good", f"none; the ledger monitor ran at {at:%H:%M:%S} UTC")
+        return "warning", f"no worker has run the ledger monitor {since}"
+    return "good", f"none; the ledger monitor ran at {at:%H:%M:%S} UTC"
 
 
-async def _ledger(db: Connection, _: Settings) -> Diagnosis:
-    findings = await tasks.verify(db)
-    if findings:
-        return Diagnosis(
-            "ledger",
-            "bad",
-            f"{len(findings)} things do not add up, first: {findings[0]}. Run `ledger verify`, stop paid work",
-        )
-    return Diagnosis("ledger", "good", "balances, transfers, holds and tasks agree")
+async def _ledger(db: Connection, _: Settings) -> Answer:
+    if findings := await tasks.verify(db):
+        first = f"{len(findings)} things do not add up, first: {findings[0]}"
+        return "bad", f"{first}. Run `ledger verify`, stop paid work"
+    return "good", "balances, transfers, holds and tasks agree"
+
+
+_IN_THE_DATABASE: dict[str, Callable[[Connection, Settings], Awaitable[Answer]]] = {
+    "database": _database,
+    "clock": _clock,
+    "tables": _tables,
+    "workers": _workers,
+    "queue": _queue,
+    "vendors": _vendors,
+    "request log": _request_log,
+    "reviews": _reviews,
+    "frozen accounts": _frozen,
+    "ledger": _ledger,
+}
