@@ -1,5 +1,6 @@
 -- What `serve` asks of the database for one submission, as a transaction of its own.
 \set team random(1, {teams})
-select * from tasks.accept(array[{uuid}], array[:team::bigint], array[false], array[:team::bigint],
-    array['{model}'], array['{params}'], array['{price}'], array[{quote}::bigint], array[{deadline_s}],
-    array[2000000000], array[null::text], array[null::bytea], array[false], array['pgbench']);
+select * from tasks.accept(json_build_array(json_build_object(
+    'task_id', {uuid}, 'team_id', :team::bigint, 'live', false, 'key_id', :team::bigint, 'model', '{model}', 'params', '{params}',
+    'price', '{price}', 'quote', {quote}, 'deadline_s', {deadline_s}, 'slots', 2000000000, 'wait', false,
+    'request_id', 'pgbench')));

@@ -228,6 +228,14 @@ grant select on ledger.total to modellix_app;
 grant select on ledger.transfer to modellix_app;
 grant update (looked_at, sealed, sealed_at) on ledger.mark to modellix_app;
 
+-- What a team can spend in a mode: no row where it has no balance. A plain SELECT, so that the planner folds it into the
+-- calling query.
+create or replace function ledger.available(p_team bigint, p_live boolean) returns table (available bigint)
+language sql stable as $$
+    select posted - held from ledger.balance where team_id = p_team and live = p_live
+$$;
+grant execute on function ledger.available to modellix_app;
+
 -- Moves the mark forward, by at most p_most numbers, and tells by how many, and how far ahead of it the newest is.
 -- One caller at a time (advisory lock), and first in its transaction.
 -- Numbers are given out in order but committed in any. Whoever writes transfers has locked a balance first, and with
@@ -315,6 +323,13 @@ end
 $$;
 grant execute on function ledger.first_transfer_at to modellix_app;
 
+-- What each team has set aside for unfinished tasks, by its balance.
+create or replace function ledger.held() returns table (team_id bigint, live boolean, held bigint)
+language sql stable as $$
+    select team_id, live, held from ledger.balance
+$$;
+grant execute on function ledger.held to modellix_app;
+
 -- Sets money aside for tasks. The caller holds the locks and has chosen what fits; the guard in the
 -- WHERE and the table's check make a wrong choice fail as a whole rather than overdraw.
 create or replace function ledger.hold(p_team bigint[], p_live boolean[], p_amount bigint[], p_task uuid[], p_key bigint[]) returns void
@@ -342,6 +357,18 @@ end
 $$;
 grant execute on function ledger.hold to modellix_app;
 
+-- Every hold, with what was captured of it. A plain SELECT, so that the planner folds it into the calling query.
+create or replace function ledger.holds() returns table (
+    task_id uuid, team_id bigint, live boolean, key_id bigint, amount bigint, captured bigint, open boolean
+) language sql stable as $$
+    select h.task_id, h.team_id, h.live, h.key_id, h.amount, c.amount, e.task_id is null
+    from ledger.transfer h
+    left join ledger.transfer c on c.task_id = h.task_id and c.kind = 'capture'
+    left join ledger.transfer e on e.task_id = h.task_id and e.closes
+    where h.kind = 'hold'
+$$;
+grant execute on function ledger.holds to modellix_app;
+
 -- Locks the balances of everyone concerned in one order, so that batches of several processes never
 -- deadlock; all that follows in the transaction sees what the earlier holders of the locks left.
 create or replace function ledger.lock(p_team bigint[], p_live boolean[]) returns void
@@ -361,7 +388,7 @@ language sql security definer set search_path = pg_catalog as $$
 $$;
 grant execute on function ledger.open_team to modellix_app;
 
--- Makes an account what its transfers say. The caller holds the advisory lock of the watch. Fails on the balance's
+-- Makes an account what its transfers say. The caller holds the ledger monitor's lock. Fails on the balance's
 -- checks when they say less than nothing.
 create or replace function ledger.restate(p_team bigint, p_live boolean) returns void
 language plpgsql security definer set search_path = pg_catalog as $$
@@ -742,6 +769,24 @@ create schema tasks;
 
 create sequence tasks.queue_no;
 
+create type tasks.submission as (
+    task_id uuid,
+    team_id bigint,
+    live boolean,
+    key_id bigint,
+    model text,
+    params text,
+    price text,
+    quote bigint,
+    deadline_s integer,
+    slots integer,
+    idempotency_key text,
+    fingerprint text,
+    wait boolean,
+    request_id text,
+    webhook json
+);
+
 create table tasks.task (
     id uuid not null,
     team_id bigint not null,
@@ -885,48 +930,51 @@ grant delete, insert, select, update on tasks.slot to modellix_app;
 grant delete, insert, select, update on tasks.task to modellix_app;
 grant delete, insert, select, update on tasks.worker to modellix_app;
 
--- Accepts a batch of submissions; each succeeds or fails alone, in one transaction for all.
--- Verdicts, in the order of the arguments:
+-- Accepts a batch of submissions, a JSON array of `tasks.submission`; each succeeds or fails alone, in one transaction
+-- for all. Verdicts, in the order of the array:
 --   accepted      the task exists and its quote is held
 --   replayed      the idempotency key named this task earlier, with the same request
 --   mismatch      the idempotency key was used with another request
 --   revoked       the API key is not active any more
 --   insufficient  the quote does not fit into what is available
 --   concurrency   the team has as many unfinished tasks as it may
---   waiting       there is no slot but `p_wait` is set: the task exists, its quote is held, and `places` tells how many
+--   waiting       the same, but `wait` is set: the task exists, its quote is held, and `queue_positions` tells how many
 --                 are before it, itself included. While some wait nobody gets a slot past them
 --   full          as many tasks of the team wait as may
 --   again         a neighbour in this batch stands in the way: ask again
 -- Every batch gives the first affordable request of each team a final verdict, so asking again ends.
 create or replace function tasks.accept(
-    p_task uuid[], p_team bigint[], p_live boolean[], p_key bigint[], p_model text[], p_params text[],
-    p_price text[], p_quote bigint[], p_deadline_s int[], p_slots int[], p_idempotency text[], p_fingerprint bytea[],
-    p_wait boolean[], p_request text[], out verdicts text[], out task_ids uuid[], out places int[]
+    p_batch json, out verdicts text[], out task_ids uuid[], out queue_positions int[]
 ) language plpgsql as $$
+declare
+    batch tasks.submission[];
 begin
-    perform ledger.lock(p_team, p_live);
+    select array_agg(s) into batch from json_populate_recordset(null::tasks.submission, p_batch) s;
+    perform ledger.lock(array_agg(team_id), array_agg(live)) from unnest(batch);
 
     with asked as (
-        select a.*, b.posted - b.held as available, s.running, s.waiting,
+        select a.ordinality as ord, a.task_id, a.team_id, a.live, a.quote, a.slots, a.wait,
+            decode(a.fingerprint, 'base64') as fingerprint,
+            b.available, s.running, s.waiting,
             i.task_id as known, i.fingerprint as known_fingerprint,
-            a.key_id in (select identity.active_keys(p_key)) as active,
-            a.idempotency is not null and row_number() over (partition by a.team_id, a.live, a.idempotency order by a.ord) > 1 as twin
-        from unnest(p_task, p_team, p_live, p_key, p_quote, p_slots, p_idempotency, p_fingerprint, p_wait) with ordinality
-            as a (id, team_id, live, key_id, quote, slots, idempotency, fingerprint, wait, ord)
-        left join ledger.balance b using (team_id, live)
+            a.key_id in (select k from identity.active_keys(array(select key_id from unnest(batch))) k) as active,
+            a.idempotency_key is not null and row_number() over (
+                partition by a.team_id, a.live, a.idempotency_key order by a.ordinality) > 1 as twin
+        from unnest(batch) with ordinality a
+        left join lateral ledger.available(a.team_id, a.live) b on true
         left join tasks.slot s using (team_id, live)
-        left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live and i.key = a.idempotency
+        left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live and i.key = a.idempotency_key
     ), sorted as (
         select *, active and known is null and not twin and quote <= coalesce(available, 0) as candidate from asked
     ), queued as (
         select *,
             sum(quote) filter (where candidate) over earlier_or_self as spent,
             count(*) filter (where candidate) over earlier_or_self as place,
-            count(*) filter (where candidate and wait) over earlier_or_self as place_in_queue
+            waiting + count(*) filter (where candidate and wait) over earlier_or_self as queue_position
         from sorted
         window earlier_or_self as (partition by team_id, live order by ord)
     ), judged as (
-        select ord, coalesce(known, id) as task_id, case
+        select ord, coalesce(known, task_id) as task_id, queue_position, case
             when not active then 'revoked'
             when known is not null and known_fingerprint = fingerprint then 'replayed'
             when known is not null then 'mismatch'
@@ -936,59 +984,54 @@ begin
             when waiting = 0 and running + place <= slots then 'accepted'
             when waiting = 0 and running < slots then 'again'
             when not wait then 'concurrency'
-            when waiting + place_in_queue <= limits.most_waiting(team_id) then 'waiting'
+            when queue_position <= limits.most_waiting(team_id) then 'waiting'
             when waiting >= limits.most_waiting(team_id) then 'full'
             else 'again' end as verdict
         from queued
     )
-    select array_agg(verdict order by ord), array_agg(task_id order by ord) into verdicts, task_ids from judged;
+    select array_agg(verdict order by ord), array_agg(task_id order by ord),
+        array_agg(case when verdict = 'waiting' then queue_position end order by ord)
+    into verdicts, task_ids, queue_positions from judged;
 
     if 'accepted' = any (verdicts) then
-        perform tasks.admit(verdicts, p_task, p_team, p_live, p_key, p_model, p_params, p_price, p_quote,
-            p_deadline_s, p_idempotency, p_fingerprint, p_request);
+        perform tasks.admit(array(select batch[n] from unnest(array_positions(verdicts, 'accepted')) n), false);
     end if;
     if 'waiting' = any (verdicts) then
-        places := tasks.enqueue(verdicts, p_task, p_team, p_live, p_key, p_model, p_params, p_price, p_quote,
-            p_deadline_s, p_idempotency, p_fingerprint, p_request);
+        perform tasks.admit(array(select batch[n] from unnest(array_positions(verdicts, 'waiting')) n), true);
     end if;
 end
 $$;
-grant execute on function tasks.accept(
-    uuid[], bigint[], boolean[], bigint[], text[], text[], text[], bigint[], int[], int[], text[], bytea[], boolean[], text[]
-) to modellix_app;
+grant execute on function tasks.accept(json) to modellix_app;
 
--- Writes what `accept` has chosen: hold, slot, task and idempotency key.
-create or replace function tasks.admit(
-    p_verdict text[], p_task uuid[], p_team bigint[], p_live boolean[], p_key bigint[], p_model text[], p_params text[],
-    p_price text[], p_quote bigint[], p_deadline_s int[], p_idempotency text[], p_fingerprint bytea[], p_request text[]
-) returns void language plpgsql as $$
+-- Writes what `accept` has chosen: hold, slot or place in the queue, task, idempotency key and link. In a batch that
+-- waits, the order is the order of the queue.
+create or replace function tasks.admit(p_chosen tasks.submission[], p_waits boolean) returns void
+language plpgsql as $$
 begin
-    perform ledger.hold(array_agg(team_id), array_agg(live), array_agg(quote), array_agg(id), array_agg(key_id))
-    from unnest(p_verdict, p_team, p_live, p_quote, p_task, p_key) as a (verdict, team_id, live, quote, id, key_id)
-    where verdict = 'accepted';
+    perform ledger.hold(array_agg(team_id), array_agg(live), array_agg(quote), array_agg(task_id), array_agg(key_id))
+    from unnest(p_chosen);
 
-    update tasks.slot s set running = s.running + a.started
-    from (select team_id, live, count(*) as started
-          from unnest(p_verdict, p_team, p_live) as a (verdict, team_id, live)
-          where verdict = 'accepted' group by team_id, live) a
+    update tasks.slot s set
+        running = s.running + case when p_waits then 0 else a.more end,
+        waiting = s.waiting + case when p_waits then a.more else 0 end
+    from (select team_id, live, count(*) as more from unnest(p_chosen) group by team_id, live) a
     where s.team_id = a.team_id and s.live = a.live;
 
-    insert into tasks.task (id, team_id, live, key_id, model, params, price, quote, deadline_at, request_id)
-    select id, team_id, live, key_id, model, params, price, quote, now() + make_interval(secs => deadline_s), request
-    from unnest(p_verdict, p_task, p_team, p_live, p_key, p_model, p_params, p_price, p_quote, p_deadline_s, p_request)
-        as a (verdict, id, team_id, live, key_id, model, params, price, quote, deadline_s, request)
-    where verdict = 'accepted';
+    insert into tasks.task
+        (id, team_id, live, key_id, model, params, price, quote, due_at, deadline_at, queue_no, request_id)
+    select task_id, team_id, live, key_id, model, params, price, quote, case when p_waits then dies_at else now() end,
+        dies_at, case when p_waits then nextval('tasks.queue_no') end, request_id
+    from unnest(p_chosen) cross join lateral (select now() + make_interval(secs => deadline_s) as dies_at) d;
 
     insert into tasks.idempotency (team_id, live, key, fingerprint, task_id)
-    select team_id, live, key, fingerprint, id
-    from unnest(p_verdict, p_task, p_team, p_live, p_idempotency, p_fingerprint)
-        as a (verdict, id, team_id, live, key, fingerprint)
-    where verdict = 'accepted' and key is not null;
+    select team_id, live, idempotency_key, decode(fingerprint, 'base64'), task_id
+    from unnest(p_chosen) where idempotency_key is not null;
+
+    perform webhooks.subscribe(array_agg(task_id), array_agg(webhook))
+    from unnest(p_chosen) where webhook is not null having count(*) > 0;
 end
 $$;
-grant execute on function tasks.admit(
-    text[], uuid[], bigint[], boolean[], bigint[], text[], text[], text[], bigint[], int[], text[], bytea[], text[]
-) to modellix_app;
+grant execute on function tasks.admit(tasks.submission[], boolean) to modellix_app;
 
 -- Moves tasks between unfinished states, each only if it is still in the state and epoch its owner saw.
 -- p_due_in_s, where not null, gives the task back to the queue. Returns the ordinals that moved.
@@ -1118,51 +1161,6 @@ create or replace function tasks.claim(p_worker bigint, p_limit int) returns set
 $$;
 grant execute on function tasks.claim to modellix_app;
 
--- Writes what `accept` has chosen to wait, and tells the places, in the order of the arguments.
-create or replace function tasks.enqueue(
-    p_verdict text[], p_task uuid[], p_team bigint[], p_live boolean[], p_key bigint[], p_model text[], p_params text[],
-    p_price text[], p_quote bigint[], p_deadline_s int[], p_idempotency text[], p_fingerprint bytea[], p_request text[]
-) returns int[] language plpgsql as $$
-declare
-    places int[];
-begin
-    perform ledger.hold(array_agg(team_id), array_agg(live), array_agg(quote), array_agg(id), array_agg(key_id))
-    from unnest(p_verdict, p_team, p_live, p_quote, p_task, p_key) as a (verdict, team_id, live, quote, id, key_id)
-    where verdict = 'waiting';
-
-    update tasks.slot s set waiting = s.waiting + a.more
-    from (select team_id, live, count(*) as more
-          from unnest(p_verdict, p_team, p_live) as a (verdict, team_id, live)
-          where verdict = 'waiting' group by team_id, live) a
-    where s.team_id = a.team_id and s.live = a.live;
-
-    insert into tasks.task
-        (id, team_id, live, key_id, model, params, price, quote, due_at, deadline_at, queue_no, request_id)
-    select id, team_id, live, key_id, model, params, price, quote, dies_at, dies_at, nextval('tasks.queue_no'), request
-    from (
-        select a.*, now() + make_interval(secs => deadline_s) as dies_at
-        from unnest(p_verdict, p_task, p_team, p_live, p_key, p_model, p_params, p_price, p_quote, p_deadline_s, p_request)
-            with ordinality
-            as a (verdict, id, team_id, live, key_id, model, params, price, quote, deadline_s, request, ord)
-        where verdict = 'waiting' order by ord) a;
-
-    insert into tasks.idempotency (team_id, live, key, fingerprint, task_id)
-    select team_id, live, key, fingerprint, id
-    from unnest(p_verdict, p_task, p_team, p_live, p_idempotency, p_fingerprint)
-        as a (verdict, id, team_id, live, key, fingerprint)
-    where verdict = 'waiting' and key is not null;
-
-    select array_agg(case when a.verdict = 'waiting' then tasks.queue_position(a.team_id, a.live, t.queue_no) end order by a.ord)
-    into places
-    from unnest(p_verdict, p_task, p_team, p_live) with ordinality as a (verdict, id, team_id, live, ord)
-    left join tasks.task t on t.id = a.id and a.verdict = 'waiting';
-    return places;
-end
-$$;
-grant execute on function tasks.enqueue(
-    text[], uuid[], bigint[], boolean[], bigint[], text[], text[], text[], bigint[], int[], text[], bytea[], text[]
-) to modellix_app;
-
 -- Whatever frees a slot starts the next waiting task in the same transaction.
 create or replace function tasks.hand_over_slot() returns trigger language plpgsql as $$
 begin
@@ -1184,16 +1182,23 @@ create or replace function tasks.open_team(p_team bigint) returns void language 
 $$;
 grant execute on function tasks.open_team to modellix_app;
 
--- Of 0.1.0, to be dropped in the release after the next: 0.1.0 has no waiting and tells no request.
+-- Of 0.1.0, which has no waiting, no links and tells no request: to be dropped in the release after the next.
 create or replace function tasks.accept(
     p_task uuid[], p_team bigint[], p_live boolean[], p_key bigint[], p_model text[], p_params text[],
     p_price text[], p_quote bigint[], p_deadline_s int[], p_slots int[], p_idempotency text[], p_fingerprint bytea[],
     out verdicts text[], out task_ids uuid[]
 ) language sql as $$
     select a.verdicts, a.task_ids
-    from tasks.accept(p_task, p_team, p_live, p_key, p_model, p_params, p_price, p_quote, p_deadline_s, p_slots,
-        p_idempotency, p_fingerprint, array_fill(false, array[cardinality(p_task)]),
-        array_fill(null::text, array[cardinality(p_task)])) a
+    from tasks.accept((
+        select json_agg(json_build_object(
+            'task_id', task_id, 'team_id', team_id, 'live', live, 'key_id', key_id, 'model', model, 'params', params,
+            'price', price, 'quote', quote, 'deadline_s', deadline_s, 'slots', slots, 'idempotency_key', idempotency_key,
+            'fingerprint', encode(fingerprint, 'base64'), 'wait', false) order by ord)
+        from unnest(p_task, p_team, p_live, p_key, p_model, p_params, p_price, p_quote, p_deadline_s, p_slots,
+            p_idempotency, p_fingerprint) with ordinality
+            as s (task_id, team_id, live, key_id, model, params, price, quote, deadline_s, slots, idempotency_key,
+                fingerprint, ord)
+    )) a
 $$;
 grant execute on function tasks.accept(
     uuid[], bigint[], boolean[], bigint[], text[], text[], text[], bigint[], int[], int[], text[], bytea[]
@@ -1379,7 +1384,6 @@ create table webhooks.subscription (
     created_at timestamptz not null default now(),
     constraint subscription_pkey primary key (task_id)
 );
-create index subscription_age on webhooks.subscription (created_at);
 
 create table webhooks.message (
     id uuid not null default gen_random_uuid(),
@@ -1495,6 +1499,13 @@ begin
 end
 $$;
 grant execute on function webhooks.report to modellix_app;
+
+-- Has the end of each task told to a link: {"url", "lane"}. Called inside the transaction that accepts the tasks.
+create or replace function webhooks.subscribe(p_task uuid[], p_link json[]) returns void language sql as $$
+    insert into webhooks.subscription (task_id, url, lane)
+    select task_id, link ->> 'url', link ->> 'lane' from unnest(p_task, p_link) as a (task_id, link)
+$$;
+grant execute on function webhooks.subscribe to modellix_app;
 
 -- Reports on attempts, each only while its lease is the last. p_again_in_s null: no more tries. p_disable,
 -- where not null, says why the endpoint gets nothing any more; what waits for it has failed then. Returns

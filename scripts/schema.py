@@ -38,6 +38,10 @@ TABLES = """
         case relkind when 'p' then pg_get_partkeydef(c.oid) end as partition_key
     from pg_class c where relnamespace = $1 and relkind in ('r', 'p') and not relispartition order by c.oid
 """
+TYPES = """
+    select oid, relname as name, obj_description(oid, 'pg_class') as comment
+    from pg_class where relnamespace = $1 and relkind = 'c' order by oid
+"""
 COLUMNS = """
     select attname as name, format_type(atttypid, atttypmod) as type, attidentity::text as identity,
         pg_get_expr(d.adbin, d.adrelid) as default, col_description(attrelid, attnum) as comment, attnotnull as filled,
@@ -98,6 +102,8 @@ async def render(db: asyncpg.Connection) -> str:
         oid, name = schema["oid"], schema["name"]
         parts += [f"\n\n-- {f' {name} '.center(WIDTH - 6, '=')}\n", note(schema["comment"]), f"create schema {name};\n"]
         parts += [f"\ncreate sequence {name}.{row['name']};\n" for row in await db.fetch(SEQUENCES, oid)]
+        for row in await db.fetch(TYPES, oid):
+            parts.append(f"\n{note(row['comment'])}create type {name}.{row['name']} as (\n{await columns(db, row)});\n")
         for table in await db.fetch(TABLES, oid):
             parts.append(await one_table(db, name, table))
         for view in await db.fetch(VIEWS, oid):
@@ -120,7 +126,19 @@ async def render(db: asyncpg.Connection) -> str:
 
 
 async def one_table(db: asyncpg.Connection, schema: str, table: asyncpg.Record) -> str:
-    """A table with its indexes; comments stand beside the columns they are about, or above when they are long."""
+    """A table with its indexes."""
+    rules = [f"{row['name']} {as_written(row['definition'])}" for row in await db.fetch(CONSTRAINTS, table["oid"])]
+    text = f"\n{note(table['comment'])}create table {schema}.{table['name']} (\n{await columns(db, table, rules)})"
+    if table["partition_key"]:
+        text += f" partition by {table['partition_key']}"
+    if table["options"]:
+        text += f" with ({', '.join(table['options'])})"
+    indexes = [f"{as_written(row['definition'])};\n" for row in await db.fetch(INDEXES, table["oid"])]
+    return "".join([text, ";\n", *indexes])
+
+
+async def columns(db: asyncpg.Connection, table: asyncpg.Record, rules: Iterable[str] = ()) -> str:
+    """The columns of a table or type, with comments beside them or above, and what else stands in its brackets."""
     lines: list[tuple[str, str | None]] = []
     for column in await db.fetch(COLUMNS, table["oid"]):
         told = as_written(f"{column['name']} {column['type']}")
@@ -128,20 +146,12 @@ async def one_table(db: asyncpg.Connection, schema: str, table: asyncpg.Record) 
             told += f" generated {'always' if column['identity'] == 'a' else 'by default'} as identity"
         elif column["filled"]:
             usual = column["filled_rule"] in (None, f"{table['name']}_{column['name']}_not_null")
-            told += " not null" if usual else f" constraint {column['rule']} not null"
+            told += " not null" if usual else f" constraint {column['filled_rule']} not null"
         if column["default"] is not None:
             told += f" default {column['default']}"
         lines.append((told, column["comment"]))
-    for row in await db.fetch(CONSTRAINTS, table["oid"]):
-        lines.append((f"constraint {row['name']} {as_written(row['definition'])}", None))  # noqa: PERF401
-    text = f"\n{note(table['comment'])}create table {schema}.{table['name']} (\n{''.join(body(lines))})"
-    if table["partition_key"]:
-        text += f" partition by {table['partition_key']}"
-    if table["options"]:
-        text += f" with ({', '.join(table['options'])})"
-    return (
-        text + ";\n" + "".join(f"{as_written(row['definition'])};\n" for row in await db.fetch(INDEXES, table["oid"]))
-    )
+    lines += [(f"constraint {rule}", None) for rule in rules]
+    return "".join(body(lines))
 
 
 def as_written(definition: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from modellix_server import audit
 from modellix_server.base.database import connect
 from modellix_server.base.ids import parse_task_name
 from modellix_server.embedded.data_directory import APP, OWNER, SUPERUSER, DataDirectory
@@ -61,6 +62,8 @@ async def test_a_backup_restores_money_results_and_no_second_post(postgres_serve
         told = json.loads(made.stdout)
         assert told["rows"]["tasks.task"] == 3
         assert told["files"] == 1
+        entry = (await audit.list_entries(platform.pool, limit=1))[0]
+        assert (entry.action, entry.subject, "1}" in entry.details) == ("backup.create", "backup:backup", True)
         everything = b"".join(path.read_bytes() for path in backup.rglob("*") if path.is_file())
         for secret in (platform.env["MODELLIX_SECRET"], platform.env["MODELLIX_MASTER_KEY"], team.text):
             assert secret.encode() not in everything

@@ -165,8 +165,8 @@ MUTATIONS = (
     Mutation(
         "accepting waits for the purse",
         ACCEPT_SQL,
-        "begin\n    perform ledger.lock(p_team, p_live);\n\n    with asked as (",
-        "begin\n    with asked as (",
+        "    perform ledger.lock(array_agg(team_id), array_agg(live)) from unnest(batch);\n",
+        "",
         (f"{ACCEPT}::test_three_processes_and_slots_for_seven",),
     ),
     Mutation(
@@ -200,8 +200,8 @@ MUTATIONS = (
     Mutation(
         "a key is its team's",
         ACCEPT_SQL,
-        "left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live and i.key = a.idempotency",
-        "left join tasks.idempotency i on i.live = a.live and i.key = a.idempotency",
+        "left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live and i.key = a.idempotency_key",
+        "left join tasks.idempotency i on i.live = a.live and i.key = a.idempotency_key",
         (f"{ACCEPT}::test_a_key_names_one_request_of_one_team",),
     ),
     Mutation(

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -59,7 +60,8 @@ async def test_what_is_sent_verifies_with_the_receivers_own_library(stage) -> No
 async def test_a_link_given_with_a_task_is_signed_by_the_team(stage) -> None:
     receiver = await stage.receiver()
     task = uuid7()
-    await webhooks.subscribe(stage.pool, stage.keys, MINE, task, f"{receiver.origin}/once")
+    link = msgspec.json.encode(webhooks.task_link(f"{receiver.origin}/once", MINE)).decode()
+    await stage.pool.execute("select webhooks.subscribe($1, $2)", [task], [link])
     stage.bodies[task] = b"{}"
     await stage.pool.execute("select webhooks.enqueue($1, $2, $3, $4)", [task], [1], [True], [SUCCEEDED])
     await stage.settled("delivered", 1)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class TeamMode:
+class TeamMode(msgspec.Struct, frozen=True):
     """A team in one mode: everything of the two modes is separate."""
 
     team_id: int

@@ -29,11 +29,8 @@ admin = typer.Typer(help="Teams, keys, vendor accounts and prices.", no_args_is_
 app.add_typer(admin, name="admin")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(audit.app, name="audit")
-for run in (
-    *(maintenance.backup, maintenance.restore, maintenance.doctor),
-    *(processes.up, processes.serve, processes.work, processes.sandbox, processes.emulate, processes.migrate),
-):
-    app.command()(run)
+processes.register(app)
+maintenance.register(app)
 model_gallery.register(app)
 for name, group in (
     ("team", teams),

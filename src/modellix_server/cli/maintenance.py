@@ -11,17 +11,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from modellix_server.cli.command import HERE, Data, Json
-from modellix_server.cli.context import told_plainly
+from modellix_server.cli.command import HERE, Data, Json, command
+from modellix_server.cli.context import CommandContext, told_plainly
 from modellix_server.embedded.data_directory import DataDirectory
 
 
-def backup(
+def register(app: typer.Typer) -> None:
+    """Add them to the command line."""
+    command(app, "backup")(backup)
+    app.command()(restore)
+    app.command()(doctor)
+
+
+async def backup(
+    context: CommandContext,
     target: Annotated[
         Path | None, typer.Argument(help="New folder for the backup; by default named by the time.")
     ] = None,
-    data: Data = HERE,
-    as_json: Json = False,
 ) -> None:
     """Copy the database and the stored files, as of one moment, while the platform runs.
 
@@ -31,11 +37,10 @@ def backup(
 
     place = target or Path(stamp())
     with told_plainly(OSError):
-        manifest = asyncio.run(back_up(DataDirectory(data).settings(os.environ), place, _say))
-    if as_json:
-        typer.echo(
-            json.dumps({"backup": str(place), "at": manifest.at, "files": len(manifest.files), "rows": manifest.rows})
-        )
+        manifest = await back_up(context.operations, context.who, place, _say)
+    if context.as_json:
+        rows = {"backup": str(place), "at": manifest.at, "files": len(manifest.files), "rows": manifest.rows}
+        typer.echo(json.dumps(rows))
         return
     size = sum(file.size for file in manifest.files)
     typer.secho(f"✓ {place}: the database and {len(manifest.files):,} files ({size:,} bytes)", fg="green")

@@ -25,6 +25,12 @@ Parent = Annotated[
 _WORK_YIELDS, _SANDBOX_YIELDS = 10, 15
 
 
+def register(app: typer.Typer) -> None:
+    """Add them to the command line."""
+    for run in (up, serve, work, sandbox, emulate, migrate):
+        app.command()(run)
+
+
 def up(
     data: Data = HERE,
     host: Annotated[str, typer.Option("--host", envvar="MODELLIX_HOST", help="Address to listen on.")] = "127.0.0.1",

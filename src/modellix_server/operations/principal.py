@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
+
+import msgspec
 
 from modellix_server.audit import Actor
 from modellix_server.base.errors import PlatformError
@@ -53,9 +54,11 @@ class Forbidden(PlatformError):
     code: ClassVar[str] = "forbidden"
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who acts: an API key, a session, the command line, or the system itself."""
+class Principal(msgspec.Struct, frozen=True):
+    """Who acts: an API key, a session, the command line, or the system itself.
+
+    A Struct, as TeamMode: one is made for each request, at a quarter of a frozen dataclass's cost.
+    """
 
     id: str
     """For records: `key:7`, `admin:anna`, `first start`."""
@@ -66,7 +69,7 @@ class Principal:
     """The team and mode that it acts for; None for who acts for the whole platform."""
     key_id: int | None = None
     """Of the API key that signed the request."""
-    concurrency: int = field(default=0, compare=False)
+    concurrency: int = 0
     """Unfinished tasks that its team may have, as of its authentication."""
 
     @property

@@ -12,7 +12,6 @@ from modellix_server import webhooks
 from modellix_server.base.errors import OutOfRange, PlatformError, Unavailable
 from modellix_server.base.ids import uuid7
 from modellix_server.base.money import usd
-from modellix_server.base.team_mode import TeamMode
 from modellix_server.catalogue import Model, Quote
 from modellix_server.inspection import InputFile
 from modellix_server.operations.context import ServingContext
@@ -111,6 +110,7 @@ async def _submit(
         fingerprint=fingerprint,
         wait=options.wait,
         request_id=options.request_id,
+        webhook=webhooks.task_link(options.webhook_url, team) if options.webhook_url else None,
     )
     obstacle = _beyond_cap(price, options.max_cost) or _frozen(ctx, submission)
     if obstacle := obstacle or await ctx.obstacle(model.routes[0], team.live):
@@ -119,7 +119,7 @@ async def _submit(
         raise obstacle
     if files:
         await save_inputs(ctx.db, ctx.storage, files)
-    return await _offer(ctx, submission, options.webhook_url)
+    return await ctx.submissions.accept(submission)
 
 
 def _beyond_cap(price: Quote, most_micros: int | None) -> PlatformError | None:
@@ -131,21 +131,3 @@ def _beyond_cap(price: Quote, most_micros: int | None) -> PlatformError | None:
 
 def _frozen(ctx: ServingContext, submission: Submission) -> PlatformError | None:
     return Unavailable(_FROZEN, retry_after_s=60) if ctx.frozen(submission.team_id, submission.live) else None
-
-
-async def _offer(ctx: ServingContext, submission: Submission, url: str | None) -> Accepted:
-    """Accept it, and have its end told to a link, if there is one; a replay is told where the first one wished."""
-    if url is None:
-        return await ctx.submissions.accept(submission)
-    team = TeamMode(submission.team_id, submission.live)
-    await webhooks.subscribe(ctx.db, ctx.settings.keyring, team, submission.task_id, url)
-    try:
-        accepted = await ctx.submissions.accept(submission)
-    except Unavailable:
-        raise  # it may have been accepted all the same
-    except PlatformError:
-        await webhooks.unsubscribe(ctx.db, submission.task_id)
-        raise
-    if accepted.replayed:
-        await webhooks.unsubscribe(ctx.db, submission.task_id)
-    return accepted

@@ -40,6 +40,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "freezes.list_all",
         "freezes.unfreeze",
         "keys.list_all",
+        "maintenance.backup.back_up",
         "master_key.rotate",
         "money.credit",
         "prices.set_price",

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
+
 from modellix_server.base import faults, log, time_budget
 from modellix_server.base.batcher import Again, Batcher
 from modellix_server.base.database import DATABASE_ERRORS, Pool, refused
@@ -20,19 +22,24 @@ from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
 from modellix_server.base.metrics import SIZES, Counter, Histogram
 from modellix_server.ledger import InsufficientBalance
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch
+from modellix_server.webhooks import TaskLink
 
 _CALL_S = 5.0
 _RESOLVE_S = time_budget.REQUEST_S - _CALL_S  # for finding out what a call did that was not answered
 _LOOK_UPS = 4
 _BETWEEN_LOOK_UPS_S = 0.5
 _LOG = log.get("tasks")
+_as_json = msgspec.json.Encoder().encode
 _VERDICTS = Counter("modellix_submissions_total", "Submissions offered to the database, by its verdict.", ("verdict",))
 _BATCHES = Histogram("modellix_submission_batch_size", "Submissions that shared a transaction.", SIZES)
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One validated request. `params` and `price` are JSON texts; `quote` is in micro-dollars."""
+    """One validated request. `params` and `price` are JSON texts; `quote` is in micro-dollars.
+
+    Its fields are the attributes of the SQL type `tasks.submission`.
+    """
 
     task_id: UUID
     team_id: int
@@ -50,6 +57,8 @@ class Submission:
     """Accept it too when the team has no free slot, to be started when it has."""
     request_id: str | None = None
     """Of the call that makes it (X-Request-Id)."""
+    webhook: TaskLink | None = None
+    """Where its end is told. A replay is told where the first request with its key wished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,31 +135,15 @@ class Submissions:
 
     async def _call(self, batch: list[Submission]) -> list[AcceptOutcome]:
         await faults.point("before_accept")
-        row = await self._db.fetchrow(
-            "select * from tasks.accept($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-            [s.task_id for s in batch],
-            [s.team_id for s in batch],
-            [s.live for s in batch],
-            [s.key_id for s in batch],
-            [s.model for s in batch],
-            [s.params for s in batch],
-            [s.price for s in batch],
-            [s.quote for s in batch],
-            [s.deadline_s for s in batch],
-            [s.slots for s in batch],
-            [s.idempotency_key for s in batch],
-            [s.fingerprint for s in batch],
-            [s.wait for s in batch],
-            [s.request_id for s in batch],
-        )
+        row = await self._db.fetchrow("select * from tasks.accept($1)", _as_json(batch).decode())
         assert row is not None
         await faults.point("accepted")
         self._hint.set()
         _BATCHES.observe(len(batch), ())
         for word in row["verdicts"]:
             _VERDICTS[word,] += 1
-        places = row["places"] or [None] * len(batch)
-        return [_verdict(*each) for each in zip(batch, row["verdicts"], row["task_ids"], places, strict=True)]
+        answers = zip(batch, row["verdicts"], row["task_ids"], row["queue_positions"], strict=True)
+        return [_verdict(*answer) for answer in answers]
 
     async def _resolve(self, batch: list[Submission]) -> list[AcceptOutcome]:
         """The call raised: find out which tasks exist, and, while there is time, offer each missing one alone."""
@@ -192,12 +185,12 @@ class Submissions:
         return None
 
 
-def _verdict(submission: Submission, word: str, task_id: UUID, place: int | None = None) -> AcceptOutcome:
+def _verdict(submission: Submission, word: str, task_id: UUID, queue_position: int | None) -> AcceptOutcome:
     match word:
         case "accepted":
             return Accepted(task_id)
         case "waiting":
-            return Accepted(task_id, queue_position=place)
+            return Accepted(task_id, queue_position=queue_position)
         case "replayed":
             return Accepted(task_id, replayed=True)
         case "again":

@@ -10,19 +10,17 @@ from modellix_server.base.money import usd
 _CHECKS = (
     """select format('task %s is %s but its hold is %s', t.id, t.state,
            case when h.task_id is null then 'missing' when h.open then 'open' else 'ended' end)
-       from tasks.task t left join (
-           select task_id, not bool_or(closes) as open from ledger.transfer
-           where task_id is not null group by task_id) h on h.task_id = t.id
+       from tasks.task t left join ledger.holds() h on h.task_id = t.id
        where h.task_id is null or h.open <> (t.finished_at is null)""",
-    """select format('hold of task %s has no task', l.task_id) from ledger.transfer l
-       where l.kind = 'hold' and not exists (select 1 from tasks.task t where t.id = l.task_id)""",
+    """select format('hold of task %s has no task', h.task_id) from ledger.holds() h
+       where not exists (select 1 from tasks.task t where t.id = h.task_id)""",
     """select format('task %s is %s, quoted %s, says it cost %s, captured %s',
-           t.id, t.state, t.quote, t.captured, l.amount)
-       from tasks.task t left join ledger.transfer l on l.task_id = t.id and l.kind = 'capture'
-       where coalesce(t.captured, 0) <> coalesce(l.amount, 0) or coalesce(l.amount, 0) > t.quote""",
-    """select format('task %s: held %s, quoted %s', t.id, l.amount, t.quote)
-       from tasks.task t join ledger.transfer l on l.task_id = t.id and l.kind = 'hold'
-       where l.amount <> t.quote or l.team_id <> t.team_id or l.live <> t.live or l.key_id <> t.key_id""",
+           t.id, t.state, t.quote, t.captured, h.captured)
+       from tasks.task t left join ledger.holds() h on h.task_id = t.id
+       where coalesce(t.captured, 0) <> coalesce(h.captured, 0) or coalesce(h.captured, 0) > t.quote""",
+    """select format('task %s: held %s, quoted %s', t.id, h.amount, t.quote)
+       from tasks.task t join ledger.holds() h on h.task_id = t.id
+       where h.amount <> t.quote or h.team_id <> t.team_id or h.live <> t.live or h.key_id <> t.key_id""",
     """select format('team %s (%s): %s slots taken, %s unfinished tasks', s.team_id,
            case when s.live then 'live' else 'test' end, s.running, count(t.id))
        from tasks.slot s left join tasks.task t
@@ -42,7 +40,7 @@ _CHECKS = (
 _HOLDS_DIFFER = """
     select coalesce(b.team_id, t.team_id) as team_id, coalesce(b.live, t.live) as live,
         coalesce(b.held, 0) as held, coalesce(t.quotes, 0)::bigint as quotes
-    from ledger.balance b full join (
+    from ledger.held() b full join (
         select team_id, live, sum(quote) as quotes from tasks.task where finished_at is null group by team_id, live
     ) t using (team_id, live)
     where coalesce(b.held, 0) <> coalesce(t.quotes, 0)
@@ -68,9 +66,8 @@ async def end_stray_holds(db: Connection, team_id: int, *, live: bool) -> int:
     """
     rows = await db.fetch(
         """select h.task_id, least(coalesce(t.captured, 0), h.amount) as cost
-           from ledger.transfer h left join tasks.task t on t.id = h.task_id
-           where h.team_id = $1 and h.live = $2 and h.kind = 'hold' and (t.id is null or t.finished_at is not null)
-               and not exists (select 1 from ledger.transfer c where c.task_id = h.task_id and c.closes)""",
+           from ledger.holds() h left join tasks.task t on t.id = h.task_id
+           where h.team_id = $1 and h.live = $2 and h.open and (t.id is null or t.finished_at is not null)""",
         team_id,
         live,
     )

@@ -11,19 +11,18 @@ from modellix_server.webhooks.endpoints import (
     find,
     list_all,
     rotate,
-    subscribe,
     team_secret,
-    unsubscribe,
 )
 from modellix_server.webhooks.messages import Delivery, deliveries, drop_old, replay, replay_failed
 from modellix_server.webhooks.signing import message_name
-from modellix_server.webhooks.target import check_url
+from modellix_server.webhooks.target import TaskLink, check_url, task_link
 
 __all__ = [
     "SEALED",
     "Deliverer",
     "Delivery",
     "Endpoint",
+    "TaskLink",
     "TeamMode",
     "change",
     "check_url",
@@ -37,7 +36,6 @@ __all__ = [
     "replay",
     "replay_failed",
     "rotate",
-    "subscribe",
+    "task_link",
     "team_secret",
-    "unsubscribe",
 ]

@@ -18,6 +18,7 @@ from modellix_server.base.envelope import Keyring
 from modellix_server.base.ids import task_name
 from modellix_server.base.metrics import Counter
 from modellix_server.base.outbound import AnswerLost, Blocked, NotSent, Outbound
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.webhooks import endpoints, messages, rules, signing
 from modellix_server.webhooks.messages import Message, Report
 from modellix_server.webhooks.rules import Lanes, Outcome
@@ -105,13 +106,13 @@ class Deliverer:
                 self._db,
                 self._keys,
                 [message.endpoint_id for message in leased if message.endpoint_id],
-                [message.team_id for message in leased if not message.endpoint_id],
+                {TeamMode(message.team_id, message.live) for message in leased if not message.endpoint_id},
             )
         except DATABASE_ERRORS as error:  # messages leased meanwhile are due again when the lease ends
             _LOG.warning("cannot deliver", error=type(error).__name__)
             return False
         for message in leased:
-            owner = message.endpoint_id or (message.team_id, message.live)
+            owner = message.endpoint_id or TeamMode(message.team_id, message.live)
             sending = self._deliver(message, bodies.get(message.id), signing_secrets.get(owner, []))
             lanes.started(message.lane, message.team_id)
             task = asyncio.create_task(sending)

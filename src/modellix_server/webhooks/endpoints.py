@@ -1,8 +1,8 @@
-"""Webhook endpoints and signing secrets of teams. All SQL of endpoints, secrets and subscriptions."""
+"""Webhook endpoints and signing secrets of teams. All SQL of endpoints and secrets."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -188,11 +188,12 @@ async def team_secret(db: Pool, keys: Keyring, purse: TeamMode) -> str:
 
 
 async def signing_secrets(
-    db: Pool, keys: Keyring, endpoints: Sequence[UUID], teams: Sequence[int]
-) -> dict[UUID | tuple[int, bool], list[str]]:
-    """The active secrets, the newest first: by endpoint, and by team and mode for URLs given with a task.
+    db: Pool, keys: Keyring, endpoints: Sequence[UUID], teams: Collection[TeamMode]
+) -> dict[UUID | TeamMode, list[str]]:
+    """The secrets that sign now, the newest first: by endpoint, and by team and mode for links given with a task.
 
-    One that cannot be opened signs nothing: an error is logged, and messages wait.
+    A team that has none yet gets one. One that does not open signs nothing: the operator is told, and messages wait
+    for it.
     """
     rows = await db.fetch(
         """select id, team_id, live, endpoint_id, sealed from webhooks.secret
@@ -200,34 +201,19 @@ async def signing_secrets(
                and (signs_until is null or signs_until > now())
            order by signs_until desc nulls first""",
         endpoints,
-        teams,
+        [team.team_id for team in teams],
     )
-    found: dict[UUID | tuple[int, bool], list[str]] = {}
+    found: dict[UUID | TeamMode, list[str]] = {}
     for row in rows:
-        owner = row["endpoint_id"] or (row["team_id"], row["live"])
+        secrets = found.setdefault(row["endpoint_id"] or TeamMode(row["team_id"], row["live"]), [])
         try:
-            opened = keys.open(row["sealed"], *_context(row["id"], row["team_id"], live=row["live"]))
+            secrets.append(keys.open(row["sealed"], *_context(row["id"], row["team_id"], live=row["live"])))
         except CannotOpen as error:
             _LOG.error("a webhook secret cannot be opened", secret=str(row["id"]), error=str(error))
-        else:
-            found.setdefault(owner, []).append(opened)
+    for team in teams:
+        if team not in found:
+            found[team] = [await team_secret(db, keys, team)]
     return found
-
-
-async def subscribe(db: Pool, keys: Keyring, purse: TeamMode, task_id: UUID, url: str) -> None:
-    """Have a task's end told to a link that `check_url` has passed. To be called before the task is accepted."""
-    await team_secret(db, keys, purse)  # there must be one to sign with
-    await db.execute(
-        "insert into webhooks.subscription (task_id, url, lane) values ($1, $2, $3)",
-        task_id,
-        url,
-        lane(url, purse.team_id, live=purse.live),
-    )
-
-
-async def unsubscribe(db: Pool, task_id: UUID) -> None:
-    """The task was not accepted."""
-    await db.execute("delete from webhooks.subscription where task_id = $1", task_id)
 
 
 async def _new_secret(db: Pool | Connection, keys: Keyring, purse: TeamMode, endpoint_id: UUID | None) -> str:

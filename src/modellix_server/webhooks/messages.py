@@ -178,19 +178,14 @@ async def _hint(db: Pool | Connection) -> None:
 
 
 async def drop_old(db: Pool, keep_s: float, limit: int = 5_000) -> int:
-    """Forget messages that ended so long ago, and links of tasks that never came to be; returns how many."""
+    """Forget messages that ended so long ago; returns how many."""
     dropped: int = await db.fetchval(
         """with old as (
                delete from webhooks.message where id in (
                    select id from webhooks.message where ended_at < now() - make_interval(secs => $1)
                    order by ended_at limit $2 for update skip locked)
-               returning 1),
-           stray as (
-               delete from webhooks.subscription where task_id in (
-                   select task_id from webhooks.subscription where created_at < now() - make_interval(secs => $1)
-                   order by created_at limit $2)
                returning 1)
-           select (select count(*) from old) + (select count(*) from stray)""",
+           select count(*) from old""",
         keep_s,
         limit,
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from yarl import URL
 
 from modellix_server.base.addresses import Network, is_reachable
 from modellix_server.base.errors import InvalidParameters
+from modellix_server.base.team_mode import TeamMode
 
 _MOST_CHARS = 2048
 _HTTPS = 443
@@ -47,6 +49,19 @@ def check_url(text: str, opened: Sequence[Network], what: str) -> str:
     if port != _HTTPS and not inside and not opened:
         raise refuse("must use port 443")
     return str(url)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLink:
+    """A link given with one task, as `webhooks.subscribe` takes it in SQL."""
+
+    url: str
+    lane: str
+
+
+def task_link(url: str, team: TeamMode) -> TaskLink:
+    """For a link that `check_url` has passed."""
+    return TaskLink(url, lane(url, team.team_id, live=team.live))
 
 
 def lane(url: str, team_id: int, *, live: bool) -> str:

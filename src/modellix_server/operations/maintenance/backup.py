@@ -23,11 +23,14 @@ from urllib.parse import unquote, urlsplit
 import asyncpg
 import msgspec
 
+from modellix_server import audit
 from modellix_server.base.database import connect
 from modellix_server.base.migrations import applied_migrations
 from modellix_server.base.settings import Secret, Settings
 from modellix_server.embedded.data_directory import CannotStartError
 from modellix_server.embedded.postgres import find_binaries
+from modellix_server.operations.context import Context
+from modellix_server.operations.principal import Permission, Principal
 from modellix_server.results import Storage
 
 DUMP, FILES, MANIFEST, FOLDERS = "database.dump", "files", "manifest.json", ("results", "inputs", "uploads")
@@ -62,11 +65,12 @@ class Manifest(msgspec.Struct, frozen=True):
     files: list[BackedUpFile]
 
 
-async def back_up(settings: Settings, target: Path, say: Say) -> Manifest:
+async def back_up(ctx: Context, who: Principal, target: Path, say: Say) -> Manifest:
     """Write a backup into the new folder `target`; when it fails nothing is left there.
 
-    Raises CannotStartError for what the operator can put right.
+    Raises CannotStartError for what the operator can put right, OSError for the folder.
     """
+    who.require(Permission.OPERATE)
     if target.exists():
         raise CannotStartError(f"{target} is there already: a backup needs a new folder")
     unfinished = target.with_name(f"{target.name}.unfinished")
@@ -74,13 +78,16 @@ async def back_up(settings: Settings, target: Path, say: Say) -> Manifest:
         shutil.rmtree(unfinished)
     unfinished.mkdir(mode=0o700, parents=True)
     try:
-        manifest = await _write(settings, unfinished, say)
+        manifest = await _write(ctx.settings, unfinished, say)
         await asyncio.to_thread(_sync, unfinished)
         unfinished.rename(target)
-        return manifest
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+    async with ctx.transaction() as tx:
+        subject, files = f"backup:{target.name}", len(manifest.files)
+        await audit.record(tx, who.actor, "backup.create", subject, at=manifest.at, files=files)
+    return manifest
 
 
 async def _write(settings: Settings, folder: Path, say: Say) -> Manifest:
