@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import tomllib
 from collections.abc import Iterator
@@ -246,6 +247,14 @@ def test_what_the_glossary_names_exists() -> None:
         known = classes if carrier[0].isupper() else tables if re.fullmatch(r"\w+\.(?!py|toml)\w+", carrier) else None
         found = carrier in known if known else (source / carrier).exists() or (TOP / carrier).exists()
         assert found, (term, carrier)
+
+
+def test_the_picture_of_a_submission_is_that_of_the_table() -> None:
+    run = runpy.run_path(str(TOP / "scripts/submission_diagram.py"))
+    rows = run["steps"]()
+    assert [int(number) for number, *_ in rows] == list(range(1, len(rows) + 1))
+    assert 20 < len(rows) <= 35, "files from HTTP to settled"
+    assert (TOP / "docs/images/submission.svg").read_text(encoding="utf-8") == run["draw"](rows)
 
 
 def test_every_decision_is_in_the_index() -> None:
