@@ -93,21 +93,23 @@ async def test_numbers_add_up(opened, fleet) -> None:
     serve, work = await scrape(http, of_serve), await scrape(http, of_work)
     assert serve['modellix_submissions_total{verdict="accepted"}'] == 5
     assert serve['modellix_submissions_total{verdict="replayed"}'] == 1
-    assert serve['modellix_http_requests_total{route="submit_task",status="200",code=""}'] == 6
+    assert serve['modellix_http_requests_total{code="",route="submit_task",status="200"}'] == 6
     refused = {name: count for name, count in serve.items() if 'submit_task",status="400"' in name}
     assert sum(refused.values()) == 2
     assert len(refused) == 2
     assert serve['modellix_http_request_seconds_count{route="submit_task"}'] == 8
-    assert serve['modellix_http_request_seconds_bucket{route="submit_task",le="+Inf"}'] == 8
+    assert serve['modellix_http_request_seconds_bucket{le="+Inf",route="submit_task"}'] == 8
     assert serve["modellix_submission_batch_size_sum"] == 6
     assert any(name.startswith("modellix_build_info{") for name in serve)
-    ended = 'modellix_tasks_ended_total{model="alibaba/qwen-image-plus",upstream="dashscope",mode="test",code="%s"}'
+    assert serve["process_resident_memory_bytes"] > 10_000_000
+    assert serve["process_open_fds"] > 5
+    ended = 'modellix_tasks_ended_total{code="%s",mode="test",model="alibaba/qwen-image-plus",upstream="dashscope"}'
     assert work[ended % ""] >= 3
     assert work[ended % "invalid_input"] == 1
     assert work['modellix_task_moves_total{to="submitting"}'] == 5
-    assert work['modellix_vendor_calls_total{upstream="dashscope",mode="test",method="POST",outcome="4xx"}'] == 1
-    assert work['modellix_vendor_calls_total{upstream="dashscope",mode="test",method="POST",outcome="2xx"}'] == 4
-    assert work['modellix_vendor_call_seconds_count{upstream="dashscope",mode="test",method="POST"}'] == 5
+    assert work['modellix_vendor_calls_total{method="POST",mode="test",outcome="4xx",upstream="dashscope"}'] == 1
+    assert work['modellix_vendor_calls_total{method="POST",mode="test",outcome="2xx",upstream="dashscope"}'] == 4
+    assert work['modellix_vendor_call_seconds_count{method="POST",mode="test",upstream="dashscope"}'] == 5
     assert work["modellix_workers"] == 1
     async with http.get(f"http://127.0.0.1:{of_work}/else") as answer:
         assert answer.status == 404

@@ -1,17 +1,16 @@
-"""Numbers of one process, in Prometheus' text form.
+"""Numbers of one process: counted here, shown to Prometheus by `processes.metrics` (docs/adr/0016).
 
 Counting is an addition to a plain integer in a dictionary; everything else happens when somebody asks. There is one
-registry a process, as there is one logger.
+registry per process, as there is one logger.
 """
 
 from __future__ import annotations
 
-import os
-import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from itertools import accumulate
+from typing import NamedTuple
 
 Labels = tuple[str, ...]
 Values = tuple[str | int, ...]
@@ -20,8 +19,6 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 LONG_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 
-_STARTED = time.time()
-
 
 class Counter(defaultdict[Values, int]):
     """Only ever rises: `requests["read_task", 200] += 1`. The labels' values come in the order of their names."""
@@ -29,103 +26,58 @@ class Counter(defaultdict[Values, int]):
     def __init__(self, name: str, help_text: str, labels: Labels = ()) -> None:
         super().__init__(int)
         self.name, self.help, self.labels = name, help_text, labels
-        _counters.append(self)
-
-    def lines(self) -> Iterator[str]:
-        """Its samples."""
-        yield from _head(self.name, self.help, "counter")
-        if not self.labels and not self:
-            yield f"{self.name} 0"
-        for values, count in list(self.items()):
-            yield f"{self.name}{_braced(zip(self.labels, values, strict=True))} {count}"
+        counters.append(self)
 
 
 class Histogram:
     """How often a value fell into each range."""
 
     def __init__(self, name: str, help_text: str, bounds: tuple[float, ...], labels: Labels = ()) -> None:
-        self.name, self.help, self.labels = name, help_text, labels
-        self._bounds = bounds
+        self.name, self.help, self.labels, self.bounds = name, help_text, labels, bounds
         # Counts by range, then the sum: one look-up for each value.
         self._rows: defaultdict[Labels, list[float]] = defaultdict(lambda: [0] * (len(bounds) + 2))
-        _histograms.append(self)
+        histograms.append(self)
 
     def observe(self, value: float, labels: Labels) -> None:
         """Count one value."""
         row = self._rows[labels]
-        row[bisect_left(self._bounds, value)] += 1
+        row[bisect_left(self.bounds, value)] += 1
         row[-1] += value
 
-    def lines(self) -> Iterator[str]:
-        """Its samples; a bucket counts what is at most its bound."""
-        yield from _head(self.name, self.help, "histogram")
-        for values, (*counts, total) in list(self._rows.items()):
-            named, below = list(zip(self.labels, values, strict=True)), 0.0
-            for bound, count in zip((*map(_number, self._bounds), "+Inf"), counts, strict=True):
-                below += count
-                yield f"{self.name}_bucket{_braced([*named, ('le', bound)])} {below:.0f}"
-            yield f"{self.name}_sum{_braced(named)} {total:.6f}"
-            yield f"{self.name}_count{_braced(named)} {below:.0f}"
+    def rows(self) -> Iterator[tuple[Labels, list[float], float]]:
+        """Of each set of labels: how many values were at most each bound, the last one infinity, and their sum."""
+        for labels, (*counts, total) in list(self._rows.items()):
+            yield labels, list(accumulate(counts)), total
+
+
+class Gauge(NamedTuple):
+    """What something is now: what is waiting, what is in use."""
+
+    name: str
+    help: str
+    labels: Labels
+    values: Mapping[Labels, float]
 
 
 class Gauges:
-    """Numbers that are read when somebody asks: what is waiting, what is in use."""
+    """Numbers that are read when somebody asks."""
 
     def __init__(self) -> None:
-        self._read: list[Callable[[], Awaitable[Iterable[str]]]] = []
+        self._readers: list[Callable[[], Awaitable[Iterable[Gauge]]]] = []
 
-    def add(self, read: Callable[[], Awaitable[Iterable[str]]]) -> None:
-        """Have `read` called at each scrape; it returns lines, made by `gauge`."""
-        self._read.append(read)
+    def add(self, read: Callable[[], Awaitable[Iterable[Gauge]]]) -> None:
+        """Have `read` called at each scrape; it returns what `gauge` makes."""
+        self._readers.append(read)
 
-    async def lines(self) -> list[str]:
+    async def read(self) -> list[Gauge]:
         """What all of them say now."""
-        return [line for read in self._read for line in await read()]
+        return [found for read in self._readers for found in await read()]
 
 
-_counters: list[Counter] = []
-_histograms: list[Histogram] = []
+counters: list[Counter] = []
+histograms: list[Histogram] = []
 
 
-def gauge(name: str, help_text: str, values: Mapping[Labels, float] | float, labels: Labels = ()) -> list[str]:
-    """The lines of one gauge."""
-    samples = values if isinstance(values, Mapping) else {(): values}
-    return [
-        *_head(name, help_text, "gauge"),
-        *(f"{name}{_braced(zip(labels, found, strict=True))} {_number(value)}" for found, value in samples.items()),
-    ]
-
-
-async def render(gauges: Gauges) -> str:
-    """Everything, as Prometheus reads it."""
-    counted = [line for counter in _counters for line in counter.lines()]
-    measured = [line for histogram in _histograms for line in histogram.lines()]
-    return "\n".join([*counted, *measured, *_of_the_process(), *await gauges.lines(), ""])
-
-
-def _of_the_process() -> Iterator[str]:
-    """Under the names that dashboards for any program know."""
-    times = os.times()
-    resident = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    yield from _head("process_cpu_seconds_total", "Processor time.", "counter")
-    yield f"process_cpu_seconds_total {times.user + times.system:.2f}"
-    yield from gauge("process_resident_memory_bytes", "Memory in use.", resident)
-    yield from gauge("process_start_time_seconds", "Start, as Unix time.", _STARTED)
-
-
-def _head(name: str, help_text: str, kind: str) -> Iterator[str]:
-    yield f"# HELP {name} {help_text}"
-    yield f"# TYPE {name} {kind}"
-
-
-def _braced(named: Iterable[tuple[str, str | int]]) -> str:
-    inside = ",".join(f'{name}="{_escaped(value)}"' for name, value in named)
-    return f"{{{inside}}}" if inside else ""
-
-
-def _escaped(value: str | int) -> str:
-    return str(value).replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-def _number(value: float) -> str:
-    return f"{value:g}" if abs(value) < 1_000_000 else f"{value:.3f}".rstrip("0").rstrip(".")
+def gauge(name: str, help_text: str, values: Mapping[Labels, float] | float, labels: Labels = ()) -> list[Gauge]:
+    """One gauge, with a value for each set of labels."""
+    return [Gauge(name, help_text, labels, values if isinstance(values, Mapping) else {(): values})]

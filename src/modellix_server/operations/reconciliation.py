@@ -8,7 +8,7 @@ from dataclasses import asdict
 from modellix_server import audit, tasks
 from modellix_server.base import log
 from modellix_server.base.database import Connection, Pool
-from modellix_server.base.metrics import gauge
+from modellix_server.base.metrics import Gauge, gauge
 from modellix_server.base.team_mode import mode_word
 from modellix_server.ledger import Finding, monitor, seal
 from modellix_server.ledger.seal import Seal
@@ -61,7 +61,7 @@ async def _record(db: Connection, who: Principal, found: list[Finding], made: Se
         await audit.record(db, who.actor, _SEAL, "transfers", **asdict(made))
 
 
-async def gauges(db: Pool) -> list[str]:
+async def gauges(db: Pool) -> list[Gauge]:
     """For the metrics, the same from every worker."""
     counted: dict[tuple[str, ...], float] = {(mode,): 0.0 for mode in ("live", "test")}
     for one in await monitor.list_frozen(db):

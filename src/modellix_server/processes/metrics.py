@@ -6,20 +6,24 @@ import asyncio
 import contextlib
 import platform
 import socket
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
+from prometheus_client import ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from modellix_server.base import metrics
 from modellix_server.base.database import Pool
-from modellix_server.base.metrics import Gauges, Labels, gauge
+from modellix_server.base.metrics import Counter, Gauge, Gauges, Histogram, Labels, gauge
 from modellix_server.base.settings import BadSettings, Settings
 
 _SERVER: dict[str, Any] = {"lifespan": "off", "ws": "none", "access_log": False, "log_config": None, "loop": "none"}
-_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+_PROCESS = ProcessCollector(registry=None)
 
 
 class _Server(uvicorn.Server):
@@ -40,10 +44,15 @@ async def serve_metrics(settings: Settings, db: Pool, gauges: Gauges) -> AsyncIt
     gauges.add(lambda: _pool(db))
 
     async def app(scope: Any, _receive: Any, send: Any) -> None:
-        found = scope["type"] == "http" and scope["path"] == "/metrics"
-        body = (await metrics.render(gauges)).encode() if found else b"see /metrics\n"
-        headers = [(b"content-type", _TYPE), (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200 if found else 404, "headers": headers})
+        if scope["type"] == "http" and scope["path"] == "/metrics":
+            status, (body, kind) = (
+                200,
+                await _render(gauges, dict(scope["headers"]).get(b"accept", b"").decode("latin-1")),
+            )
+        else:
+            status, body, kind = 404, b"see /metrics\n", "text/plain"
+        headers = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
     server = _Server(uvicorn.Config(app, **_SERVER))
@@ -66,12 +75,54 @@ def _listen(address: str) -> socket.socket:
         raise BadSettings(f"MODELLIX_METRICS_ADDRESS {address!r} cannot be used: {error}") from None
 
 
-async def _build() -> list[str]:
+class _Snapshot(Collector):
+    """What all metrics say now."""
+
+    def __init__(self, gauges: list[Gauge]) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[Metric]:
+        """In the library's own form."""
+        yield from map(_counted, metrics.counters)
+        yield from map(_measured, metrics.histograms)
+        yield from _PROCESS.collect()
+        yield from map(_read, self._gauges)
+
+
+async def _render(gauges: Gauges, accept: str) -> tuple[bytes, str]:
+    """Everything, in a form that the asker takes, and that form's name."""
+    encode, kind = choose_encoder(accept)
+    return encode(_Snapshot(await gauges.read())), kind
+
+
+def _counted(counter: Counter) -> Metric:
+    family = CounterMetricFamily(counter.name, counter.help, labels=counter.labels)
+    for values, count in list(counter.items()) or [((), 0)] * (not counter.labels):
+        family.add_metric([str(value) for value in values], count)
+    return family
+
+
+def _measured(histogram: Histogram) -> Metric:
+    family = HistogramMetricFamily(histogram.name, histogram.help, labels=histogram.labels)
+    bounds = [f"{bound:g}" for bound in histogram.bounds] + ["+Inf"]
+    for labels, counts, total in histogram.rows():
+        family.add_metric(labels, list(zip(bounds, counts, strict=True)), total)
+    return family
+
+
+def _read(found: Gauge) -> Metric:
+    family = GaugeMetricFamily(found.name, found.help, labels=found.labels)
+    for labels, value in found.values.items():
+        family.add_metric(labels, value)
+    return family
+
+
+async def _build() -> list[Gauge]:
     labels = (version("modellix-server"), platform.python_version())
     return gauge("modellix_build_info", "What runs here.", {labels: 1}, ("version", "python"))
 
 
-async def _pool(db: Pool) -> Iterable[str]:
+async def _pool(db: Pool) -> list[Gauge]:
     used: dict[Labels, float] = {
         ("used",): float(db.open - db.idle),
         ("idle",): float(db.idle),

@@ -19,7 +19,7 @@ import uvloop
 from modellix_server.api import ApiContext, HttpProtocol, build_app, close_overdue, on_every_answer
 from modellix_server.base import log, tracing
 from modellix_server.base.database import UNREACHABLE, Pool, open_pool, require_durability, require_limited_role
-from modellix_server.base.metrics import Gauges, gauge
+from modellix_server.base.metrics import Gauge, Gauges, gauge
 from modellix_server.base.notify import follow
 from modellix_server.base.scheduling import take_short_turns
 from modellix_server.base.settings import Settings
@@ -124,7 +124,7 @@ async def _serve(settings: Settings) -> None:
                 overdue.cancel()
 
 
-async def _gauges(ctx: ApiContext) -> list[str]:
+async def _gauges(ctx: ApiContext) -> list[Gauge]:
     rows = ctx.request_log
     return [
         *gauge("modellix_request_log_waiting", "Rows that are not written yet.", rows.waiting),

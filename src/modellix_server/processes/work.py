@@ -20,7 +20,7 @@ import uvloop
 from modellix_server import webhooks
 from modellix_server.base import log, tracing
 from modellix_server.base.database import DATABASE_ERRORS, Pool, open_pool, require_durability, require_limited_role
-from modellix_server.base.metrics import Gauges, gauge
+from modellix_server.base.metrics import Gauge, Gauges, gauge
 from modellix_server.base.notify import follow
 from modellix_server.base.outbound import Outbound
 from modellix_server.base.process import reuse_memory
@@ -144,7 +144,7 @@ def _deliverer(settings: Settings, db: Pool, outbound: Outbound) -> Deliverer:
     return Deliverer(db, settings.keyring, outbound, render, tell, lease_s=settings.lease_s)
 
 
-async def _gauges(db: Pool, worker: Worker) -> list[str]:
+async def _gauges(db: Pool, worker: Worker) -> list[Gauge]:
     """This worker's own, and the queue's, which are the same from every worker."""
     lines = gauge("modellix_tasks_in_flight", "Tasks that this worker has.", worker.in_flight)
     with contextlib.suppress(*DATABASE_ERRORS):

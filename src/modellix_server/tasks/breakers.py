@@ -18,7 +18,7 @@ from typing import Literal
 
 from modellix_server.base import log
 from modellix_server.base.database import DATABASE_ERRORS, Connection, Pool
-from modellix_server.base.metrics import Labels, gauge
+from modellix_server.base.metrics import Gauge, Labels, gauge
 from modellix_server.base.redaction import redact_text
 
 Kind = Literal["submit", "poll"]
@@ -158,7 +158,7 @@ class Breakers:
                 _LOG.error("a vendor does not answer: submissions wait", upstream=upstream, live=live, reason=reason)
             await self.refresh()
 
-    async def gauges(self) -> list[str]:
+    async def gauges(self) -> list[Gauge]:
         """For the metrics: 1 for each open breaker."""
         found: dict[Labels, float] = {(upstream, "live" if live else "test"): 1 for upstream, live in self._open}
         return gauge("modellix_breaker_open", "Vendors to which submissions wait.", found, ("upstream", "mode"))
