@@ -22,8 +22,11 @@ NOTES = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X])\b")
 # Former words -> the term of docs/glossary.md. They are refused in names of files, and in any name in Python.
 FORMER_WORDS = {
     "afterlook": "late results",
+    "bury": "release dead workers",
     "contactsheet": "model gallery",
+    "doorbell": "callback notifier",
     "leftover": "orphan cleanup",
+    "nudge": "signal",
     "thaw": "unfreeze",
     "trail": "request context",
 }
