@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -13,8 +14,8 @@ import psutil
 import pytest
 
 from modellix_server.base.database import connect
-from modellix_server.embedded import orphan_cleanup
-from modellix_server.embedded.data_directory import APP, OWNER, DataDirectory
+from modellix_server.embedded import orphan_cleanup, postgres
+from modellix_server.embedded.data_directory import APP, OWNER, CannotStartError, DataDirectory
 from modellix_server.embedded.postgres import EmbeddedPostgres
 
 
@@ -64,6 +65,50 @@ async def test_the_server_is_private_and_keeps_what_it_commits(postgres_server):
     wrong = right.replace(postgres_server.data_directory.secrets["password_modellix_app"], "guess")
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(wrong)
+
+
+async def test_a_crash_ends_the_server_so_that_its_supervisor_starts_it_again(data_directory):
+    """It does not start over by itself, which can hang for ever: see `restart_after_crash` in its settings."""
+    server = EmbeddedPostgres(data_directory)
+    await server.start()
+    await ask(data_directory, "create table public.kept as select 42 as answer")
+    psutil.Process(server.pid).children()[0].kill()
+    assert await asyncio.wait_for(server.wait(), 60) == 1
+    await server.start()
+    assert await ask(data_directory, "select answer from public.kept") == 42
+    await server.stop()
+
+
+async def test_a_server_too_busy_to_answer_at_once_is_asked_again(data_directory, monkeypatch):
+    refusals = [TimeoutError()]
+    monkeypatch.setattr(postgres, "connect", refusing(refusals))
+    server = EmbeddedPostgres(data_directory)
+    await server.start()
+    assert refusals == []
+    assert await ask(data_directory, "select current_user", APP) == APP
+    await server.stop()
+
+
+async def test_a_server_that_refuses_its_first_question_is_not_left_running(data_directory, monkeypatch):
+    monkeypatch.setattr(postgres, "connect", refusing([asyncpg.DiskFullError("no room for your question")]))
+    server = EmbeddedPostgres(data_directory)
+    with pytest.raises(CannotStartError, match="DiskFullError: no room for your question"):
+        await server.start()
+    assert server.pid is None
+    await server.start()
+    assert await ask(data_directory, "select current_user", APP) == APP
+    await server.stop()
+
+
+def refusing(refusals: list[Exception]) -> Callable[..., Awaitable[object]]:
+    """A `connect` that raises these first, one each time."""
+
+    async def asked(dsn: str, *, name: str) -> object:
+        if refusals:
+            raise refusals.pop()
+        return await connect(dsn, name=name)
+
+    return asked
 
 
 async def test_a_server_left_behind_is_stopped_and_its_data_is_there(data_directory):

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from modellix_server.base.database import connect
+from modellix_server.base.database import DATABASE_ERRORS, Connection, connect
 from modellix_server.base.scheduling import take_short_turns
 from modellix_server.embedded import launch, orphan_cleanup
 from modellix_server.embedded.data_directory import (
@@ -38,6 +38,7 @@ from modellix_server.embedded.unix_user import UnixUser, choose, closed_folder
 READY_LIMIT_S = 900.0  # replaying the write-ahead log after a crash may take minutes on a slow disk
 STOP_LIMIT_S = 20.0
 _QUIT_LIMIT_S = 5.0
+_FIRST_ANSWER_LIMIT_S = 60.0
 _PROGRESS_EVERY_S = 5.0
 _READY_LINE = 7  # of postmaster.pid, counted from 0: see LOCK_FILE_LINE_PM_STATUS in PostgreSQL's pidfile.h
 
@@ -53,6 +54,9 @@ _SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "100",
     "max_wal_size": "2GB",
+    # After a crash of one of its processes the server ends, for its supervisor to start it again. PostgreSQL 18's own
+    # way of starting over can hang for ever, on a busy machine, when the disk is still full.
+    "restart_after_crash": "off",
     "wal_compression": "on",
     "jit": "off",
     "password_encryption": "scram-sha-256",
@@ -94,7 +98,8 @@ class EmbeddedPostgres:
     async def start(self) -> None:
         """Start the server and create roles and database where they are missing.
 
-        An orphaned server of an earlier supervisor is stopped first. Raises CannotStartError with its message.
+        An orphaned server of an earlier supervisor is stopped first. Raises CannotStartError with the server's message;
+        no server runs then.
         """
         account = choose(self._data_directory.cluster)
         if self._data_directory.cluster.exists():
@@ -103,7 +108,14 @@ class EmbeddedPostgres:
             await self._init(account)
         self._prepare_socket_dir(account)
         await self._launch(account)
-        await self._make_roles()
+        try:
+            await self._make_roles()
+        except (
+            DATABASE_ERRORS
+        ) as error:  # as where the disk is full: it may have started, and end at its first question
+            await self.stop()
+            said = f"{tail(self._log, self._said_before)}\n{type(error).__name__}: {error}"
+            raise CannotStartError(self._explain(account, said)) from error
 
     @property
     def disk_is_full(self) -> bool:
@@ -233,7 +245,7 @@ class EmbeddedPostgres:
 
     async def _make_roles(self) -> None:
         """Create roles and database. Each step is idempotent, as an earlier start may have been interrupted."""
-        db = await connect(self._data_directory.dsn(SUPERUSER, "postgres"), name="setup")
+        db = await self._first_connection()
         try:
             if await db.fetchval("select true from pg_database where datname = $1", DATABASE):
                 return
@@ -250,6 +262,16 @@ class EmbeddedPostgres:
             await db.execute(f"create database {DATABASE} owner {OWNER}")
         finally:
             await db.close()
+
+    async def _first_connection(self) -> Connection:
+        """Connect as superuser; on a busy machine that may take longer than one attempt."""
+        give_up = time.monotonic() + _FIRST_ANSWER_LIMIT_S
+        while True:
+            try:
+                return await connect(self._data_directory.dsn(SUPERUSER, "postgres"), name="setup")
+            except TimeoutError:
+                if self.pid is None or time.monotonic() > give_up:
+                    raise
 
     def _launcher(self, account: UnixUser | None, signum: signal.Signals) -> list[str]:
         uid, gid, search = -1, -1, 0

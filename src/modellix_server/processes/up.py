@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modellix_server.base.addresses import local_origin
-from modellix_server.base.database import DATABASE_ERRORS, connect, open_pool
+from modellix_server.base.database import connect, open_pool
 from modellix_server.base.settings import Settings
 from modellix_server.embedded.data_directory import CannotStartError, DataDirectory, Runtime
 from modellix_server.embedded.instance_lock import (
@@ -32,12 +32,13 @@ from modellix_server.processes import banner
 DRAIN_LIMIT_S = 30.0
 _HURRIED_STOP_S = 3.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
+_LONGEST_POSTGRES_PAUSE_S = 5.0  # nothing works without it: when its disk has room again it should be back soon
 _SOUND_AFTER_S = 10.0  # a child that lived this long did not fail at its start
 _OLD_PORT_LIMIT_S = 3.0
 _TELL_EVERY_S = 15.0
 
-# Where the disk is full even a server that has started may refuse its first question, or end at it.
-_NOT_STARTED: tuple[type[Exception], ...] = (CannotStartError, *DATABASE_ERRORS)
+# Also a disk without room for a folder or a log, and an old server that cannot be ended.
+_NOT_STARTED: tuple[type[Exception], ...] = (CannotStartError, OSError)
 
 FirstStart = Callable[[Settings], Awaitable[str | None]]
 
@@ -214,9 +215,8 @@ class Supervisor:
             await asyncio.sleep(pause_s)
 
     async def _keep_postgres(self) -> None:
-        pauses = _Pauses()
+        pauses = _Pauses(_LONGEST_POSTGRES_PAUSE_S)
         while True:
-            pauses.started()
             code = await self._postgres.wait()
             self._say(
                 f"PostgreSQL ended ({_how(code)}); starting it again. Log: {self._data_directory.logs / 'postgres.log'}"
@@ -225,6 +225,7 @@ class Supervisor:
                 self._say(f"PostgreSQL: {full_disk(self._data_directory)}", "bold red")
             while self._postgres.pid is None:
                 await asyncio.sleep(pauses.next_s())
+                pauses.started()
                 try:
                     await self._postgres.start()
                 except _NOT_STARTED as error:
@@ -265,7 +266,8 @@ class Supervisor:
 class _Pauses:
     """How long to wait before a restart: little, unless the program keeps dying at its start."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = _LONGEST_PAUSE_S) -> None:
+        self._longest_s = longest_s
         self._pause_s = _FIRST_PAUSE_S
         self._started = time.monotonic()
 
@@ -274,7 +276,7 @@ class _Pauses:
 
     def next_s(self) -> float:
         quick = time.monotonic() - self._started < _SOUND_AFTER_S
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S) if quick else _FIRST_PAUSE_S
+        self._pause_s = min(2 * self._pause_s, self._longest_s) if quick else _FIRST_PAUSE_S
         return self._pause_s
 
 
