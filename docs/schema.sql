@@ -170,7 +170,7 @@ create index transfer_funding on ledger.transfer (team_id, live, id) where kind 
 create unique index transfer_once on ledger.transfer (task_id, kind) where task_id is not null;
 create index transfer_statement on ledger.transfer (team_id, live, id);
 
-create table ledger.mark (
+create table ledger.checkpoint (
     only_one boolean not null default true,
     up_to bigint not null default 0,
     ahead bigint not null default 0,
@@ -178,8 +178,8 @@ create table ledger.mark (
     sealed bigint not null default 0,
     sealed_at timestamptz not null default now(),
     looked_at timestamptz,
-    constraint mark_pkey primary key (only_one),
-    constraint mark_only_one_check check (only_one)
+    constraint checkpoint_pkey primary key (only_one),
+    constraint checkpoint_only_one_check check (only_one)
 );
 
 create table ledger.total (
@@ -221,41 +221,33 @@ create view ledger.effect as
 
 grant usage on schema ledger to modellix_app;
 grant select on ledger.balance to modellix_app;
+grant select on ledger.checkpoint to modellix_app;
 grant select on ledger.effect to modellix_app;
 grant delete, insert, select on ledger.frozen to modellix_app;
-grant select on ledger.mark to modellix_app;
 grant select on ledger.total to modellix_app;
 grant select on ledger.transfer to modellix_app;
-grant update (looked_at, sealed, sealed_at) on ledger.mark to modellix_app;
+grant update (looked_at, sealed, sealed_at) on ledger.checkpoint to modellix_app;
 
--- What a team can spend in a mode: no row where it has no balance. A plain SELECT, so that the planner folds it into the
--- calling query.
-create or replace function ledger.available(p_team bigint, p_live boolean) returns table (available bigint)
-language sql stable as $$
-    select posted - held from ledger.balance where team_id = p_team and live = p_live
-$$;
-grant execute on function ledger.available to modellix_app;
-
--- Moves the mark forward, by at most p_most numbers, and tells by how many, and how far ahead of it the newest is.
+-- Moves the checkpoint forward, by at most p_most transfers; `moved` is by how many, `newer` how many are after it.
 -- One caller at a time (advisory lock), and first in its transaction.
 -- Numbers are given out in order but committed in any. Whoever writes transfers has locked a balance first, and with
 -- that got a transaction number. So each number up to the newest that is visible belongs to a transaction that began
 -- before the one whose number is taken next; when all of those have ended, what is there is all there will be.
-create or replace function ledger.carry(p_most bigint, out moved bigint, out newer bigint)
+create or replace function ledger.advance_checkpoint(p_most bigint, out moved bigint, out newer bigint)
 language plpgsql security definer set search_path = pg_catalog as $$
 declare
-    at ledger.mark;
+    at ledger.checkpoint;
     newest bigint;
     mine xid8;
     goal bigint;
 begin
     moved := 0;
     if pg_current_xact_id_if_assigned() is not null then
-        raise exception 'ledger.carry comes first in its transaction';
+        raise exception 'ledger.advance_checkpoint comes first in its transaction';
     end if;
     select coalesce(max(id), 0) into newest from ledger.transfer;
     mine := pg_current_xact_id();
-    select * into strict at from ledger.mark;
+    select * into strict at from ledger.checkpoint;
     if at.ahead_xid <= pg_snapshot_xmin(pg_current_snapshot()) and at.ahead > at.up_to then
         goal := least(at.ahead, at.up_to + p_most);
         insert into ledger.total as t (team_id, live, posted, held)
@@ -270,11 +262,19 @@ begin
         at.ahead := newest;
         at.ahead_xid := mine;
     end if;
-    update ledger.mark set up_to = at.up_to, ahead = at.ahead, ahead_xid = at.ahead_xid;
+    update ledger.checkpoint set up_to = at.up_to, ahead = at.ahead, ahead_xid = at.ahead_xid;
     newer := newest - at.up_to;
 end
 $$;
-grant execute on function ledger.carry to modellix_app;
+grant execute on function ledger.advance_checkpoint to modellix_app;
+
+-- What a team can spend in a mode: no row where it has no balance. A plain SELECT, so that the planner folds it into the
+-- calling query.
+create or replace function ledger.available(p_team bigint, p_live boolean) returns table (available bigint)
+language sql stable as $$
+    select posted - held from ledger.balance where team_id = p_team and live = p_live
+$$;
+grant execute on function ledger.available to modellix_app;
 
 -- Money in, or a correction when `p_micros` is negative. Fails on the balance's check when a correction
 -- would take what is held or more than there is.
@@ -388,23 +388,23 @@ language sql security definer set search_path = pg_catalog as $$
 $$;
 grant execute on function ledger.open_team to modellix_app;
 
--- Makes an account what its transfers say. The caller holds the ledger monitor's lock. Fails on the balance's
--- checks when they say less than nothing.
-create or replace function ledger.restate(p_team bigint, p_live boolean) returns void
+-- Sets a balance to the sum of its transfers. The caller holds the lock of the ledger monitor. Fails on the checks of the
+-- balance when that sum is below zero.
+create or replace function ledger.rebuild_balance(p_team bigint, p_live boolean) returns void
 language plpgsql security definer set search_path = pg_catalog as $$
 begin
     perform ledger.lock(array[p_team], array[p_live]);
     delete from ledger.total where team_id = p_team and live = p_live;
     insert into ledger.total (team_id, live, posted, held)
     select team_id, live, sum(posted), sum(held) from ledger.effect
-    where team_id = p_team and live = p_live and id <= (select up_to from ledger.mark) group by team_id, live;
+    where team_id = p_team and live = p_live and id <= (select up_to from ledger.checkpoint) group by team_id, live;
     update ledger.balance b set posted = s.posted, held = s.held
     from (select coalesce(sum(posted), 0) as posted, coalesce(sum(held), 0) as held from ledger.effect
           where team_id = p_team and live = p_live) s
     where b.team_id = p_team and b.live = p_live;
 end
 $$;
-grant execute on function ledger.restate to modellix_app;
+grant execute on function ledger.rebuild_balance to modellix_app;
 
 -- Ends holds: captures `p_capture` of each and releases the rest, in one step. Raises when a hold is
 -- missing, already ended (unique indexes) or smaller than the capture.
@@ -908,22 +908,22 @@ create table tasks.breaker (
     constraint breaker_kind_check check (kind = any (array['submit'::text, 'poll'::text]))
 );
 
-create table tasks.afterlook (
+create table tasks.late_result (
     task_id uuid not null,
     attempt integer not null,
     ticket text not null,
     due_at timestamptz not null,
     last_at timestamptz not null,
-    constraint afterlook_pkey primary key (task_id)
+    constraint late_result_pkey primary key (task_id)
 );
-create index afterlook_due on tasks.afterlook (due_at);
+create index late_result_due on tasks.late_result (due_at);
 
 grant usage on schema tasks to modellix_app;
 grant usage on sequence tasks.queue_no to modellix_app;
-grant delete, insert, select, update on tasks.afterlook to modellix_app;
 grant insert, select, update on tasks.attempt to modellix_app;
 grant insert, select, update on tasks.breaker to modellix_app;
 grant delete, insert, select, update on tasks.idempotency to modellix_app;
+grant delete, insert, select, update on tasks.late_result to modellix_app;
 grant insert, select on tasks.move to modellix_app;
 grant insert, select on tasks.review to modellix_app;
 grant delete, insert, select, update on tasks.slot to modellix_app;
@@ -1105,50 +1105,13 @@ $$;
 
 -- Each time places in a team's queue have moved up, whoever follows its tasks is told: `<team>:<live|test>`. A trigger,
 -- so that it is heard whichever version starts or ends a task; a hint, as every notice.
-create or replace function tasks.announce_places() returns trigger
+create or replace function tasks.announce_queue_positions() returns trigger
 language plpgsql set search_path = pg_catalog as $$
 begin
-    perform pg_notify('modellix_places', new.team_id || case when new.live then ':live' else ':test' end);
+    perform pg_notify('modellix_queue_positions', new.team_id || case when new.live then ':live' else ':test' end);
     return null;
 end
 $$;
-
--- Frees the tasks of workers that are gone, and tells how many. A worker whose advisory lock is free
--- has lost its process or its connection: what it only watched (queued, preparing, running, storing) is
--- handed over at once. A submission may still be on its way, so `submitting` waits for the lease, and
--- only then ends as an unknown outcome, by whoever claims it. A lease that ran out frees everything,
--- lock or no lock: that worker is frozen. A fresh database start has freed every lock, which says
--- nothing about the workers, so nobody is declared dead in its first seconds.
-create or replace function tasks.bury_the_dead(p_lock_class int, p_grace_s double precision) returns int
-language plpgsql as $$
-declare
-    freed int := 0;
-begin
-    if pg_postmaster_start_time() > now() - make_interval(secs => p_grace_s) then
-        return 0;
-    end if;
-    with suspect as (
-        select w.id, w.lease_until < now() as lapsed from tasks.worker w
-        where w.lease_until < now() or not exists (
-            select 1 from pg_locks l join pg_database d on d.oid = l.database and d.datname = current_database()
-            where l.locktype = 'advisory' and l.objsubid = 2
-                and l.classid::bigint = p_lock_class and l.objid::bigint = w.id)
-    ), released as (
-        update tasks.task t set owner = null, due_at = now()
-        where t.id in (
-            select t.id from tasks.task t join suspect s on t.owner = s.id
-            where t.finished_at is null and (s.lapsed or t.state <> 'submitting')
-            for update of t skip locked)
-        returning 1
-    )
-    select count(*) from released into freed;
-    delete from tasks.worker w
-    where w.lease_until < now() - interval '1 minute'
-        and not exists (select 1 from tasks.task t where t.owner = w.id and t.finished_at is null);
-    return freed;
-end
-$$;
-grant execute on function tasks.bury_the_dead to modellix_app;
 
 -- Leases up to p_limit tasks to a worker: those that are due and free, then those of dead workers.
 create or replace function tasks.claim(p_worker bigint, p_limit int) returns setof tasks.task language sql as $$
@@ -1204,12 +1167,55 @@ grant execute on function tasks.accept(
     uuid[], bigint[], boolean[], bigint[], text[], text[], text[], bigint[], int[], int[], text[], bytea[]
 ) to modellix_app;
 
+-- Of 0.1.0: to be dropped in the release after the next.
+create or replace function tasks.bury_the_dead(p_lock_class int, p_grace_s double precision) returns int language sql as $$
+    select tasks.release_dead_workers(p_lock_class, p_grace_s)
+$$;
+grant execute on function tasks.bury_the_dead to modellix_app;
+
 -- How many wait up to a number, itself included: 1 is the next to start.
 create or replace function tasks.queue_position(p_team bigint, p_live boolean, p_queue_no bigint) returns int
 language sql stable as $$
     select count(*)::int from tasks.task where team_id = p_team and live = p_live and queue_no <= p_queue_no
 $$;
 grant execute on function tasks.queue_position to modellix_app;
+
+-- Frees the tasks of workers that are gone, and tells how many. A worker whose advisory lock is free
+-- has lost its process or its connection: what it only watched (queued, preparing, running, storing) is
+-- handed over at once. A submission may still be on its way, so `submitting` waits for the lease, and
+-- only then ends as an unknown outcome, by whoever claims it. A lease that ran out frees everything,
+-- lock or no lock: that worker is frozen. A fresh database start has freed every lock, which says
+-- nothing about the workers, so nobody is declared dead in its first seconds.
+create or replace function tasks.release_dead_workers(p_lock_class int, p_grace_s double precision) returns int
+language plpgsql as $$
+declare
+    freed int := 0;
+begin
+    if pg_postmaster_start_time() > now() - make_interval(secs => p_grace_s) then
+        return 0;
+    end if;
+    with suspect as (
+        select w.id, w.lease_until < now() as lapsed from tasks.worker w
+        where w.lease_until < now() or not exists (
+            select 1 from pg_locks l join pg_database d on d.oid = l.database and d.datname = current_database()
+            where l.locktype = 'advisory' and l.objsubid = 2
+                and l.classid::bigint = p_lock_class and l.objid::bigint = w.id)
+    ), released as (
+        update tasks.task t set owner = null, due_at = now()
+        where t.id in (
+            select t.id from tasks.task t join suspect s on t.owner = s.id
+            where t.finished_at is null and (s.lapsed or t.state <> 'submitting')
+            for update of t skip locked)
+        returning 1
+    )
+    select count(*) from released into freed;
+    delete from tasks.worker w
+    where w.lease_until < now() - interval '1 minute'
+        and not exists (select 1 from tasks.task t where t.owner = w.id and t.finished_at is null);
+    return freed;
+end
+$$;
+grant execute on function tasks.release_dead_workers to modellix_app;
 
 -- Ends tasks: state, money, slot, result and history in one transaction, each only if the task is still in the state and
 -- epoch its owner saw. A task that ends while it waits gives back its place in the queue and no slot. Returns the
@@ -1340,7 +1346,7 @@ revoke execute on all functions in schema tasks from public;
 
 create or replace trigger announce after insert on tasks.move referencing new table as moved for each statement execute function tasks.announce();
 create or replace trigger tell_webhooks after insert on tasks.move referencing new table as moved for each statement execute function tasks.tell_webhooks();
-create or replace trigger announce_places after update on tasks.slot for each row when (new.waiting < old.waiting) execute function tasks.announce_places();
+create or replace trigger announce_queue_positions after update on tasks.slot for each row when (new.waiting < old.waiting) execute function tasks.announce_queue_positions();
 create or replace trigger hand_over_slot after update on tasks.slot for each row when (new.running < old.running and new.waiting > 0) execute function tasks.hand_over_slot();
 
 
@@ -1413,19 +1419,19 @@ create index message_due on webhooks.message (lane, due_at) where state = 'waiti
 create index message_listing on webhooks.message (team_id, live, created_at desc);
 create index message_of_endpoint on webhooks.message (endpoint_id, created_at desc) where endpoint_id is not null;
 
-create table webhooks.attempt (
+create table webhooks.delivery_attempt (
     message_id uuid not null,
     n integer not null,
     at timestamptz not null default now(),
     status integer,
     error text,
     took_ms integer not null,
-    constraint attempt_pkey primary key (message_id, n),
-    constraint attempt_message_id_fkey foreign key (message_id) references webhooks.message(id) on delete cascade
+    constraint delivery_attempt_pkey primary key (message_id, n),
+    constraint delivery_attempt_message_id_fkey foreign key (message_id) references webhooks.message(id) on delete cascade
 );
 
 grant usage on schema webhooks to modellix_app;
-grant delete, insert, select, update on webhooks.attempt to modellix_app;
+grant delete, insert, select, update on webhooks.delivery_attempt to modellix_app;
 grant delete, insert, select, update on webhooks.endpoint to modellix_app;
 grant delete, insert, select, update on webhooks.message to modellix_app;
 grant delete, insert, select, update on webhooks.secret to modellix_app;
@@ -1528,7 +1534,7 @@ create or replace function webhooks.write_reports(
         from said s where m.id = s.message_id and m.lease = s.lease and m.state = 'waiting'
         returning m.id, m.attempts, m.endpoint_id, s.*
     ), logged as (
-        insert into webhooks.attempt (message_id, n, status, error, took_ms)
+        insert into webhooks.delivery_attempt (message_id, n, status, error, took_ms)
         select id, attempts, status, error, took_ms from changed
     ), health as (
         select endpoint_id, bool_or(delivered) as delivers, max(disable) as why
@@ -1556,7 +1562,7 @@ revoke execute on all functions in schema webhooks from public;
 -- ===================================================== audit ======================================================
 create schema audit;
 
-create table audit.entry (
+create table audit.audit_entry (
     seq bigint not null,
     at timestamptz not null,
     actor text not null,
@@ -1567,16 +1573,16 @@ create table audit.entry (
     details json not null,
     previous bytea not null,
     hash bytea not null,
-    constraint entry_pkey primary key (seq),
-    constraint entry_action_check check (action ~ '^[a-z_]+\.[a-z_]+$'::text),
-    constraint entry_actor_check check (length(actor) >= 1 and length(actor) <= 200),
-    constraint entry_details_check check (octet_length(details::text) <= 8192),
-    constraint entry_hash_check check (length(hash) = 32),
-    constraint entry_origin_check check (length(origin) >= 1 and length(origin) <= 200),
-    constraint entry_previous_check check (length(previous) = 32),
-    constraint entry_subject_check check (length(subject) >= 1 and length(subject) <= 200)
+    constraint audit_entry_pkey primary key (seq),
+    constraint audit_entry_action_check check (action ~ '^[a-z_]+\.[a-z_]+$'::text),
+    constraint audit_entry_actor_check check (length(actor) >= 1 and length(actor) <= 200),
+    constraint audit_entry_details_check check (octet_length(details::text) <= 8192),
+    constraint audit_entry_hash_check check (length(hash) = 32),
+    constraint audit_entry_origin_check check (length(origin) >= 1 and length(origin) <= 200),
+    constraint audit_entry_previous_check check (length(previous) = 32),
+    constraint audit_entry_subject_check check (length(subject) >= 1 and length(subject) <= 200)
 );
-create index entry_of_team on audit.entry (team_id, seq) where team_id is not null;
+create index audit_entry_of_team on audit.audit_entry (team_id, seq) where team_id is not null;
 
 create table audit.head (
     only_one boolean not null default true,
@@ -1587,7 +1593,7 @@ create table audit.head (
 );
 
 grant usage on schema audit to modellix_app;
-grant select on audit.entry to modellix_app;
+grant select on audit.audit_entry to modellix_app;
 grant select on audit.head to modellix_app;
 
 -- SHA-256 over the previous hash and the fields, each as `<bytes>:<text>,` so that no two lists look alike.
@@ -1614,7 +1620,7 @@ begin
     made := audit.chained(last.hash, array[
         (last.seq + 1)::text, (extract(epoch from moment) * 1000000)::bigint::text,
         p_actor, p_origin, p_action, p_subject, coalesce(p_team::text, '-'), p_details::text]);
-    insert into audit.entry (seq, at, actor, origin, action, subject, team_id, details, previous, hash)
+    insert into audit.audit_entry (seq, at, actor, origin, action, subject, team_id, details, previous, hash)
     values (last.seq + 1, moment, p_actor, p_origin, p_action, p_subject, p_team, p_details, last.hash, made);
     update audit.head set seq = last.seq + 1, hash = made;
     return last.seq + 1;
@@ -1632,4 +1638,4 @@ $$;
 
 revoke execute on all functions in schema audit from public;
 
-create or replace trigger append_only before delete or update or truncate on audit.entry for each statement execute function audit.refuse();
+create or replace trigger append_only before delete or update or truncate on audit.audit_entry for each statement execute function audit.refuse();

@@ -1,4 +1,4 @@
-"""House rules that no linter knows: sizes, names, import cycles, left-over notes, paths of one machine.
+"""House rules that no linter knows: sizes, names, import cycles, SQL, left-over notes, paths of one machine.
 
 Usage: tidy.py [DIRECTORY]. Prints `file:line: what` and ends with status 1 when a rule is broken.
 """
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from pathlib import Path
+
+from sql_rules import sql_rules
 
 FILE_LINES, FUNCTION_LINES = 400, 70
 CODE = ("src", "tests", "bench", "scripts", "clients", "examples")
@@ -36,7 +38,7 @@ MACHINE_PATHS = re.compile(r"(?<!\w)/(h[o]me/\w+/|U[s]ers/\w+/|w[o]rk/|r[o]ot/\.
 
 def main(top: Path) -> int:
     """Check the tree and return the exit status."""
-    broken = [*texts(top), *cycles(top / "src")]
+    broken = [*texts(top), *cycles(top / "src"), *classes_twice(top / "src"), *sql_rules(top)]
     for folder in CODE:
         broken += [*code(top / folder), *former_words(top / folder)]
     for finding in broken:
@@ -77,6 +79,17 @@ def code(folder: Path) -> Iterator[str]:
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > FUNCTION_LINES:
                     yield f"{path}:{node.lineno}: {node.name} has {length} lines; at most {FUNCTION_LINES}"
+
+
+def classes_twice(source: Path) -> Iterator[str]:
+    """Find public classes that have the name of another one."""
+    first: dict[str, Path] = {}
+    for path in files(source):
+        if path.suffix == ".py":
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                public = isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+                if public and first.setdefault(node.name, path) != path:
+                    yield f"{path}:{node.lineno}: a class {node.name} is in {first[node.name].relative_to(source)} too"
 
 
 def former_words(folder: Path) -> Iterator[str]:

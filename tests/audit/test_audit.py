@@ -30,7 +30,7 @@ async def checked(pool, *heads):
 @pytest.fixture
 async def superuser(database):
     db = await connect(database.superuser_dsn, name="test")
-    await db.execute("alter table audit.entry disable trigger append_only")
+    await db.execute("alter table audit.audit_entry disable trigger append_only")
     yield db
     await db.close()
 
@@ -100,13 +100,13 @@ async def test_secrets_are_taken_out(pool):
 @pytest.mark.parametrize(
     "statement",
     [
-        "update audit.entry set actor = 'nobody'",
-        "delete from audit.entry",
-        "truncate audit.entry",
+        "update audit.audit_entry set actor = 'nobody'",
+        "delete from audit.audit_entry",
+        "truncate audit.audit_entry",
         "update audit.head set seq = 0",
         "delete from audit.head",
-        "insert into audit.entry values (9, now(), 'a', 'a', 'a.a', 'a', null, '{}', sha256('a'), sha256('a'))",
-        "alter table audit.entry disable trigger append_only",
+        "insert into audit.audit_entry values (9, now(), 'a', 'a', 'a.a', 'a', null, '{}', sha256('a'), sha256('a'))",
+        "alter table audit.audit_entry disable trigger append_only",
     ],
 )
 async def test_the_application_cannot_change_it(pool, statement):
@@ -119,14 +119,18 @@ async def test_the_application_cannot_change_it(pool, statement):
 async def test_the_owner_s_programs_cannot_change_it_by_mistake(database, pool):
     await write(pool, 2)
     db = await connect(database.owner_dsn, name="test")
-    for statement in ("update audit.entry set actor = 'x'", "delete from audit.entry", "truncate audit.entry"):
+    for statement in (
+        "update audit.audit_entry set actor = 'x'",
+        "delete from audit.audit_entry",
+        "truncate audit.audit_entry",
+    ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
             await db.execute(statement)
     await db.close()
 
 
 REHASH = """
-    update audit.entry set hash = audit.chained(previous, array[seq::text,
+    update audit.audit_entry set hash = audit.chained(previous, array[seq::text,
         (extract(epoch from at) * 1000000)::bigint::text, actor, origin, action, subject,
         coalesce(team_id::text, '-'), details::text]) where seq = 3"""
 
@@ -141,43 +145,43 @@ async def test_an_edit_is_named(pool, superuser, column):
         "hash": "sha256('x')",
     }
     value = other.get(column, "'else.where'")
-    await superuser.execute(f"update audit.entry set {column} = {value} where seq = 3")
+    await superuser.execute(f"update audit.audit_entry set {column} = {value} where seq = 3")
     found = await checked(pool)
     assert "entry 3 was changed" in found
 
 
 async def test_an_edit_with_a_mended_hash_is_named(pool, superuser):
     await write(pool)
-    await superuser.execute("update audit.entry set actor = 'nobody' where seq = 3")
+    await superuser.execute("update audit.audit_entry set actor = 'nobody' where seq = 3")
     await superuser.execute(REHASH)
     assert await checked(pool) == ["entry 4 does not follow the entry 3 that is there: one of them was changed"]
 
 
 async def test_a_delete_is_named(pool, superuser):
     await write(pool)
-    await superuser.execute("delete from audit.entry where seq = 3")
+    await superuser.execute("delete from audit.audit_entry where seq = 3")
     assert await checked(pool) == ["entry 3 is missing"]
-    await superuser.execute("delete from audit.entry where seq = 2")
+    await superuser.execute("delete from audit.audit_entry where seq = 2")
     assert await checked(pool) == ["entries 2 to 3 are missing"]
-    await superuser.execute("delete from audit.entry where seq = 1")
+    await superuser.execute("delete from audit.audit_entry where seq = 1")
     assert await checked(pool) == ["entries 1 to 3 are missing"]
 
 
 async def test_a_reordering_is_named(pool, superuser):
     await write(pool)
     for before, after in ((3, 99), (4, 3), (99, 4)):
-        await superuser.execute("update audit.entry set seq = $2 where seq = $1", before, after)
+        await superuser.execute("update audit.audit_entry set seq = $2 where seq = $1", before, after)
     found = await checked(pool)
     assert {"entry 3 was changed", "entry 4 was changed"} <= set(found)
 
 
 async def test_an_insertion_is_named(pool, superuser):
     await write(pool)
-    await superuser.execute("update audit.entry set seq = seq + 100 where seq > 2")
-    await superuser.execute("update audit.entry set seq = seq - 99 where seq > 100")
+    await superuser.execute("update audit.audit_entry set seq = seq + 100 where seq > 2")
+    await superuser.execute("update audit.audit_entry set seq = seq - 99 where seq > 100")
     await superuser.execute(
-        """insert into audit.entry select 3, at, 'forged', origin, action, subject, team_id, details, hash, hash
-           from audit.entry where seq = 2"""
+        """insert into audit.audit_entry select 3, at, 'forged', origin, action, subject, team_id, details, hash, hash
+           from audit.audit_entry where seq = 2"""
     )
     found = await checked(pool)
     assert "entry 3 was changed" in found
@@ -188,14 +192,16 @@ async def test_a_cut_end_shows_by_the_noted_end_and_where_that_was_mended_by_a_n
     await write(pool)
     async with pool.acquire() as db:
         noted = Head.of(str(await audit.head(db)))
-    await superuser.execute("delete from audit.entry where seq > 3")
+    await superuser.execute("delete from audit.audit_entry where seq > 3")
     assert await checked(pool) == ["the log ends with entry 3, and its end was noted as entry 5 with another hash"]
-    await superuser.execute("update audit.head h set seq = e.seq, hash = e.hash from audit.entry e where e.seq = 3")
+    await superuser.execute(
+        "update audit.head h set seq = e.seq, hash = e.hash from audit.audit_entry e where e.seq = 3"
+    )
     assert await checked(pool) == [], "the chain alone cannot know"
     assert await checked(pool, noted) == ["entry 5, whose hash was noted, is missing"]
     await write(pool)
     assert await checked(pool, noted) == ["entry 5 is not the one whose hash was noted"]
-    await superuser.execute("truncate audit.entry")
+    await superuser.execute("truncate audit.audit_entry")
     await superuser.execute("update audit.head set seq = 0, hash = $1", bytes(32))
     assert await checked(pool) == []
     assert await checked(pool, noted) == ["entry 5, whose hash was noted, is missing"]
@@ -205,7 +211,7 @@ async def test_a_whole_log_written_anew_shows_by_a_noted_head(pool, superuser):
     await write(pool)
     async with pool.acquire() as db:
         noted = await audit.head(db)
-    await superuser.execute("truncate audit.entry")
+    await superuser.execute("truncate audit.audit_entry")
     await superuser.execute("update audit.head set seq = 0, hash = $1", bytes(32))
     await write(pool)
     assert await checked(pool) == []

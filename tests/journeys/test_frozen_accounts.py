@@ -53,7 +53,7 @@ async def wronged(platform, superuser):
     settings = DataDirectory("none").settings(platform.env)
     await reconciliation.monitor_once(Context(settings, platform.pool), system("ledger monitor", "host-1"))
     yield team, running, earlier
-    await superuser.execute("select ledger.restate($1, false)", team.id)  # whatever the test has come to
+    await superuser.execute("select ledger.rebuild_balance($1, false)", team.id)  # whatever the test has come to
     await superuser.execute("delete from ledger.frozen where team_id = $1", team.id)
 
 

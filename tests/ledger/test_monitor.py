@@ -43,7 +43,7 @@ async def hold(db: Pool | Connection, amount: int, team: int = TEAM):
 
 
 async def up_to(pool: Pool) -> int:
-    return await pool.fetchval("select up_to from ledger.mark")
+    return await pool.fetchval("select up_to from ledger.checkpoint")
 
 
 async def test_what_is_complete_is_carried_once_and_in_steps(pool: Pool) -> None:
@@ -137,14 +137,14 @@ async def test_one_looks_at_a_time_and_first_thing_in_its_transaction(pool: Pool
 
 async def test_a_mark_from_another_server_is_begun_anew(pool: Pool, owner) -> None:
     """A restored database knows transaction numbers that its new server has not reached."""
-    await owner.execute("update ledger.mark set ahead = 2, ahead_xid = '9000000000000'")
+    await owner.execute("update ledger.checkpoint set ahead = 2, ahead_xid = '9000000000000'")
     assert await carry(pool) == (0, 2)
     assert await carry(pool) == (2, 0)
 
 
 async def test_the_application_moves_no_mark_and_no_total(pool: Pool) -> None:
     for statement in (
-        "update ledger.mark set up_to = 0",
+        "update ledger.checkpoint set up_to = 0",
         "update ledger.total set posted = 0",
         "insert into ledger.total (team_id, live, posted, held) values (1, true, 0, 0)",
         "delete from ledger.total",
@@ -193,7 +193,7 @@ async def test_a_seal_is_due_once_an_hour_or_when_there_is_much(pool: Pool, owne
     await carry(pool)
     async with pool.acquire() as db:
         assert await seal.due(db) is None  # the last one is not an hour old
-        await owner.execute("update ledger.mark set sealed_at = now() - interval '61 minutes'")
+        await owner.execute("update ledger.checkpoint set sealed_at = now() - interval '61 minutes'")
         made = await seal.due(db)
         assert made is not None
         assert (made.after, made.up_to, made.count) == (0, 2, 2)

@@ -72,7 +72,7 @@ async def test_frozen_accounts_are_named_and_so_is_a_monitor_that_does_not_run(p
     assert found["frozen accounts"][0] == "good"
     async with pool.acquire() as db:
         await monitor.freeze(db, Finding(7, True, "the balance says more than its transfers"))
-        await db.execute("update ledger.mark set looked_at = now() - interval '1 hour'")
+        await db.execute("update ledger.checkpoint set looked_at = now() - interval '1 hour'")
     found = await grades(settings, tmp_path)
     assert found["frozen accounts"][0] == "bad"
     assert "team 7 (live)" in found["frozen accounts"][1]

@@ -154,7 +154,7 @@ async def test_all_are_frozen_when_transfers_are_gone(ctx, pool, team, owner, cl
 async def sealed(ctx, owner) -> None:
     for _ in range(2):
         await reconciliation.monitor_once(ctx, MONITOR)
-    await owner.execute("update ledger.mark set sealed_at = now() - interval '61 minutes'")
+    await owner.execute("update ledger.checkpoint set sealed_at = now() - interval '61 minutes'")
     await reconciliation.monitor_once(ctx, MONITOR)
 
 
@@ -195,9 +195,9 @@ async def test_a_forger_who_mends_the_seal_too_is_found_by_the_audit_log(ctx, po
     async with pool.acquire() as db:
         forged = await ledger.seal.of(db, 0, 2)
     superuser = await connect(database.superuser_dsn, name="tests")
-    await superuser.execute("alter table audit.entry disable trigger all")
+    await superuser.execute("alter table audit.audit_entry disable trigger all")
     await superuser.execute(
-        "update audit.entry set details = $1::text::json where seq = 1",
+        "update audit.audit_entry set details = $1::text::json where seq = 1",
         json.dumps({"after": 0, "up_to": 2, "count": 2, "digest": forged.digest}),
     )
     await superuser.close()
@@ -206,7 +206,7 @@ async def test_a_forger_who_mends_the_seal_too_is_found_by_the_audit_log(ctx, po
 
 
 async def test_transfers_that_no_seal_is_about_are_named(ctx, pool, team, owner, cli) -> None:
-    await owner.execute("update ledger.mark set sealed = 1")
+    await owner.execute("update ledger.checkpoint set sealed = 1")
     await sealed(ctx, owner)
     code, out, _ = await cli("ledger", "verify", "--json")
     assert (code, json.loads(out)["findings"]) == (1, ["the seals leave out transfers 1 to 1"])

@@ -25,11 +25,11 @@ ACCEPT = "tests/tasks/test_accept.py"
 ADVANCE_SQL = "tasks/functions/advance.sql"
 SETTLE_SQL = "tasks/functions/settle.sql"
 CLAIM_SQL = "tasks/functions/claim.sql"
-DEAD_WORKERS_SQL = "tasks/functions/bury_the_dead.sql"
+DEAD_WORKERS_SQL = "tasks/functions/release_dead_workers.sql"
 ACCEPT_SQL = "tasks/functions/accept.sql"
 HOLD_SQL = "ledger/functions/hold.sql"
 LEDGER_TABLES = "ledger/migrations/0003_ledger.sql"
-CARRY_SQL = "ledger/functions/carry.sql"
+CARRY_SQL = "ledger/functions/advance_checkpoint.sql"
 
 MUTATIONS = (
     Mutation(

@@ -34,7 +34,7 @@ async def late(stage):
 
 
 async def come(stage, *, last: bool = False) -> None:
-    await stage.pool.execute(f"update tasks.afterlook set due_at = now(){', last_at = now()' if last else ''}")
+    await stage.pool.execute(f"update tasks.late_result set due_at = now(){', last_at = now()' if last else ''}")
 
 
 async def reviews(stage) -> list[str]:
@@ -45,7 +45,7 @@ async def reviews(stage) -> list[str]:
 async def test_nobody_looks_before_the_time(late) -> None:
     late.vendor.polled = lambda: DONE
     assert await look_again(late.tools) == 0
-    due = await late.pool.fetchval("select extract(epoch from due_at - now())::float8 from tasks.afterlook")
+    due = await late.pool.fetchval("select extract(epoch from due_at - now())::float8 from tasks.late_result")
     assert 500 < due <= 600
 
 
@@ -64,7 +64,7 @@ async def test_a_verdict_is_told_once_and_not_charged(late, polled, finding: str
     assert await reviews(late) == [f"found later: the vendor {finding} (t-1)"]
     assert await late.row() == before
     assert await ledger.balance(late.pool, late.job.team_id, live=False) == Balance(1000, 0)
-    assert await late.pool.fetchval("select count(*) from tasks.afterlook") == 0
+    assert await late.pool.fetchval("select count(*) from tasks.late_result") == 0
     await late.clean()
 
 
@@ -76,13 +76,13 @@ async def test_no_verdict_is_asked_for_twice(late, polled) -> None:
     await come(late)
     assert await look_again(late.tools) == 1
     assert await reviews(late) == []
-    due = await late.pool.fetchval("select extract(epoch from due_at - now())::float8 from tasks.afterlook")
+    due = await late.pool.fetchval("select extract(epoch from due_at - now())::float8 from tasks.late_result")
     assert 3500 < due <= 3600
     await come(late, last=True)
     assert await look_again(late.tools) == 1
     (told,) = await reviews(late)
     assert told.startswith("found later: the vendor gives no verdict") or "not understood" in told
-    assert await late.pool.fetchval("select count(*) from tasks.afterlook") == 0
+    assert await late.pool.fetchval("select count(*) from tasks.late_result") == 0
 
 
 async def test_a_task_that_goes_on_is_left_to_itself(late) -> None:
@@ -95,7 +95,7 @@ async def test_a_task_that_goes_on_is_left_to_itself(late) -> None:
     await come(late)
     assert await look_again(late.tools) == 1
     assert (polls, await reviews(late)) == ([], [])
-    assert await late.pool.fetchval("select count(*) from tasks.afterlook") == 0
+    assert await late.pool.fetchval("select count(*) from tasks.late_result") == 0
 
 
 async def test_an_id_that_came_after_the_judgement_is_looked_at_too(stage) -> None:
@@ -105,7 +105,7 @@ async def test_an_id_that_came_after_the_judgement_is_looked_at_too(stage) -> No
 
     stage.vendor.submit = overtaken
     await stage.run()
-    row = await stage.pool.fetchrow("select attempt, ticket from tasks.afterlook")
+    row = await stage.pool.fetchrow("select attempt, ticket from tasks.late_result")
     assert tuple(row) == (1, "t-late")
 
 

@@ -39,8 +39,8 @@ NOT_SEALED = {
     "results.upload.sha256": "digest of a file",
     "vault.account.key_ciphertext": "the form of version 0.1.0, moved by vault.move_old_keys",
     "vault.account.key_nonce": "part of that",
-    "audit.entry.previous": "a hash of the chain",
-    "audit.entry.hash": "likewise",
+    "audit.audit_entry.previous": "a hash of the chain",
+    "audit.audit_entry.hash": "likewise",
     "audit.head.hash": "likewise",
 }
 

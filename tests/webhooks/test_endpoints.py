@@ -43,7 +43,7 @@ async def test_a_former_holder_reports_in_vain(pool: Pool, stage, settings) -> N
     await messages.report(pool, [report])
     assert await stage.states() == {"delivered": 1}
     await messages.report(pool, [report])
-    assert await pool.fetchval("select count(*) from webhooks.attempt") == 1
+    assert await pool.fetchval("select count(*) from webhooks.delivery_attempt") == 1
 
 
 async def test_two_workers_never_lease_one_message(pool: Pool, stage) -> None:
@@ -138,4 +138,4 @@ async def test_old_messages_go(pool: Pool, stage) -> None:
     assert await drop_old(pool, 60) == 0
     await pool.execute("update webhooks.message set ended_at = now() - interval '1 hour'")
     assert await drop_old(pool, 60) == 1
-    assert await pool.fetchval("select count(*) from webhooks.attempt") == 0
+    assert await pool.fetchval("select count(*) from webhooks.delivery_attempt") == 0

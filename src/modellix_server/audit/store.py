@@ -64,7 +64,7 @@ async def list_entries(
 ) -> list[AuditEntry]:
     """The newest entries, or those before a number; of one team only when it is named."""
     rows = await db.fetch(
-        """select seq, at, actor, origin, action, subject, team_id, details::text from audit.entry
+        """select seq, at, actor, origin, action, subject, team_id, details::text from audit.audit_entry
            where ($1::bigint is null or seq < $1) and ($2::bigint is null or team_id = $2)
            order by seq desc limit $3""",
         before,
@@ -77,7 +77,7 @@ async def list_entries(
 async def entries_of(db: Pool | Connection, action: str) -> list[AuditEntry]:
     """All entries of one action, the oldest first."""
     rows = await db.fetch(
-        """select seq, at, actor, origin, action, subject, team_id, details::text from audit.entry
+        """select seq, at, actor, origin, action, subject, team_id, details::text from audit.audit_entry
            where action = $1 order by seq""",
         action,
     )

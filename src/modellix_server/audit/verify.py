@@ -50,7 +50,7 @@ async def verify(db: Connection, noted: Iterable[Head] = ()) -> list[str]:
     last, last_hash = 0, _BEGINNING
     async for row in db.cursor(
         """select seq, at, actor, origin, action, subject, team_id, details::text, previous, hash
-           from audit.entry order by seq""",
+           from audit.audit_entry order by seq""",
         prefetch=1000,
     ):
         seq = row["seq"]

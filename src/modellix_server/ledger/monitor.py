@@ -29,7 +29,7 @@ _BALANCES_DIFFER = """
         select team_id, live, sum(posted) as posted, sum(held) as held from (
             select team_id, live, posted, held from ledger.total
             union all
-            select team_id, live, posted, held from ledger.effect where id > (select up_to from ledger.mark)) each
+            select team_id, live, posted, held from ledger.effect where id > (select up_to from ledger.checkpoint)) each
         group by team_id, live) t using (team_id, live)
     where coalesce(b.posted, 0) <> coalesce(t.posted, 0) or coalesce(b.held, 0) <> coalesce(t.held, 0)
 """
@@ -68,7 +68,7 @@ async def carry(db: Connection, most: int) -> tuple[int, int]:
 
     Returns how many were added and how many are newer. Must directly follow `begin`.
     """
-    row = await db.fetchrow("select moved, newer from ledger.carry($1)", most)
+    row = await db.fetchrow("select moved, newer from ledger.advance_checkpoint($1)", most)
     assert row is not None
     return row["moved"], row["newer"]
 
@@ -85,7 +85,7 @@ async def find_discrepancies(db: Pool | Connection) -> list[Finding]:
         for row in await db.fetch(_BALANCES_DIFFER)
     ]
     lost = await db.fetchrow(
-        "select up_to, (select max(id) from ledger.transfer) as newest from ledger.mark "
+        "select up_to, (select max(id) from ledger.transfer) as newest from ledger.checkpoint "
         "where up_to > coalesce((select max(id) from ledger.transfer), 0)"
     )
     if lost is not None:
@@ -96,12 +96,12 @@ async def find_discrepancies(db: Pool | Connection) -> list[Finding]:
 
 async def note_completion(db: Connection) -> None:
     """Record that a run has completed."""
-    await db.execute("update ledger.mark set looked_at = now()")
+    await db.execute("update ledger.checkpoint set looked_at = now()")
 
 
 async def completed_at(db: Pool | Connection) -> datetime | None:
     """Time of the last completed run; None if there was none."""
-    at: datetime | None = await db.fetchval("select looked_at from ledger.mark")
+    at: datetime | None = await db.fetchval("select looked_at from ledger.checkpoint")
     return at
 
 
@@ -127,7 +127,7 @@ async def restate(db: Connection, team_id: int, *, live: bool) -> None:
 
     Raises asyncpg's CheckViolationError if the sum is negative.
     """
-    await db.execute("select ledger.restate($1, $2)", team_id, live)
+    await db.execute("select ledger.rebuild_balance($1, $2)", team_id, live)
 
 
 async def list_frozen(db: Pool | Connection) -> list[FrozenAccount]:

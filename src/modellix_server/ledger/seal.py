@@ -39,7 +39,7 @@ async def due(db: Connection) -> Seal | None:
     Only complete transfers are sealed (`monitor.carry`).
     """
     row = await db.fetchrow(
-        """select sealed, least(up_to, sealed + $1) as up_to from ledger.mark
+        """select sealed, least(up_to, sealed + $1) as up_to from ledger.checkpoint
            where up_to > sealed and (up_to >= sealed + $1 or sealed_at < now() - make_interval(secs => $2))""",
         _MOST,
         _EVERY_S,
@@ -49,7 +49,7 @@ async def due(db: Connection) -> Seal | None:
 
 async def noted(db: Connection, seal: Seal) -> None:
     """Record, in the transaction that wrote the seal, that the next one begins after it."""
-    await db.execute("update ledger.mark set sealed = $1, sealed_at = now()", seal.up_to)
+    await db.execute("update ledger.checkpoint set sealed = $1, sealed_at = now()", seal.up_to)
 
 
 async def of(db: Connection, after: int, up_to: int) -> Seal:

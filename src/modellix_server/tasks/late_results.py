@@ -51,7 +51,7 @@ class _Look:
 async def look_later(db: Pool, task_id: UUID, attempt: int, ticket: str) -> None:
     """Note a task for two more looks; before it is ended here, so that a crash in between forgets nothing."""
     await db.execute(
-        """insert into tasks.afterlook (task_id, attempt, ticket, due_at, last_at)
+        """insert into tasks.late_result (task_id, attempt, ticket, due_at, last_at)
            values ($1, $2, $3, now() + make_interval(secs => $4), now() + make_interval(secs => $5))
            on conflict (task_id) do nothing""",
         task_id,
@@ -66,10 +66,10 @@ async def look_again(tools: Tools) -> int:
     """Look at some tasks whose time has come; returns how many."""
     rows = await tools.db.fetch(
         """with due as (
-               select task_id from tasks.afterlook where due_at <= now() order by due_at limit $1
+               select task_id from tasks.late_result where due_at <= now() order by due_at limit $1
                for update skip locked),
            taken as (
-               update tasks.afterlook a set due_at = greatest(a.last_at, now() + interval '1 minute')
+               update tasks.late_result a set due_at = greatest(a.last_at, now() + interval '1 minute')
                from due where a.task_id = due.task_id
                returning a.task_id, a.attempt, a.ticket, a.last_at <= now() as last)
            select a.*, t.live, t.model, t.params, t.error_code is not null as ended
@@ -87,7 +87,7 @@ async def _look(tools: Tools, look: _Look) -> None:
     if look.ended:
         finding = finding or "gives no verdict an hour later"
         await store.review(tools.db, look.task_id, "found later", f"found later: the vendor {finding} ({look.ticket})")
-    await tools.db.execute("delete from tasks.afterlook where task_id = $1", look.task_id)
+    await tools.db.execute("delete from tasks.late_result where task_id = $1", look.task_id)
 
 
 async def _ask(tools: Tools, look: _Look) -> str | None:

@@ -44,7 +44,7 @@ class Waiting(Protocol):
 class QueuePositions:
     """All subscriptions to waiting tasks in one API process. A `base.notify.Follower`."""
 
-    channel = "modellix_places"
+    channel = "modellix_queue_positions"
 
     def __init__(self, db: Pool) -> None:
         self._db = db

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from uuid import UUID
 
-CHANNEL = "modellix_nudges"
+CHANNEL = "modellix_signals"
 PROGRESS_CHANNEL = "modellix_progress"
 """What vendors tell of unfinished tasks, for those who follow them: `<task in hex>:<percent>`, several apart by spaces.
 

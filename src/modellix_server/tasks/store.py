@@ -49,7 +49,7 @@ async def claim(db: Pool, worker: int, limit: int) -> list[Job]:
 
 async def release_dead_workers(db: Pool) -> int:
     """Hand over the tasks of workers that are gone; returns how many."""
-    freed: int = await db.fetchval("select tasks.bury_the_dead($1, $2)", WORKER_LOCK, _SUSPECT_GRACE_S)
+    freed: int = await db.fetchval("select tasks.release_dead_workers($1, $2)", WORKER_LOCK, _SUSPECT_GRACE_S)
     return freed
 
 

@@ -124,7 +124,7 @@ async def deliveries(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID |
         """select m.id, m.task_id, m.endpoint_id, coalesce(m.url, p.url) as url, m.event, m.state, m.created_at,
                case when m.state = 'waiting' then m.due_at end as due_at,
                (select array_agg((a.at, a.status, a.error, a.took_ms) order by a.n)
-                from webhooks.attempt a where a.message_id = m.id) as attempts
+                from webhooks.delivery_attempt a where a.message_id = m.id) as attempts
            from webhooks.message m left join webhooks.endpoint p on p.id = m.endpoint_id
            where m.team_id = $1 and m.live = $2 and ($3::uuid is null or m.endpoint_id = $3)
            order by m.created_at desc, m.id limit $4""",

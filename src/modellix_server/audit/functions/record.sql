@@ -12,7 +12,7 @@ begin
     made := audit.chained(last.hash, array[
         (last.seq + 1)::text, (extract(epoch from moment) * 1000000)::bigint::text,
         p_actor, p_origin, p_action, p_subject, coalesce(p_team::text, '-'), p_details::text]);
-    insert into audit.entry (seq, at, actor, origin, action, subject, team_id, details, previous, hash)
+    insert into audit.audit_entry (seq, at, actor, origin, action, subject, team_id, details, previous, hash)
     values (last.seq + 1, moment, p_actor, p_origin, p_action, p_subject, p_team, p_details, last.hash, made);
     update audit.head set seq = last.seq + 1, hash = made;
     return last.seq + 1;

@@ -19,7 +19,7 @@ create or replace function webhooks.write_reports(
         from said s where m.id = s.message_id and m.lease = s.lease and m.state = 'waiting'
         returning m.id, m.attempts, m.endpoint_id, s.*
     ), logged as (
-        insert into webhooks.attempt (message_id, n, status, error, took_ms)
+        insert into webhooks.delivery_attempt (message_id, n, status, error, took_ms)
         select id, attempts, status, error, took_ms from changed
     ), health as (
         select endpoint_id, bool_or(delivered) as delivers, max(disable) as why

@@ -4,7 +4,7 @@
 -- only then ends as an unknown outcome, by whoever claims it. A lease that ran out frees everything,
 -- lock or no lock: that worker is frozen. A fresh database start has freed every lock, which says
 -- nothing about the workers, so nobody is declared dead in its first seconds.
-create or replace function tasks.bury_the_dead(p_lock_class int, p_grace_s double precision) returns int
+create or replace function tasks.release_dead_workers(p_lock_class int, p_grace_s double precision) returns int
 language plpgsql as $$
 declare
     freed int := 0;
@@ -33,4 +33,4 @@ begin
     return freed;
 end
 $$;
-grant execute on function tasks.bury_the_dead to modellix_app;
+grant execute on function tasks.release_dead_workers to modellix_app;

@@ -1,23 +1,23 @@
--- Moves the mark forward, by at most p_most numbers, and tells by how many, and how far ahead of it the newest is.
+-- Moves the checkpoint forward, by at most p_most transfers; `moved` is by how many, `newer` how many are after it.
 -- One caller at a time (advisory lock), and first in its transaction.
 -- Numbers are given out in order but committed in any. Whoever writes transfers has locked a balance first, and with
 -- that got a transaction number. So each number up to the newest that is visible belongs to a transaction that began
 -- before the one whose number is taken next; when all of those have ended, what is there is all there will be.
-create or replace function ledger.carry(p_most bigint, out moved bigint, out newer bigint)
+create or replace function ledger.advance_checkpoint(p_most bigint, out moved bigint, out newer bigint)
 language plpgsql security definer set search_path = pg_catalog as $$
 declare
-    at ledger.mark;
+    at ledger.checkpoint;
     newest bigint;
     mine xid8;
     goal bigint;
 begin
     moved := 0;
     if pg_current_xact_id_if_assigned() is not null then
-        raise exception 'ledger.carry comes first in its transaction';
+        raise exception 'ledger.advance_checkpoint comes first in its transaction';
     end if;
     select coalesce(max(id), 0) into newest from ledger.transfer;
     mine := pg_current_xact_id();
-    select * into strict at from ledger.mark;
+    select * into strict at from ledger.checkpoint;
     if at.ahead_xid <= pg_snapshot_xmin(pg_current_snapshot()) and at.ahead > at.up_to then
         goal := least(at.ahead, at.up_to + p_most);
         insert into ledger.total as t (team_id, live, posted, held)
@@ -32,8 +32,8 @@ begin
         at.ahead := newest;
         at.ahead_xid := mine;
     end if;
-    update ledger.mark set up_to = at.up_to, ahead = at.ahead, ahead_xid = at.ahead_xid;
+    update ledger.checkpoint set up_to = at.up_to, ahead = at.ahead, ahead_xid = at.ahead_xid;
     newer := newest - at.up_to;
 end
 $$;
-grant execute on function ledger.carry to modellix_app;
+grant execute on function ledger.advance_checkpoint to modellix_app;
