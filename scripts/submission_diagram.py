@@ -13,7 +13,7 @@ PAGE = TOP / "docs/site/en/architecture.md"
 IMAGE = TOP / "docs/images/submission.svg"
 ROW = re.compile(r"^\| (\d+) \| ([^|]+) \| `([^`]+)` \| ([^|]+) \|$", re.MULTILINE)
 COLUMNS = {
-    "API process: serve": ("Receive", "Admit", "Read", "Check and price", "Accept", "Answer"),
+    "API process: serve": ("Receive", "Admit", "Read", "Check and price", "Accept"),
     "Worker: work": ("Claim", "Prepare", "Submit", "Poll", "Store", "Settle"),
 }
 OUTSIDE = {

@@ -1,7 +1,6 @@
 """HTTP for programs: the public contract under `/api/v1`, result files, health."""
 
-from modellix_server.api.answers import on_every_answer
-from modellix_server.api.app import build_app
+from modellix_server.api.app import build_app, on_every_answer
 from modellix_server.api.context import ApiContext
 from modellix_server.api.hot.protocol import HttpProtocol, close_overdue
 

@@ -10,8 +10,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from modellix_server.api.answers import CLOSED
-from modellix_server.api.dispatch import Request
+from modellix_server.api.dispatch import CLOSED, Request
 from modellix_server.base.errors import Unavailable
 from modellix_server.catalogue import Catalogue
 from modellix_server.openapi.document import describe

@@ -17,14 +17,14 @@ from starlette.routing import Match
 
 from modellix_server.api import about, account, files, logs, models, tasks, uploads, webhooks
 from modellix_server.api.about import Document
-from modellix_server.api.answers import CLOSED, refusal
 from modellix_server.api.callbacks import vendor_callback
 from modellix_server.api.context import ApiContext
-from modellix_server.api.dispatch import Guarded, Handler, Receive, Scope, Send
+from modellix_server.api.dispatch import CLOSED, Guarded, Handler, Receive, Scope, Send, refusal
 from modellix_server.api.events import stream_task, submit_and_stream
 from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.api.hot.status import read_task
 from modellix_server.api.hot.submit import may_name_model, submit_task
+from modellix_server.base.settings import Settings
 from modellix_server.openapi.access import Access, Declared
 from modellix_server.operations.principal import Permission
 
@@ -37,7 +37,23 @@ _SUBMIT_PATHS = (
 )
 _STREAM_PATHS = ("/api/v1/{provider}/{model}/stream", "/api/v1/{type}/{provider}/{model}/stream")
 
+_EVERYWHERE = [
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+]
+
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def on_every_answer(settings: Settings) -> list[tuple[str, str]]:
+    """Headers that the server adds to every answer: for `uvicorn.Config(headers=…)`.
+
+    The Content-Security-Policy is not among them, as pages have their own.
+    """
+    if settings.public_origin.startswith("https://"):
+        return [*_EVERYWHERE, ("strict-transport-security", "max-age=31536000")]
+    return list(_EVERYWHERE)
 
 
 class _EndpointName(StringConvertor):

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response, StreamingResponse
 
-from modellix_server.api.answers import Reply, envelope_of, failure
 from modellix_server.api.context import ApiContext
 from modellix_server.api.hot.client_connection import CONNECTION, ClientConnection
 from modellix_server.base import log, metrics, time_budget
-from modellix_server.base.errors import PlatformError, Unavailable
+from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
 from modellix_server.base.metrics import Counter, Histogram
 from modellix_server.identity import Caller
 from modellix_server.limits import RateDecision
@@ -26,18 +26,85 @@ from modellix_server.openapi.access import Access
 from modellix_server.operations.context import OUT_OF_REACH
 from modellix_server.operations.principal import Permission, Principal, anybody, api_key
 from modellix_server.requestlog import LogEntry, redact_body, redact_path
+from modellix_server.tasks import ConcurrencyExceeded
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+Headers = list[tuple[bytes, bytes]]
+
+CLOSED = "default-src 'none'; frame-ancestors 'none'"
+"""Content-Security-Policy of answers that are not pages: load nothing, may not be embedded."""
+
+_STANDARD: Headers = [
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", CLOSED.encode()),
+]
 _LOG = log.get("api")
 _REQUESTS = Counter("modellix_http_requests_total", "Calls of the API by their answer.", ("route", "status", "code"))
 _LATENCY = Histogram(
     "modellix_http_request_seconds", "From the head of a request to its whole answer.", metrics.SECONDS, ("route",)
 )
 _NOBODY = anybody("unknown")
+
+
+class Reply(NamedTuple):
+    """A complete JSON answer."""
+
+    status: int
+    body: bytes
+    headers: Headers
+    code: str | None = None
+    """The error's stable code, for the request log."""
+
+    def response(self) -> Response:
+        """The same for Starlette."""
+        response = Response(self.body, self.status)
+        response.raw_headers += self.headers
+        return response
+
+
+def envelope(data: bytes, rate: RateDecision | None, extra: Headers | None = None) -> Reply:
+    """HTTP 200 with `data`, already JSON, in the envelope."""
+    body = b'{"code":0,"message":"success","data":' + data + b"}"
+    return Reply(200, body, [*_STANDARD, *(rate.headers() if rate else ()), *(extra or ())])
+
+
+def envelope_of(data: Any, rate: RateDecision | None, **beside: Any) -> Response:
+    """HTTP 200 with any value in the envelope, and further fields beside `data`."""
+    body = msgspec.json.encode({"code": 0, "message": "success", "data": data, **beside})
+    return Reply(200, body, [*_STANDARD, *(rate.headers() if rate else ())]).response()
+
+
+def failure(error: PlatformError, rate: RateDecision | None = None) -> Reply:
+    """The error body: `code` is the HTTP status, `message` is `<Category>: <detail>`."""
+    return refusal(error.status, error.message, _headers(error, rate), error.code)
+
+
+def refusal(status: int, message: str, headers: Headers, code: str | None) -> Reply:
+    """An error body from its parts."""
+    body = msgspec.json.encode({"code": status, "message": message})
+    return Reply(status, body, [*_STANDARD, *headers], code)
+
+
+def _headers(error: PlatformError, rate: RateDecision | None) -> Headers:
+    if isinstance(error, Unauthorized):
+        return [(b"www-authenticate", b"Bearer")]  # RFC 9110, 11.6.1
+    wait = error.retry_after_s
+    if isinstance(error, ConcurrencyExceeded) and wait is not None:
+        # There is no window: a slot is freed when a task ends. Reset advises when to ask again.
+        return [
+            *((name, value) for name, value in (rate.headers() if rate else ()) if name != b"x-ratelimit-reset"),
+            (b"x-ratelimit-reset", b"%d" % (int(time.time()) + wait)),
+            (b"retry-after", b"%d" % wait),
+        ]
+    headers = list(rate.headers()) if rate else []
+    if wait is not None and not any(name == b"retry-after" for name, _ in headers):
+        headers.append((b"retry-after", b"%d" % wait))
+    return headers
 
 
 class ClientGone(Exception):

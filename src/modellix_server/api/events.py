@@ -15,8 +15,7 @@ from uuid import UUID
 import msgspec
 from starlette.responses import Response
 
-from modellix_server.api.answers import Headers
-from modellix_server.api.dispatch import EventStream, Receive, Request, RequestContext, Scope, Send
+from modellix_server.api.dispatch import EventStream, Headers, Receive, Request, RequestContext, Scope, Send
 from modellix_server.api.hot.exchange import HotRequest
 from modellix_server.api.hot.status import named_task
 from modellix_server.api.hot.submit import accept_task

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
-from modellix_server.api.answers import CLOSED
 from modellix_server.api.context import ApiContext
+from modellix_server.api.dispatch import CLOSED
 from modellix_server.base import time_budget
 from modellix_server.base.errors import NotFound
 from modellix_server.catalogue import samples

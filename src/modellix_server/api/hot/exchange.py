@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
-from modellix_server.api.answers import Reply
 from modellix_server.api.context import ApiContext
 from modellix_server.api.dispatch import (
     ClientGone,
     EventStream,
     Receive,
+    Reply,
     RequestContext,
     Scope,
     Send,

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn import Config
 
-from modellix_server.api.answers import failure, refusal
+from modellix_server.api.dispatch import failure, refusal
 from modellix_server.api.hot.client_connection import CONNECTION, ClientConnection, Headers
 from modellix_server.api.hot.heads import (
     MOST_HEAD_BYTES,

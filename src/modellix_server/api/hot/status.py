@@ -5,8 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from modellix_server.api.answers import Reply, envelope
-from modellix_server.api.dispatch import ClientGone
+from modellix_server.api.dispatch import ClientGone, Reply, envelope
 from modellix_server.api.hot.exchange import HotRequest
 from modellix_server.base.errors import InvalidFormat, NotFound, OutOfRange
 from modellix_server.base.ids import parse_task_name

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from modellix_server.api.answers import Headers, Reply, envelope
+from modellix_server.api.dispatch import Headers, Reply, envelope
 from modellix_server.api.hot.exchange import HotRequest, read_body
 from modellix_server.base import tracing
 from modellix_server.base.errors import InvalidFormat, NotFound
