@@ -25,7 +25,8 @@ from modellix_server.base.database import Pool, connect, open_pool
 from modellix_server.base.functions import discover_functions
 from modellix_server.base.ids import uuid7
 from modellix_server.base.migrations import discover, migrate
-from modellix_server.base.settings import Secret, Settings
+from modellix_server.base.secret import Secret
+from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue
 from modellix_server.embedded.data_directory import APP, OWNER, SUPERUSER, DataDirectory
 from modellix_server.embedded.postgres import EmbeddedPostgres

@@ -14,7 +14,8 @@ from tests.support.postgres_server import Database, Server, open_server
 from tests.support.small_disk import SmallDisk, mounted_disk
 
 from modellix_server.base.database import Pool, open_pool
-from modellix_server.base.settings import Secret, Settings
+from modellix_server.base.secret import Secret
+from modellix_server.base.settings import Settings
 
 # Nothing of the developer's own set-up may reach a test; which PostgreSQL to test against may.
 for _name in [name for name in os.environ if name.startswith("MODELLIX_") and name != "MODELLIX_POSTGRES_BIN"]:

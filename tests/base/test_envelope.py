@@ -7,7 +7,7 @@ import secrets
 import pytest
 
 from modellix_server.base.envelope import KEY_ID, CannotOpen, Keyring, SealBroken, UnknownMasterKey
-from modellix_server.base.settings import Secret
+from modellix_server.base.secret import Secret
 
 HERE = ("room.table.column", "7", "https://vendor.test")
 

@@ -12,7 +12,8 @@ import sys
 import pytest
 
 from modellix_server.base.database import open_pool, require_limited_role
-from modellix_server.base.settings import BadSettings, Secret, load, markdown, variables
+from modellix_server.base.secret import Secret
+from modellix_server.base.settings import BadSettings, load, markdown, variables
 from modellix_server.embedded.data_directory import DataDirectory, Runtime
 
 

@@ -26,7 +26,8 @@ from modellix_server import vault
 from modellix_server.base.database import connect
 from modellix_server.base.envelope import Keyring
 from modellix_server.base.errors import Unauthorized
-from modellix_server.base.settings import BadSettings, Secret
+from modellix_server.base.secret import Secret
+from modellix_server.base.settings import BadSettings
 from modellix_server.identity import Callers
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(400)]  # many programs are started one after the other

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from modellix_server import vault
 from modellix_server.base.database import connect
-from modellix_server.base.settings import Secret, Settings
+from modellix_server.base.secret import Secret
+from modellix_server.base.settings import Settings
 from modellix_server.embedded.data_directory import DataDirectory
 from modellix_server.ledger import Finding, monitor
 from modellix_server.operations import reconciliation

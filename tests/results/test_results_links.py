@@ -6,7 +6,8 @@ import pytest
 
 from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import uuid7
-from modellix_server.base.settings import Secret, Settings
+from modellix_server.base.secret import Secret
+from modellix_server.base.settings import Settings
 from modellix_server.results import RangeNotSatisfiable, check_link, link, own_link, own_sample
 
 

@@ -17,7 +17,8 @@ import jsonschema_rs
 import msgspec
 
 from modellix_server.api.app import build_router
-from modellix_server.base.settings import Secret, Settings
+from modellix_server.base.secret import Secret
+from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue
 from modellix_server.openapi import describe
 

@@ -24,7 +24,7 @@ from tests.support.ports import free_port
 from modellix_server import identity, ledger
 from modellix_server.base.database import Pool, open_pool
 from modellix_server.base.ids import parse_task_name
-from modellix_server.base.settings import Secret
+from modellix_server.base.secret import Secret
 from modellix_server.limits.store import set_for_team
 from modellix_server.tasks import verify
 

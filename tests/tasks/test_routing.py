@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from modellix_server import vault
 from modellix_server.base.database import Pool
-from modellix_server.base.settings import Secret, Settings
+from modellix_server.base.secret import Secret
+from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Route
 from modellix_server.tasks import AccountFinder, Breakers
 

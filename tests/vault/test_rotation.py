@@ -21,7 +21,8 @@ from modellix_server import vault
 from modellix_server.base.database import connect
 from modellix_server.base.envelope import Keyring
 from modellix_server.base.sealed import key_ids, rewrap
-from modellix_server.base.settings import BadSettings, Secret
+from modellix_server.base.secret import Secret
+from modellix_server.base.settings import BadSettings
 from modellix_server.embedded.data_directory import APP, DataDirectory, Runtime
 from modellix_server.embedded.postgres import EmbeddedPostgres
 from modellix_server.operations.maintenance.migrate import migrate

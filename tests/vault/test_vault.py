@@ -10,7 +10,7 @@ from modellix_server import vault
 from modellix_server.base import notify
 from modellix_server.base.envelope import Keyring
 from modellix_server.base.errors import InvalidParameters, NotFound
-from modellix_server.base.settings import Secret
+from modellix_server.base.secret import Secret
 from modellix_server.vault import Accounts, UnusableAccount
 
 URL = "https://vendor.test/api/v1"

@@ -3,5 +3,3 @@
 from modellix_server.api.app import build_app, on_every_answer
 from modellix_server.api.context import ApiContext
 from modellix_server.api.hot.protocol import HttpProtocol, close_overdue
-
-__all__ = ["ApiContext", "HttpProtocol", "build_app", "close_overdue", "on_every_answer"]

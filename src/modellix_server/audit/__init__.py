@@ -2,5 +2,3 @@
 
 from modellix_server.audit.store import Actor, AuditEntry, entries_of, head, list_entries, record
 from modellix_server.audit.verify import Head, verify
-
-__all__ = ["Actor", "AuditEntry", "Head", "entries_of", "head", "list_entries", "record", "verify"]

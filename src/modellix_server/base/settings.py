@@ -21,8 +21,6 @@ from modellix_server.base.addresses import Network
 from modellix_server.base.envelope import Keyring, MasterKeys
 from modellix_server.base.secret import Secret, weakness
 
-__all__ = ["BadSettings", "Secret", "Settings", "load", "markdown", "master_keys_of", "variables"]
-
 _PREFIX = "MODELLIX_"
 _TEN_YEARS_S = 315_360_000
 

@@ -20,33 +20,3 @@ from modellix_server.catalogue.price import (
 from modellix_server.catalogue.registry import Catalogue
 from modellix_server.catalogue.route import Route
 from modellix_server.catalogue.wording import show
-
-__all__ = [
-    "Catalogue",
-    "BadModel",
-    "Model",
-    "ModelType",
-    "Retirement",
-    "Confidence",
-    "Route",
-    "MediaInput",
-    "MediaKind",
-    "Form",
-    "Limits",
-    "Facts",
-    "refusal",
-    "refusal_together",
-    "form",
-    "Quote",
-    "Unit",
-    "Prices",
-    "Adjustment",
-    "PriceTable",
-    "Tier",
-    "Unpriced",
-    "Measurement",
-    "ImpossibleMeasurement",
-    "capture",
-    "show",
-    "samples",
-]

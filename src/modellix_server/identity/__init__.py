@@ -13,17 +13,3 @@ from modellix_server.identity.store import (
     revoke_key,
     revoke_leaked,
 )
-
-__all__ = [
-    "ApiKey",
-    "Caller",
-    "Callers",
-    "Team",
-    "create_key",
-    "create_team",
-    "find_team",
-    "list_keys",
-    "list_teams",
-    "revoke_key",
-    "revoke_leaked",
-]

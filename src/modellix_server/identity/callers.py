@@ -13,7 +13,7 @@ from collections.abc import Callable
 from modellix_server.base.batcher import Batcher
 from modellix_server.base.database import UNREACHABLE, Pool
 from modellix_server.base.errors import Unauthorized, Unavailable
-from modellix_server.base.settings import Secret
+from modellix_server.base.secret import Secret
 from modellix_server.identity import keys, store
 from modellix_server.identity.store import Caller
 

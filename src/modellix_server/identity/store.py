@@ -10,7 +10,7 @@ import asyncpg
 
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import InvalidParameters, NotFound
-from modellix_server.base.settings import Secret
+from modellix_server.base.secret import Secret
 from modellix_server.identity import keys
 
 _KEY = "id, team_id, live, name, prefix, last4, created_at, created_by, revoked_at"

@@ -17,26 +17,3 @@ from modellix_server.inspection.messages import (
     decode_replies,
     encode_requests,
 )
-
-__all__ = [
-    "FORMATS",
-    "HEAD_BYTES",
-    "LENGTH",
-    "STORED",
-    "UPLOADED",
-    "Extract",
-    "Extracted",
-    "Format",
-    "InputFile",
-    "Kind",
-    "Probe",
-    "Probed",
-    "Refused",
-    "Reply",
-    "Request",
-    "Wanted",
-    "decode_replies",
-    "encode_requests",
-    "sniff",
-    "take_inputs",
-]

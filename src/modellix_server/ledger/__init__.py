@@ -5,21 +5,3 @@ from modellix_server.ledger.errors import InsufficientBalance
 from modellix_server.ledger.monitor import Finding, FrozenAccounts
 from modellix_server.ledger.statement import KINDS, TransferFilter, list_transfers
 from modellix_server.ledger.store import Balance, Transfer, audit, balance, credit, open_team, transfers_of_task
-
-__all__ = [
-    "KINDS",
-    "Balance",
-    "Finding",
-    "FrozenAccounts",
-    "InsufficientBalance",
-    "Transfer",
-    "TransferFilter",
-    "audit",
-    "balance",
-    "credit",
-    "list_transfers",
-    "open_team",
-    "seal",
-    "transfers_of_task",
-    "monitor",
-]

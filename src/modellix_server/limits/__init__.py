@@ -4,5 +4,3 @@ from modellix_server.limits.errors import RateLimited
 from modellix_server.limits.reports import Reports
 from modellix_server.limits.store import TeamLimits, of_team, set_for_team
 from modellix_server.limits.windows import RateDecision, Subject, Windows
-
-__all__ = ["RateLimited", "Reports", "Subject", "TeamLimits", "RateDecision", "Windows", "of_team", "set_for_team"]

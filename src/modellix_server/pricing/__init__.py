@@ -2,5 +2,3 @@
 
 from modellix_server.pricing.pricebook import PriceBook
 from modellix_server.pricing.store import Price, book, list_prices, set_price
-
-__all__ = ["Price", "PriceBook", "book", "list_prices", "set_price"]

@@ -1,21 +1,6 @@
 """The request log: one row per API call, written in batches off the hot path."""
 
 from modellix_server.requestlog.reading import EntryFilter, EntryPlace, LoggedCall, list_entries
-from modellix_server.requestlog.redaction import redact_body, redact_path, redact_text
+from modellix_server.requestlog.redaction import redact_body, redact_path
 from modellix_server.requestlog.store import LogEntry, count_lost, drop_old, ensure_partitions
 from modellix_server.requestlog.writer import Writer
-
-__all__ = [
-    "LogEntry",
-    "EntryFilter",
-    "EntryPlace",
-    "LoggedCall",
-    "Writer",
-    "count_lost",
-    "drop_old",
-    "ensure_partitions",
-    "list_entries",
-    "redact_body",
-    "redact_path",
-    "redact_text",
-]

@@ -11,8 +11,6 @@ import msgspec
 
 from modellix_server.base.redaction import redact_keys, redact_text
 
-__all__ = ["KEPT", "cut", "redact_body", "redact_path", "redact_text"]
-
 KEPT = 4096
 """Characters of a body that are kept."""
 

@@ -19,20 +19,3 @@ from modellix_server.vault.store import (
 
 SEALED = (ACCOUNT_KEYS, CANARY)
 """The columns of this room that rotate."""
-
-__all__ = [
-    "SEALED",
-    "StoredAccount",
-    "Accounts",
-    "MAIN",
-    "ListedAccount",
-    "UnusableAccount",
-    "check_master_keys",
-    "change_account",
-    "list_accounts",
-    "move_old_keys",
-    "open_account",
-    "open_accounts",
-    "renew_canary",
-    "set_account",
-]

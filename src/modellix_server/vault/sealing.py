@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from modellix_server.base.envelope import SealBroken, UnknownMasterKey
-from modellix_server.base.settings import Secret
+from modellix_server.base.secret import Secret
 
 
 class OldForm(NamedTuple):

@@ -1,6 +1,5 @@
 """Webhooks about ended tasks: endpoints, signatures, deliveries."""
 
-from modellix_server.base.team_mode import TeamMode
 from modellix_server.webhooks.delivery import Deliverer
 from modellix_server.webhooks.endpoints import (
     SEALED,
@@ -16,26 +15,3 @@ from modellix_server.webhooks.endpoints import (
 from modellix_server.webhooks.messages import Delivery, deliveries, drop_old, replay, replay_failed
 from modellix_server.webhooks.signing import message_name
 from modellix_server.webhooks.target import TaskLink, check_url, task_link
-
-__all__ = [
-    "SEALED",
-    "Deliverer",
-    "Delivery",
-    "Endpoint",
-    "TaskLink",
-    "TeamMode",
-    "change",
-    "check_url",
-    "create",
-    "delete",
-    "deliveries",
-    "drop_old",
-    "find",
-    "list_all",
-    "message_name",
-    "replay",
-    "replay_failed",
-    "rotate",
-    "task_link",
-    "team_secret",
-]

@@ -26,7 +26,8 @@ import msgspec
 from modellix_server import audit
 from modellix_server.base.database import connect
 from modellix_server.base.migrations import applied_migrations
-from modellix_server.base.settings import Secret, Settings
+from modellix_server.base.secret import Secret
+from modellix_server.base.settings import Settings
 from modellix_server.embedded.data_directory import CannotStartError
 from modellix_server.embedded.postgres import find_binaries
 from modellix_server.operations.context import Context
