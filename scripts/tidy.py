@@ -29,6 +29,7 @@ FORMER_WORDS = {
     "doorbell": "callback notifier",
     "leftover": "orphan cleanup",
     "nudge": "signal",
+    "patience": "time budget",
     "thaw": "unfreeze",
     "trail": "request context",
 }

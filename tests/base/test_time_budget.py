@@ -17,13 +17,13 @@ from modellix_server.base.database import Pool, open_pool
 
 
 def request(coroutine, left_s: float) -> asyncio.Task:
-    """Run it as a request does: with a context and a patience of its own."""
+    """Run it as a request does: with a context and a time budget of its own."""
     context = contextvars.copy_context()
     context.run(time_budget.begin, left_s)
     return asyncio.get_running_loop().create_task(coroutine, context=context)
 
 
-async def test_several_statements_have_one_patience(pool: Pool) -> None:
+async def test_several_statements_have_one_time_budget(pool: Pool) -> None:
     async def ask() -> None:
         for _ in range(20):
             await pool.fetchval("select pg_sleep(0.2)")

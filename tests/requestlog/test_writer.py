@@ -106,7 +106,7 @@ async def test_closing_without_a_database_ends_and_tells(team):
     writer = Writer(Down())
     writer.start()
     writer.record(entry(team))
-    await writer.close(patience_s=0.2)
+    await writer.close(timeout_s=0.2)
     assert writer.lost == 1
 
 

@@ -115,7 +115,7 @@ async def test_a_body_that_is_gone_is_no_refusal(helper, tmp_path):
         await helper.extract(tmp_path / "nothing", ("image",))
 
 
-async def test_a_body_in_line_takes_nothing_of_the_patience_with_the_database(helper, tmp_path, picture):
+async def test_a_queued_body_does_not_use_up_the_time_budget(helper, tmp_path, picture):
     """Many big bodies wait for each other longer than a request waits for the database: that refuses none."""
     path = tmp_path / "body"
     path.write_bytes(msgspec.json.encode({"image": b64(picture())}))

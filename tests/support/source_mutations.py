@@ -293,6 +293,6 @@ MUTATIONS = (
         "base/database.py",
         "async with asyncio.timeout(limit.left_s), self._acquire() as connection:",
         "async with self._acquire() as connection:",
-        ("tests/base/test_time_budget.py::test_several_statements_have_one_patience",),
+        ("tests/base/test_time_budget.py::test_several_statements_have_one_time_budget",),
     ),
 )

@@ -1,1 +1,1 @@
-"""Things that know no business word: settings, database, errors, money, time, ids, outbound HTTP."""
+"""The room without business words: settings, database, errors, money, time, ids, outbound HTTP."""

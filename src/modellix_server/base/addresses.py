@@ -1,7 +1,7 @@
 """Which network addresses a request on somebody else's behalf may reach.
 
-The ranges are written out: Python's `ipaddress.is_global` calls 6to4, NAT64, multicast and others
-public that lead back inside (ranges: IANA special-purpose registries for IPv4 and IPv6).
+The ranges are listed here: Python's `ipaddress.is_global` treats 6to4, NAT64, multicast and others as public,
+although they can lead to internal addresses (ranges: IANA special-purpose registries for IPv4 and IPv6).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _DENIED_6 = tuple(
 def is_public_https(origin: str) -> bool:
     """Whether an origin looks as if a vendor could fetch from it: https, a public address or a name that may have one.
 
-    Nothing is asked of the network.
+    No name is resolved.
     """
     try:
         parts = urlsplit(origin)
@@ -92,6 +92,6 @@ def is_reachable(text: str, port: int, opened: Iterable[Network] = ()) -> bool:
 
 
 def local_origin(host: str, port: int) -> str:
-    """Where a program on this machine reaches a server that listens on `host`."""
+    """The address at which a program on this machine reaches a server bound to `host`."""
     reached = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only
     return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"

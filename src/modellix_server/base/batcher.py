@@ -1,7 +1,7 @@
-"""Natural batching: whatever has piled up while the previous call ran goes out as the next call.
+"""Natural batching: the items that arrive during one call form the next call.
 
-No timer: at low load a batch holds one item and waits for nobody; under load the batch grows with
-the time a call takes. This is what makes durable submissions cheap (docs/adr/0001).
+No timer: at low load a batch holds one item and does not wait; under load the batch grows with the time that a
+call takes. This is what makes durable submissions cheap (docs/adr/0001).
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ class Batcher(Generic[Item, Answer]):
         self._flush = flush
         self._idle = flushers
         self._most = most
-        # Each item with who waits for it, and when that one's patience is at its end, by the monotonic clock.
+        # Each item with its waiting future, and the end of its caller's time budget, by the monotonic clock.
         self._waiting: deque[tuple[Item, asyncio.Future[Answer], float]] = deque()
         self._under_way: list[list[tuple[Item, asyncio.Future[Answer], float]]] = []
         self._running: set[asyncio.Task[None]] = set()
         self._looking = False
-        # Not the context of whoever comes first: a batch is about many, and its log lines must not name one.
+        # Not the context of the first caller: a batch is for many, and its log lines must not name one of them.
         self._context = contextvars.copy_context()
         self._context.run(time_budget.end)
 
     async def __call__(self, item: Item, *, until_done: bool = False) -> Answer:
         """Hand in one item and wait for its own answer.
 
-        Raises TimeoutError when the caller's patience ends first: the item may be carried out all the same. With
-        `until_done` the answer is waited for as long as it takes.
+        Raises TimeoutError when the caller's time budget ends first: the item may be executed all the same. With
+        `until_done` there is no time limit.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
@@ -83,7 +83,7 @@ class Batcher(Generic[Item, Answer]):
             task.add_done_callback(self._running.discard)
 
     def _look_for_the_impatient(self) -> None:
-        """Answer those whose patience is at its end. One timer for all, and none while nobody waits."""
+        """Raise TimeoutError in callers whose time budget has ended. One timer for all, if there are any."""
         now = time.monotonic()
         for batch in (self._waiting, *self._under_way):
             for _, future, until in batch:
@@ -98,7 +98,7 @@ class Batcher(Generic[Item, Answer]):
             while self._waiting:
                 size = min(len(self._waiting), self._most)
                 batch = [self._waiting.popleft() for _ in range(size)]
-                # Who was told that it takes too long is done. What somebody asked for who then left is carried out.
+                # An item whose caller has timed out is dropped; one whose caller was cancelled is executed.
                 if wanted := [one for one in batch if not one[1].done() or one[1].cancelled()]:
                     await self._one(wanted)
         finally:
@@ -118,7 +118,7 @@ class Batcher(Generic[Item, Answer]):
         finally:
             self._under_way.remove(batch)
         for (item, future, until), answer in zip(batch, answers, strict=True):
-            if future.done():  # the caller went away
+            if future.done():  # the caller was cancelled
                 continue
             if isinstance(answer, Again):
                 self._waiting.append((item, future, until))

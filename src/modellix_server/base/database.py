@@ -18,7 +18,7 @@ from modellix_server.base.settings import BadSettings
 Row: TypeAlias = "asyncpg.Record"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
-# What the driver raises when the database cannot be asked or cannot act for now, as opposed to when it says no.
+# What the driver raises when the database cannot be reached or cannot act for now, as opposed to a refusal.
 UNREACHABLE: tuple[type[Exception], ...] = (
     OSError,
     TimeoutError,
@@ -36,8 +36,8 @@ DATABASE_ERRORS: tuple[type[Exception], ...] = (asyncpg.PostgresError, *UNREACHA
 
 
 def refused(error: Exception) -> bool:
-    """Whether the database, or the driver for a value it cannot send, said no, and would say so again."""
-    if isinstance(error, ValueError):  # the driver's own, which it derives from its errors of use
+    """Whether the database, or the driver for a value that it cannot send, refused, and would refuse again."""
+    if isinstance(error, ValueError):  # the driver's own, a subclass of its usage errors
         return True
     return not isinstance(error, (*UNREACHABLE, asyncpg.TransactionRollbackError))
 
@@ -51,10 +51,10 @@ _CLOSE_S = 3.0
 
 
 class _Line(asyncpg.Connection):
-    """A connection that is of no further use once a statement of it was given up: its block in `Pool` cuts it off.
+    """A connection that is closed when one of its statements is cancelled: its block in `Pool` terminates it.
 
-    The driver asks the server, over a connection of its own, to stop the statement, and keeps whoever gave it up
-    waiting until it has. A frozen server never does; one that is alive notices the cut within a second
+    The driver would ask the server, over a connection of its own, to stop the statement, and make the caller wait
+    until it has. A frozen server never does; a live one notices the closed connection within a second
     (`client_connection_check_interval`).
     """
 
@@ -70,7 +70,7 @@ class _Line(asyncpg.Connection):
 
     async def execute(self, query: str, *args: Any, **options: Any) -> str:
         if self.given_up and query.startswith("ROLLBACK"):
-            return "ROLLBACK"  # the end of a block that is being left: it comes with the cut
+            return "ROLLBACK"  # the end of a cancelled block: the transaction ends with the connection
         with self._noticing():
             return await super().execute(query, *args, **options)
 
@@ -96,9 +96,9 @@ class _Line(asyncpg.Connection):
 
 
 class Pool:
-    """Connections that take turns. Each statement gets one of its own, as `acquire` does for several.
+    """A pool of connections. Each statement takes one, as `acquire` does for several statements.
 
-    What a request asks for counts against its `patience`: raises TimeoutError when that is at its end.
+    The statements of a request count against its time budget: raises TimeoutError when that has ended.
     """
 
     def __init__(self, connections: asyncpg.Pool[asyncpg.Record]) -> None:
@@ -106,7 +106,7 @@ class Pool:
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
-        """A connection for as long as the block runs, which must do nothing but ask the database."""
+        """A connection for the block, which must do nothing but call the database."""
         limit = time_budget.current()
         if limit is None:
             async with self._acquire() as connection:
@@ -125,7 +125,7 @@ class Pool:
             try:
                 yield connection
             finally:
-                if getattr(connection, "given_up", False):  # of one that the pool's end took away there is nothing left
+                if getattr(connection, "given_up", False):  # the pool was closed meanwhile
                     connection.terminate()
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
@@ -149,13 +149,13 @@ class Pool:
             return await connection.execute(query, *arguments)
 
     async def close(self) -> None:
-        """Close all connections, in good order where the database answers soon."""
+        """Close all connections, gracefully where the database answers soon."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_S):  # when it is over the driver cuts off those that are left
+            async with asyncio.timeout(_CLOSE_S):  # afterwards the driver terminates the others
                 await self._connections.close()
 
     def terminate(self) -> None:
-        """Cut off all connections at once."""
+        """Terminate all connections at once."""
         self._connections.terminate()
 
     @property
@@ -165,20 +165,20 @@ class Pool:
 
     @property
     def open(self) -> int:
-        """How many there are."""
+        """How many are open."""
         return self._connections.get_size()
 
     @property
     def idle(self) -> int:
-        """How many of them nobody uses."""
+        """How many are idle."""
         return self._connections.get_idle_size()
 
 
 async def open_pool(dsn: str, *, size: int, name: str, statement_timeout_ms: int = 10_000) -> Pool:
-    """A pool of at most `size` connections whose statements are cut off after the time-out.
+    """A pool of at most `size` connections whose statements end at the time-out.
 
-    Nothing that is set for a session may be changed on its connections: they are not reset between uses,
-    which would be one more exchange with the database for each call.
+    Session settings must not be changed on its connections: they are not reset between uses, which would cost one
+    more round trip for each call.
     """
     session = _session(name, statement_timeout_ms)
     session["server_settings"] |= _PLANS
@@ -201,9 +201,9 @@ async def _leave_as_it_is(_connection: object) -> None:
 
 @asynccontextmanager
 async def browsing(db: Pool) -> AsyncIterator[Connection]:
-    """A connection for reading lists, in one snapshot, with plans made for the very values that are looked for.
+    """A connection for reading lists, in one snapshot, with plans for the actual values.
 
-    What is rare needs another index than what most rows have, which a plan for any value cannot know.
+    A rare value needs another index than a frequent one, which a generic plan cannot know.
     """
     async with db.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         await connection.execute("set local plan_cache_mode = force_custom_plan")
@@ -223,7 +223,7 @@ def _session(name: str, statement_timeout_ms: int) -> dict[str, Any]:
             "jit": "off",
             "statement_timeout": str(statement_timeout_ms),
             "idle_in_transaction_session_timeout": "30000",
-            # A statement whose client has gone ends soon, rather than being carried out for nobody.
+            # A statement whose client has disconnected ends soon.
             "client_connection_check_interval": "1000",
             "timezone": "UTC",
         },
@@ -231,7 +231,7 @@ def _session(name: str, statement_timeout_ms: int) -> dict[str, Any]:
 
 
 async def require_durability(db: Pool) -> None:
-    """Refuse to run money on a database that may forget a commit.
+    """Refuse a database that may lose a commit.
 
     Raises Unavailable when fsync or synchronous_commit is off.
     """

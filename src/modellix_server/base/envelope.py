@@ -5,8 +5,8 @@ A sealed secret is one value of bytes, to be kept in a `bytea` column:
     version 1 byte | id of the master key 8 | nonce 12 | wrapped data key 48 | nonce 12 | ciphertext, tag 16
 
 Both layers are AES-256-GCM and bound to a context (table, row and whatever else must not change): a value
-copied into another row, or a row pointed elsewhere, opens for nobody. A rotation replaces the wrapping
-alone. Nothing here knows tables; `base.sealed` re-wraps them.
+copied into another row, or a row that points elsewhere, cannot be opened. A rotation replaces only the wrapping.
+This module knows no tables; `base.sealed` re-wraps them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _DATA_KEY = 32
 _WRAPPED = slice(KEY_ID.stop, KEY_ID.stop + _NONCE + _DATA_KEY + 16)
 
 MasterKeys = tuple[Secret, tuple[Secret, ...]]
-"""The current one, and those from before it."""
+"""The current key, and the former ones."""
 
 
 class CannotOpen(RuntimeError):
-    """A sealed value stays closed; the message names no secret."""
+    """A sealed value cannot be opened; the message contains no secret."""
 
 
 class UnknownMasterKey(CannotOpen):
@@ -47,8 +47,8 @@ class SealBroken(CannotOpen):
 class Keyring:
     """The master keys of a process: seals under the current one, opens what any of them sealed.
 
-    With `reread` the keys are asked for again before sealing, and when an unknown one is met: in the embedded
-    mode a rotation changes them under running processes.
+    With `reread` the keys are read again before sealing, and when the id of a key is unknown: in the embedded mode a
+    rotation changes them under running processes.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class Keyring:
 
     @property
     def current_id(self) -> bytes:
-        """Names the key that new values are sealed under, without giving it away."""
+        """Id of the key that new values are sealed under; reveals nothing about the key."""
         return _key_id(self.keys[0])
 
     def refresh(self) -> None:
-        """Ask for the keys again, where they can change."""
+        """Read the keys again, where they can change."""
         if self._reread is not None:
             self._set(*self._reread())
 
@@ -78,7 +78,7 @@ class Keyring:
         return key_id in self._by_id
 
     def seal(self, secret: str, *context: str) -> bytes:
-        """Encrypt a secret for the place that the context names."""
+        """Encrypt a secret, bound to the context."""
         self.refresh()
         data_key = os.urandom(_DATA_KEY)
         return self._wrap(data_key, context) + _encrypt(data_key, secret.encode(), _bound(context))
@@ -89,7 +89,7 @@ class Keyring:
 
     def rewrap(self, sealed: bytes, *context: str) -> bytes:
         """The same secret under the current master key; its ciphertext stays. Raises what `open` raises."""
-        self.open(sealed, *context)  # a value that does not open whole is not passed on as if it did
+        self.open(sealed, *context)  # a value that cannot be opened is not re-wrapped
         return self._wrap(self._unwrap(sealed, context), context) + sealed[_WRAPPED.stop :]
 
     def _wrap(self, data_key: bytes, context: Sequence[str]) -> bytes:
@@ -106,7 +106,7 @@ class Keyring:
 
 
 def _key_id(key: Secret) -> bytes:
-    """Names a master key without giving it away."""
+    """Id of a master key; reveals nothing about the key."""
     return key.derive("envelope key id")[: KEY_ID.stop - KEY_ID.start]
 
 
@@ -127,5 +127,5 @@ def _decrypt(key: bytes, nonce_and_ciphertext: bytes, bound: bytes) -> bytes:
     nonce, ciphertext = nonce_and_ciphertext[:_NONCE], nonce_and_ciphertext[_NONCE:]
     try:
         return AESGCM(key).decrypt(nonce, ciphertext, bound)
-    except (InvalidTag, ValueError):  # the latter for a nonce that was cut
+    except (InvalidTag, ValueError):  # the latter for a truncated nonce
         raise SealBroken("the sealed value was changed, or is not where it was sealed for") from None

@@ -1,6 +1,6 @@
 """The one family of errors that callers of the platform can see.
 
-Every refusal is a subclass of `PlatformError` and says its HTTP status, its category in the public
+Every refusal is a subclass of `PlatformError` with its HTTP status, its category in the public
 contract's words and a stable code of its own. One handler in `api` renders them all.
 """
 
@@ -10,7 +10,7 @@ from typing import ClassVar
 
 
 class PlatformError(Exception):
-    """A refusal a client may read; `detail` must never carry a secret, a path or SQL."""
+    """A refusal that a client may read; `detail` must never contain a secret, a path or SQL."""
 
     status: ClassVar[int] = 500
     category: ClassVar[str] = "Internal server error"
@@ -58,7 +58,7 @@ class Unauthorized(PlatformError):
 
 
 class NotFound(PlatformError):
-    """No such thing, or a thing of another team: the two are told apart by nobody."""
+    """Unknown, or another team's: clients cannot tell the two apart."""
 
     status, category, code = 404, "Resource not found", "not_found"
 

@@ -1,8 +1,8 @@
 """Named points at which a test may kill the process, to prove that a crash there is safe.
 
 A point costs one comparison unless the fault suite names it: in `MODELLIX_KILL_AT` the process dies there, in
-`MODELLIX_HOLD_AT` whoever comes there waits for ever and says so on standard error. So many tasks can be brought to one
-point, each exactly there, before the suite kills the process.
+`MODELLIX_HOLD_AT` every caller waits there forever and reports it on standard error. So the suite can bring many tasks
+to one point before it kills the process.
 """
 
 from __future__ import annotations

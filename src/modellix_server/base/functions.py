@@ -1,8 +1,8 @@
-"""SQL functions: files that each room keeps beside its code, always as they are now.
+"""SQL functions: files of each room, always the current version.
 
-A file is `<room>/functions/<name>.sql`: `create or replace` of one function, what it is for above, its grants and
-triggers below. Those of one name and schema with the arguments of the last release stand in `functions/previous/` for
-as long as an upgrade from it may be rolling, and `functions/dropped.sql` drops what no version needs any more.
+A file is `<room>/functions/<name>.sql`: `create or replace` of one function, its purpose above, its grants and
+triggers below. A function with the arguments of the last release is in `functions/previous/` as long as a rolling
+upgrade from that release is supported, and `functions/dropped.sql` drops what no version needs.
 
 `migrate` applies every file whose text has changed, all in one transaction, after the migrations. Bodies are bound
 when they are called, so the order of the files does not matter.
@@ -31,19 +31,19 @@ class FunctionFile:
     """One SQL file."""
 
     schema: str
-    """The room's, of which the functions are."""
+    """The schema of the functions: the room's."""
     name: str
     """`<room>/<path below functions>`."""
     sql: str
 
     @property
     def checksum(self) -> str:
-        """SHA-256 of the text, by which a change is noticed."""
+        """SHA-256 of the text, to detect a change."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
 def discover_functions(packages: Iterable[str]) -> list[FunctionFile]:
-    """All function files of the named packages, in the order in which they are applied: what drops comes last."""
+    """All function files of the named packages, in the order of their application: drops come last."""
     found: list[FunctionFile] = []
     for package in packages:
         top, *rooms = package.split(".")
@@ -67,7 +67,7 @@ async def applied_functions(db: Connection) -> dict[str, str]:
 
 
 def outdated(functions: Sequence[FunctionFile], applied: Mapping[str, str]) -> list[FunctionFile]:
-    """Those whose present text was not applied."""
+    """Those whose current text was not applied."""
     return [file for file in functions if applied.get(file.name) != file.checksum]
 
 
@@ -82,7 +82,7 @@ async def apply_functions(db: Connection, functions: Sequence[FunctionFile]) -> 
         await db.execute("set local check_function_bodies = off")
         for file in due:
             await db.execute(file.sql)
-        # PostgreSQL lets everyone execute a new function. Ours may be used by whom their files name, and no others.
+        # PostgreSQL lets everyone execute a new function. Ours may be executed only by the roles that their files name.
         await db.execute(f"revoke execute on all functions in schema {schemas} from public")
         await db.executemany(
             """insert into base.function (name, checksum) values ($1, $2)

@@ -14,7 +14,7 @@ _FILE_ID = re.compile(r"file-([0-9a-f]{32})", re.ASCII)
 
 
 class _Randomness:
-    """Random bytes, asked of the system a page at a time: one question an id is a tenth of a submission's cost."""
+    """Random bytes, read from the system a page at a time: one read per id would be a tenth of a submission's cost."""
 
     _PAGE = 4096
 
@@ -23,7 +23,7 @@ class _Randomness:
         self._used = 0
 
     def take(self, size: int) -> bytes:
-        """Bytes that nobody was given before. Processes that fork must not share this object."""
+        """Bytes that were not returned before. Processes that fork must not share this object."""
         if self._used + size > len(self._page):
             self._page = os.urandom(self._PAGE)
             self._used = 0
@@ -55,7 +55,7 @@ def request_name() -> bytes:
 
 
 def first_uuid7(moment: datetime) -> UUID:
-    """The least UUID of those made in the millisecond of `moment`, or after: a bound for ids in order of time."""
+    """The smallest UUID of the millisecond of `moment`: a lower bound for later ids."""
     milliseconds = -(-int(moment.timestamp() * 1_000_000) // 1000)
     return UUID(int=min(max(milliseconds, 0), 0xFFFF_FFFF_FFFF) << 80)
 

@@ -1,6 +1,6 @@
-"""Texts at named places in parsed JSON: one walk, for whoever looks for them or puts others in their place.
+"""Texts at named paths in parsed JSON: finds or replaces them.
 
-A place is a key, or keys with dots between them. Lists on the way are gone through and not named: `subjects.image`
+A path is a key, or keys joined by dots. Lists on the path are traversed and not named: `subjects.image`
 is every `image` in the objects of the list `subjects`, and every text where `image` is a list itself.
 """
 
@@ -17,19 +17,19 @@ class Found:
 
     place: str
     where: str
-    """As messages name it: `images[1]`, `subjects[0].image`."""
+    """Its name in messages: `images[1]`, `subjects[0].image`."""
     text: str
 
 
 def find(params: Mapping[str, Any], places: Collection[str]) -> list[Found]:
-    """Every text at the places, in their order. What has another shape is passed over."""
+    """Every text at the paths, in their order. Values of other types are skipped."""
     found: list[Found] = []
     replace(params, places, found.append)
     return found
 
 
 def replace(params: Mapping[str, Any], places: Collection[str], by: Callable[[Found], object]) -> dict[str, Any]:
-    """The parameters with every text at the places replaced; the caller's are not changed."""
+    """A copy of the parameters with every text at the paths replaced."""
     changed: dict[str, Any] = dict(params)
     for place in places:
         changed = _step(changed, place, place.split("."), "", by)

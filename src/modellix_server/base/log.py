@@ -48,7 +48,7 @@ def set_up(process: str, level: str = "info") -> None:
 
 
 def _redact(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """The second line of defence: no secret should be handed to a logger, and none passes here."""
+    """Second line of defence: no secret should be passed to a logger, and those that are get redacted here."""
     return {name: _without_secrets(value) for name, value in event.items()}
 
 
@@ -65,7 +65,7 @@ def _without_secrets(value: Any) -> Any:
 
 
 def bind(**about: str | None) -> None:
-    """Name what the present asyncio task is about in each of its log lines; what is None is left out."""
+    """Add these fields to each log line of the current asyncio task; None leaves one out."""
     _about.set(about)
 
 

@@ -1,6 +1,6 @@
 """Numbers of one process: counted here, shown to Prometheus by `processes.metrics` (docs/adr/0016).
 
-Counting is an addition to a plain integer in a dictionary; everything else happens when somebody asks. There is one
+Counting is an addition to an integer in a dictionary; everything else happens at a scrape. There is one
 registry per process, as there is one logger.
 """
 
@@ -21,7 +21,7 @@ SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 
 
 class Counter(defaultdict[Values, int]):
-    """Only ever rises: `requests["read_task", 200] += 1`. The labels' values come in the order of their names."""
+    """Only increases: `requests["read_task", 200] += 1`. The labels' values come in the order of their names."""
 
     def __init__(self, name: str, help_text: str, labels: Labels = ()) -> None:
         super().__init__(int)
@@ -30,7 +30,7 @@ class Counter(defaultdict[Values, int]):
 
 
 class Histogram:
-    """How often a value fell into each range."""
+    """How many values were in each range."""
 
     def __init__(self, name: str, help_text: str, bounds: tuple[float, ...], labels: Labels = ()) -> None:
         self.name, self.help, self.labels, self.bounds = name, help_text, labels, bounds
@@ -51,7 +51,7 @@ class Histogram:
 
 
 class Gauge(NamedTuple):
-    """What something is now: what is waiting, what is in use."""
+    """A current value: what is waiting, what is in use."""
 
     name: str
     help: str
@@ -60,7 +60,7 @@ class Gauge(NamedTuple):
 
 
 class Gauges:
-    """Numbers that are read when somebody asks."""
+    """Values that are read at a scrape."""
 
     def __init__(self) -> None:
         self._readers: list[Callable[[], Awaitable[Iterable[Gauge]]]] = []
@@ -70,7 +70,7 @@ class Gauges:
         self._readers.append(read)
 
     async def read(self) -> list[Gauge]:
-        """What all of them say now."""
+        """The current values of all of them."""
         return [found for read in self._readers for found in await read()]
 
 

@@ -5,8 +5,8 @@ Functions are not among them: see `base.functions`. (Early migrations made some,
 A file is `<room>/migrations/NNNN_what.sql`; numbers are unique over all rooms and give the order. Each
 file runs once, in its own transaction, and its checksum is kept so that an edited file is noticed.
 
-Below a line `-- outside a transaction` stand statements for tables that may be large and are in use: indexes
-made concurrently, constraints validated afterwards (`base.online`). They run one by one after the file's
+Below a line `-- outside a transaction` are statements for tables that may be large and in use: indexes created
+concurrently, constraints validated afterwards (`base.online`). They run one by one after the file's
 transaction, and again from where they stopped if they were interrupted.
 """
 
@@ -39,7 +39,7 @@ _JOURNAL = """
 
 
 class ChangedMigration(Exception):
-    """A file is no longer what this database was made with: it belongs to another version of the program."""
+    """A file was changed after it was applied: the database belongs to another version of the program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ async def migrate(
     """
     db = await connect(dsn, name="migrate", statement_timeout_ms=600_000)
     try:
-        # Not by waiting in the database: an index that is made concurrently waits for whoever waits there.
+        # Not by waiting in the database: `create index concurrently` would wait for the waiting transaction.
         while not await db.fetchval("select pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110
             await asyncio.sleep(_LOCK_PAUSE_S)
         await db.execute(_JOURNAL + FUNCTION_JOURNAL)

@@ -1,7 +1,7 @@
-"""LISTEN: one direct connection that tells in-process caches what changed, and when they may be blind.
+"""LISTEN: one direct connection that notifies in-process caches of changes, and of times without notifications.
 
-A cache is only allowed to trust itself between `following` and `lost`: a notice sent while the
-connection was down is gone for good.
+A cache is valid only between `following` and `lost`: a notification that is sent while the connection is down is
+lost.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from modellix_server.base import log
 from modellix_server.base.database import UNREACHABLE, connect
 
 _log = log.get("base")
-_PING_S = 2.0  # bounds how long a silently dead connection is believed in
+_PING_S = 2.0  # bounds how long a silently dead connection goes unnoticed
 
 
 class Follower(Protocol):
-    """Something kept fresh by notices on one channel. Its methods are called on the event loop."""
+    """A cache that is updated by notifications on one channel. Its methods are called on the event loop."""
 
     channel: str
 
     def following(self) -> None:
-        """From now on every change is heard."""
+        """From now on every change is notified."""
         ...
 
     def heard(self, payload: str) -> None:
@@ -33,7 +33,7 @@ class Follower(Protocol):
         ...
 
     def lost(self) -> None:
-        """From now on changes may go unheard."""
+        """From now on notifications may be lost."""
         ...
 
 
@@ -58,7 +58,7 @@ async def follow(dsn: str, followers: Sequence[Follower], *, retry_s: float = 0.
 
 
 async def _follow_one(db: asyncpg.Connection[asyncpg.Record], followers: Sequence[Follower]) -> None:
-    """Hear changes until the connection is closed (returns) or does not answer (raises)."""
+    """Forward notifications until the connection is closed (returns) or does not answer (raises)."""
     closed = asyncio.Event()
     db.add_termination_listener(lambda _: closed.set())
     for follower in followers:

@@ -1,7 +1,7 @@
-"""Changes to a database in use that hold nobody up.
+"""Schema changes of a database in use that block no other transaction for long.
 
-What is short gives way when a table is in use, and is tried again. What is slow is one statement outside a
-transaction, safe to begin again.
+A short change gives up when a table is locked, and is tried again. A slow change is one statement outside a
+transaction, which can be restarted.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _DROP = re.compile(r"drop index concurrently (?P<schema>\w+)\.(?P<name>\w+)")
 _VALIDATE = re.compile(r"alter table \w+\.\w+ validate constraint \w+")
 _COMMENT = re.compile(r"--.*$", re.MULTILINE)
 _LIMIT_S = 24 * 3600.0
-# A statement that waits for a lock makes everybody wait who comes after it. So it gives up first: sooner than
-# PostgreSQL looks for a deadlock, which might end a submission instead.
+# A statement that waits for a lock blocks every later one. So it gives up first: before PostgreSQL checks for a
+# deadlock, which might abort a submission instead.
 _LOCK_TIMEOUT_MS = 800
 _RETRY_FOR_S = 600.0
 _RETRY_PAUSE_S = 1.0
@@ -39,7 +39,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 async def giving_way(db: Connection, what: str, change: Callable[[], Awaitable[None]]) -> None:
-    """Run a change in a transaction of its own; when a table is in use, give way and try again.
+    """Run a change in a transaction of its own; when a table is locked, give up and try again.
 
     Raises asyncpg's LockNotAvailableError when it was in use for ten minutes.
     """
@@ -60,7 +60,7 @@ async def giving_way(db: Connection, what: str, change: Callable[[], Awaitable[N
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index to be made while its table is in use, which may be partitioned."""
+    """An index to be created while its table is in use; the table may be partitioned."""
 
     unique: str
     name: str
@@ -72,14 +72,14 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """A constraint that was added as `not valid` and is now checked against the rows there are."""
+    """A constraint that was added as `not valid` and is now validated."""
 
     sql: str
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """An index that nothing needs any more."""
+    """An index that is no longer needed."""
 
     schema: str
     name: str
@@ -89,7 +89,7 @@ Statement = Index | Validation | Removal
 
 
 def read_statements(text: str) -> list[Statement]:
-    """The statements of a text; ValueError for one that cannot be begun again, or would hold others up."""
+    """The statements of a text; ValueError for one that cannot be restarted, or would block others."""
     found: list[Statement] = []
     for part in _COMMENT.sub("", text).split(";"):
         sql = " ".join(part.split())
@@ -107,7 +107,7 @@ def read_statements(text: str) -> list[Statement]:
 
 
 async def carry_out(db: Connection, statement: Statement) -> None:
-    """Run one statement, or what is left of it. It may take as long as its table is large."""
+    """Run one statement, or the rest of an interrupted one. Its duration grows with the table."""
     await db.execute("set statement_timeout = 0")
     try:
         if isinstance(statement, Validation):
@@ -124,7 +124,7 @@ async def carry_out(db: Connection, statement: Statement) -> None:
 
 
 async def _make(db: Connection, index: Index, name: str, table: str) -> None:
-    """One index on one table. An interrupted attempt leaves an invalid one behind, which goes first."""
+    """One index on one table. An interrupted attempt leaves an invalid one behind, which is dropped first."""
     valid = await _valid(db, index.schema, name)
     if valid:
         return
@@ -136,9 +136,9 @@ async def _make(db: Connection, index: Index, name: str, table: str) -> None:
 
 
 async def _make_in_parts(db: Connection, index: Index) -> None:
-    """On a partitioned table: an empty one on the whole, which new partitions follow, then one on each part.
+    """On a partitioned table: an index on the parent only, which new partitions follow, then one on each partition.
 
-    The whole becomes valid by itself when each part has its own.
+    The parent's becomes valid by itself when each partition has its own.
     """
     if await _valid(db, index.schema, index.name) is None:
         await db.execute(f"create {index.unique}index {index.name} on only {index.schema}.{index.table} {index.rest}")
@@ -168,7 +168,7 @@ async def _valid(db: Connection, schema: str, name: str) -> bool | None:
 
 
 async def _part_without(db: Connection, index: Index) -> str | None:
-    """A partition of the table whose index is not part of the whole yet."""
+    """A partition of the table whose index is not attached to the parent's yet."""
     part: str | None = await db.fetchval(
         """select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
            where i.inhparent = $1::text::regclass and not exists (

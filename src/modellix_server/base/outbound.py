@@ -1,11 +1,11 @@
 """Outbound HTTP: the only way out of the platform.
 
 A host is resolved once, every address it has must be public, and exactly a checked address is dialled,
-with the host's own name for TLS. Every redirect is checked again. A request is given up at its
-deadline however slowly bytes trickle in, and no answer grows beyond its cap, before or after decoding.
+with the host's own name for TLS. Every redirect is checked again. A request ends at its
+deadline even if bytes still arrive, and no answer exceeds its cap, before or after decoding.
 
 Paid requests depend on one distinction: `NotSent` is proof that nothing left this machine, `AnswerLost`
-is everything else. Only GET is ever repeated by the client, on a pooled connection found closed.
+is everything else. The client repeats only GET, on a pooled connection that was found closed.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class NotSent(Exception):
-    """Proof that the other side got nothing: name lookup failed, connection refused, TLS failed."""
+    """Proof that nothing was sent: name lookup failed, connection refused, TLS failed."""
 
 
 class Blocked(NotSent):
-    """We refuse to go there: a private address, a strange port or scheme, credentials in the URL."""
+    """The address is not allowed: private, an unusual port or scheme, credentials in the URL."""
 
 
 class AnswerLost(Exception):
-    """The request may have left and no whole answer came back: it may or may not have been acted on."""
+    """The request may have been sent, and no complete answer came back: it may or may not have had an effect."""
 
 
 class TooLarge(AnswerLost):
-    """The answer is larger than the caller takes."""
+    """The answer is larger than the caller's limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """Origins that an operator named, so that neither address nor port is questioned there."""
+    """Origins that an operator named: their address and port are not checked."""
 
     exact: frozenset[tuple[str, str, int]] = frozenset()
     """Scheme, host, port."""
@@ -114,7 +114,7 @@ _progress: ContextVar[_Progress] = ContextVar("outbound_progress")
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Notes the moment from which bytes may leave."""
+    """Records the moment from which bytes may be sent."""
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[aiohttp.tracing.Trace], timeout: aiohttp.ClientTimeout
@@ -162,7 +162,7 @@ async def _ask_system(host: str, port: int) -> list[str]:
 
 
 class _Body:
-    """Undoes a content coding without ever holding more than the cap."""
+    """Decodes a content coding without exceeding the cap."""
 
     def __init__(self, headers: Mapping[str, str], max_bytes: int) -> None:
         coding = headers.get("Content-Encoding", "").strip().lower()
@@ -202,7 +202,7 @@ class Download:
         self._body = _Body(response.headers, max_bytes)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body; raises AnswerLost when it breaks off, comes too slowly or is too large."""
+        """The body; raises AnswerLost when it is cut off, too slow or too large."""
         try:
             async for raw in self._response.content.iter_any():
                 if chunk := self._body.take(raw):
@@ -217,18 +217,18 @@ async def _whole(download: Download, turn: Turn | None) -> bytes:
     async for chunk in download.chunks():
         whole += chunk
         if turn is not None and len(whole) > turn.after_bytes:
-            await turn.wait()  # meanwhile nothing is read, so the sender waits too
+            await turn.wait()  # nothing is read during the wait, so the sender waits too
             turn = None
     return bytes(whole)
 
 
 def _describe(error: BaseException, url: URL) -> str:
-    """What happened and at which host: never the URL, whose query may be a signature."""
+    """The error and its host: never the URL, whose query may be a signature."""
     return f"{type(error).__name__} at {url.raw_host}"
 
 
 async def _never_again(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep the library from repeating PUT or DELETE by showing it no error that it repeats on."""
+    """Keep the library from repeating PUT or DELETE by hiding the errors on which it does."""
     try:
         return await send(request)
     except aiohttp.ClientConnectorError:  # nothing was sent, and the library does not repeat on this one
@@ -271,11 +271,11 @@ class Outbound:
     ) -> Answer:
         """One exchange with an API; redirects are not followed and nothing but GET is ever repeated.
 
-        With `max_bytes` 0 the answer's body is not wanted: it is not read, however much comes.
+        With `max_bytes` 0 the answer's body is not read.
 
-        A body that comes in pieces needs its `Content-Length` among the headers.
+        A body in pieces needs its `Content-Length` among the headers.
 
-        Raises NotSent (Blocked when we refuse the address) or AnswerLost (TooLarge when it is too large).
+        Raises NotSent (Blocked for an address that is not allowed) or AnswerLost (TooLarge when it is too large).
         """
         if any(char in value for value in headers.values() for char in "\r\n\0"):
             raise Blocked("a header value spans lines")
@@ -308,7 +308,7 @@ class Outbound:
     ) -> AsyncIterator[Download]:
         """GET a file; up to three redirects are followed, each checked like the first address.
 
-        Raises NotSent (Blocked when we refuse an address) or AnswerLost (TooLarge when it is too large).
+        Raises NotSent (Blocked for an address that is not allowed) or AnswerLost (TooLarge when it is too large).
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
@@ -348,7 +348,7 @@ class Outbound:
         return is_reachable(address, port, self._opened)
 
     def _session(self, *, named: bool, paid: bool) -> aiohttp.ClientSession:
-        """Connections to named origins are pooled apart: no other request may ride on them."""
+        """Connections to named origins have pools of their own: no other request may use them."""
         session = self._sessions.get((named, paid))
         if session is None:
             session = self._sessions[named, paid] = self._open_session(named=named, paid=paid)
@@ -370,7 +370,7 @@ class Outbound:
         )
 
     def _open_socket(self, info: tuple[Any, ...]) -> socket.socket:
-        """The last wall: whatever led here, only a checked address is dialled."""
+        """The last check: only a checked address is dialled."""
         family, kind, protocol, _, address = info
         if not self._may_dial(str(address[0]), int(address[1])):
             raise Blocked("an unchecked address reached the dialler")

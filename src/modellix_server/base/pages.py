@@ -1,6 +1,6 @@
-"""Lists that are read page by page, newest first, each page beginning where the one before ended.
+"""Lists in pages, newest first, each page starting where the one before ended.
 
-No offsets: a page costs the same however far down the list it is, and what is added meanwhile moves nothing.
+No offsets: the cost of a page does not depend on its position, and new rows do not shift the pages.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ ALWAYS = Span()
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row, Place]):
-    """Some rows, and the place where to go on; None at the end of the list.
+    """Some rows, and the position of the next page; None at the end of the list.
 
-    Where a filter lets little pass a page may be short or even empty and yet not be the last.
+    With a selective filter a page may be short or even empty and yet not be the last.
     """
 
     rows: list[Row]
@@ -51,7 +51,7 @@ async def all_pages(read: Callable[[Place | None], Awaitable[Page[Row, Place]]])
 
 
 class Where:
-    """The conditions of a query and their arguments, from texts of ours and values of anybody's."""
+    """The conditions of a query, from constant texts, and their arguments, from untrusted values."""
 
     def __init__(self, arguments: list[object]) -> None:
         """`arguments` are those of the whole query, and grow with each condition."""
@@ -67,7 +67,7 @@ class Where:
         self._conditions.append(condition.format(*places))
 
     def place(self, value: object) -> str:
-        """Where a value stands that belongs to no condition, such as a limit."""
+        """The placeholder of a value that belongs to no condition, such as a limit."""
         self.arguments.append(value)
         return f"${len(self.arguments)}"
 

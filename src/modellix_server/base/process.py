@@ -1,4 +1,4 @@
-"""What every process of the platform does for itself at start."""
+"""Settings that every process of the platform makes for itself at start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KEPT_BYTES, _MOST_BLOCK_BYTES = 64 << 20, 32 << 20  # larger blocks cannot be k
 def die_with_parent(parent_pid: int, signum: int = signal.SIGKILL) -> None:
     """Ask Linux to send `signum` to this process when its parent dies; exit if it already has.
 
-    Other systems have no such call; there the supervisor's ordinary shutdown is all there is.
+    Other systems have no such call; there only the supervisor's ordinary shutdown ends it.
     """
     if sys.platform != "linux":
         return
@@ -27,10 +27,10 @@ def die_with_parent(parent_pid: int, signum: int = signal.SIGKILL) -> None:
 
 
 def reuse_memory() -> None:
-    """Keep up to 64 MB of what was freed for the next use, where the C library is glibc (mallopt(3)).
+    """Keep up to 64 MB of freed memory for the next use, where the C library is glibc (mallopt(3)).
 
-    Blocks of some megabytes would otherwise be given back each time, and be had again a page at a time: handling a
-    picture of 10 MB takes twice as long that way.
+    Blocks of some megabytes would otherwise be returned each time, and allocated again page by page, which doubles
+    the time for an image of 10 MB.
     """
     if tune := getattr(ctypes.CDLL(None), "mallopt", None):
         tune(_M_MMAP_THRESHOLD, _MOST_BLOCK_BYTES)

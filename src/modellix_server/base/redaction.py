@@ -1,7 +1,7 @@
-"""What of any text may be kept: no bytes, no keys, no signed links, no credentials in headers.
+"""Redaction of texts: no file contents, no keys, no signed links, no credentials in headers.
 
-Sent bytes become their digest, URLs lose query, fragment and user, API keys lose their body. Used for what
-is stored, and on every line that is logged.
+File contents become their digest, URLs lose query, fragment and user, API keys all but their prefix. Applied to
+stored texts and to every log line.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import re
 
 _DATA = re.compile(r"data:([\w.+/-]*(?:;[\w.=-]+)*);base64,([A-Za-z0-9+/=_%\\\s-]*)", re.ASCII | re.IGNORECASE)
-# Both look only where a run begins: trying again inside it would take a hostile body quadratic time.
+# Both match only at the start of a run: matching inside it would take quadratic time for a hostile body.
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\\-])[A-Za-z0-9+/_\\-]{200,}={0,2}", re.ASCII)
 _URL = re.compile(r"(?<!\w)(\w+:(?:\\?/){2})([^\s\"'<>]*)", re.ASCII)
 _OWN_KEY = re.compile(r"mdlx-(?:test-)?[0-9A-Za-z]+", re.ASCII)
@@ -28,7 +28,7 @@ def redact_text(text: str) -> str:
 
 
 def redact_keys(text: str) -> str:
-    """One string without API keys of ours, keys and signing secrets of the usual forms, and credentials."""
+    """One string without our API keys, keys and signing secrets of the usual forms, and credentials."""
     text = _OWN_KEY.sub("mdlx-<key>", text)
     text = _FOREIGN_KEY.sub(lambda found: f"{found[1]}<key>", text)
     text = _JWT.sub("<key>", text)

@@ -1,6 +1,6 @@
-"""Who goes first where processes share the cores of one machine.
+"""Priorities of processes that share the cores of one machine.
 
-All of this is courtesy: a system that knows none of it, or a kernel that refuses, only makes everybody equal.
+All of this is optional: on a system without it, or where the kernel refuses, all processes are equal.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _TRIES, _BETWEEN_TRIES_S = 5, 0.1
 
 
 def give_way(steps: int) -> None:
-    """Let others on this machine go first, by so many steps of niceness; children that start later inherit it.
+    """Lower this process's priority by so many steps of niceness; children that start later inherit it.
 
-    On Linux also as a batch process: it does not cut short the turn of whoever runs when it has something to do.
+    On Linux also as a batch process: it does not preempt the running process when it wakes up.
     """
     niceness = os.nice(steps)
     if sys.platform != "linux":
@@ -30,32 +30,32 @@ def give_way(steps: int) -> None:
     if os.sched_getscheduler(0) == os.SCHED_OTHER:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     _ask_for_turns(os.getpid(), 0)
-    if os.getsid(0) == os.getpid():  # else the session is somebody else's: a terminal's, for instance
+    if os.getsid(0) == os.getpid():  # else the session is another program's: a terminal's, for instance
         _let_session_give_way(niceness)
 
 
 def take_short_turns(pid: int) -> None:
-    """Let a process of little work run as soon as it has some, for turns of 0.1 ms; its later children inherit it.
+    """Give a process time slices of 0.1 ms, so that it runs soon after it wakes up; its later children inherit them.
 
-    How much it may run in all stays the same. For whoever has somebody waiting for each of many small steps: between
-    two of them others may run for milliseconds. Linux 6.12 and later; the kernel's sched(7) calls it a slice.
+    Its share of the processor stays the same. For processes with many small steps that others wait for: between two
+    of them other processes may run for milliseconds. Linux 6.12 and later; the kernel's sched(7) calls it a slice.
     """
     if sys.platform == "linux":
         _ask_for_turns(pid, _SHORT_TURN_NS)
 
 
 def leave_a_core() -> None:
-    """Keep off one of this machine's cores, if there are several; children that start later do so too.
+    """Do not use one of this machine's cores, if there are several; children that start later inherit it.
 
-    Whoever wakes up to answer a request then finds a core where nobody has to be driven away first: niceness
-    decides who gets more, but even the nicest finish their turn of some milliseconds.
+    A process that wakes up to answer a request then finds a free core: niceness decides about shares, but even a
+    process of low priority finishes its time slice of some milliseconds.
     """
     if sys.platform == "linux" and len(cores := os.sched_getaffinity(0)) > 1:
         os.sched_setaffinity(0, cores - {min(cores)})
 
 
 def _ask_for_turns(pid: int, length_ns: int) -> None:
-    """Turns of this length, or of the usual one for 0; policy and niceness stay. Older kernels ignore the length."""
+    """Time slices of this length, or of the usual one for 0; policy and niceness stay. Older kernels ignore it."""
     number = _SCHED_SETATTR.get(platform.machine())
     if number is None:
         return

@@ -1,7 +1,7 @@
 """Columns that hold sealed secrets: each room declares its own, and all of them rotate together.
 
-A column is of type `bytea` and holds what `base.envelope` makes. A room that adds one enters it in its
-`SEALED`; a test compares those with every `bytea` column there is.
+A column has the type `bytea` and holds values of `base.envelope`. A room lists its columns in `SEALED`; a test
+compares those with every `bytea` column of the database.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ID_IN_SQL = f"substr(%s, {KEY_ID.start + 1}, {KEY_ID.stop - KEY_ID.start})"
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
-    """A column of sealed secrets. All names are written into SQL: they are constants of a room."""
+    """A column of sealed secrets. All names are inserted into SQL: they must be constants."""
 
     table: str
     """`schema.table`."""
@@ -27,7 +27,7 @@ class SealedColumn:
     row: tuple[str, ...]
     """Columns of the primary key."""
     bound: tuple[str, ...]
-    """Columns whose values, as text, are bound into the seal: the row's, and what must not change beside it."""
+    """Columns whose values, as text, are bound into the seal: the row's key, and what must not change beside it."""
 
     @property
     def name(self) -> str:
@@ -42,11 +42,11 @@ class SealedColumn:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the values of one column, or in a dry run: what would."""
+    """Result of a rotation for one column, or of a dry run."""
 
     rewrapped: int = 0
     unopened: list[str] = field(default_factory=list)
-    """`row: why`, for values that stay as they are."""
+    """`row: why`, for values that were not rotated."""
 
 
 async def key_ids(db: Pool | Connection, column: SealedColumn) -> Counter[bytes]:
@@ -59,7 +59,7 @@ async def key_ids(db: Pool | Connection, column: SealedColumn) -> Counter[bytes]
 
 
 async def unopened(db: Pool | Connection, column: SealedColumn, keys: Keyring) -> list[str]:
-    """`row: why` for each value that does not open."""
+    """`row: why` for each value that cannot be opened."""
     found = []
     for row in await _values(db, column):
         try:
@@ -70,10 +70,10 @@ async def unopened(db: Pool | Connection, column: SealedColumn, keys: Keyring) -
 
 
 async def rewrap(db: Pool | Connection, column: SealedColumn, keys: Keyring, *, dry_run: bool = False) -> Tally:
-    """Bring every value under the current master key, each in a transaction of its own.
+    """Re-wrap every value under the current master key, each in a transaction of its own.
 
-    What is already there is left alone, so an interrupted run is continued by another. A value that changed
-    meanwhile is left too: whoever wrote it sealed it anew.
+    Values that already are under it are skipped, so the next run continues an interrupted one. A value that changed
+    meanwhile is skipped too: it was sealed under the current key.
     """
     tally = Tally()
     places = " and ".join(f"{name} = ${3 + at}" for at, name in enumerate(column.row))

@@ -13,7 +13,7 @@ from itertools import pairwise
 _LEAST_BYTES = 32
 _LEAST_DISTINCT = 16  # of 32 random bytes about 30 differ; fewer than 16 happens once in 10^16
 _LEAST_STEPS = 8  # differences between neighbours: counting up, down or by threes has one or two
-# What people type when a program asks for 32 bytes, and what the hash functions make of it. SHA-256, as bytes.
+# What people type when a program asks for 32 bytes, and hashes of it. SHA-256, as bytes.
 _WORDS = (
     *(
         "",
@@ -59,7 +59,7 @@ def _derived(value: bytes, purpose: str) -> bytes:
 
 
 def weakness(secret: Secret) -> str | None:
-    """Why somebody could guess this secret, in words that follow its name; None when it may be random."""
+    """Why this secret could be guessed, in words that follow its name; None when it may be random."""
     value = secret.value
     if len(value) < _LEAST_BYTES:
         return f"has {len(value)} bytes, not the 32 random bytes it must have at least"

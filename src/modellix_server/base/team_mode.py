@@ -1,4 +1,4 @@
-"""Whose money, limits, tasks and lists something is about: a team's, in one mode."""
+"""A team in one mode: money, limits, tasks and lists are separate per mode."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class TeamMode(msgspec.Struct, frozen=True):
-    """A team in one mode: everything of the two modes is separate."""
+    """A team in one mode."""
 
     team_id: int
     live: bool

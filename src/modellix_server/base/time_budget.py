@@ -1,8 +1,7 @@
-"""How long one request waits for the database: once for all that it asks, not for each statement anew.
+"""Time budget of one request for the database: for all its statements together.
 
-Only time spent on the database counts. A body that comes slowly, a storage far away or a client that waits for its
-task's end takes nothing of it. What runs for no request (batches, workers, commands) has no patience to lose, and is
-bounded by the time-outs of its statements.
+Only time spent on the database counts, not a slow body, a slow storage or a long poll. Work without a request (batches,
+workers, commands) has no budget; the time-outs of its statements bound it.
 """
 
 from __future__ import annotations
@@ -10,16 +9,15 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 REQUEST_S = 8.0
-"""What one request spends at most on waiting for the database.
+"""The time that one request may wait for the database.
 
-A database that is well answers in milliseconds, and one that is started again, or handed over to its standby, is often
-back in five seconds: that is worth waiting for. Known clients give up after 15 seconds, and the answer that tells them
-to come back, 503 with `Retry-After`, must reach them before that.
+A healthy database answers in milliseconds; after a restart or a failover it is often back in five seconds. Known
+clients time out after 15 seconds, and the answer that makes them retry, 503 with `Retry-After`, must arrive before.
 """
 
 
-class Patience:
-    """What is left of it, in seconds; whoever waits for the database takes off how long that was."""
+class TimeBudget:
+    """The rest of the budget, in seconds; each wait for the database is subtracted."""
 
     __slots__ = ("left_s",)
 
@@ -27,19 +25,19 @@ class Patience:
         self.left_s = left_s
 
 
-_current: ContextVar[Patience | None] = ContextVar("patience", default=None)
+_current: ContextVar[TimeBudget | None] = ContextVar("time_budget", default=None)
 
 
 def begin(left_s: float = REQUEST_S) -> None:
-    """From now on this request waits so long for the database, all in all."""
-    _current.set(Patience(left_s))
+    """Set the budget of the current request."""
+    _current.set(TimeBudget(left_s))
 
 
 def end() -> None:
-    """From now on what this request asks of the database is bounded statement by statement: it is being answered."""
+    """Remove the budget: from now on each statement has its own time-out, as the answer has begun."""
     _current.set(None)
 
 
-def current() -> Patience | None:
-    """That of the request on whose behalf this runs; None when it is for none."""
+def current() -> TimeBudget | None:
+    """The budget of the current request; None outside of requests."""
     return _current.get()

@@ -1,7 +1,7 @@
-"""Traces through OpenTelemetry: one a task, its id the task's, so that nothing has to be passed along or stored.
+"""Traces through OpenTelemetry: one per task, with the task's id, so that no context is passed along or stored.
 
 A span's parent is the span `task`, whose id comes from the task's as well; it is sent when the task ends. Without a
-collector in `OTEL_EXPORTER_OTLP_ENDPOINT` nothing is imported, and a span costs a look at one variable.
+collector in `OTEL_EXPORTER_OTLP_ENDPOINT` nothing is imported, and a span costs one comparison.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Off:
     tracer: Tracer | None = None
     provider: TracerProvider | None = None
     root: UUID | None = None
-    """The task whose root span is made next."""
+    """The task whose root span is created next."""
 
 
 _state = _Off()
@@ -59,7 +59,7 @@ def set_up(process: str, version: str) -> None:
 
 
 async def close() -> None:
-    """Send what is left; a collector that does not answer is not waited for long."""
+    """Send the remaining spans, within a short time-out."""
     if (provider := _state.provider) is not None:
         _state.tracer = _state.provider = None
         with contextlib.suppress(TimeoutError):
@@ -68,14 +68,14 @@ async def close() -> None:
 
 
 def on() -> bool:
-    """Whether anybody is told."""
+    """Whether spans are exported."""
     return _state.tracer is not None
 
 
 def record(
     name: str, task_id: UUID, seconds: float = 0.0, *, traceparent: str | None = None, **about: str | int | None
 ) -> None:
-    """A span that ends now and began so many seconds ago. What is None is left out of its attributes."""
+    """A span that ends now and began so many seconds ago. Attributes that are None are left out."""
     if (tracer := _state.tracer) is None:
         return
     now = time.time_ns()
@@ -128,21 +128,21 @@ def record_root(task_id: UUID, seconds: float, *, failed: bool, **about: str | i
 
 
 class Timed:
-    """A span that is being made; without a collector there is none, and nothing to tell of it."""
+    """A span in progress; without a collector a dummy."""
 
     def __init__(self, span: Span | None = None) -> None:
         self._span = span
 
     @property
     def traceparent(self) -> str | None:
-        """For whoever is called within the span (W3C Trace Context)."""
+        """The header for calls within the span (W3C Trace Context)."""
         if self._span is None:
             return None
         context = self._span.get_span_context()
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-01"
 
     def note(self, name: str, value: str | int) -> None:
-        """One more attribute, known only now."""
+        """Add an attribute."""
         if self._span is not None:
             self._span.set_attribute(name, value)
 
@@ -161,7 +161,7 @@ def timed(name: str, task_id: UUID, **about: str | int | None) -> Iterator[Timed
         span.set_attribute("error", type(raised).__name__)
         raise
     finally:
-        span.end(started_ns + int((time.monotonic() - started) * 1e9))  # whatever the wall clock did meanwhile
+        span.end(started_ns + int((time.monotonic() - started) * 1e9))  # independent of changes of the wall clock
 
 
 def _root_of(task_id: UUID) -> int:

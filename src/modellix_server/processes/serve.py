@@ -45,7 +45,7 @@ from modellix_server.tasks import (
 from modellix_server.upstreams import load_all
 
 _CONNECTIONS = 8
-_STATEMENT_MS = 5_000  # below the patience of a request, which may need time afterwards to find out what was done
+_STATEMENT_MS = 5_000  # below the time budget of a request, which may need time afterwards to find out what was done
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
 _SERVER: dict[str, Any] = {
     "lifespan": "off",

@@ -59,13 +59,13 @@ class Writer:
         if len(rows) == _FULL:
             self._wake.set()
 
-    async def close(self, *, patience_s: float = 5.0) -> None:
-        """Write what is left; what cannot be written within `patience_s` is counted as lost."""
+    async def close(self, *, timeout_s: float = 5.0) -> None:
+        """Write what is left; what cannot be written within `timeout_s` is counted as lost."""
         self._closing = True
         self._wake.set()
         if self._task is not None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._task, patience_s)
+                await asyncio.wait_for(self._task, timeout_s)
         if self._rows:
             self._lose(len(self._rows), "database unreachable at the end")
             self._rows = []
