@@ -30,6 +30,8 @@ class SubmitOptions:
     idempotency_key: str | None = None
     max_cost: int | None = None
     """Micro-dollars."""
+    max_cost_name: str = "'max_cost'"
+    """What the client calls it, for the refusal."""
     wait: bool = False
     """Whether to wait for a free slot."""
     webhook_url: str | None = None
@@ -112,7 +114,7 @@ async def _submit(
         request_id=options.request_id,
         webhook=webhooks.task_link(options.webhook_url, team) if options.webhook_url else None,
     )
-    obstacle = _beyond_cap(price, options.max_cost) or _frozen(ctx, submission)
+    obstacle = _beyond_cap(price, options) or _frozen(ctx, submission)
     if obstacle := obstacle or await ctx.obstacle(model.routes[0], team.live):
         if earlier := await ctx.submissions.replayed(submission):  # of a request with the same key: still the answer
             return earlier
@@ -122,11 +124,11 @@ async def _submit(
     return await ctx.submissions.accept(submission)
 
 
-def _beyond_cap(price: Quote, most_micros: int | None) -> PlatformError | None:
-    if most_micros is None or price.amount_micros <= most_micros:
+def _beyond_cap(price: Quote, options: SubmitOptions) -> PlatformError | None:
+    if options.max_cost is None or price.amount_micros <= options.max_cost:
         return None
-    cost, most = usd(price.amount_micros), usd(most_micros)
-    return OutOfRange(f"this task costs up to {cost} USD, which is more than the {most} USD of header 'X-Max-Cost'")
+    cost, most = usd(price.amount_micros), f"{usd(options.max_cost)} USD of {options.max_cost_name}"
+    return OutOfRange(f"this task costs up to {cost} USD, which is more than the {most}")
 
 
 def _frozen(ctx: ServingContext, submission: Submission) -> PlatformError | None:

@@ -105,7 +105,7 @@ def _options(request: HotRequest) -> SubmitOptions:
     if queue not in (None, "wait"):
         raise InvalidFormat("header 'X-Queue' can only be 'wait'")
     most_micros = None if max_cost is None else micros_from_usd(max_cost)
-    return SubmitOptions(key, most_micros, queue is not None, url, request.id)
+    return SubmitOptions(key, most_micros, "header 'X-Max-Cost'", queue is not None, url, request.id)
 
 
 async def _parse_input(request: HotRequest, model: Model) -> tuple[Any, list[InputFile]]:
