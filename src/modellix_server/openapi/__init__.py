@@ -1,3 +1,3 @@
-"""The OpenAPI document: what every route takes and answers, said once and published at `/api/v1/openapi.json`."""
+"""The OpenAPI document: the requests and answers of every route, published at `/api/v1/openapi.json`."""
 
 from modellix_server.openapi.document import Undescribed, describe

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 
 class Access(Enum):
-    """What a request must show."""
+    """The credentials that a request needs."""
 
     PUBLIC = "nothing"
     KEY = "a valid API key; things of other teams and of the other mode are not found"

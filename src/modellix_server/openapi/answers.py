@@ -1,4 +1,4 @@
-"""Answers as OpenAPI tells them: the contract's envelope, its errors, the headers of each."""
+"""Answers in OpenAPI: the contract's envelope, its errors, the headers of each."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from modellix_server.openapi.shapes import Schema, obj, only, ref, text, whole
 _ERRORS = {
     400: "The request is wrong; the message names the parameter and the limit",
     401: "No key, or a malformed, unknown or revoked one",
-    402: "The quote does not fit into what is available",
-    403: "The caller is known, and may not do that",
-    404: "There is no such thing, or not any more, or it is another team's",
-    408: "The body came too slowly",
-    409: "Too late, or too early, for what was asked",
+    402: "The quote exceeds the available balance",
+    403: "The caller does not have the permission",
+    404: "Unknown, expired, or another team's",
+    408: "The body arrived too slowly",
+    409: "Too late, or too early, for this request",
     413: "The body is too large",
     422: "The `Idempotency-Key` was used with another request",
     429: "Too many requests a minute, or as many unfinished tasks, open streams or uploads as the team may have",
-    500: "A fault of ours",
+    500: "A fault of the platform",
     503: "Nothing was done and nothing charged; the same request may succeed later",
 }
 _ALWAYS = {Access.KEY: (401, 403, 429, 500, 503), Access.PUBLIC: (500,)}
 _WITHOUT_NUMBERS = (401, 500, 503)
-"""Errors that come before, or instead of, the count of the caller's requests."""
+"""Errors without rate-limit headers: they precede, or replace, the count of the caller's requests."""
 
 _COUNT = {
     "X-RateLimit-Limit": "RateLimitLimit",
@@ -36,12 +36,12 @@ _COUNT = {
 HEADERS: dict[str, Schema] = {
     "RequestId": {
         "description": "The request's own, if it has one of 1 to 128 printable characters without spaces; else a new "
-        "one. It is in our log",
+        "one. It is in the request log",
         "required": True,
         "schema": text(pattern="^[!-~]{1,128}$"),
     },
     "RateLimitLimit": {
-        "description": "Requests a minute, of the key or of the team: of the tighter",
+        "description": "Requests per minute: the tighter of the limits of key and team",
         "required": True,
         "schema": whole(minimum=1),
     },
@@ -56,20 +56,20 @@ HEADERS: dict[str, Schema] = {
         "schema": whole(minimum=0),
     },
     "RetryAfter": {"description": "Seconds", "required": True, "schema": whole(minimum=1)},
-    "Challenge": {"description": "The scheme that is asked for", "required": True, "schema": only("Bearer")},
+    "Challenge": {"description": "The required scheme", "required": True, "schema": only("Bearer")},
 }
 """`components/headers`."""
 
 
 def families(error: type[PlatformError] = PlatformError) -> Iterator[type[PlatformError]]:
-    """This error and all that are one."""
+    """This error and all its subclasses."""
     yield error
     for below in error.__subclasses__():
         yield from families(below)
 
 
 def error_answers() -> dict[str, Any]:
-    """`components/responses` of the errors that callers with a key get. KeyError for a status that nobody described."""
+    """`components/responses` of the errors that callers with a key get. KeyError for a status without a description."""
     return {_named(status): _error(status, Access.KEY) for status in sorted({error.status for error in families()})}
 
 
@@ -97,7 +97,7 @@ def success(answer: AnswerDoc, access: Access) -> dict[str, Any]:
 
 
 def envelope(data: Schema, **beside: Schema) -> Schema:
-    """What the contract puts around the `data` of a success."""
+    """The contract's envelope around the `data` of a success."""
     return obj(code=only(0), message=only("success"), data=data, **beside)
 
 

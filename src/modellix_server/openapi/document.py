@@ -1,4 +1,4 @@
-"""The OpenAPI document of this installation, made once at the start from the router's routes and the catalogue."""
+"""The OpenAPI document of this installation, made at start from the router's routes and the catalogue."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ not know.
 Every operation of a model has two short forms, without the type and without `/async`, and one that answers with \
 events: see the tag Tasks. `GET /api/v1/models/{provider}/{model}` tells a model's prices."""
 _TAGS = {
-    "Tasks": "Submit, follow, cancel, look up",
+    "Tasks": "Submit, follow, cancel, list",
     "Models": "The catalogue, and prices",
-    "Account": "Money, calls and keys of a team",
-    "Files": "Uploads, to be used as inputs",
-    "Webhooks": "Told when tasks have ended",
+    "Account": "Money, requests and keys of a team",
+    "Files": "Uploads, for use as inputs",
+    "Webhooks": "Messages about ended tasks",
     "Health": "The platform itself",
 }
 _KEY = "key"
 
 
 class Undescribed(Exception):
-    """The routes and the table of operations are not about the same."""
+    """The routes and the table of descriptions do not match."""
 
 
 def describe(routes: Iterable[BaseRoute], catalogue: Catalogue, origin: str) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def describe(routes: Iterable[BaseRoute], catalogue: Catalogue, origin: str) -> 
 
 
 def documented(route: BaseRoute) -> bool:
-    """Whether the document has a word about this route: files, samples and the vendors' door are not called by hand."""
+    """Whether the document describes this route: not those of files, samples and callbacks."""
     return isinstance(route, Declared) and (route.path.startswith("/api/") or route.path in ("/healthz", "/readyz"))
 
 
@@ -118,7 +118,7 @@ def _operation(operation: RouteDoc, access: Access) -> dict[str, Any]:
         said["parameters"] = list(operation.parameters)
     if body := operation.body:
         said["requestBody"] = {"required": body.required, "content": {body.mime: {"schema": body.schema}}}
-    if access is not Access.KEY:  # for which the whole document says it
+    if access is not Access.KEY:  # which the document describes as a whole
         said["security"] = [{}, {_KEY: []}] if operation.knows_key else []
     return said
 
@@ -128,7 +128,7 @@ def _path(model: Model) -> str:
 
 
 def _of_model(submission: Mapping[str, Any], model: Model) -> dict[str, Any]:
-    """The submission of one model: what is said of any, with its own name, words and body."""
+    """The submission of one model: the general description with its own name, summary and body."""
     answers = {status: answer for status, answer in submission["responses"].items() if status != "404"}
     return {
         **submission,

@@ -1,4 +1,4 @@
-"""What the document says about one method of one route, as the tables of operations write it down."""
+"""The description of one method of one route, as the tables of descriptions contain it."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class AnswerDoc:
-    """What a success looks like."""
+    """The answer of a success."""
 
     schema: Schema
     """The `data` of the envelope; with `bare`, the whole body."""
     bare: bool = False
     beside: Mapping[str, Schema] = field(default_factory=dict)
-    """What stands beside `data` in the envelope."""
+    """Fields beside `data` in the envelope."""
     also: Mapping[str, Schema] = field(default_factory=dict)
-    """Other content types that may be asked for."""
+    """Other content types that a client may request."""
     headers: Mapping[str, Schema] = field(default_factory=dict)
-    """Besides those of every answer of its level: header objects of OpenAPI."""
+    """Further headers, beside those of every answer of its level: header objects of OpenAPI."""
     mime: str = JSON
     about: str = "Success"
     component: str = ""
-    """Its name among `components/responses`, where several operations answer so."""
+    """Its name in `components/responses`, where several operations share it."""
     links: Mapping[str, Any] = field(default_factory=dict)
-    """What can be asked with what the answer tells: link objects of OpenAPI."""
+    """Follow-up requests with values of the answer: link objects of OpenAPI."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodyDoc:
-    """What a request carries."""
+    """The body of a request."""
 
     schema: Schema
     required: bool = True
@@ -50,13 +50,13 @@ class RouteDoc:
     summary: str
     answer: AnswerDoc
     about: str = ""
-    """What the summary leaves unsaid."""
+    """Details beyond the summary."""
     parameters: tuple[Schema, ...] = ()
-    """Of path, query and head: parameter objects of OpenAPI, or references to some."""
+    """Parameters in path, query and headers: parameter objects of OpenAPI, or references to some."""
     body: BodyDoc | None = None
     refuses: tuple[int, ...] = ()
-    """Statuses of errors, besides those that every route of its level can answer with."""
+    """Statuses of errors, beside those of every route of its level."""
     empty: Mapping[int, str] = field(default_factory=dict)
     """Answers without a body that are neither success nor error: status -> what it means."""
     knows_key: bool = False
-    """Of a public route: it looks at a key, if there is one."""
+    """For a public route: it reads a key, if there is one."""

@@ -1,6 +1,6 @@
-"""What the document says about each route: one entry a method, and every entry has its route.
+"""The description of each route: one entry per method, and every entry has its route.
 
-`document.describe` joins this table with the router's own, and fails at the start when one has what the other lacks.
+`document.describe` joins this table with the router's routes, and fails at start when they do not match.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ from modellix_server.openapi.schemas import CURSOR, FILE_ID, MODEL, STATUSES, TA
 from modellix_server.openapi.shapes import ANYTHING, Schema, array, flag, obj, only, ref, text, usd, whole, word
 from modellix_server.openapi.webhooks import WEBHOOK_OPERATIONS
 
-_CSV = text("A head, then a row each; columns as the JSON's")
-_JSONL = text("A row a line, each a JSON object as in the list")
-_SAVED_AS = {"Content-Disposition": {"description": "The name of a download", "schema": text()}}
+_CSV = text("A header line, then one line per row; columns as in the JSON")
+_JSONL = text("One line per row, a JSON object as in the list")
+_SAVED_AS = {"Content-Disposition": {"description": "The file name of the download", "schema": text()}}
 _SMALL_BODY = (400, 408, 413)
 _SUBMISSION = (400, 402, 404, 408, 413, 422)
 
 ACCEPTED = AnswerDoc(
     ref("AcceptedTask"),
-    about="Accepted: the task waits or runs",
+    about="Accepted: the task is queued or runs",
     component="AcceptedTask",
     headers={
-        "Idempotency-Replayed": {"description": "This task was made by an earlier request", "schema": only("true")}
+        "Idempotency-Replayed": {"description": "This task was created by an earlier request", "schema": only("true")}
     },
     links={"task": {"operationId": "getTask", "parameters": {"task_id": "$response.body#/data/task_id"}}},
 )
 _STREAM = AnswerDoc(
-    ref("Event"),  # of each: OpenAPI 3.1 has no word for a stream, and readers take the schema so
+    ref("Event"),  # of one event: OpenAPI 3.1 cannot describe a stream, and tools read the schema in this way
     bare=True,
     mime="text/event-stream",
-    about="Server-sent events of this form until the task has ended; comments keep the line open",
+    about="Server-sent events of this form until the task has ended; comments keep the connection open",
 )
 _ANY_MODEL = BodyDoc(
     {
         "type": "object",
-        "description": "The model's parameters: as in the operation of its own",
+        "description": "The model's parameters: see the operation of the model",
         "examples": [{"prompt": "A cat in a garden"}],
     }
 )
 
 
 def _listing(name: str, row: str) -> AnswerDoc:
-    """The answer of a list in pages, which is a download as well."""
+    """The answer of a list: pages, or a download."""
     page = obj(**{name: array(ref(row))}, next_cursor=CURSOR)
     return AnswerDoc(page, also={"text/csv": _CSV, "application/jsonl": _JSONL}, headers=_SAVED_AS)
 
@@ -69,7 +69,7 @@ def _submission(id_: str, summary: str, answer: AnswerDoc, *before: Schema) -> R
 
 
 TYPED_SUBMISSION = _submission("submit", "Submit a task", ACCEPTED, TYPE_IN_PATH)
-"""Said once for each model, in its own words: see `document`."""
+"""Repeated for each model with its own description: see `document`."""
 
 _TASKS = {
     "POST /api/v1/{type}/{provider}/{model}/async": TYPED_SUBMISSION,
@@ -89,13 +89,13 @@ _TASKS = {
         refuses=(400,),
     ),
     "GET /api/v1/tasks/{task_id}": RouteDoc(
-        "getTask", "Tasks", "How a task is, and its result when there is one", AnswerDoc(ref("Task")),
+        "getTask", "Tasks", "Status of a task, and its result when there is one", AnswerDoc(ref("Task")),
         parameters=(
             place("task_id", TASK_ID),
             query(
                 "wait",
                 {"anyOf": [whole(minimum=0, maximum=tasks.LONGEST_WAIT_S), only("true")]},
-                "Answer when the task has ended, or after so many seconds as it is then; `true` means 10",
+                "Answer when the task has ended, or with its status after so many seconds; `true` means 10",
             ),
         ),
         refuses=(400, 404),
@@ -104,7 +104,7 @@ _TASKS = {
         "followTask", "Tasks", "Follow a task by events", _STREAM,
         parameters=(place("task_id", TASK_ID), LAST_EVENT_ID),
         refuses=(404,),
-        empty={204: "The last event was heard already: there is nothing to come back for"},
+        empty={204: "The client already has the last event: there is no need to reconnect"},
     ),
     "POST /api/v1/tasks/{task_id}/cancel": RouteDoc(
         "cancelTask", "Tasks", "End a task that costs nothing yet",
@@ -116,15 +116,15 @@ _TASKS = {
                 ]
             }
         ),
-        about="Always succeeds before the vendor has the task, and later if the vendor stops it. 409 says that it runs "
-        "on and is charged as delivered.",
+        about="Always succeeds before the vendor has the task, and later if the vendor stops it. 409: the task runs on "
+        "and is charged as delivered.",
         parameters=(place("task_id", TASK_ID),),
         refuses=(404, 409),
     ),
     "DELETE /api/v1/tasks/{task_id}/result": RouteDoc(
         "deleteResult", "Tasks", "Delete what an ended task delivered",
         AnswerDoc(obj(task_id=TASK_ID, deleted=only(value=True))),
-        about="Files, links and the public answer go now. Task and charge stay on record.",
+        about="Files, links and the public answer are deleted now. Task and charge stay on record.",
         parameters=(place("task_id", TASK_ID),),
         refuses=(404, 409),
     ),
@@ -138,8 +138,8 @@ _MODELS = {
             query("type", text(), "Of one type, such as `text-to-image`"),
             query("provider", text(), "Of one provider"),
             query("category", text(), "`image` or `video`: what they make"),
-            query("page_size", whole(minimum=1, maximum=999_999), "So many at once; else all"),
-            query("page", whole(minimum=1, maximum=999_999, default=1), "Which page of that size"),
+            query("page_size", whole(minimum=1, maximum=999_999), "Models per page; all without it"),
+            query("page", whole(minimum=1, maximum=999_999, default=1), "Number of the page"),
         ),
         refuses=(400,),
     ),
@@ -163,53 +163,53 @@ _MODELS = {
 
 _ACCOUNT = {
     "GET /api/v1/team/balance": RouteDoc(
-        "getBalance", "Account", "What is available, in the key's mode", AnswerDoc(obj(balance=usd("USD"))),
+        "getBalance", "Account", "The available balance, in the key's mode", AnswerDoc(obj(balance=usd("USD"))),
     ),
     "GET /api/v1/team/ledger": RouteDoc(
         "listTransfers", "Account", "List every transfer of money, newest first", _listing("ledger", "Transfer"),
         parameters=(
             query("kind", word(ledger.KINDS), "Of one kind"),
             query("task_id", TASK_ID, "Of one task"),
-            {**OF_A_KEY, "description": "What a key was charged"},
+            {**OF_A_KEY, "description": "Charges of this key only"},
             *FROM_TO, *PAGE,
         ),
         refuses=(400,),
     ),
     "GET /api/v1/team/usage": RouteDoc(
-        "getUsage", "Account", "Tasks that ended, and their cost, in sum",
+        "getUsage", "Account", "Number and cost of ended tasks, in groups",
         AnswerDoc(
             obj(by=word(tasks.USAGE_GROUPS), usage=array(ref("Usage")), total=usd("USD")),
             also={"text/csv": _CSV, "application/jsonl": _JSONL},
             headers=_SAVED_AS,
         ),
         parameters=(
-            query("by", {**word(tasks.USAGE_GROUPS), "default": "day"}, "What a sum is of"), *FROM_TO, FORMAT,
+            query("by", {**word(tasks.USAGE_GROUPS), "default": "day"}, "Grouping"), *FROM_TO, FORMAT,
         ),
         refuses=(400,),
     ),
     "GET /api/v1/logs": RouteDoc(
-        "listCalls", "Account", "List every call of the API, newest first", _listing("logs", "Call"),
-        about="Where a filter lets little pass, a page may be short and still have a next one.",
+        "listCalls", "Account", "List every request to the API, newest first", _listing("logs", "Call"),
+        about="With a selective filter a page may be short and still have a next one.",
         parameters=(
             query(
                 "status",
                 text(pattern="^([2-5][0-9]{2}|[2-5]xx|refused)$", examples=["404", "4xx", "refused"]),
-                "An HTTP status, a hundred of them, or `refused` for 400 and above",
+                "An HTTP status, a class of them (`4xx`), or `refused` for 400 and above",
             ),
             OF_A_MODEL, OF_A_KEY, *FROM_TO, *PAGE,
         ),
         refuses=(400,),
     ),
     "GET /api/v1/apikey/validate": RouteDoc(
-        "validateKey", "Account", "Whether the key is good", AnswerDoc(obj(is_valid=flag())),
-        about="Always 200, with a bad key and without one too.",
+        "validateKey", "Account", "Whether the key is valid", AnswerDoc(obj(is_valid=flag())),
+        about="Always 200, also with an invalid key or without one.",
         refuses=(503,),
         knows_key=True,
     ),
     "POST /api/v1/keys/leaked": RouteDoc(
-        "reportLeakedKeys", "Account", "End API keys that were found in the open",
+        "reportLeakedKeys", "Account", "Revoke leaked API keys",
         AnswerDoc(obj(received=whole("Keys in the report, known or not", minimum=0))),
-        about="Needs no proof but the key itself. At most 100 at once, 30 reports a minute from one address.",
+        about="Needs no proof but the key itself. At most 100 keys per report, 30 reports a minute from one address.",
         body=BodyDoc(
             {
                 "anyOf": [
@@ -239,8 +239,8 @@ _FILES = {
         refuses=(400,),
     ),
     "POST /api/v1/media/files": RouteDoc(
-        "uploadFile", "Files", "Upload a picture, clip or sound", AnswerDoc(ref("File")),
-        about="To be used as a model's input by its `file_id` or `url`. Pictures and sounds of at most 32 MB, clips of "
+        "uploadFile", "Files", "Upload an image, video or audio file", AnswerDoc(ref("File")),
+        about="To be used as a model's input by its `file_id` or `url`. Images and audio of at most 32 MB, video of "
         "200 MB; kept for 7 days, unless the operator says otherwise.",
         body=BodyDoc(
             {**obj(file={"contentMediaType": "application/octet-stream"}), "additionalProperties": False},
@@ -249,9 +249,9 @@ _FILES = {
         refuses=_SMALL_BODY,
     ),
     "DELETE /api/v1/media/files/{file_id}": RouteDoc(
-        "deleteFile", "Files", "Forget an upload",
+        "deleteFile", "Files", "Delete an upload",
         AnswerDoc(obj(file_id=FILE_ID, deleted=only(value=True))),
-        about="Link and id are dead at once, the bytes go within 72 hours.",
+        about="Link and id stop working at once, the bytes are removed within 72 hours.",
         parameters=(place("file_id", FILE_ID),),
         refuses=(404,),
     ),
@@ -270,9 +270,9 @@ _HEALTH = {
             bare=True,
             headers={"ETag": {"description": "For `If-None-Match`", "required": True, "schema": text()}},
         ),
-        empty={304: "It is as it was"},
+        empty={304: "Not modified"},
     ),
 }  # fmt: skip
 
 OPERATIONS: dict[str, RouteDoc] = _TASKS | _MODELS | _ACCOUNT | _FILES | WEBHOOK_OPERATIONS | _HEALTH
-"""`METHOD /path` -> what to say about it."""
+"""`METHOD /path` -> its description."""

@@ -1,4 +1,4 @@
-"""What stands in a request's path, query and head."""
+"""Parameters in a request's path, query and headers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _LAST_SECOND = 253_402_300_799  # of the year 9999
 
 
 def place(name: str, schema: Schema) -> Schema:
-    """A part of the path."""
+    """A parameter in the path."""
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def query(name: str, schema: Schema, about: str) -> Schema:
-    """A part of the query; all of them may be left out."""
+    """An optional parameter in the query."""
     return {"name": name, "in": "query", "description": about, "schema": schema}
 
 
 def header(name: str, schema: Schema, about: str) -> Schema:
-    """A header of a request; all of them may be left out."""
+    """An optional header of a request."""
     return {"name": name, "in": "header", "description": about, "schema": schema}
 
 
@@ -37,8 +37,8 @@ TERMS = {
     "IdempotencyKey": header(
         "Idempotency-Key",
         text(minLength=1, maxLength=255, pattern="^[!-~]([ -~]*[!-~])?$"),
-        "The same key and request get the same task, for 72 h at least; another request with it gets 422. Without it "
-        "a submission that is sent twice is two tasks.",
+        "The same key and request return the same task, for at least 72 h; another request with it gets 422. Without "
+        "it a submission that is sent twice creates two tasks.",
     ),
     "MaxCost": header(
         "X-Max-Cost",
@@ -48,18 +48,20 @@ TERMS = {
     "Queue": header(
         "X-Queue",
         word(("wait",)),
-        "Accept the task even if the team has no free slot: the money is held, and it starts when it is its turn.",
+        "Accept the task even if the team has no free slot: the money is held, and the task waits in a queue.",
     ),
     "WebhookUrl": header(
         "X-Webhook-URL",
         text(format="uri", pattern="^https://", maxLength=2048),
-        "Public https on port 443. It is told of the task's end: see the webhook `taskEnded`.",
+        "Public https on port 443. Gets a message at the end of the task: see the webhook `taskEnded`.",
     ),
 }
-"""Of a submission: `components/parameters`."""
+"""Headers of a submission: `components/parameters`."""
 OF_A_SUBMISSION = tuple(ref(name, "parameters") for name in TERMS)
 
-LAST_EVENT_ID = header("Last-Event-ID", text(), "The `id` of the last event that was heard. What is new since is told.")
+LAST_EVENT_ID = header(
+    "Last-Event-ID", text(), "The `id` of the last received event. The stream begins with what is new since then."
+)
 
 _TIME = {"anyOf": [moment(), text(format="date"), whole("Unix seconds", minimum=0, maximum=_LAST_SECOND)]}
 _SPAN = "ISO 8601 (UTC where no zone is named) or Unix seconds"

@@ -1,7 +1,6 @@
-"""The shapes of answers: `components/schemas`, but for those of models.
+"""Schemas of answers: `components/schemas`, except those of models.
 
-They say what the handlers write. `tests/support/openapi_conformance.py` holds every answer of the journeys against
-them, with nothing allowed beside what is written here.
+`tests/support/openapi_conformance.py` validates every answer of the journeys against them, without further fields.
 """
 
 from __future__ import annotations
@@ -38,41 +37,41 @@ FAILURES = (
     "quarantined",
     "canceled",
 )
-"""Why a task can have failed."""
+"""Error codes of failed tasks."""
 STATUSES = ("pending", "success", "failed")
 
 TASK_ID = text("A task", pattern="^task-[0-9a-f]{32}$")
 FILE_ID = text("An uploaded file", pattern="^file-[0-9a-f]{32}$")
 ENDPOINT_ID = text("An endpoint", pattern="^we_[0-9a-f]{32}$")
 MESSAGE_ID = text("A message", pattern="^msg_[0-9a-f]{32}$")
-SECRET = text("Signs messages after Standard Webhooks", pattern="^whsec_")
+SECRET = text("Signs messages according to Standard Webhooks", pattern="^whsec_")
 KEY_ID = whole("The number of an API key")
 MODEL = text("`provider/id`", examples=["alibaba/qwen-image-plus"])
 MODEL_ID = text("The model's id, without its provider", examples=["qwen-image-plus"])
-CURSOR = or_null(text("To be sent as `cursor` for the next page; null at the end"))
+CURSOR = or_null(text("Send it as `cursor` for the next page; null at the end"))
 MILLISECONDS = whole("Milliseconds", minimum=0)
-PLACE = whole("With `X-Queue: wait`: how many starts it takes until this task starts; 1 is next", minimum=1)
+PLACE = whole("With `X-Queue: wait`: position in the queue; 1 starts next", minimum=1)
 
 _RESOURCE = obj(
     "One file of a result",
-    url=link("Public by its signature, until the result expires"),
+    url=link("Signed public link, until the result expires"),
     type=word(get_args(MediaKind)),
     width=or_null(whole("Pixels")),
     height=or_null(whole("Pixels")),
-    format=text("As in the file's name", examples=["png", "mp4"]),
+    format=text("Extension of the file name", examples=["png", "mp4"]),
     role=text("`primary`, or another form of the same", examples=["primary"]),
     size=whole("Bytes", minimum=1),
-    duration=or_null(number("Seconds; null for pictures")),
+    duration=or_null(number("Seconds; null for images")),
 )
 _RESULT = obj(
     resources=array(ref("Resource")),
     metadata={
         "type": "object",
-        "description": "What was counted, and what the model tells beside its files",
+        "description": "Counts, and what the model delivers beside its files",
         "properties": {
             "request_id": or_null(text("The vendor's id of the job")),
             "image_count": whole(minimum=1),
-            "video_duration": number("Seconds of all clips together"),
+            "video_duration": number("Total seconds of all videos"),
         },
         "additionalProperties": True,
     },
@@ -83,17 +82,17 @@ _ENDED = {
     "model_id": MODEL_ID,
     "duration": whole("Milliseconds from the submission to the end", minimum=0),
     "result": _RESULT,
-    "billing": obj(amount=usd("What was charged, in USD", minimum=0)),
-    "result_expires_at": moment("From then on the task is answered with 404, and its files are gone"),
+    "billing": obj(amount=usd("The charge, in USD", minimum=0)),
+    "result_expires_at": moment("From then on the task answers 404, and its files are deleted"),
 }
 _TASKS = {
     "PendingTask": obj(status=only("pending"), task_id=TASK_ID, model_id=MODEL_ID, maybe={"queue_position": PLACE}),
     "SucceededTask": obj(status=only("success"), **_ENDED),
     "FailedTask": obj(
-        "It cost nothing",
+        "Costs nothing",
         status=only("failed"),
         **_ENDED,
-        error=obj(code=word(FAILURES), message=text("The code in words, and what is known beside it")),
+        error=obj(code=word(FAILURES), message=text("Explanation of the code")),
     ),
     "Task": {
         "oneOf": [ref("PendingTask"), ref("SucceededTask"), ref("FailedTask")],
@@ -111,8 +110,8 @@ _TASKS = {
         status=only("pending"),
         task_id=TASK_ID,
         model_id=MODEL_ID,
-        duration=whole("Milliseconds it took to accept the task", minimum=0),
-        get_result=obj("How to ask for the result", method=only("GET"), url=link()),
+        duration=whole("Milliseconds that the acceptance took", minimum=0),
+        get_result=obj("How to read the result", method=only("GET"), url=link()),
         maybe={"queue_position": PLACE},
     ),
     "ListedTask": obj(
@@ -124,7 +123,7 @@ _TASKS = {
         submit_time=moment(),
         end_time=or_null(moment()),
         duration=or_null(MILLISECONDS),
-        quote=usd("What it could cost at most, in USD"),
+        quote=usd("The most that it can cost, in USD"),
         cost=usd("What was charged, in USD"),
         error_code=or_null(word(FAILURES)),
         error_message=or_null(text()),
@@ -157,9 +156,9 @@ _EVENTS = {
     "Event": {
         "oneOf": [
             _event("accepted", "First, after a submission: its answer", ref("AcceptedTask")),
-            _event("status", "At the beginning and at every change", _STATUS, id=text("The task's newest move")),
-            _event("queue", "A new place of a task that waits", obj(task_id=TASK_ID, queue_position=PLACE)),
-            _event("progress", "How far the vendor is", obj(task_id=TASK_ID, progress=number(minimum=0, maximum=1))),
+            _event("status", "At the start and at every change", _STATUS, id=text("The task's latest move")),
+            _event("queue", "A new position of a queued task", obj(task_id=TASK_ID, queue_position=PLACE)),
+            _event("progress", "Progress at the vendor", obj(task_id=TASK_ID, progress=number(minimum=0, maximum=1))),
             _event("refusal", "The stream cannot go on", obj(code=whole("HTTP status"), message=text())),
         ]
     }
@@ -173,10 +172,10 @@ _LISTED_MODEL = {
     "docs_url": link(),
 }
 _PRICE = {
-    "description": "Of one picture or one second, in USD; absent where the operator has set no price yet",
+    "description": "Price of one image or one second, in USD; absent if unpriced",
     "oneOf": [
         obj(fixed=usd(), unit=word(("$/img", "$/sec"))),
-        obj("It depends on the parameters", min=usd(), max=usd(), unit=word(("$/img", "$/sec"))),
+        obj("Depends on the parameters", min=usd(), max=usd(), unit=word(("$/img", "$/sec"))),
     ],
 }
 _MODELS = {
@@ -189,22 +188,22 @@ _MODELS = {
             obj(
                 tier=text(),
                 unit=word(get_args(Unit)),
-                usd=or_null(usd("Null: not priced yet, and refused in live mode")),
+                usd=or_null(usd("Null: unpriced, and refused in live mode")),
             )
         ),
         deadline_s=whole("A task that is unfinished so many seconds after its submission fails and costs nothing"),
-        retires=or_null(text("When the vendor takes the model away", format="date")),
-        example={"type": "object", "description": "A body that works as it stands, in test mode"},
+        retires=or_null(text("When the vendor retires the model", format="date")),
+        example={"type": "object", "description": "A body that works unchanged in test mode"},
         submit=obj(method=only("POST"), url=link()),
         maybe={"price": _PRICE},
     ),
     "Quote": obj(
         model=MODEL,
-        cost=usd("What the task would hold, and can cost at most, in USD"),
+        cost=usd("What the task would hold: the most that it can cost, in USD"),
         cost_micros=whole("The same in micro-dollars", minimum=0),
         unit=word(get_args(Unit)),
-        unit_cost=usd("Of one unit, in USD"),
-        units=number("Pictures, or seconds"),
+        unit_cost=usd("Price of one unit, in USD"),
+        units=number("Images, or seconds"),
         tier=text(),
     ),
 }
@@ -214,8 +213,8 @@ _ACCOUNT = {
         id=whole(),
         at=moment(),
         kind=word(ledger.KINDS),
-        debit=text("The account it comes from"),
-        credit=text("The account it goes to"),
+        debit=text("The account that is debited"),
+        credit=text("The account that is credited"),
         amount=usd("USD", minimum=0),
         amount_micros=whole("The same in micro-dollars", minimum=0),
         task_id=or_null(TASK_ID),
@@ -223,7 +222,7 @@ _ACCOUNT = {
         note=or_null(text()),
     ),
     "Usage": obj(
-        "What the tasks of a day, a model or a key came to",
+        "Number and cost of the tasks of a day, a model or a key",
         succeeded=whole(minimum=0),
         failed=whole(minimum=0),
         cost=usd("What was charged, in USD", minimum=0),
@@ -235,12 +234,12 @@ _ACCOUNT = {
         },
     ),
     "Call": obj(
-        "One call of the API. An accepted submission is told by its task: its sizes and time are not kept",
+        "One request to the API. An accepted submission is taken from its task: sizes and time are not kept",
         at=moment(),
         method=text(),
         path=text(),
         status=whole("HTTP status"),
-        code=or_null(text("A refusal's stable code")),
+        code=or_null(text("Stable code of a refusal")),
         latency_ms=or_null(number(minimum=0)),
         bytes_in=or_null(whole(minimum=0)),
         bytes_out=or_null(whole(minimum=0)),
@@ -251,9 +250,9 @@ _ACCOUNT = {
         task_status=or_null(word(STATUSES)),
         task_duration=or_null(MILLISECONDS),
         cost=or_null(usd("What was charged, in USD")),
-        input={**ANYTHING, "description": "Of a submission its parameters, of a refused call the start of its body"},
-        output={**ANYTHING, "description": "Of a submission its result or error, of a refused call the answer"},
-        request_id=or_null(text("What the answer said as `X-Request-Id`")),
+        input={**ANYTHING, "description": "Of a submission its parameters, of a refused request the start of its body"},
+        output={**ANYTHING, "description": "Of a submission its result or error, of a refused request the answer"},
+        request_id=or_null(text("`X-Request-Id` of the answer")),
     ),
 }
 
@@ -262,7 +261,7 @@ _LEAKS = {
         "anyOf": [
             text("The whole key"),
             obj(
-                "As secret scanners send it",
+                "The form of secret scanners",
                 token=text("The whole key"),
                 maybe={"url": {**ANYTHING, "description": "Where it was found"}},
             ),
@@ -274,7 +273,7 @@ _FILES = {
     "File": obj(
         file_id=FILE_ID,
         type=word(get_args(MediaKind)),
-        url=link("Public by its signature, until the file expires or is deleted"),
+        url=link("Signed public link, until the file expires or is deleted"),
         filename=text(),
         size=whole("Bytes", minimum=1),
         created_at=whole("Unix milliseconds"),
@@ -291,12 +290,12 @@ _ENDPOINT = {
     "created_at": moment(),
 }
 _WEBHOOKS = {
-    "Endpoint": obj("A link that is told of every ended task of the team, in the key's mode", **_ENDPOINT),
+    "Endpoint": obj("A URL that gets a message about every ended task of the team, in the key's mode", **_ENDPOINT),
     "Delivery": obj(
         "A message, and every attempt to deliver it",
         id=MESSAGE_ID,
         task_id=TASK_ID,
-        endpoint_id=or_null({**ENDPOINT_ID, "description": "Null for a link given in `X-Webhook-URL`"}),
+        endpoint_id=or_null({**ENDPOINT_ID, "description": "Null for a URL given in `X-Webhook-URL`"}),
         url=link(),
         event=text(examples=["prediction.task.succeeded"]),
         status=word(("waiting", "delivered", "failed")),

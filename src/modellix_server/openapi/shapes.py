@@ -1,4 +1,4 @@
-"""JSON Schema (2020-12) in few words, for the schemas of the document."""
+"""Short constructors of JSON Schema (2020-12) for the schemas of the document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ANYTHING: Schema = {}
 
 
 def obj(about: str = "", /, *, maybe: Schema | None = None, **always: Schema) -> Schema:
-    """An object with these properties, and `maybe` some more. More may come with a later version."""
+    """An object with these properties, and optional ones (`maybe`). Later versions may add properties."""
     said: Schema = {"type": "object", "required": list(always), "properties": {**always, **(maybe or {})}}
     return _about(said, about)
 
@@ -47,7 +47,7 @@ def word(choices: Collection[str], about: str = "") -> Schema:
 
 
 def only(value: Any, about: str = "") -> Schema:
-    """Always the same value."""
+    """A constant."""
     return _about({"const": value}, about)
 
 

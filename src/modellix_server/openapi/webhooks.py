@@ -1,4 +1,4 @@
-"""What the document says about webhooks: the routes of a team's endpoints, and the message that is sent there."""
+"""The description of webhooks: the routes of a team's endpoints, and the message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENDPOINT = (place("endpoint_id", ENDPOINT_ID),)
 _URL = text("Public https on port 443", format="uri", pattern="^https://", maxLength=2048)
 _DELIVERIES = AnswerDoc(obj(deliveries=array(ref("Delivery"))))
 _LIMIT = query("limit", whole(minimum=1, maximum=200, default=50), "How many")
-_BOTH_SIGN = "The former secret signs beside it for 24 hours."
+_BOTH_SIGN = "The former secret signs too for 24 hours."
 
 
 def _closed(schema: Schema) -> Schema:
@@ -27,20 +27,20 @@ WEBHOOK_OPERATIONS = {
         "listEndpoints", "Webhooks", "List the team's endpoints", AnswerDoc(obj(endpoints=array(ref("Endpoint"))))
     ),
     "POST /api/v1/webhooks": RouteDoc(
-        "createEndpoint", "Webhooks", "Have a link told of every ended task", AnswerDoc(NEW_ENDPOINT),
+        "createEndpoint", "Webhooks", "Create an endpoint for all ended tasks", AnswerDoc(NEW_ENDPOINT),
         about="20 endpoints at most, in each mode.",
         body=BodyDoc({**_closed(obj(url=_URL)), "examples": [{"url": "https://example.com/hook"}]}),
         refuses=_BODY,
     ),
     "GET /api/v1/webhooks/secret": RouteDoc(
-        "getSecret", "Webhooks", "What signs messages to links given in `X-Webhook-URL`", AnswerDoc(obj(secret=SECRET))
+        "getSecret", "Webhooks", "The secret for `X-Webhook-URL`", AnswerDoc(obj(secret=SECRET))
     ),
     "POST /api/v1/webhooks/secret/rotate": RouteDoc(
-        "rotateSecret", "Webhooks", "A new secret for links given in `X-Webhook-URL`", AnswerDoc(obj(secret=SECRET)),
+        "rotateSecret", "Webhooks", "Rotate the secret for `X-Webhook-URL`", AnswerDoc(obj(secret=SECRET)),
         about=_BOTH_SIGN,
     ),
     "GET /api/v1/webhooks/deliveries": RouteDoc(
-        "listDeliveries", "Webhooks", "What was sent, newest first", _DELIVERIES, parameters=(_LIMIT,), refuses=(400,)
+        "listDeliveries", "Webhooks", "List messages, newest first", _DELIVERIES, parameters=(_LIMIT,), refuses=(400,)
     ),
     "POST /api/v1/webhooks/deliveries/{message_id}/replay": RouteDoc(
         "replayMessage", "Webhooks", "Send one message again, under its own id",
@@ -52,7 +52,7 @@ WEBHOOK_OPERATIONS = {
         "getEndpoint", "Webhooks", "One endpoint", AnswerDoc(ref("Endpoint")), parameters=_ENDPOINT, refuses=(404,)
     ),
     "PATCH /api/v1/webhooks/{endpoint_id}": RouteDoc(
-        "changeEndpoint", "Webhooks", "Point an endpoint elsewhere, take it out of service or back into it",
+        "changeEndpoint", "Webhooks", "Change the URL of an endpoint, disable or enable it",
         AnswerDoc(ref("Endpoint")),
         parameters=_ENDPOINT,
         body=BodyDoc(
@@ -65,29 +65,29 @@ WEBHOOK_OPERATIONS = {
         refuses=(*_BODY, 404),
     ),
     "DELETE /api/v1/webhooks/{endpoint_id}": RouteDoc(
-        "deleteEndpoint", "Webhooks", "Remove an endpoint, with everything that was or would be sent there",
+        "deleteEndpoint", "Webhooks", "Delete an endpoint, with all its messages",
         AnswerDoc(obj(id=ENDPOINT_ID, deleted=only(value=True))),
         parameters=_ENDPOINT,
         refuses=(404,),
     ),
     "POST /api/v1/webhooks/{endpoint_id}/rotate": RouteDoc(
-        "rotateEndpoint", "Webhooks", "A new secret for an endpoint",
+        "rotateEndpoint", "Webhooks", "Rotate the secret of an endpoint",
         AnswerDoc(obj(id=ENDPOINT_ID, secret=SECRET)),
         about=_BOTH_SIGN,
         parameters=_ENDPOINT,
         refuses=(404,),
     ),
     "GET /api/v1/webhooks/{endpoint_id}/deliveries": RouteDoc(
-        "listDeliveriesOfEndpoint", "Webhooks", "What was sent to an endpoint, newest first", _DELIVERIES,
+        "listDeliveriesOfEndpoint", "Webhooks", "List messages of an endpoint, newest first", _DELIVERIES,
         parameters=(*_ENDPOINT, _LIMIT),
         refuses=(400, 404),
     ),
     "POST /api/v1/webhooks/{endpoint_id}/replay": RouteDoc(
-        "replayEndpoint", "Webhooks", "Send again what has failed",
+        "replayEndpoint", "Webhooks", "Send failed messages again",
         AnswerDoc(obj(id=ENDPOINT_ID, replayed=whole("Messages", minimum=0))),
         parameters=_ENDPOINT,
         body=BodyDoc(
-            _closed({"type": "object", "properties": {"since": moment("Not what is older; else all that is kept")}}),
+            _closed({"type": "object", "properties": {"since": moment("Only newer messages; else all that are kept")}}),
             required=False,
         ),
         refuses=(*_BODY, 404),
@@ -102,15 +102,15 @@ TASK_ENDED: dict[str, Any] = {
         "tags": ["Webhooks"],
         "summary": "A task has ended",
         "description": "Sent to every endpoint of the team, and to the `X-Webhook-URL` of the submission: at least "
-        "once, in no promised order. Ten tries in three days. Signed after Standard Webhooks.",
+        "once, in no guaranteed order. Ten tries in three days. Signed according to Standard Webhooks.",
         "parameters": [
             header("webhook-id", MESSAGE_ID, "The same at every attempt"),
             header("webhook-timestamp", whole(), "Of this attempt, in Unix seconds"),
-            header("webhook-signature", text(), "Over `id.timestamp.body`; one for each secret that signs"),
+            header("webhook-signature", text(), "Over `id.timestamp.body`; one for each active secret"),
             header("X-Modellix-Event", word(_EVENTS), "How the task has ended"),
             header("X-Modellix-Task-ID", TASK_ID, "The task"),
             header("X-Modellix-Delivery-ID", MESSAGE_ID, "Same as `webhook-id`"),
-            header("X-Modellix-Retry-Count", whole(minimum=0), "Attempts before this one"),
+            header("X-Modellix-Retry-Count", whole(minimum=0), "Number of earlier attempts"),
         ],
         "requestBody": {
             "required": True,
@@ -121,7 +121,7 @@ TASK_ENDED: dict[str, Any] = {
             },
         },
         "responses": {
-            "2XX": {"description": "Taken. Anything else is tried again"},
+            "2XX": {"description": "Delivered. Any other answer is retried"},
             "410": {"description": "An endpoint that answers so is disabled"},
         },
         "security": [],
