@@ -54,7 +54,7 @@ async def _whole(world: World, tasks: int) -> Sample:
     await _until_registered(world, worker, 1)
     meter = Meter(worker=worker.pid, postgres=world.postgres_pid, emulator=emulator.pid)
     own = programs.own_cpu_s(worker.pid)
-    await _until(world, worker, "state = 'succeeded'", tasks)
+    await _until(world, worker, "finished_at is not null", tasks)
     cpu = {f"{name}_cpu_us": spent for name, spent in meter.us_per(tasks).items()}
     own_us = (programs.own_cpu_s(worker.pid) - own) * 1e6 / tasks
     details = {
@@ -63,6 +63,10 @@ async def _whole(world: World, tasks: int) -> Sample:
         "probe_helper_cpu_us": round(cpu["worker_cpu_us"] - own_us, 1),
         "worker_rss_mb": round(programs.rss_bytes(worker.pid) / 1e6, 1),
     }
+    if failed := await world.pool.fetch(
+        "select error_code, count(*) from tasks.task where state = 'failed' group by 1"
+    ):
+        raise CannotMeasureError(f"tasks failed: {[tuple(row) for row in failed]}")
     if (posts := (await world.bill())["totals"]["posts"]) != tasks:
         raise CannotMeasureError(f"{posts} POSTs for {tasks} tasks")
     rate = tasks / await _seconds_at_work(world)
