@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from modellix_server.base.batcher import Batcher
 from modellix_server.base.database import UNREACHABLE, Pool
@@ -29,9 +30,11 @@ _READ = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class TaskQuery:
-    """One status read: which task, asked with which key."""
+class TaskQuery(msgspec.Struct, frozen=True):
+    """One status read: which task, asked with which key.
+
+    A Struct, as TaskView: one of each is made per read, at a tenth of a frozen dataclass's cost.
+    """
 
     task_id: UUID
     team_id: int
@@ -40,8 +43,7 @@ class TaskQuery:
     """None: asked without one, by somebody whose right has been checked."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskView:
+class TaskView(msgspec.Struct, frozen=True):
     """What a team may see of its task."""
 
     id: UUID
