@@ -41,6 +41,9 @@ class Side:
         self._json, self._log = folder / "run.json", folder / "log"
         python = sys.executable if checkout == HERE.parent else str(interpreter(checkout))
         self._command = [python, "-m", "bench", *options, "--json", str(self._json)]
+        tried = subprocess.run([*self._command, "--help"], cwd=checkout, capture_output=True, text=True, check=False)
+        if tried.returncode:  # said now, not when its turn comes minutes later
+            raise CannotMeasureError(f"{checkout} cannot run this benchmark: {tried.stderr[-2000:]}")
         self._process: subprocess.Popen[bytes] | None = None
         self._passed = self._go = -1
 

@@ -14,6 +14,8 @@ from bench.programs import CannotMeasureError
 _BENCH = """
 import asyncio, json, pathlib, sys
 from bench.turns import pass_the_turn
+if "--help" in sys.argv:
+    sys.exit("no such part" if "--only" in sys.argv else 0)
 log = pathlib.Path(__file__).parents[2] / "log"
 for _ in range({passes}):
     with log.open("a") as file:
@@ -62,6 +64,8 @@ def test_a_comparison_tells_why_a_run_failed_and_ends_the_other(tmp_path: Path) 
     with pytest.raises(CannotMeasureError, match="no wrk"):
         against.compare(checkouts, ["--fail"], 1, lambda _: None)
     assert (tmp_path / "log").read_text().count("A") < 9
+    with pytest.raises(CannotMeasureError, match="no such part"):
+        against.compare(checkouts, ["--only", "all"], 1, lambda _: None)
     with pytest.raises(CannotMeasureError, match=r"no \.venv"):
         against.interpreter(tmp_path)
 
