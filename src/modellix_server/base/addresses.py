@@ -4,8 +4,6 @@ The ranges are listed here: Python's `ipaddress.is_global` treats 6to4, NAT64, m
 although they can lead to internal addresses (ranges: IANA special-purpose registries for IPv4 and IPv6).
 """
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit

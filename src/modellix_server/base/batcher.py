@@ -4,8 +4,6 @@ No timer: at low load a batch holds one item and does not wait; under load the b
 call takes. This is what makes durable submissions cheap (docs/adr/0001).
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 import math

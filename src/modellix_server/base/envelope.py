@@ -9,8 +9,6 @@ copied into another row, or a row that points elsewhere, cannot be opened. A rot
 This module knows no tables; `base.sealed` re-wraps them.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Sequence

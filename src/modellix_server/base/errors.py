@@ -4,8 +4,6 @@ Every refusal is a subclass of `PlatformError` with its HTTP status, its categor
 contract's words and a stable code of its own. One handler in `api` renders them all.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 

@@ -5,8 +5,6 @@ A point costs one comparison unless the fault suite names it: in `MODELLIX_KILL_
 to one point before it kills the process.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -8,8 +8,6 @@ upgrade from that release is supported, and `functions/dropped.sql` drops what n
 when they are called, so the order of the files does not matter.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Identifiers: UUIDv7 (RFC 9562) and the public forms of the ids of tasks and uploaded files."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import re

@@ -4,8 +4,6 @@ A path is a key, or keys joined by dots. Lists on the path are traversed and not
 is every `image` in the objects of the list `subjects`, and every text where `image` is a list itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Structured logs: key=value for people at a terminal, one JSON object a line otherwise."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from collections.abc import Mapping

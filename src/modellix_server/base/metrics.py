@@ -4,8 +4,6 @@ Counting is an addition to an integer in a dictionary; everything else happens a
 registry per process, as there is one logger.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping

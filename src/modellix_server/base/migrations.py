@@ -10,8 +10,6 @@ concurrently, constraints validated afterwards (`base.online`). They run one by 
 transaction, and again from where they stopped if they were interrupted.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import re

@@ -1,7 +1,5 @@
 """Money: integers of micro-dollars (1 USD = 1,000,000), never floats."""
 
-from __future__ import annotations
-
 from decimal import Decimal, InvalidOperation
 
 MICROS_PER_USD = 1_000_000

@@ -1,7 +1,5 @@
 """Bodies of `multipart/form-data` (RFC 7578), for vendors that take files beside fields."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ A short change gives up when a table is locked, and is tried again. A slow chang
 transaction, which can be restarted.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import re

@@ -3,8 +3,6 @@
 No offsets: the cost of a page does not depend on its position, and new rows do not shift the pages.
 """
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime

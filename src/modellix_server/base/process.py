@@ -1,7 +1,5 @@
 """Settings that every process of the platform makes for itself at start."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import signal

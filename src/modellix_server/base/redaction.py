@@ -4,8 +4,6 @@ File contents become their digest, URLs lose query, fragment and user, API keys 
 stored texts and to every log line.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 

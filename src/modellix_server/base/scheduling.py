@@ -3,8 +3,6 @@
 All of this is optional: on a system without it, or where the kernel refuses, all processes are equal.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform

@@ -5,8 +5,6 @@ Each field of `Settings` declares a variable: name, type, bounds, default and he
 (`embedded.data_directory`).
 """
 
-from __future__ import annotations
-
 import ipaddress
 import tempfile
 from collections.abc import Callable, Iterator, Mapping

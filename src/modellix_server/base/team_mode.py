@@ -1,7 +1,5 @@
 """A team in one mode: money, limits, tasks and lists are separate per mode."""
 
-from __future__ import annotations
-
 import msgspec
 
 

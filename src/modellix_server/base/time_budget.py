@@ -4,8 +4,6 @@ Only time spent on the database counts, not a slow body, a slow storage or a lon
 workers, commands) has no budget; the time-outs of its statements bound it.
 """
 
-from __future__ import annotations
-
 from contextvars import ContextVar
 
 REQUEST_S = 8.0

@@ -3,8 +3,6 @@
 Most bodies pass a narrower schema, which admits only plain texts and links. Those need no further check.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

@@ -14,8 +14,6 @@ without it changes only the keys it names, and in a route only those of `wire`, 
 `constants`. Inputs in `without` are removed from the routes too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

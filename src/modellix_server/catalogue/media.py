@@ -1,7 +1,5 @@
 """Parameters that carry an image, video or audio: where they are in a body, and what they may contain."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

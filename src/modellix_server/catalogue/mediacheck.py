@@ -1,7 +1,5 @@
 """Checks a file against a vendor's limits; the refusal names the limit and the value, as the contract asks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """A model: what it takes, where it runs, what it costs."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Reads one model file strictly and turns it into a `Model`. A wrong or incomplete file stops the start."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from itertools import product

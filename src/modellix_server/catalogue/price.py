@@ -3,8 +3,6 @@
 Money is integer micro-dollars, video time integer milliseconds. Every rounding goes up, once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal

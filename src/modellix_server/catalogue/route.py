@@ -1,7 +1,5 @@
 """Where a model runs: all that an adapter needs to translate a request, as data."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

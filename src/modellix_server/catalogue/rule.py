@@ -1,7 +1,5 @@
 """Rules between parameters: the `[[rule]]` tables of a model file."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

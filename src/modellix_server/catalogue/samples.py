@@ -4,8 +4,6 @@
 `scripts/samples` draws them.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from functools import cache

@@ -1,7 +1,5 @@
 """Messages about refused parameters, in the words of the public contract."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The command line, put together. Each command imports what it runs when it runs, so that help is instant."""
 
-from __future__ import annotations
-
 import typer
 
 from modellix_server.cli import (

@@ -1,7 +1,5 @@
 """`audit`: who did what, and whether the log is as it was written."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated
 

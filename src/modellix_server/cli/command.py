@@ -1,7 +1,5 @@
 """Makes commands of async functions; options that several commands have."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial

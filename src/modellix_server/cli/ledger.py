@@ -1,7 +1,5 @@
 """`ledger`: whether the money adds up, and which accounts take no new tasks because it does not."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """Commands for looking after an installation: backup, restore, doctor."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

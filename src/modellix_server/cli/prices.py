@@ -1,7 +1,5 @@
 """`admin price`: the operator's prices over the catalogue's list prices."""
 
-from __future__ import annotations
-
 from decimal import Decimal, InvalidOperation
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The commands that run the platform's processes: `up`, `serve`, `work`, `sandbox`, `emulate`, `migrate`."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from pathlib import Path

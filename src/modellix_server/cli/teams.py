@@ -1,7 +1,5 @@
 """`admin team`: teams, their money and their limits."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """`admin vault`: the master key."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,7 +1,5 @@
 """The data directory: its layout, its secrets, and the settings derived from them."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import json

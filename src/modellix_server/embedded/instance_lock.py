@@ -1,7 +1,5 @@
 """One running instance per data directory, on a port that is free."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import fcntl

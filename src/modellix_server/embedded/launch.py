@@ -5,8 +5,6 @@ ARGUMENT…`), because what it changes must hold for one process only, and chang
 is not safe in a process with threads. It imports nothing of ours.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

@@ -1,7 +1,5 @@
 """Log files of the child processes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import BinaryIO
 

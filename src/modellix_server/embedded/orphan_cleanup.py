@@ -1,7 +1,5 @@
 """Database servers that outlived the supervisor that started them."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

@@ -5,8 +5,6 @@ server listens on a Unix socket only, runs in a session of its own so that Ctrl-
 reaches only the supervisor, and on Linux shuts itself down when its parent dies.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import errno

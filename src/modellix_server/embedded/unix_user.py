@@ -1,7 +1,5 @@
 """Which account the embedded PostgreSQL runs under: it refuses to run as root."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import stat

@@ -4,8 +4,6 @@ The cache is an optimisation of refusals and reads only. Whether a key may still
 again in the transaction that accepts a task (`identity.active_keys`).
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Callable

@@ -5,8 +5,6 @@ CRC32 over everything before them. The scheme is that of GitHub's tokens (github
 new authentication token formats"): secret scanners find it, and a typing error costs no query.
 """
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import re

@@ -1,7 +1,5 @@
 """Confinement of the helper process: limits on memory, time and file size, and no network."""
 
-from __future__ import annotations
-
 import ctypes
 import platform
 import resource

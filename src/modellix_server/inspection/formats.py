@@ -1,7 +1,5 @@
 """The media formats the platform takes and stores, recognised by their first bytes and nothing else."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

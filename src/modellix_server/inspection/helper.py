@@ -5,8 +5,6 @@ standard input, writes batches of replies to standard output, and ends with its 
 one it writes an empty frame: from then on, an exit of the process is blamed on a file.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from mmap import ACCESS_READ, mmap

@@ -1,7 +1,5 @@
 """Media inside a request body: extracted and identified."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

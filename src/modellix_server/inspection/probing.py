@@ -1,7 +1,5 @@
 """Examines an untrusted file. Runs in the helper process only."""
 
-from __future__ import annotations
-
 import os
 from io import BytesIO
 from pathlib import Path

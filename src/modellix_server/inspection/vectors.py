@@ -4,8 +4,6 @@ An SVG can be a program for a browser, so only drawing without external referenc
 no scripts, no styles that load, links only to parts of the file. Entities cannot be declared, so none expand.
 """
 
-from __future__ import annotations
-
 import re
 from typing import IO
 from xml.parsers import expat

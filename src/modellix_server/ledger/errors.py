@@ -1,7 +1,5 @@
 """What the ledger refuses."""
 
-from __future__ import annotations
-
 from modellix_server.base.errors import PlatformError
 
 

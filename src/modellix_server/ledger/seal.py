@@ -4,8 +4,6 @@ Whoever owns the tables can change a transfer and adjust every sum derived from 
 the audit log, whose entries are chained, reveals that (docs/adr/0014).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from modellix_server.base.database import Connection

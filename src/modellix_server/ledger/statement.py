@@ -1,7 +1,5 @@
 """A team's statement: its transfers, newest first."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from uuid import UUID
 

@@ -1,7 +1,5 @@
 """What the limits refuse."""
 
-from __future__ import annotations
-
 from modellix_server.base.errors import PlatformError
 
 

@@ -1,7 +1,5 @@
 """Rate limit of requests without a key, per client address, in this process."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

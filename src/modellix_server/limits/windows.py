@@ -5,8 +5,6 @@ the first moment at which a refused client is let in again. A request counts aga
 against its team (test and live apart) and passes only if both have room; a refused one counts nowhere.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol

@@ -3,8 +3,6 @@
 `tests/journeys/test_access.py` has a row for every route and tries each with every kind of credential.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any

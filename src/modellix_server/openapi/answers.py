@@ -1,7 +1,5 @@
 """Answers in OpenAPI: the contract's envelope, its errors, the headers of each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

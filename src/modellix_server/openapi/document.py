@@ -1,7 +1,5 @@
 """The OpenAPI document of this installation, made at start from the router's routes and the catalogue."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any

@@ -1,7 +1,5 @@
 """The description of one method of one route, as the tables of descriptions contain it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

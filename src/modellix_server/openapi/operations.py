@@ -3,8 +3,6 @@
 `document.describe` joins this table with the router's routes, and fails at start when they do not match.
 """
 
-from __future__ import annotations
-
 from modellix_server import ledger, tasks
 from modellix_server.openapi.operation import AnswerDoc, BodyDoc, RouteDoc
 from modellix_server.openapi.parameters import (

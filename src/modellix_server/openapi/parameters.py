@@ -1,7 +1,5 @@
 """Parameters in a request's path, query and headers."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 from modellix_server.base.pages import MOST_A_PAGE

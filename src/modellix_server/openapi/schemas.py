@@ -3,8 +3,6 @@
 `tests/support/openapi_conformance.py` validates every answer of the journeys against them, without further fields.
 """
 
-from __future__ import annotations
-
 from typing import get_args
 
 from modellix_server import ledger

@@ -1,7 +1,5 @@
 """Short constructors of JSON Schema (2020-12) for the schemas of the document."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The description of webhooks: the routes of a team's endpoints, and the message."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from modellix_server.openapi.answers import envelope

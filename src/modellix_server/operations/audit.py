@@ -1,7 +1,5 @@
 """The audit log: who did what, and whether it is as it was written."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from modellix_server import audit

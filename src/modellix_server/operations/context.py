@@ -1,7 +1,5 @@
 """What operations work with: opened once a process, given to each of them first."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager

@@ -1,7 +1,5 @@
 """A team's uploads, and the files behind signed links."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID

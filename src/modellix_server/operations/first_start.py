@@ -1,7 +1,5 @@
 """What a new installation starts with, so that the first request needs no preparation."""
 
-from __future__ import annotations
-
 from modellix_server import identity
 from modellix_server.base.money import MICROS_PER_USD
 from modellix_server.base.team_mode import TeamMode

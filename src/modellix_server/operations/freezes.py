@@ -1,7 +1,5 @@
 """Accounts that the ledger monitor has frozen, and what an operator does about them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import asyncpg

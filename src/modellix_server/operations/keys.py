@@ -1,7 +1,5 @@
 """API keys."""
 
-from __future__ import annotations
-
 from modellix_server import audit, identity
 from modellix_server.base.database import Connection
 from modellix_server.base.team_mode import TeamMode

@@ -3,8 +3,6 @@
 The key itself is the proof: who has it could spend the team's money, so the right to revoke it adds nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from modellix_server import audit, identity

@@ -3,8 +3,6 @@
 The request log has all calls except accepted submissions, whose record is the task. The two lists are merged by time.
 """
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID

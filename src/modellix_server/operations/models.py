@@ -1,7 +1,5 @@
 """Models, with the prices in force."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A team's money in one mode."""
 
-from __future__ import annotations
-
 from modellix_server import audit, ledger
 from modellix_server.base.database import Connection
 from modellix_server.base.errors import InvalidParameters

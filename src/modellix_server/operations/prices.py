@@ -1,7 +1,5 @@
 """The operator's prices over the catalogue's list prices."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from modellix_server import audit, pricing

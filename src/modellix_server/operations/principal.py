@@ -1,7 +1,5 @@
 """Who acts, however they came in, and what they may do."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import ClassVar
 

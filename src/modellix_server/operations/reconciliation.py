@@ -1,7 +1,5 @@
 """Reconciliation of the ledger: the monitor that runs all the time, and the verification of everything."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 

@@ -1,7 +1,5 @@
 """What an operator looks at: the history of one task, and what needs a person's eye."""
 
-from __future__ import annotations
-
 from modellix_server import tasks
 from modellix_server.base.errors import NotFound
 from modellix_server.base.ids import parse_task_name

@@ -1,7 +1,5 @@
 """Submissions: what a task would cost, and accepting one."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from typing import Any

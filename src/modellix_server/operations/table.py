@@ -4,8 +4,6 @@
 context and a principal has its row here, and asks for that permission first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 

@@ -1,7 +1,5 @@
 """Tasks of a team: read, wait, follow, list, cancel, delete a result."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from uuid import UUID

@@ -1,7 +1,5 @@
 """Teams, and what each of them may do at a time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from modellix_server import audit, identity, ledger, limits, tasks

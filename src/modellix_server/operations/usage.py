@@ -1,7 +1,5 @@
 """Usage of a team in sums, and the names of its keys for lists."""
 
-from __future__ import annotations
-
 from modellix_server import identity, tasks
 from modellix_server.base.pages import Span
 from modellix_server.base.team_mode import TeamMode

@@ -1,7 +1,5 @@
 """The operator's accounts at the vendors."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

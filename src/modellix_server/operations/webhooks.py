@@ -1,7 +1,5 @@
 """Webhooks of a team in one mode: its endpoints, their secrets, what was sent there."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID

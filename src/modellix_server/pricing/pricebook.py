@@ -1,7 +1,5 @@
 """The prices in force, kept in memory by the processes that quote."""
 
-from __future__ import annotations
-
 import asyncio
 
 import asyncpg

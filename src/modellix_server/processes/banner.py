@@ -1,7 +1,5 @@
 """What `up` shows when everything runs: the address, a key, and lines to paste."""
 
-from __future__ import annotations
-
 import contextlib
 import shlex
 import sys

@@ -1,7 +1,5 @@
 """`GET /metrics` of one process, at an address of its own: it is for the operator, not for the platform's clients."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import platform

@@ -1,7 +1,5 @@
 """`modellix-server migrate`: the database's tables brought up to date, told to the terminal."""
 
-from __future__ import annotations
-
 import asyncio
 
 from rich.console import Console

@@ -1,7 +1,5 @@
 """The sandbox process: every vendor's emulator behind one port, for test mode and for tests of other software."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import errno

@@ -1,7 +1,5 @@
 """The API process: opens the rooms, answers HTTP, drains on SIGTERM."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import gc

@@ -1,7 +1,5 @@
 """The supervisor: PostgreSQL, `serve`, `work` and `sandbox` on one machine, from one command."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os

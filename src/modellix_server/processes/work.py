@@ -1,7 +1,5 @@
 """The worker process: runs tasks, and does the platform's chores."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import faulthandler

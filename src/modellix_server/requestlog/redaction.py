@@ -3,8 +3,6 @@
 File contents become their digest, URLs lose query, fragment and user, API keys all but their prefix.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

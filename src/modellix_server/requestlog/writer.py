@@ -4,8 +4,6 @@ They stay in memory while the database is away, up to a limit. Rows beyond it ar
 and recorded in the database.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import time

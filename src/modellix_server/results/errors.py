@@ -1,7 +1,5 @@
 """Why a result could not be fetched, and whether to try again."""
 
-from __future__ import annotations
-
 
 class FetchError(Exception):
     """A result file could not be stored; the message may be shown to the team."""

@@ -1,7 +1,5 @@
 """Deletion of expired results, inputs and uploads."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 import time

@@ -1,7 +1,5 @@
 """Copies a result file from the vendor into the storage."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """Media that came inside a request body: stored under its digest."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Public links to results and inputs: signed, expiring, and built from the configured origin only."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import re

@@ -1,7 +1,5 @@
 """Local scratch files: in memory within a budget, else in a private folder per process; none outlives its process."""
 
-from __future__ import annotations
-
 import asyncio
 import fcntl
 import os

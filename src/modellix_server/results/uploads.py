@@ -1,7 +1,5 @@
 """Files that a team uploads before it uses them: kept for some days, listed, linked, deleted."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path

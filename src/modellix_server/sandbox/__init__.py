@@ -7,8 +7,6 @@ files), `callbacks` (calls to the client) and `wire` (ASGI). A vendor's rules ar
 documents and not derived from our catalogue, so that the two check each other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import iter_modules

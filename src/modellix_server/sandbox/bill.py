@@ -4,8 +4,6 @@ Each POST has one line, written before its answer is sent. A line is charged in 
 result visible, never later. The totals include lines that were dropped for age.
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Callbacks to a client's URL: each in the background, with the vendor's time-out and number of tries."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any

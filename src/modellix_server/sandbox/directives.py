@@ -4,8 +4,6 @@ They correspond to the test card numbers of payment sandboxes. For models withou
 field may carry them. Several may be combined. An unknown name or value is refused, never ignored.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

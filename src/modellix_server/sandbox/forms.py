@@ -1,7 +1,5 @@
 """Bodies of `multipart/form-data` (RFC 7578) as a client sends them."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Common part of all emulators: result files, the bill, a page about the emulator."""
 
-from __future__ import annotations
-
 from html import escape
 
 from modellix_server.sandbox import directives, wire

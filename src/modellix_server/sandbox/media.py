@@ -1,7 +1,5 @@
 """Input files of a request: data URIs are decoded, links fetched with the given function."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import re

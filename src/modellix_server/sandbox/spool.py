@@ -1,7 +1,5 @@
 """Result files on disk: under unguessable names, for a day, within a total size."""
 
-from __future__ import annotations
-
 import fcntl
 import secrets
 import shutil

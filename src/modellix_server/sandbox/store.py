@@ -1,7 +1,5 @@
 """Where an emulator keeps its tasks: memory, bounded by age and number."""
 
-from __future__ import annotations
-
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """ASGI helpers of the emulators: reading a body, answering JSON, cutting the connection."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Vendor APIs that run models: one file each in `adapters`, found by scanning that folder. They only translate."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import iter_modules

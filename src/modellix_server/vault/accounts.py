@@ -1,7 +1,5 @@
 """Cache of decrypted accounts, for the processes that call vendors."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

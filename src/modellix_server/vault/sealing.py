@@ -3,8 +3,6 @@
 Rows keep it until a rotation; new ones are sealed by `base.envelope`.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import NamedTuple

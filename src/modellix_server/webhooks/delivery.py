@@ -4,8 +4,6 @@ At least once: a crash between the receiver's 2xx and its record causes a second
 transaction is open during a call, and a slow receiver does not delay the others (`rules.Lanes`).
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence

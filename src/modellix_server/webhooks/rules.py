@@ -3,8 +3,6 @@
 The schedule is the example of the Standard Webhooks specification (1.0.0): ten tries in a little over three days.
 """
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from collections.abc import Callable

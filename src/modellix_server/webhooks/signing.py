@@ -1,7 +1,5 @@
 """Signatures after Standard Webhooks 1.0.0: HMAC-SHA-256 over `id.timestamp.body`, one for each active secret."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

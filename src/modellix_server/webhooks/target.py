@@ -1,7 +1,5 @@
 """Which URLs are allowed for webhooks. The addresses of a name are checked again at every delivery, by the dialler."""
 
-from __future__ import annotations
-
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The command `model-gallery`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

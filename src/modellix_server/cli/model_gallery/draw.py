@@ -1,7 +1,5 @@
 """A model gallery as one picture: a cell for every example, inputs beside results, clips as strips of frames."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import tempfile

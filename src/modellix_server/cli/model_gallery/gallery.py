@@ -1,7 +1,5 @@
 """Runs every model's examples in test mode, and writes one page or picture that shows them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A model gallery as one HTML page with everything in it."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Sequence

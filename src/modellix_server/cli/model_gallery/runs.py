@@ -1,7 +1,5 @@
 """Runs the examples of models against a running platform, as any client with a test key does."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 from collections.abc import Iterator

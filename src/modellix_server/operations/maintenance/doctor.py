@@ -1,7 +1,5 @@
 """`modellix-server doctor`: what is wrong, in words, with what to do about it."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import stat

@@ -1,7 +1,5 @@
 """Brings the database's tables and functions up to date."""
 
-from __future__ import annotations
-
 from modellix_server.base import migrations
 from modellix_server.base.functions import discover_functions
 from modellix_server.base.settings import Settings

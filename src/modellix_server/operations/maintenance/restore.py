@@ -1,7 +1,5 @@
 """`modellix-server restore`: a backup into an empty place, checked before and after."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil

@@ -3,8 +3,6 @@
 Runs in a render process.
 """
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A strip with the prompt, the seed and the model, which identifies a test image."""
 
-from __future__ import annotations
-
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache

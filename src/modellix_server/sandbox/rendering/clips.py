@@ -5,8 +5,6 @@ it; one with a last picture, with or without a first one, ends with that. Frames
 up by the encoder, and each is shown twice: what moves here is slow.
 """
 
-from __future__ import annotations
-
 import math
 import tempfile
 from collections.abc import Iterator

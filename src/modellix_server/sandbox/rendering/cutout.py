@@ -1,7 +1,5 @@
 """Telling a figure from what is behind it: everything unlike the colour of the picture's edge, tidied up."""
 
-from __future__ import annotations
-
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 Box = tuple[int, int, int, int]

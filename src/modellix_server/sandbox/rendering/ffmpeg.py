@@ -1,7 +1,5 @@
 """Runs the ffmpeg program: only from a render process, with limits, never outliving it."""
 
-from __future__ import annotations
-
 import os
 import resource
 import subprocess

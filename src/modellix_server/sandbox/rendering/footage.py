@@ -1,7 +1,5 @@
 """Clips that come as inputs: checked, and single frames taken from them. Runs in a render process."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

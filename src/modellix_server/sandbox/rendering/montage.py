@@ -3,8 +3,6 @@
 A given clip goes through ffmpeg's filters; everything else is drawn frame by frame as in `clips`.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

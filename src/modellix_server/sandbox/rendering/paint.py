@@ -4,8 +4,6 @@ A picture made from a prompt is a landscape; one made from an input picture is t
 that it resembles its input and differs from it.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 from dataclasses import dataclass

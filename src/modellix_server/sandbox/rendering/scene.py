@@ -3,8 +3,6 @@
 Flat shapes and soft light. The light is drawn small and enlarged, where it is as soft as before and costs a ninth.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import random

@@ -1,7 +1,5 @@
 """Frames drawn of given pictures: drifting from one to another, subjects in a landscape, a figure that sways."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

@@ -3,8 +3,6 @@
 A process that dies is replaced, and its work is repeated once. All of them end with their parent.
 """
 
-from __future__ import annotations
-
 import asyncio
 import multiprocessing
 import os

@@ -3,8 +3,6 @@
 Facts: help.aliyun.com (Object Storage Service, PostObject) and the client of Model Studio.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Paths into a vendor's JSON, as model files write them: `input.messages[0].content[].image`."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What reading a vendor's answer is the same for every vendor: strictly, and nothing of our account shown on."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

@@ -7,8 +7,6 @@ apart by code, never by HTTP status alone: an overdue bill is a 403, a used-up q
 picture a 200. A submission knows no idempotency key, so a 5xx proves nothing.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from decimal import Decimal

@@ -5,8 +5,6 @@ Errors are told apart by code, never by HTTP status alone: an overdue bill is a 
 and a failed task is a 200. A submission knows no idempotency key, so a 5xx proves nothing.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -7,8 +7,6 @@ submission knows no idempotency key and tasks cannot be listed, so an answer tha
 outcome unknown.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal

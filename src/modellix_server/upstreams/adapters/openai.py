@@ -7,8 +7,6 @@ code. A submission knows no idempotency key and leaves no task behind that could
 proves nothing leaves the outcome unknown. The vendor counts tokens; we count the pictures it delivered.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """The vendor's answers as JSON values: pictures, stream events, task objects, task lists, errors."""
 
-from __future__ import annotations
-
 import base64
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Reading a clip task: which of its modes the content items ask for, and the fields beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """What the render processes do for this vendor: its limits on input pictures, clips from material, closing frames."""
 
-from __future__ import annotations
-
 import io
 import tempfile
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The protocol: pictures, clip tasks, lists and deletions, with the vendor's headers and error codes."""
 
-from __future__ import annotations
-
 import asyncio
 import secrets
 import time

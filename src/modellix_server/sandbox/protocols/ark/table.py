@@ -1,7 +1,5 @@
 """The vendor's own rules per model, as data: `models.toml` beside this file."""
 
-from __future__ import annotations
-
 import tomllib
 from importlib import resources
 from typing import Literal

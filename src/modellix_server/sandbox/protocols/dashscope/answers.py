@@ -1,7 +1,5 @@
 """The vendor's answers as JSON values: task records, results, usage, task lists."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone

@@ -1,7 +1,5 @@
 """Single fields of a submission against their rules."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """From a job to its files: inputs loaded, pictures and clips ordered from the render processes."""
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable

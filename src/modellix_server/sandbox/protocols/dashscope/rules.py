@@ -1,7 +1,5 @@
 """Parsing of a submission, as strict as the vendor: what is not in the table is refused."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

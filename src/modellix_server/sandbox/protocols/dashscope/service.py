@@ -1,7 +1,5 @@
 """The protocol: submissions, polls, lists and cancellations, with the vendor's headers and error codes."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from datetime import datetime, timedelta

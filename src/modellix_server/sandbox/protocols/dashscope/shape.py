@@ -1,7 +1,5 @@
 """The size of a result, from the parameters of a submission."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

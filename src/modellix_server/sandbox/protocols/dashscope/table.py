@@ -1,7 +1,5 @@
 """The vendor's own rules per model, as data: the TOML files beside this one."""
 
-from __future__ import annotations
-
 import tomllib
 from importlib import resources
 from typing import Any, Literal

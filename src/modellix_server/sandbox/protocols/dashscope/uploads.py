@@ -4,8 +4,6 @@ As strict as its object storage: an expired or altered policy, a key outside its
 already and a request that carries the API key are refused. A file is good for one model and one account.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

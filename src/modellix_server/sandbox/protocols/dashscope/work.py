@@ -1,7 +1,5 @@
 """From an accepted submission to its outcome: the task's states, the making, the charge."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 import uuid

@@ -1,7 +1,5 @@
 """Reading a submission as strictly as the vendor: what its API reference does not have is refused."""
 
-from __future__ import annotations
-
 import io
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """The protocol: submissions, queries and file look-ups, with the vendor's status codes in HTTP 200."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import secrets

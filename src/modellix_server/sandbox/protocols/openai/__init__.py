@@ -3,8 +3,6 @@
 From the vendor's API reference and the source of its own client (3.57).
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import io

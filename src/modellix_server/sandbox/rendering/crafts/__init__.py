@@ -4,8 +4,6 @@ Each visibly does what it is named for, with Pillow alone; what real models unde
 Runs in a render process.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Background generation: a cut-out thing before a new background."""
 
-from __future__ import annotations
-
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from modellix_server.sandbox.rendering import caption, staging

@@ -1,7 +1,5 @@
 """Inputs and outputs of the special image tasks."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal

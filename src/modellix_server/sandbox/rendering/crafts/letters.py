@@ -1,7 +1,5 @@
 """WordArt: letters grown into other shapes, or filled with a texture."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import math

@@ -1,7 +1,5 @@
 """Outlines of a black-and-white picture as SVG."""
 
-from __future__ import annotations
-
 from PIL import Image
 
 _GRID_PX = 320

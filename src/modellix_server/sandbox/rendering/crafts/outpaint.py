@@ -1,7 +1,5 @@
 """Out-painting: a picture turned, laid on a larger canvas, and the space around it painted."""
 
-from __future__ import annotations
-
 from PIL import Image, ImageFilter, ImageOps
 
 from modellix_server.sandbox.rendering.crafts.brief import Craft, Made

@@ -1,7 +1,5 @@
 """Edits by function: styles, objects added and removed, watermarks, expansion, enlargement, colour, drawings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps, ImageStat

@@ -3,8 +3,6 @@
 Every glyph lies in a box from (0, 0) to its width and 10, y downwards.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw

@@ -1,7 +1,5 @@
 """Pictures from sketches, and portraits in another style."""
 
-from __future__ import annotations
-
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 from modellix_server.sandbox.rendering import caption

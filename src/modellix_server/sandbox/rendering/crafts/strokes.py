@@ -1,7 +1,5 @@
 """Line drawings: found in pictures, taken from drawings, and filled with colour."""
 
-from __future__ import annotations
-
 import hashlib
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps

@@ -3,8 +3,6 @@
 There is no OCR: text is what stands out from a plain background in lines, or the caption of our own images.
 """
 
-from __future__ import annotations
-
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from modellix_server.sandbox.rendering import caption

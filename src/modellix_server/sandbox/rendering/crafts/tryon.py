@@ -1,7 +1,5 @@
 """Virtual try-on: garments laid on a person, results refined, people and garments taken apart."""
 
-from __future__ import annotations
-
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from modellix_server.sandbox.rendering import cutout
