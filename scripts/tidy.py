@@ -26,12 +26,15 @@ FORMER_WORDS = {
     "afterlook": "late results",
     "bury": "release dead workers",
     "contactsheet": "model gallery",
+    "desk": "context",
     "doorbell": "callback notifier",
     "leftover": "orphan cleanup",
     "nudge": "signal",
     "patience": "time budget",
+    "purse": "team",
     "thaw": "unfreeze",
     "trail": "request context",
+    "trait": "capabilities",
 }
 NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 MACHINE_PATHS = re.compile(r"(?<!\w)/(h[o]me/\w+/|U[s]ers/\w+/|w[o]rk/|r[o]ot/\.)")

@@ -212,7 +212,7 @@ async def run(model: Model, vendor: Any, body: dict[str, Any]) -> tuple[Quote, i
     """The quote, the charge, and what the emulator's bill says: pictures, or milliseconds of clip."""
     params = model.check(body)
     quote = model.quote(params, None, live=False)
-    if not ADAPTERS[vendor.name].traits.fetches_links:
+    if not ADAPTERS[vendor.name].capabilities.fetches_links:
         params = {name: await inline(value, vendor.fetch) for name, value in params.items()}
     adapter, route = ADAPTERS[vendor.name], model.routes[0]
     attempt = f"task-{secrets.token_hex(8)}-1"

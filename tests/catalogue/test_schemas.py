@@ -137,7 +137,7 @@ async def sell(model: Model, body: dict[str, Any], emulators: dict[str, Any]) ->
     for route in model.routes:
         vendor = emulators[route.upstream]
         attempt = f"task-{secrets.token_hex(8)}-1"
-        links = ADAPTERS[route.upstream].traits.fetches_links
+        links = ADAPTERS[route.upstream].capabilities.fetches_links
         params = {name: ready(value, links=links) for name, value in params.items()}
         order = Order(attempt, route, params, "sk-test", next(iter(route.models)))
         with contextlib.suppress(UnmappedAnswer):  # an answer at once: that nothing was made

@@ -103,5 +103,5 @@ def shown_form(parts: list[Part]) -> dict[str, list[Any]]:
 
 
 def emulator(name: str, studio: Any, fetch: Any) -> Emulator:
-    base = urlsplit(next(iter(load_all()[name].traits.origins.values()))).path
+    base = urlsplit(next(iter(load_all()[name].capabilities.origins.values()))).path
     return Emulator(name, load_emulators()[name](studio, fetch, no_web), base, fetch)

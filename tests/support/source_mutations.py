@@ -163,7 +163,7 @@ MUTATIONS = (
         ("tests/ledger/test_guards.py::test_one_hold_a_task",),
     ),
     Mutation(
-        "accepting waits for the purse",
+        "accepting waits for the balance",
         ACCEPT_SQL,
         "    perform ledger.lock(array_agg(team_id), array_agg(live)) from unnest(batch);\n",
         "",

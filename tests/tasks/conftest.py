@@ -78,7 +78,7 @@ class Vendor:
     """An adapter that does what the test says."""
 
     name = "dashscope"
-    traits = Capabilities("none", 20, 0.01, 0.01, {"cn": "https://vendor.test"})
+    capabilities = Capabilities("none", 20, 0.01, 0.01, {"cn": "https://vendor.test"})
 
     def __init__(self) -> None:
         self.posts = 0

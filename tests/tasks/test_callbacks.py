@@ -86,8 +86,8 @@ async def test_fifty_calls_within_a_second_are_passed_on_once(pool: Pool, databa
 @pytest.fixture
 def seldom_polled(stage, monkeypatch) -> None:
     """Half a minute between polls, in test mode too."""
-    stage.vendor.traits = Capabilities("none", 20, 30, 30, {"cn": "https://vendor.test"})
-    monkeypatch.setattr(rules, "hurried", lambda traits: traits)
+    stage.vendor.capabilities = Capabilities("none", 20, 30, 30, {"cn": "https://vendor.test"})
+    monkeypatch.setattr(rules, "hurried", lambda capabilities: capabilities)
 
 
 @pytest.mark.usefixtures("seldom_polled")

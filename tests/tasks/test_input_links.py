@@ -62,7 +62,7 @@ async def shelf(settings, request) -> AsyncIterator[Shelf]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     spool, storage = Spool(settings.spool_dir), Storage(settings.storage_url)
     outbound, helper = Outbound(getattr(request, "param", NETWORK)), Helper(spool)
-    no_links = SimpleNamespace(traits=SimpleNamespace(fetches_links=False))
+    no_links = SimpleNamespace(capabilities=SimpleNamespace(fetches_links=False))
     fetcher = Fetcher(outbound, storage, helper, spool)
     tools = SimpleNamespace(settings=settings, storage=storage, helper=helper, fetcher=fetcher)
     yield Shelf(tools, no_links, f"http://127.0.0.1:{runner.addresses[0][1]}")
@@ -81,7 +81,7 @@ async def test_links_become_bytes(shelf: Shelf) -> None:
 
 
 async def test_links_stay_for_a_vendor_that_loads_them(shelf: Shelf) -> None:
-    shelf.upstream.traits.fetches_links = True
+    shelf.upstream.capabilities.fetches_links = True
     url = f"{shelf.origin}/gone"
     assert not shelf.needed(url)
     assert await shelf.resolve("gone") == [url]
@@ -124,7 +124,7 @@ async def test_no_inner_address_is_reached(shelf: Shelf) -> None:
 async def test_samples_are_read_from_the_package(settings, shelf: Shelf) -> None:
     """Inlined where the model takes bytes, linked or uploaded where it does not."""
     origin, tools = settings.public_origin, shelf.tools
-    linking = SimpleNamespace(traits=SimpleNamespace(fetches_links=True))
+    linking = SimpleNamespace(capabilities=SimpleNamespace(fetches_links=True))
     cat = f"{origin}/samples/cat.jpg"
     edit, dress = (Catalogue.load().models[f"alibaba/{name}"] for name in ("qwen-image-edit-plus", "aitryon"))
     given = {"images": [cat, "https://example.com/samples/cat.jpg"]}

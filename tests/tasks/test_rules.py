@@ -12,7 +12,7 @@ from modellix_server.tasks import rules
 from modellix_server.tasks.delivered import StoredFile, StoredResult
 from modellix_server.upstreams.contract import Capabilities
 
-TRAITS = Capabilities(idempotency="none", polls_per_s=20, first_poll_s=1, slowest_poll_s=15, origins={})
+CAPABILITIES = Capabilities(idempotency="none", polls_per_s=20, first_poll_s=1, slowest_poll_s=15, origins={})
 
 
 def price(unit: str, unit_micros: int, units: int) -> str:
@@ -60,9 +60,9 @@ def test_no_claim_charges_above_the_quote_or_below_nothing(images, ms, our_image
 
 
 def test_polls_spread_out_with_age() -> None:
-    assert [rules.poll_in_s(age, TRAITS) for age in (0, 4, 10, 50, 1e6)] == [1, 1, 2, 10, 15]
-    assert rules.poll_in_s(0, rules.hurried(TRAITS)) == 0.1
-    assert rules.poll_in_s(1e6, rules.hurried(TRAITS)) == 5
+    assert [rules.poll_in_s(age, CAPABILITIES) for age in (0, 4, 10, 50, 1e6)] == [1, 1, 2, 10, 15]
+    assert rules.poll_in_s(0, rules.hurried(CAPABILITIES)) == 0.1
+    assert rules.poll_in_s(1e6, rules.hurried(CAPABILITIES)) == 5
 
 
 def test_retries_slow_down_and_end() -> None:

@@ -56,7 +56,7 @@ async def store(
     """
     who.require(Permission.OPERATE)
     found = find_upstream(upstream)
-    by_region = found.traits.origins
+    by_region = found.capabilities.origins
     if region is None:
         region = "intl" if "intl" in by_region else next(iter(by_region))
     if region not in by_region:

@@ -87,7 +87,7 @@ async def resolve(
 
 
 def _link_passes(upstream: Upstream, medium: MediaInput) -> bool:
-    return "url" in medium.accepts and upstream.traits.fetches_links
+    return "url" in medium.accepts and upstream.capabilities.fetches_links
 
 
 class _Resolver:

@@ -135,7 +135,7 @@ class Intake:
         """Refuse what no way leads to the vendor for; the worker takes the first of the ways that are open."""
         if isinstance(self._upstreams[model.routes[0].upstream], TakesFiles):
             return
-        links = self._upstreams[model.routes[0].upstream].traits.fetches_links
+        links = self._upstreams[model.routes[0].upstream].capabilities.fetches_links
         if links and (not live or is_public_https(self._settings.results_origin)):
             return
         for medium, _ in held:

@@ -45,7 +45,7 @@ FindAccount = Callable[[str, bool], Awaitable[VendorAccount | None]]
 
 def api_path(upstream: Upstream) -> str:
     """Where the vendor's API lies below its host, such as `/api/v1`."""
-    return urlsplit(next(iter(upstream.traits.origins.values()))).path.rstrip("/")
+    return urlsplit(next(iter(upstream.capabilities.origins.values()))).path.rstrip("/")
 
 
 class AccountFinder(Accounts):
@@ -75,7 +75,7 @@ class AccountFinder(Accounts):
 
     def _in_sandbox(self, upstream: Upstream) -> VendorAccount:
         url = f"{self._sandbox_url}/{upstream.name}{api_path(upstream)}"
-        regions = upstream.traits.origins
+        regions = upstream.capabilities.origins
         region = _SANDBOX_REGION if _SANDBOX_REGION in regions else next(iter(regions))
         return VendorAccount(upstream.name, url, region, Origins.of(url), _SANDBOX_KEY, None, sandbox=True)
 

@@ -51,13 +51,13 @@ class Charge:
     review: str | None = None
 
 
-def poll_in_s(age_s: float, traits: Capabilities) -> float:
+def poll_in_s(age_s: float, capabilities: Capabilities) -> float:
     """Seconds until the next status query of a task that was submitted `age_s` ago.
 
     Young tasks are asked often and old ones seldom, so that a stuck task costs little and a quick one
     is seen at once: about a fifth of the age, within the vendor's advice.
     """
-    return min(max(age_s * _POLL_SHARE_OF_AGE, traits.first_poll_s), traits.slowest_poll_s)
+    return min(max(age_s * _POLL_SHARE_OF_AGE, capabilities.first_poll_s), capabilities.slowest_poll_s)
 
 
 def retry_in_s(attempt: int) -> float:
@@ -84,10 +84,12 @@ def may_be_sent_again(state: str) -> bool:
     return state in ("queued", "preparing")
 
 
-def hurried(traits: Capabilities) -> Capabilities:
+def hurried(capabilities: Capabilities) -> Capabilities:
     """The same vendor in test mode: our own sandbox minds no queries, and people are waiting."""
     return dataclasses.replace(
-        traits, first_poll_s=_SANDBOX_FIRST_POLL_S, slowest_poll_s=min(traits.slowest_poll_s, _SANDBOX_SLOWEST_POLL_S)
+        capabilities,
+        first_poll_s=_SANDBOX_FIRST_POLL_S,
+        slowest_poll_s=min(capabilities.slowest_poll_s, _SANDBOX_SLOWEST_POLL_S),
     )
 
 

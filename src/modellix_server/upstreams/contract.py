@@ -206,7 +206,7 @@ class Upstream(Protocol):
     """One vendor."""
 
     name: str
-    traits: Capabilities
+    capabilities: Capabilities
 
     def check(self, route: Route) -> None:
         """Raise ValueError when a model file's route makes no sense here: asked for every route at start."""

@@ -47,17 +47,17 @@ class Endpoint:
 
 
 async def create(
-    db: Pool | Connection, keys: Keyring, purse: TeamMode, url: str, opened: Sequence[Network]
+    db: Pool | Connection, keys: Keyring, team: TeamMode, url: str, opened: Sequence[Network]
 ) -> tuple[Endpoint, str]:
     """A new endpoint and its signing secret, which is not shown again. Raises InvalidParameters."""
     url = check_url(url, opened, "parameter 'url'")
     async with _transaction(db) as connection:
         # Two concurrent calls would each see room for one more.
         await connection.execute(
-            "select pg_advisory_xact_lock(hashtextextended('webhooks.endpoint', $1))", purse.team_id
+            "select pg_advisory_xact_lock(hashtextextended('webhooks.endpoint', $1))", team.team_id
         )
         count = await connection.fetchval(
-            "select count(*) from webhooks.endpoint where team_id = $1 and live = $2", purse.team_id, purse.live
+            "select count(*) from webhooks.endpoint where team_id = $1 and live = $2", team.team_id, team.live
         )
         if count >= _MOST_OF_TEAM:
             raise InvalidParameters(f"a team has at most {_MOST_OF_TEAM} endpoints in each mode")
@@ -65,41 +65,41 @@ async def create(
             f"""insert into webhooks.endpoint (id, team_id, live, url, lane) values ($1, $2, $3, $4, $5)
                 returning {_COLUMNS}""",  # noqa: S608 - a constant
             uuid7(),
-            purse.team_id,
-            purse.live,
+            team.team_id,
+            team.live,
             url,
-            lane(url, purse.team_id, live=purse.live),
+            lane(url, team.team_id, live=team.live),
         )
         assert row is not None
-        secret = await _new_secret(connection, keys, purse, row["id"])
+        secret = await _new_secret(connection, keys, team, row["id"])
     return Endpoint(*row), secret
 
 
-async def list_all(db: Pool | Connection, purse: TeamMode) -> list[Endpoint]:
+async def list_all(db: Pool | Connection, team: TeamMode) -> list[Endpoint]:
     """Every endpoint, oldest first."""
     rows = await db.fetch(
         f"select {_COLUMNS} from webhooks.endpoint where team_id = $1 and live = $2 order by id",  # noqa: S608
-        purse.team_id,
-        purse.live,
+        team.team_id,
+        team.live,
     )
     return [Endpoint(*row) for row in rows]
 
 
-async def find(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID) -> Endpoint:
+async def find(db: Pool | Connection, team: TeamMode, endpoint_id: UUID) -> Endpoint:
     """One endpoint; raises NotFound."""
     return _found(
         await db.fetchrow(
             f"select {_COLUMNS} from webhooks.endpoint where id = $1 and team_id = $2 and live = $3",  # noqa: S608
             endpoint_id,
-            purse.team_id,
-            purse.live,
+            team.team_id,
+            team.live,
         )
     )
 
 
 async def change(
     db: Pool | Connection,
-    purse: TeamMode,
+    team: TeamMode,
     endpoint_id: UUID,
     opened: Sequence[Network],
     *,
@@ -112,8 +112,8 @@ async def change(
     """
     if url is not None:
         url = check_url(url, opened, "parameter 'url'")
-    place = None if url is None else lane(url, purse.team_id, live=purse.live)
-    async with locked(db, purse, endpoint_id) as connection:
+    place = None if url is None else lane(url, team.team_id, live=team.live)
+    async with locked(db, team, endpoint_id) as connection:
         changed = await connection.fetchrow(
             f"""with moved as (
                    update webhooks.message m set lane = coalesce($5, m.lane),
@@ -130,8 +130,8 @@ async def change(
                        else coalesce(disabled_why, case when not $6 then 'by its team' end) end
                where id = $1 and team_id = $2 and live = $3 returning {_COLUMNS}""",  # noqa: S608
             endpoint_id,
-            purse.team_id,
-            purse.live,
+            team.team_id,
+            team.live,
             url,
             place,
             enabled,
@@ -139,50 +139,50 @@ async def change(
     return _found(changed)
 
 
-async def delete(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID) -> None:
+async def delete(db: Pool | Connection, team: TeamMode, endpoint_id: UUID) -> None:
     """Delete it with all its messages; raises NotFound."""
     gone = await db.fetchval(
         "delete from webhooks.endpoint where id = $1 and team_id = $2 and live = $3 returning true",
         endpoint_id,
-        purse.team_id,
-        purse.live,
+        team.team_id,
+        team.live,
     )
     if not gone:
         raise NotFound("no such endpoint")
 
 
-async def rotate(db: Pool | Connection, keys: Keyring, purse: TeamMode, endpoint_id: UUID | None) -> str:
+async def rotate(db: Pool | Connection, keys: Keyring, team: TeamMode, endpoint_id: UUID | None) -> str:
     """Rotate the signing secret of an endpoint, or of the team; the former one signs too for a day.
 
     Raises NotFound.
     """
-    async with _transaction(db) if endpoint_id is None else locked(db, purse, endpoint_id) as connection:
+    async with _transaction(db) if endpoint_id is None else locked(db, team, endpoint_id) as connection:
         if endpoint_id is not None:
-            await find(connection, purse, endpoint_id)
+            await find(connection, team, endpoint_id)
         await connection.execute(
             """update webhooks.secret set signs_until = now() + make_interval(secs => $4)
                where team_id = $1 and live = $2 and endpoint_id is not distinct from $3 and signs_until is null""",
-            purse.team_id,
-            purse.live,
+            team.team_id,
+            team.live,
             endpoint_id,
             BOTH_SIGN_S,
         )
-        return await _new_secret(connection, keys, purse, endpoint_id)
+        return await _new_secret(connection, keys, team, endpoint_id)
 
 
-async def team_secret(db: Pool, keys: Keyring, purse: TeamMode) -> str:
+async def team_secret(db: Pool, keys: Keyring, team: TeamMode) -> str:
     """The team's secret, which signs messages to URLs given with a task; created at first use."""
     while True:
         row = await db.fetchrow(
             """select id, sealed from webhooks.secret
                where team_id = $1 and live = $2 and endpoint_id is null and signs_until is null""",
-            purse.team_id,
-            purse.live,
+            team.team_id,
+            team.live,
         )
         if row is not None:
-            return keys.open(row["sealed"], *_context(row["id"], purse.team_id, live=purse.live))
+            return keys.open(row["sealed"], *_context(row["id"], team.team_id, live=team.live))
         try:
-            return await _new_secret(db, keys, purse, None)
+            return await _new_secret(db, keys, team, None)
         except asyncpg.UniqueViolationError:
             continue  # another process was first
 
@@ -190,10 +190,9 @@ async def team_secret(db: Pool, keys: Keyring, purse: TeamMode) -> str:
 async def signing_secrets(
     db: Pool, keys: Keyring, endpoints: Sequence[UUID], teams: Collection[TeamMode]
 ) -> dict[UUID | TeamMode, list[str]]:
-    """The secrets that sign now, the newest first: by endpoint, and by team and mode for links given with a task.
+    """The active secrets, the newest first: by endpoint, and by team and mode for URLs given with a task.
 
-    A team that has none yet gets one. One that does not open signs nothing: the operator is told, and messages wait
-    for it.
+    A team without one gets one. A secret that cannot be opened signs nothing: an error is logged, and messages wait.
     """
     rows = await db.fetch(
         """select id, team_id, live, endpoint_id, sealed from webhooks.secret
@@ -216,28 +215,28 @@ async def signing_secrets(
     return found
 
 
-async def _new_secret(db: Pool | Connection, keys: Keyring, purse: TeamMode, endpoint_id: UUID | None) -> str:
+async def _new_secret(db: Pool | Connection, keys: Keyring, team: TeamMode, endpoint_id: UUID | None) -> str:
     secret_id, secret = uuid7(), signing.mint()
     await db.execute(
         "insert into webhooks.secret (id, team_id, live, endpoint_id, sealed) values ($1, $2, $3, $4, $5)",
         secret_id,
-        purse.team_id,
-        purse.live,
+        team.team_id,
+        team.live,
         endpoint_id,
-        keys.seal(secret, *_context(secret_id, purse.team_id, live=purse.live)),
+        keys.seal(secret, *_context(secret_id, team.team_id, live=team.live)),
     )
     return secret
 
 
 @asynccontextmanager
-async def locked(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID) -> AsyncIterator[Connection]:
+async def locked(db: Pool | Connection, team: TeamMode, endpoint_id: UUID) -> AsyncIterator[Connection]:
     """A transaction that may change an endpoint's messages and secrets: they are locked after it, by everybody."""
     async with _transaction(db) as connection:
         await connection.execute(
             "select from webhooks.endpoint where id = $1 and team_id = $2 and live = $3 for no key update",
             endpoint_id,
-            purse.team_id,
-            purse.live,
+            team.team_id,
+            team.live,
         )
         yield connection
 

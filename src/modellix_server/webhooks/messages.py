@@ -118,7 +118,7 @@ async def report(db: Pool, reports: Sequence[Report]) -> list[Disabled]:
     return [Disabled(*row) for row in rows]
 
 
-async def deliveries(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID | None, limit: int) -> list[Delivery]:
+async def deliveries(db: Pool | Connection, team: TeamMode, endpoint_id: UUID | None, limit: int) -> list[Delivery]:
     """The latest messages of an endpoint, or of the whole team, newest first."""
     rows = await db.fetch(
         """select m.id, m.task_id, m.endpoint_id, coalesce(m.url, p.url) as url, m.event, m.state, m.created_at,
@@ -128,8 +128,8 @@ async def deliveries(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID |
            from webhooks.message m left join webhooks.endpoint p on p.id = m.endpoint_id
            where m.team_id = $1 and m.live = $2 and ($3::uuid is null or m.endpoint_id = $3)
            order by m.created_at desc, m.id limit $4""",
-        purse.team_id,
-        purse.live,
+        team.team_id,
+        team.live,
         endpoint_id,
         limit,
     )
@@ -142,22 +142,22 @@ async def deliveries(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID |
 _AGAIN = "state = 'waiting', ended_at = null, due_at = now(), tries = 0"
 
 
-async def replay(db: Pool | Connection, purse: TeamMode, message_id: UUID) -> None:
+async def replay(db: Pool | Connection, team: TeamMode, message_id: UUID) -> None:
     """Send a message again, under its own id, with the whole retry schedule. Raises NotFound."""
     again = await db.fetchval(
         f"update webhooks.message set {_AGAIN} where id = $1 and team_id = $2 and live = $3 returning true",  # noqa: S608
         message_id,
-        purse.team_id,
-        purse.live,
+        team.team_id,
+        team.live,
     )
     if not again:
         raise NotFound("no such delivery")
     await _hint(db)
 
 
-async def replay_failed(db: Pool | Connection, purse: TeamMode, endpoint_id: UUID, since: datetime) -> int:
+async def replay_failed(db: Pool | Connection, team: TeamMode, endpoint_id: UUID, since: datetime) -> int:
     """Send all failed messages of an endpoint again that were created since then; returns how many."""
-    async with locked(db, purse, endpoint_id) as connection:
+    async with locked(db, team, endpoint_id) as connection:
         count: int = await connection.fetchval(
             f"""with again as (
                     update webhooks.message set {_AGAIN}
@@ -165,8 +165,8 @@ async def replay_failed(db: Pool | Connection, purse: TeamMode, endpoint_id: UUI
                     returning 1)
                 select count(*) from again""",  # noqa: S608
             endpoint_id,
-            purse.team_id,
-            purse.live,
+            team.team_id,
+            team.live,
             since,
         )
     await _hint(db)

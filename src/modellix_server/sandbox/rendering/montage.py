@@ -73,7 +73,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class EditingDesk:
+class OpenedOrder:
     """The order with its material opened."""
 
     order: Montage
@@ -95,14 +95,14 @@ def cut(order: Montage, path: Path) -> Filmed:
             name: [footage.develop(take, scratch / f"{name}{index}") for index, take in enumerate(takes)]
             for name, takes in order.takes.items()
         }
-        desk = EditingDesk(order, scratch, [take for takes in named.values() for take in takes], named)
-        if order.work == "continue" and not desk.takes:
+        opened = OpenedOrder(order, scratch, [take for takes in named.values() for take in takes], named)
+        if order.work == "continue" and not opened.takes:
             return _between(order, path)
-        plan = _PLANS[order.work](desk)
+        plan = _PLANS[order.work](opened)
         try:
-            _encode(desk, plan, path)
+            _encode(opened, plan, path)
         except ffmpeg.FfmpegFailed as error:
-            if desk.takes:
+            if opened.takes:
                 raise footage.undecodable() from error
             raise
     return Filmed(plan.size, plan.seconds, plan.input_s)
@@ -127,10 +127,10 @@ def _between(order: Montage, path: Path) -> Filmed:
     return Filmed(clips.film(clip, path), seconds, 0)
 
 
-def _continue(desk: EditingDesk) -> Plan:
-    take, last = desk.takes[0], desk.pictures("last_frame")
-    size = desk.order.size or shape_like(take.size, desk.order.area)
-    return _joined(size, float(desk.order.options["duration"]), take, None, last[0] if last else None)
+def _continue(opened: OpenedOrder) -> Plan:
+    take, last = opened.takes[0], opened.pictures("last_frame")
+    size = opened.order.size or shape_like(take.size, opened.order.area)
+    return _joined(size, float(opened.order.options["duration"]), take, None, last[0] if last else None)
 
 
 def _joined(
@@ -162,16 +162,16 @@ def _joined(
     return Plan(size, seconds, inputs, filters, frames)
 
 
-def _subjects(desk: EditingDesk) -> Plan:
-    order = desk.order
-    shots = [footage.frame(take, take.seconds / 2) for take in desk.takes]
-    subjects = desk.pictures("reference_urls", "reference_image") + shots
-    ground = desk.pictures("first_frame")
-    return _scene_with(desk, subjects, ground[0] if ground else None, float(order.options["duration"]))
+def _subjects(opened: OpenedOrder) -> Plan:
+    order = opened.order
+    shots = [footage.frame(take, take.seconds / 2) for take in opened.takes]
+    subjects = opened.pictures("reference_urls", "reference_image") + shots
+    ground = opened.pictures("first_frame")
+    return _scene_with(opened, subjects, ground[0] if ground else None, float(order.options["duration"]))
 
 
-def _scene_with(desk: EditingDesk, subjects: list[Image.Image], ground: Image.Image | None, seconds: float) -> Plan:
-    order = desk.order
+def _scene_with(opened: OpenedOrder, subjects: list[Image.Image], ground: Image.Image | None, seconds: float) -> Plan:
+    order = opened.order
     size = order.size or (1280, 720)
     if ground is not None and "size" not in order.options:
         size = shape_like(ground.size, order.area)  # a first picture decides the shape
@@ -179,30 +179,30 @@ def _scene_with(desk: EditingDesk, subjects: list[Image.Image], ground: Image.Im
     count = clips.drawn_count(seconds)
     text = f"{order.model}\n{order.seed}\n{order.prompt}"
     frames = staging.stage(subjects, ground, text, drawn, count)
-    counted = min(order.counted_s, sum(take.seconds for take in desk.takes))
+    counted = min(order.counted_s, sum(take.seconds for take in opened.takes))
     return Plan(size, seconds, _pipe(drawn), f"[0:v]{_fit(size)}[base]", frames, input_s=counted)
 
 
-def _edit(desk: EditingDesk) -> Plan:
-    order, take = desk.order, desk.named["video"][0]
+def _edit(opened: OpenedOrder) -> Plan:
+    order, take = opened.order, opened.named["video"][0]
     asked_s = float(order.options.get("duration") or 0)
     length_s = min(take.seconds, asked_s or order.counted_s)
     size = order.size or shape_like(take.size, order.area)
-    guides = desk.pictures("reference_image")
+    guides = opened.pictures("reference_image")
     inputs, filters = [*take.source], f"[0:v]{_fit(size)},{_tone(order)}[toned]"
     if guides:
         strip = staging.guides(guides, size)
-        strip.save(desk.scratch / "guides.png", compress_level=1)
-        inputs += ["-i", str(desk.scratch / "guides.png")]
+        strip.save(opened.scratch / "guides.png", compress_level=1)
+        inputs += ["-i", str(opened.scratch / "guides.png")]
         filters += ";[toned][1:v]overlay=x=W-w:y=0[base]"
     else:
         filters += ";[toned]null[base]"
     return Plan(size, length_s, inputs, filters, input_s=length_s, voice=0 if take.sound else None)
 
 
-def _act(desk: EditingDesk) -> Plan:
-    take, picture = desk.takes[0], desk.pictures("image_url")[0]
-    size = shape_like(picture.size, desk.order.area)
+def _act(opened: OpenedOrder) -> Plan:
+    take, picture = opened.takes[0], opened.pictures("image_url")[0]
+    size = shape_like(picture.size, opened.order.area)
     drawn = clips.drawn_size(size)
     frames = _performance(picture, picture, drawn, take.seconds)
     width = round(size[0] * _ASIDE / 2) * 2
@@ -226,61 +226,61 @@ def _performance(picture: Image.Image, ground: Image.Image, size: tuple[int, int
     return staging.perform(picture, empty, box, clips.drawn_count(seconds))
 
 
-def _restyle(desk: EditingDesk) -> Plan:
+def _restyle(opened: OpenedOrder) -> Plan:
     """The given clips, one after the other and as long as asked for, in other colours but for the very ends."""
-    size = desk.order.size or shape_like(desk.takes[0].size, desk.order.area)
-    seconds = float(desk.order.options["duration"])
-    pace = seconds / sum(take.seconds for take in desk.takes)
-    shots = "".join(f"[{index}:v]{_fit(size)}[shot{index}];" for index in range(len(desk.takes)))
-    order = "".join(f"[shot{index}]" for index in range(len(desk.takes)))
+    size = opened.order.size or shape_like(opened.takes[0].size, opened.order.area)
+    seconds = float(opened.order.options["duration"])
+    pace = seconds / sum(take.seconds for take in opened.takes)
+    shots = "".join(f"[{index}:v]{_fit(size)}[shot{index}];" for index in range(len(opened.takes)))
+    order = "".join(f"[shot{index}]" for index in range(len(opened.takes)))
     filters = (
-        f"{shots}{order}concat=n={len(desk.takes)}:v=1:a=0,setpts=PTS*{pace:.5f},fps={FRAMES_PER_S},"
-        f"{_tone(desk.order)}:enable='between(t,0.5,{seconds - 0.5})'[base]"
+        f"{shots}{order}concat=n={len(opened.takes)}:v=1:a=0,setpts=PTS*{pace:.5f},fps={FRAMES_PER_S},"
+        f"{_tone(opened.order)}:enable='between(t,0.5,{seconds - 0.5})'[base]"
     )
-    return Plan(size, seconds, [part for take in desk.takes for part in take.source], filters)
+    return Plan(size, seconds, [part for take in opened.takes for part in take.source], filters)
 
 
-def _replace(desk: EditingDesk) -> Plan:
-    take, picture = desk.takes[0], desk.pictures("image_url")[0]
-    size = shape_like(take.size, desk.order.area)
+def _replace(opened: OpenedOrder) -> Plan:
+    take, picture = opened.takes[0], opened.pictures("image_url")[0]
+    size = shape_like(take.size, opened.order.area)
     first = footage.frame(take, 0)
     if cutout.found(picture) is not None and cutout.found(first) is not None:
         drawn = clips.drawn_size(size)
         frames = _performance(picture, first, drawn, take.seconds)
         voice = 1 if take.sound else None
         return Plan(size, take.seconds, [*_pipe(drawn), *take.source], f"[0:v]{_fit(size)}[base]", frames, voice=voice)
-    staging.figure(picture, round(size[1] * 0.8)).save(desk.scratch / "figure.png", compress_level=1)
-    inputs = [*take.source, "-loop", "1", "-framerate", str(FRAMES_PER_S), "-i", str(desk.scratch / "figure.png")]
+    staging.figure(picture, round(size[1] * 0.8)).save(opened.scratch / "figure.png", compress_level=1)
+    inputs = [*take.source, "-loop", "1", "-framerate", str(FRAMES_PER_S), "-i", str(opened.scratch / "figure.png")]
     sway = f"(W-w)/2+{size[0] * 0.03:.0f}*sin(t*2.4)"
     filters = f"[0:v]{_fit(size)}[stage];[stage][1:v]overlay=x='{sway}':y=H-h:shortest=0[base]"
     return Plan(size, take.seconds, inputs, filters, voice=0 if take.sound else None)
 
 
-def _vace(desk: EditingDesk) -> Plan:
-    options = desk.order.options
+def _vace(opened: OpenedOrder) -> Plan:
+    options = opened.order.options
     match options["function"]:
         case "image_reference":
-            pictures = desk.pictures("ref_images_url")
+            pictures = opened.pictures("ref_images_url")
             roles = options.get("obj_or_bg") or ["obj"] * len(pictures)
             ground = [picture for picture, role in zip(pictures, roles, strict=False) if role == "bg"]
             subjects = [picture for picture in pictures if not any(picture is one for one in ground)]
-            return _scene_with(desk, subjects, ground[0] if ground else None, VACE_S)
+            return _scene_with(opened, subjects, ground[0] if ground else None, VACE_S)
         case "video_extension":
-            return _extension(desk)
-    take = desk.named["video_url"][0]
+            return _extension(opened)
+    take = opened.named["video_url"][0]
     seconds = min(take.seconds, VACE_S)
     size = _at_most_720p(take.size)
     voice = 0 if take.sound else None
     match options["function"]:
         case "video_repainting":
             lines = "edgedetect=mode=colormix:high=0.12:low=0.06,colorlevels=rimax=0.55:gimax=0.55:bimax=0.55"
-            filters = f"[0:v]{_fit(size)},{_tone(desk.order)},format=gbrp,{lines},format=yuv420p[base]"
+            filters = f"[0:v]{_fit(size)},{_tone(opened.order)},format=gbrp,{lines},format=yuv420p[base]"
             return Plan(size, seconds, take.source, filters, voice=voice)
         case "video_edit":
-            size = desk.order.size or size
-            inputs = [*take.source, *_mask(desk)]
+            size = opened.order.size or size
+            inputs = [*take.source, *_mask(opened)]
             filters = (
-                f"[0:v]{_fit(size)},split[kept][other];[other]{_tone(desk.order)}[toned];"
+                f"[0:v]{_fit(size)},split[kept][other];[other]{_tone(opened.order)}[toned];"
                 f"[1:v]{_fit(size)},format=gray[mask];[toned][mask]alphamerge[part];"
                 "[kept][part]overlay=format=auto[base]"
             )
@@ -297,27 +297,27 @@ def _vace(desk: EditingDesk) -> Plan:
     return Plan(full, seconds, take.source, filters, voice=voice)
 
 
-def _extension(desk: EditingDesk) -> Plan:
+def _extension(opened: OpenedOrder) -> Plan:
     def one(name: str) -> Footage | None:
-        return desk.named.get(name, [None])[0]
+        return opened.named.get(name, [None])[0]
 
-    first, last = desk.pictures("first_frame_url"), desk.pictures("last_frame_url")
+    first, last = opened.pictures("first_frame_url"), opened.pictures("last_frame_url")
     before, after = one("first_clip_url"), one("last_clip_url")
     sizes = [take.size for take in (before, after) if take] + [picture.size for picture in (*first, *last)]
     size = _at_most_720p(sizes[0])
     return _joined(size, VACE_S, before, after, last[0] if last else None, first[0] if first else None)
 
 
-def _mask(desk: EditingDesk) -> list[str]:
-    masks = desk.named.get("mask_video_url")
+def _mask(opened: OpenedOrder) -> list[str]:
+    masks = opened.named.get("mask_video_url")
     if masks:
         return masks[0].source
-    path = desk.scratch / "mask.png"
-    desk.pictures("mask_image_url")[0].save(path, compress_level=1)
+    path = opened.scratch / "mask.png"
+    opened.pictures("mask_image_url")[0].save(path, compress_level=1)
     return ["-loop", "1", "-framerate", str(FRAMES_PER_S), "-i", str(path)]
 
 
-_PLANS: dict[str, Callable[[EditingDesk], Plan]] = {
+_PLANS: dict[str, Callable[[OpenedOrder], Plan]] = {
     "continue": _continue,
     "subjects": _subjects,
     "edit": _edit,
@@ -354,9 +354,9 @@ def _fit(size: tuple[int, int]) -> str:
     )
 
 
-def _encode(desk: EditingDesk, plan: Plan, path: Path) -> None:
-    order, count = desk.order, max(1, round(plan.seconds * FRAMES_PER_S))
-    strip = desk.scratch / "caption.png"
+def _encode(opened: OpenedOrder, plan: Plan, path: Path) -> None:
+    order, count = opened.order, max(1, round(plan.seconds * FRAMES_PER_S))
+    strip = opened.scratch / "caption.png"
     note = f"seed {order.seed}  -  {order.model}  -  sandbox"
     caption.overlay(*plan.size, order.prompt, note, mark=order.mark).save(strip, compress_level=1)
     number = plan.inputs.count("-i")
@@ -365,7 +365,7 @@ def _encode(desk: EditingDesk, plan: Plan, path: Path) -> None:
     if plan.voice is not None and order.sound is None:
         sound_options = ["-map", f"{plan.voice}:a?", *ffmpeg.AAC]
     elif order.sound is not None or order.dubbed:
-        samples = desk.scratch / "sound.pcm"
+        samples = opened.scratch / "sound.pcm"
         text = f"{order.model}\n{order.seed}\n{order.prompt}"
         track = sound.fitted(order.sound, plan.seconds) if order.sound else sound.tune(text, plan.seconds)
         samples.write_bytes(track)

@@ -31,8 +31,8 @@ _LOG = log.get("tasks")
 
 def next_look(job: Job, upstream: Upstream, clock: TaskClock) -> Wait:
     """When to look at a task of this age."""
-    traits = upstream.traits if job.live else rules.hurried(upstream.traits)
-    return Wait(rules.poll_in_s(clock.age_s(), traits))
+    capabilities = upstream.capabilities if job.live else rules.hurried(upstream.capabilities)
+    return Wait(rules.poll_in_s(clock.age_s(), capabilities))
 
 
 async def poll(job: Job, model: Model, upstream: Upstream, tools: Tools, clock: TaskClock) -> Wait | Store | Finish:
@@ -104,5 +104,5 @@ def _order(job: Job, model: Model, account: VendorAccount) -> Order:
 def _pace(upstream: Upstream, account: VendorAccount, tools: Tools, *, live: bool) -> Pace:
     slot = (upstream.name, live)
     if slot not in tools.paces:
-        tools.paces[slot] = Pace(account.polls_per_s or upstream.traits.polls_per_s)
+        tools.paces[slot] = Pace(account.polls_per_s or upstream.capabilities.polls_per_s)
     return tools.paces[slot]

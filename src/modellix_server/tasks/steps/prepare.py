@@ -72,7 +72,7 @@ async def prepare(
         account,
         tools.outbound,
         model.submit_deadline_s,
-        most_bytes=upstream.traits.most_answer_bytes,
+        most_bytes=upstream.capabilities.most_answer_bytes,
         room=tools.long_answers,
     )
     held.callback(http.close)

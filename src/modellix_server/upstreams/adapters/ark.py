@@ -83,7 +83,7 @@ class Ark:
     """Implements `contract.Upstream`."""
 
     name = NAME
-    traits = Capabilities(
+    capabilities = Capabilities(
         idempotency="list_only",  # clips; pictures cannot even be listed
         polls_per_s=10,  # no limit on queries is documented
         first_poll_s=3.0,

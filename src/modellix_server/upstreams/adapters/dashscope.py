@@ -87,7 +87,7 @@ class DashScope:
     """Implements `contract.Upstream`."""
 
     name = NAME
-    traits = Capabilities(
+    capabilities = Capabilities(
         idempotency="list_only",
         polls_per_s=20,
         first_poll_s=1.0,

@@ -69,7 +69,7 @@ class MiniMax:
     """Implements `contract.Upstream`."""
 
     name = NAME
-    traits = Capabilities(
+    capabilities = Capabilities(
         idempotency="none",
         polls_per_s=10,  # no limit on queries is documented
         first_poll_s=5.0,

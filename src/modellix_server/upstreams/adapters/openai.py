@@ -69,7 +69,7 @@ class OpenAI:
     """Implements `contract.Upstream`."""
 
     name = NAME
-    traits = Capabilities(
+    capabilities = Capabilities(
         idempotency="none",
         polls_per_s=1,  # there is nothing to poll
         first_poll_s=60.0,
