@@ -787,6 +787,32 @@ create type tasks.submission as (
     webhook json
 );
 
+create type tasks.attempt_record as (
+    outcome text,
+    status integer,
+    answer text
+);
+
+create type tasks.wanted_move as (
+    becomes text,
+    due_in_s double precision,
+    upstream text,
+    ticket text,
+    verdict text,
+    note text,
+    record tasks.attempt_record
+);
+
+create type tasks.wanted_ending as (
+    capture bigint,
+    resources text,
+    bytes bigint,
+    error_code text,
+    error_message text,
+    review text,
+    record tasks.attempt_record
+);
+
 create table tasks.task (
     id uuid not null,
     team_id bigint not null,
@@ -1033,19 +1059,16 @@ end
 $$;
 grant execute on function tasks.admit(tasks.submission[], boolean) to modellix_app;
 
--- Moves tasks between unfinished states, each only if it is still in the state and epoch its owner saw.
--- p_due_in_s, where not null, gives the task back to the queue. Returns the ordinals that moved.
-create or replace function tasks.advance(
-    p_task uuid[], p_epoch int[], p_from text[], p_to text[], p_worker bigint, p_due_in_s double precision[],
-    p_upstream text[], p_ticket text[], p_verdict text[], p_outcome text[], p_status int[], p_answer text[], p_note text[]
-) returns int[] language plpgsql as $$
+-- Moves tasks between unfinished states, each only if it is still in the state and epoch its owner saw: p_moves are a
+-- `tasks.wanted_move` for each of them. Returns the ordinals that moved.
+create or replace function tasks.advance(p_worker bigint, p_task uuid[], p_epoch int[], p_was text[], p_moves json)
+returns int[] language plpgsql as $$
 declare
+    wanted tasks.wanted_move[] := array(select m from json_populate_recordset(null::tasks.wanted_move, p_moves) m);
     moved int[];
 begin
     with wish as (
-        select * from unnest(p_task, p_epoch, p_from, p_to, p_due_in_s, p_upstream, p_ticket, p_verdict, p_outcome,
-                p_status, p_answer, p_note) with ordinality
-            as a (task_id, epoch, was, becomes, due_in_s, upstream, ticket, verdict, outcome, status, answer, note, ord)
+        select * from unnest(p_task, p_epoch, p_was, wanted) with ordinality as w (task_id, epoch, was)
     ), changed as (
         update tasks.task t set
             state = w.becomes,
@@ -1065,25 +1088,25 @@ begin
         insert into tasks.attempt (task_id, n, upstream)
         select id, attempt, upstream from changed where becomes = 'submitting'
     ), answered as (
-        update tasks.attempt a set answered_at = now(), outcome = c.outcome, ticket = c.ticket,
-            status = c.status, answer = c.answer
+        update tasks.attempt a set answered_at = now(), ticket = c.ticket,
+            outcome = (c.record).outcome, status = (c.record).status, answer = (c.record).answer
         from changed c where c.was = 'submitting' and a.task_id = c.id and a.n = c.attempt
     )
-    select coalesce(array_agg(ord), '{}') into moved from changed;
+    select coalesce(array_agg(ordinality), '{}') into moved from changed;
 
     -- A move whose answer was lost is asked for again. In one epoch a task enters a state once, so its
     -- being there, still with the same owner, is this very move.
     if cardinality(moved) < cardinality(p_task) then
-        select moved || coalesce(array_agg(w.ord), '{}') into moved
-        from unnest(p_task, p_epoch, p_from, p_to) with ordinality as w (task_id, epoch, was, becomes, ord)
+        select moved || coalesce(array_agg(w.ordinality), '{}') into moved
+        from unnest(p_task, p_epoch, p_was, wanted) with ordinality as w (task_id, epoch, was)
         join tasks.task t on t.id = w.task_id
         where t.epoch = w.epoch and t.owner = p_worker and t.state = w.becomes and w.was <> w.becomes
-            and w.ord <> all (moved);
+            and w.ordinality <> all (moved);
     end if;
     return moved;
 end
 $$;
-grant execute on function tasks.advance to modellix_app;
+grant execute on function tasks.advance(bigint, uuid[], int[], text[], json) to modellix_app;
 
 -- Every batch of moves announces its tasks once, to whoever follows them. A trigger and not a line in the
 -- functions that move tasks: whatever else writes a move, in this version or an older one, is heard too.
@@ -1168,10 +1191,47 @@ grant execute on function tasks.accept(
 ) to modellix_app;
 
 -- Of 0.1.0: to be dropped in the release after the next.
+create or replace function tasks.advance(
+    p_task uuid[], p_epoch int[], p_from text[], p_to text[], p_worker bigint, p_due_in_s double precision[],
+    p_upstream text[], p_ticket text[], p_verdict text[], p_outcome text[], p_status int[], p_answer text[], p_note text[]
+) returns int[] language sql as $$
+    select tasks.advance(p_worker, p_task, p_epoch, p_from, (
+        select json_agg(json_build_object('becomes', becomes, 'due_in_s', due_in_s, 'upstream', upstream,
+            'ticket', ticket, 'verdict', verdict, 'note', note,
+            'record', json_build_object('outcome', outcome, 'status', status, 'answer', answer)) order by ord)
+        from unnest(p_to, p_due_in_s, p_upstream, p_ticket, p_verdict, p_outcome, p_status, p_answer, p_note)
+            with ordinality as m (becomes, due_in_s, upstream, ticket, verdict, outcome, status, answer, note, ord)
+    ))
+$$;
+grant execute on function tasks.advance(
+    uuid[], int[], text[], text[], bigint, double precision[], text[], text[], text[], text[], int[], text[], text[]
+) to modellix_app;
+
+-- Of 0.1.0: to be dropped in the release after the next.
 create or replace function tasks.bury_the_dead(p_lock_class int, p_grace_s double precision) returns int language sql as $$
     select tasks.release_dead_workers(p_lock_class, p_grace_s)
 $$;
 grant execute on function tasks.bury_the_dead to modellix_app;
+
+-- Of 0.1.0: to be dropped in the release after the next.
+create or replace function tasks.settle(
+    p_task uuid[], p_epoch int[], p_from text[], p_team bigint[], p_live boolean[], p_worker bigint,
+    p_capture bigint[], p_resources text[], p_bytes bigint[], p_ttl_s int, p_error_code text[], p_error_message text[],
+    p_outcome text[], p_status int[], p_answer text[], p_review text[]
+) returns int[] language sql as $$
+    select tasks.settle(p_worker, p_task, p_epoch, p_from, p_team, p_live, (
+        select json_agg(json_build_object('capture', capture, 'resources', resources, 'bytes', bytes,
+            'error_code', error_code, 'error_message', error_message, 'review', review,
+            'record', json_build_object('outcome', outcome, 'status', status, 'answer', answer)) order by ord)
+        from unnest(p_capture, p_resources, p_bytes, p_error_code, p_error_message, p_outcome, p_status, p_answer, p_review)
+            with ordinality
+            as e (capture, resources, bytes, error_code, error_message, outcome, status, answer, review, ord)
+    ), p_ttl_s)
+$$;
+grant execute on function tasks.settle(
+    uuid[], int[], text[], bigint[], boolean[], bigint, bigint[], text[], bigint[], int, text[], text[], text[], int[],
+    text[], text[]
+) to modellix_app;
 
 -- How many wait up to a number, itself included: 1 is the next to start.
 create or replace function tasks.queue_position(p_team bigint, p_live boolean, p_queue_no bigint) returns int
@@ -1218,29 +1278,27 @@ $$;
 grant execute on function tasks.release_dead_workers to modellix_app;
 
 -- Ends tasks: state, money, slot, result and history in one transaction, each only if the task is still in the state and
--- epoch its owner saw. A task that ends while it waits gives back its place in the queue and no slot. Returns the
--- ordinals that ended; for the others nothing happened.
+-- epoch its owner saw: p_endings are a `tasks.wanted_ending` for each of them. A task that ends while it waits gives back
+-- its place in the queue and no slot. Returns the ordinals that ended; for the others nothing happened.
 create or replace function tasks.settle(
-    p_task uuid[], p_epoch int[], p_from text[], p_team bigint[], p_live boolean[], p_worker bigint,
-    p_capture bigint[], p_resources text[], p_bytes bigint[], p_ttl_s int, p_error_code text[], p_error_message text[],
-    p_outcome text[], p_status int[], p_answer text[], p_review text[]
+    p_worker bigint, p_task uuid[], p_epoch int[], p_was text[], p_team bigint[], p_live boolean[], p_endings json,
+    p_ttl_s int
 ) returns int[] language plpgsql as $$
 declare
+    wanted tasks.wanted_ending[] := array(select e from json_populate_recordset(null::tasks.wanted_ending, p_endings) e);
     ended int[];
     waited int[];
 begin
     perform ledger.lock(p_team, p_live);
 
     with wish as (
-        select * from unnest(p_task, p_epoch, p_from, p_capture, p_error_code, p_error_message, p_outcome, p_status, p_answer)
-            with ordinality
-            as a (task_id, epoch, was, capture, error_code, error_message, outcome, status, answer, ord)
+        select * from unnest(p_task, p_epoch, p_was, wanted) with ordinality as w (task_id, epoch, was)
     ), changed as (
         update tasks.task t set
             state = case when w.error_code is null then 'succeeded' else 'failed' end,
             moves = t.moves + 1, owner = null, verdict = null, finished_at = now(),
-            captured = case when w.error_code is null then w.capture end,
-            error_code = w.error_code, error_message = w.error_message
+            captured = case when w.error_code is null then coalesce(w.capture, 0) end,
+            error_code = w.error_code, error_message = left(w.error_message, 500)
         from wish w
         where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was
             and t.owner is not distinct from p_worker
@@ -1249,18 +1307,19 @@ begin
         insert into tasks.move (task_id, seq, state, worker, note)
         select id, moves, state, p_worker, error_code from changed
     ), answered as (
-        update tasks.attempt a set answered_at = now(), outcome = c.outcome, status = c.status, answer = c.answer
+        update tasks.attempt a set answered_at = now(),
+            outcome = (c.record).outcome, status = (c.record).status, answer = (c.record).answer
         from changed c where c.was = 'submitting' and a.task_id = c.id and a.n = c.attempt
     )
-    select coalesce(array_agg(ord), '{}'), coalesce(array_agg(ord) filter (where changed.waited), '{}')
+    select coalesce(array_agg(ordinality), '{}'), coalesce(array_agg(ordinality) filter (where changed.waited), '{}')
     into ended, waited from changed;
 
     if ended <> '{}' then
-        perform ledger.settle(array_agg(p_task[i]), array_agg(p_capture[i])) from unnest(ended) as i;
+        perform ledger.settle(array_agg(p_task[i]), array_agg(coalesce(wanted[i].capture, 0))) from unnest(ended) as i;
 
         perform results.keep(array_agg(p_task[i]), array_agg(p_team[i]), array_agg(p_live[i]),
-            array_agg(p_resources[i]), array_agg(p_bytes[i]), p_ttl_s)
-        from unnest(ended) as i where p_resources[i] is not null having count(*) > 0;
+            array_agg(wanted[i].resources), array_agg(wanted[i].bytes), p_ttl_s)
+        from unnest(ended) as i where wanted[i].resources is not null having count(*) > 0;
 
         if waited <> '{}' then
             update tasks.task t set queue_no = null from unnest(waited) as i where t.id = p_task[i];
@@ -1273,13 +1332,13 @@ begin
         where s.team_id = e.team_id and s.live = e.live;
 
         insert into tasks.review (task_id, reason, detail)
-        select p_task[i], split_part(p_review[i], ': ', 1), p_review[i] from unnest(ended) as i
-        where p_review[i] is not null;
+        select p_task[i], split_part(wanted[i].review, ': ', 1), wanted[i].review from unnest(ended) as i
+        where wanted[i].review is not null;
     end if;
     return ended;
 end
 $$;
-grant execute on function tasks.settle to modellix_app;
+grant execute on function tasks.settle(bigint, uuid[], int[], text[], bigint[], boolean[], json, int) to modellix_app;
 
 -- Starts as many waiting tasks of a team as have a slot, and tells how many. The caller holds the lock on the balance.
 create or replace function tasks.start_waiting(p_team bigint, p_live boolean) returns int language plpgsql as $$

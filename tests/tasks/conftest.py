@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from modellix_server import identity, ledger
@@ -104,7 +105,7 @@ class Stage:
         for state in states:
             move = Move(state, upstream="dashscope")
             if state == states[-1]:
-                move = replace(move, **about)
+                move = msgspec.structs.replace(move, **about)
             assert await self.tools.journal.advance((replace(self.job, state=was), move))
             was = state
         self.job = replace(self.job, state=was, ticket=about.get("ticket"), verdict=about.get("verdict"))

@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import assert_never
 
+import msgspec
+
 from modellix_server.base import faults, log, tracing
 from modellix_server.base.database import DATABASE_ERRORS
 from modellix_server.base.metrics import Counter
@@ -157,7 +159,7 @@ class Executor:
         if ending.look_later:  # noted first, so that a crash in between forgets nothing
             await self._look_later(job.ticket)
         if ending.error_message is not None:
-            ending = replace(ending, error_message=redact_text(ending.error_message))
+            ending = msgspec.structs.replace(ending, error_message=redact_text(ending.error_message))
         await faults.point("before_settle")
         with tracing.timed("settle", job.id):
             ended = await until_answered(job.id, self._tools.journal.settle, (job, ending))

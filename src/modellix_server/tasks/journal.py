@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -17,7 +19,9 @@ from modellix_server.tasks.signals import PROGRESS_CHANNEL
 
 _MOST_IN_A_NOTICE = 200  # of at most 37 characters each; a notice takes 7,999
 _RETRY_S = 0.5
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # in JSON; a backslash before it would be one of the text's own
 _LOG = log.get("tasks")
+_encode = msgspec.json.Encoder().encode
 
 Result = TypeVar("Result")
 
@@ -91,9 +95,8 @@ class Job:
         return params
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
-    """What the row of an attempt shall say of the vendor's answer to its submission."""
+class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an attempt's row shall say of the answer to its submission. In SQL it is a `tasks.attempt_record`."""
 
     outcome: str | None = None
     status: int | None = None
@@ -105,9 +108,11 @@ class AttemptRecord:
 NO_RECORD = AttemptRecord()
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """The task goes on in another unfinished state; `due_in_s` gives it back to the queue until then."""
+class Move(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The task goes on in another unfinished state; `due_in_s` gives it back to the queue until then.
+
+    What SQL shall know of it are the attributes of `tasks.wanted_move`.
+    """
 
     becomes: str
     due_in_s: float | None = None
@@ -120,9 +125,8 @@ class Move:
     """What the operator must be told if the task has been judged by somebody else meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The task ends: with `capture` and `resources`, or with an error."""
+class Finish(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The task ends: with `capture` and `resources`, or with an error. In SQL it is a `tasks.wanted_ending`."""
 
     capture: int = 0
     resources: str | None = None
@@ -155,24 +159,15 @@ class Journal:
         self.settle = Batcher(_each_alone_if_refused(self._settle), flushers=2, most=200)
 
     async def _advance(self, batch: list[tuple[Fence, Move]]) -> Sequence[bool]:
-        moves = [move for _, move in batch]
         moved = await self._db.fetchval(
-            "select tasks.advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            "select tasks.advance($1, $2, $3, $4, $5)",
+            self._worker,
             [fence.id for fence, _ in batch],
             [fence.epoch for fence, _ in batch],
             [fence.state for fence, _ in batch],
-            [m.becomes for m in moves],
-            self._worker,
-            [m.due_in_s for m in moves],
-            [m.upstream for m in moves],
-            [m.ticket for m in moves],
-            [m.verdict for m in moves],
-            [m.record.outcome for m in moves],
-            [m.record.status for m in moves],
-            [storable(m.record.answer) for m in moves],
-            [storable(m.note) for m in moves],
+            _as_json([move for _, move in batch]),
         )
-        return _answers(moved, len(moves))
+        return _answers(moved, len(batch))
 
     async def _tell_progress(self, news: list[tuple[UUID, float]]) -> Sequence[None]:
         """Tell those who listen; `news` are tasks and shares from 0 to 1."""
@@ -181,27 +176,18 @@ class Journal:
         return [None] * len(news)
 
     async def _settle(self, batch: list[tuple[Fence, Finish]]) -> Sequence[bool]:
-        endings = [ending for _, ending in batch]
         ended = await self._db.fetchval(
-            "select tasks.settle($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            "select tasks.settle($1, $2, $3, $4, $5, $6, $7, $8)",
+            self._worker,
             [fence.id for fence, _ in batch],
             [fence.epoch for fence, _ in batch],
             [fence.state for fence, _ in batch],
             [fence.team_id for fence, _ in batch],
             [fence.live for fence, _ in batch],
-            self._worker,
-            [e.capture for e in endings],
-            [e.resources for e in endings],
-            [e.bytes for e in endings],
+            _as_json([ending for _, ending in batch]),
             self._ttl_s,
-            [e.error_code for e in endings],
-            [storable(e.error_message, 500) for e in endings],
-            [e.record.outcome for e in endings],
-            [e.record.status for e in endings],
-            [storable(e.record.answer) for e in endings],
-            [storable(e.review) for e in endings],
         )
-        return _answers(ended, len(endings))
+        return _answers(ended, len(batch))
 
 
 async def until_answered(task_id: UUID, ask: Callable[..., Awaitable[Result]], *about: Any) -> Result:
@@ -235,11 +221,18 @@ def _each_alone_if_refused(
     return flush
 
 
-def storable(text: str | None, most: int | None = None) -> str | None:
+def storable(text: str) -> str:
     """Words from outside as PostgreSQL takes them: no NUL, no half of a surrogate pair."""
-    if text is None:
-        return None
-    return text[:most].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+
+
+def _as_json(changes: Sequence[Move | Finish]) -> str:
+    """JSON whose texts PostgreSQL takes, as `storable` makes them."""
+    try:
+        text = _encode(changes).decode()
+    except UnicodeEncodeError:
+        text = storable(json.dumps(msgspec.to_builtins(changes), ensure_ascii=False))
+    return _NUL.sub(r"\1\\ufffd", text) if "\\u0000" in text else text
 
 
 def _answers(ordinals: list[int], size: int) -> list[bool]:

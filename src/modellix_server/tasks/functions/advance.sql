@@ -1,16 +1,13 @@
--- Moves tasks between unfinished states, each only if it is still in the state and epoch its owner saw.
--- p_due_in_s, where not null, gives the task back to the queue. Returns the ordinals that moved.
-create or replace function tasks.advance(
-    p_task uuid[], p_epoch int[], p_from text[], p_to text[], p_worker bigint, p_due_in_s double precision[],
-    p_upstream text[], p_ticket text[], p_verdict text[], p_outcome text[], p_status int[], p_answer text[], p_note text[]
-) returns int[] language plpgsql as $$
+-- Moves tasks between unfinished states, each only if it is still in the state and epoch its owner saw: p_moves are a
+-- `tasks.wanted_move` for each of them. Returns the ordinals that moved.
+create or replace function tasks.advance(p_worker bigint, p_task uuid[], p_epoch int[], p_was text[], p_moves json)
+returns int[] language plpgsql as $$
 declare
+    wanted tasks.wanted_move[] := array(select m from json_populate_recordset(null::tasks.wanted_move, p_moves) m);
     moved int[];
 begin
     with wish as (
-        select * from unnest(p_task, p_epoch, p_from, p_to, p_due_in_s, p_upstream, p_ticket, p_verdict, p_outcome,
-                p_status, p_answer, p_note) with ordinality
-            as a (task_id, epoch, was, becomes, due_in_s, upstream, ticket, verdict, outcome, status, answer, note, ord)
+        select * from unnest(p_task, p_epoch, p_was, wanted) with ordinality as w (task_id, epoch, was)
     ), changed as (
         update tasks.task t set
             state = w.becomes,
@@ -30,22 +27,22 @@ begin
         insert into tasks.attempt (task_id, n, upstream)
         select id, attempt, upstream from changed where becomes = 'submitting'
     ), answered as (
-        update tasks.attempt a set answered_at = now(), outcome = c.outcome, ticket = c.ticket,
-            status = c.status, answer = c.answer
+        update tasks.attempt a set answered_at = now(), ticket = c.ticket,
+            outcome = (c.record).outcome, status = (c.record).status, answer = (c.record).answer
         from changed c where c.was = 'submitting' and a.task_id = c.id and a.n = c.attempt
     )
-    select coalesce(array_agg(ord), '{}') into moved from changed;
+    select coalesce(array_agg(ordinality), '{}') into moved from changed;
 
     -- A move whose answer was lost is asked for again. In one epoch a task enters a state once, so its
     -- being there, still with the same owner, is this very move.
     if cardinality(moved) < cardinality(p_task) then
-        select moved || coalesce(array_agg(w.ord), '{}') into moved
-        from unnest(p_task, p_epoch, p_from, p_to) with ordinality as w (task_id, epoch, was, becomes, ord)
+        select moved || coalesce(array_agg(w.ordinality), '{}') into moved
+        from unnest(p_task, p_epoch, p_was, wanted) with ordinality as w (task_id, epoch, was)
         join tasks.task t on t.id = w.task_id
         where t.epoch = w.epoch and t.owner = p_worker and t.state = w.becomes and w.was <> w.becomes
-            and w.ord <> all (moved);
+            and w.ordinality <> all (moved);
     end if;
     return moved;
 end
 $$;
-grant execute on function tasks.advance to modellix_app;
+grant execute on function tasks.advance(bigint, uuid[], int[], text[], json) to modellix_app;
