@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
+import msgspec
 import pytest
 
 from modellix_server import ledger
@@ -257,7 +258,7 @@ async def test_reads_see_their_team_their_mode_and_their_time(pool: Pool, accept
     reader = Reader(pool, result_ttl_s=3600)
     mine = TaskQuery(wish.task_id, acme.team_id, live=False, key_id=acme.key_id)
     assert (await reader.read(mine)).status == "pending"
-    assert (await reader.read(replace(mine, key_id=None))).status == "pending"  # somebody without a key
+    assert (await reader.read(msgspec.structs.replace(mine, key_id=None))).status == "pending"  # somebody without a key
     for stranger in (
         TaskQuery(wish.task_id, other.team_id, live=False, key_id=None),
         TaskQuery(wish.task_id, other.team_id, live=False, key_id=other.key_id),
