@@ -91,15 +91,5 @@ async def head(db: Pool | Connection) -> Head:
     return Head(row["seq"], row["hash"])
 
 
-def _kept(value: Any) -> Any:
-    match value:
-        case str():
-            return redact_text(value.replace("\0", ""))
-        case list() | tuple():
-            return [_kept(one) for one in value]
-        case _:
-            return value
-
-
 def _clean(text: str) -> str:
     return redact_text(text.replace("\0", ""))[:200] or "-"

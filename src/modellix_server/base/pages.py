@@ -64,6 +64,11 @@ class Where:
             places.append(f"${len(self.arguments)}")
         self._conditions.append(condition.format(*places))
 
+    def add_given(self, condition: str, value: object) -> None:
+        """One more condition on a value, if there is one: None lets all pass."""
+        if value is not None:
+            self.add(condition, value)
+
     def place(self, value: object) -> str:
         """The placeholder of a value that belongs to no condition, such as a limit."""
         self.arguments.append(value)

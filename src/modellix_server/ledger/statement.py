@@ -36,18 +36,15 @@ async def list_transfers(
         where.add("kind = 'capture'")  # likewise
     elif wanted.kind is not None:
         where.add("kind = {}", wanted.kind)
-    if wanted.task_id is not None:
-        where.add("task_id = {}", wanted.task_id)
-    if wanted.key_id is not None:
-        where.add("key_id = {}", wanted.key_id)
+    where.add_given("task_id = {}", wanted.task_id)
+    where.add_given("key_id = {}", wanted.key_id)
     if wanted.at.since is not None:
         where.add("at >= {}", wanted.at.since)
         where.add(f"id >= (select ledger.first_transfer_at({{}}::timestamptz - {_MARGIN}))", wanted.at.since)
     if wanted.at.until is not None:
         where.add("at < {}", wanted.at.until)
         where.add(f"id < (select ledger.first_transfer_at({{}}::timestamptz + {_MARGIN}))", wanted.at.until)
-    if after is not None:
-        where.add("id < {}", after)
+    where.add_given("id < {}", after)
     rows = await db.fetch(
         f"""select id, at, kind, debit, credit, amount, task_id, key_id, actor, note
             from ledger.transfer where {where} order by id desc limit {where.place(most)}""",  # noqa: S608

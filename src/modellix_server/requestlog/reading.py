@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from modellix_server.base.database import Connection
@@ -11,25 +11,6 @@ from modellix_server.base.team_mode import TeamMode
 
 MOST_LOOKED_AT = 2_000
 """Rows that one page reads. A log is mostly polls, so the rows that match a filter can be far apart."""
-
-_FIELDS = (
-    "at",
-    "key_id",
-    "method",
-    "path",
-    "status",
-    "code",
-    "latency_us",
-    "bytes_in",
-    "bytes_out",
-    "model",
-    "input",
-    "answer",
-    "request_id",
-)
-_COLUMNS = ", ".join(_FIELDS)
-_PASSING = ", ".join(f"passing.{field}" for field in _FIELDS)
-_WIDTH = len(_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +55,11 @@ class LoggedCall:
         return EntryPlace(self.at, self.row)
 
 
+_, *_FIELDS = (field.name for field in fields(LoggedCall))
+_COLUMNS = ", ".join(_FIELDS)
+_PASSING = ", ".join(f"passing.{field}" for field in _FIELDS)
+
+
 @dataclass(frozen=True, slots=True)
 class EntryPlace:
     """After the row `row` of this moment; without it, after all rows of this moment."""
@@ -90,14 +76,10 @@ async def list_entries(
     look_at = MOST_LOOKED_AT if wanted.sifts else most
     looked_at = seen.place(look_at)
     passing = Where(seen.arguments)
-    if wanted.least_status is not None:
-        passing.add("status >= {}", wanted.least_status)
-    if wanted.most_status is not None:
-        passing.add("status <= {}", wanted.most_status)
-    if wanted.model is not None:
-        passing.add("model = {}", wanted.model)
-    if wanted.key_id is not None:
-        passing.add("key_id = {}", wanted.key_id)
+    passing.add_given("status >= {}", wanted.least_status)
+    passing.add_given("status <= {}", wanted.most_status)
+    passing.add_given("model = {}", wanted.model)
+    passing.add_given("key_id = {}", wanted.key_id)
     rows = await db.fetch(
         f"""with seen as materialized (
                 select {_COLUMNS}, ctid from requestlog.entry where {seen}
@@ -113,7 +95,7 @@ async def list_entries(
     )
     if not rows:
         return Page([], None)
-    calls = [LoggedCall(row["row"], *row[:_WIDTH]) for row in rows if row["row"] is not None]
+    calls = [LoggedCall(row["row"], *row[: len(_FIELDS)]) for row in rows if row["row"] is not None]
     if len(calls) == most:
         return Page(calls, calls[-1].place)
     seen_all = rows[0]["seen"] < look_at
@@ -125,10 +107,8 @@ def _seen(owner: TeamMode, wanted: EntryFilter, after: EntryPlace | None) -> Whe
     where.add("team_id = {} and live = {}", owner.team_id, owner.live)
     if wanted.least_status is not None and wanted.least_status >= 400:
         where.add("status >= 400")  # word for word the condition of an index
-    if wanted.at.since is not None:
-        where.add("at >= {}", wanted.at.since)
-    if wanted.at.until is not None:
-        where.add("at < {}", wanted.at.until)
+    where.add_given("at >= {}", wanted.at.since)
+    where.add_given("at < {}", wanted.at.until)
     if after is not None and after.row is None:
         where.add("at < {}", after.at)
     elif after is not None:

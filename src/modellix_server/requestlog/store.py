@@ -10,26 +10,6 @@ from uuid import UUID
 from modellix_server.base.database import Connection, Pool
 
 _COPY_ROWS = 500  # encoding holds the event loop: about 1 ms at a time
-_COLUMNS = (
-    "at",
-    "team_id",
-    "live",
-    "key_id",
-    "method",
-    "path",
-    "status",
-    "code",
-    "latency_us",
-    "bytes_in",
-    "bytes_out",
-    "model",
-    "task_id",
-    "cost_micros",
-    "input",
-    "answer",
-    "client",
-    "request_id",
-)
 
 
 class LogEntry(NamedTuple):
@@ -73,7 +53,7 @@ async def append(db: Connection, entries: Sequence[LogEntry], losses: Sequence[t
             await db.copy_records_to_table(
                 "entry",
                 schema_name="requestlog",
-                columns=_COLUMNS,
+                columns=LogEntry._fields,
                 records=_records(entries[start : start + _COPY_ROWS]),
             )
         if losses:

@@ -8,12 +8,12 @@ from pathlib import Path
 from uuid import UUID
 
 from modellix_server.base.errors import InvalidFormat, NotFound
-from modellix_server.base.ids import parse_task_name, task_name
+from modellix_server.base.ids import task_name
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import samples
 from modellix_server.inspection import STORED, UPLOADED
 
-_PATH = re.compile(r"/results/(task-[0-9a-f]{32})/([0-9]{1,4}\.[a-z0-9]{2,5})", re.ASCII)
+_PATH = re.compile(r"/results/task-([0-9a-f]{32})/([0-9]{1,4}\.[a-z0-9]{2,5})", re.ASCII)
 _FILE_PATH = re.compile(r"/files/(file-[0-9a-f]{32}|[0-9a-f]{64})\.([a-z0-9]{2,5})", re.ASCII)
 _OWN_FOLDERS = ("/results/", "/files/", samples.PATH)
 _QUERY = re.compile(r"expires=([0-9]{1,12})&signature=([0-9a-f]{64})", re.ASCII)
@@ -26,8 +26,7 @@ def stored_path(task_id: UUID, index: int, format_name: str) -> str:
 
 def link(settings: Settings, task_id: UUID, index: int, format_name: str, expires_at: int) -> str:
     """The public URL of a result file until `expires_at` (Unix seconds)."""
-    path = f"/results/{task_name(task_id)}/{index}.{format_name}"
-    return f"{settings.results_origin}{path}?expires={expires_at}&signature={_sign(settings, path, str(expires_at))}"
+    return _signed(settings, f"/results/{task_name(task_id)}/{index}.{format_name}", expires_at)
 
 
 def check_link(settings: Settings, path: str, query: str) -> str:
@@ -35,14 +34,8 @@ def check_link(settings: Settings, path: str, query: str) -> str:
 
     Raises NotFound for a link that is altered, expired or never was one: all look alike from outside.
     """
-    place, proof = _PATH.fullmatch(path), _QUERY.fullmatch(query)
-    if place is None or proof is None:
-        raise NotFound("no such result")
-    genuine = hmac.compare_digest(_sign(settings, path, proof[1]), proof[2])
-    task_id = parse_task_name(place[1])
-    if not genuine or int(proof[1]) <= time.time() or task_id is None:
-        raise NotFound("no such result, or its link has expired")
-    return f"results/{task_id.hex}/{place[2]}"
+    place = _checked(settings, _PATH, path, query, "result")
+    return f"results/{place[1]}/{place[2]}"
 
 
 def own_link(settings: Settings, url: str) -> str | None:
@@ -50,12 +43,10 @@ def own_link(settings: Settings, url: str) -> str | None:
 
     Raises InvalidFormat for a link of ours that is altered or expired: it is never fetched instead.
     """
-    origin = next((one for one in _origins(settings) if url.startswith(f"{one}/results/")), None)
-    if origin is None:
+    if (place := _place(settings, url, "/results/")) is None:
         return None
-    path, _, query = url.removeprefix(origin).partition("?")
     try:
-        return check_link(settings, path, query)
+        return check_link(settings, *place)
     except NotFound:
         raise InvalidFormat("the result link is not valid or has expired") from None
 
@@ -76,8 +67,7 @@ def own_sample(settings: Settings, url: str) -> Path | None:
 
 def file_link(settings: Settings, name: str, format_name: str, expires_at: int) -> str:
     """The public URL until `expires_at` (Unix seconds) of an uploaded file, or of an input by its SHA-256."""
-    path = f"/files/{name}.{format_name}"
-    return f"{settings.results_origin}{path}?expires={expires_at}&signature={_sign(settings, path, str(expires_at))}"
+    return _signed(settings, f"/files/{name}.{format_name}", expires_at)
 
 
 def check_file_link(settings: Settings, path: str, query: str) -> tuple[str, str]:
@@ -85,11 +75,7 @@ def check_file_link(settings: Settings, path: str, query: str) -> tuple[str, str
 
     Raises NotFound for a link that is altered, expired or never was one: all look alike from outside.
     """
-    place, proof = _FILE_PATH.fullmatch(path), _QUERY.fullmatch(query)
-    if place is None or proof is None:
-        raise NotFound("no such file")
-    if not hmac.compare_digest(_sign(settings, path, proof[1]), proof[2]) or int(proof[1]) <= time.time():
-        raise NotFound("no such file, or its link has expired")
+    place = _checked(settings, _FILE_PATH, path, query, "file")
     return place[1], place[2]
 
 
@@ -98,12 +84,10 @@ def own_file_link(settings: Settings, url: str) -> str | None:
 
     Raises InvalidFormat for a link of ours that is altered or expired: it is never fetched instead.
     """
-    origin = next((one for one in _origins(settings) if url.startswith(f"{one}/files/")), None)
-    if origin is None:
+    if (place := _place(settings, url, "/files/")) is None:
         return None
-    path, _, query = url.removeprefix(origin).partition("?")
     try:
-        return check_file_link(settings, path, query)[0]
+        return check_file_link(settings, *place)[0]
     except NotFound:
         raise InvalidFormat("the link is not valid or has expired") from None
 
@@ -119,6 +103,29 @@ def is_ours(settings: Settings, text: str) -> bool:
 def _origins(settings: Settings) -> tuple[str, str]:
     """Origins of file links: the current one, and the one in use before `MODELLIX_RESULTS_URL` was set."""
     return settings.results_origin, settings.public_origin
+
+
+def _place(settings: Settings, url: str, folder: str) -> tuple[str, str] | None:
+    """Path and query of a link of ours into this folder; None for any other URL."""
+    origin = next((one for one in _origins(settings) if url.startswith(one + folder)), None)
+    if origin is None:
+        return None
+    path, _, query = url.removeprefix(origin).partition("?")
+    return path, query
+
+
+def _signed(settings: Settings, path: str, expires_at: int) -> str:
+    return f"{settings.results_origin}{path}?expires={expires_at}&signature={_sign(settings, path, str(expires_at))}"
+
+
+def _checked(settings: Settings, form: re.Pattern[str], path: str, query: str, what: str) -> re.Match[str]:
+    """The parts of a signed path. Raises NotFound when it has another form, another signature, or has expired."""
+    place, proof = form.fullmatch(path), _QUERY.fullmatch(query)
+    if place is None or proof is None:
+        raise NotFound(f"no such {what}")
+    if not hmac.compare_digest(_sign(settings, path, proof[1]), proof[2]) or int(proof[1]) <= time.time():
+        raise NotFound(f"no such {what}, or its link has expired")
+    return place
 
 
 def _sign(settings: Settings, path: str, expires: str) -> str:

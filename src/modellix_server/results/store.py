@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from modellix_server.base.database import Pool, Row
+from modellix_server.base.database import Pool
 
 if TYPE_CHECKING:
     from modellix_server.inspection import InputFile
@@ -94,48 +94,6 @@ async def resources(db: Pool, task_id: UUID) -> str | None:
     """What a task's result was stored with, as JSON; None when it has expired or there never was one."""
     found: str | None = await db.fetchval("select resources from results.of_tasks($1)", [task_id])
     return found
-
-
-async def add_upload(db: Pool, *about: Any) -> int | None:
-    """Record an uploaded file, in the order of `results.add_upload`; returns the bytes in use if the quota is full."""
-    places = ", ".join(f"${number + 1}" for number in range(len(about)))
-    kept: int | None = await db.fetchval(f"select results.add_upload({places})", *about)
-    return kept
-
-
-async def delete_upload(db: Pool, file_id: UUID, team_id: int, live: bool, needed_s: int) -> bool:  # noqa: FBT001
-    """Delete a team's file; False when it has none of that id. Its bytes are kept for `needed_s` more seconds."""
-    deleted: bool = await db.fetchval("select results.delete_upload($1, $2, $3, $4)", file_id, team_id, live, needed_s)
-    return deleted
-
-
-async def find_upload(db: Pool, file_id: UUID) -> Row | None:
-    """Any team's file that has not expired; the caller checks the permission."""
-    return await db.fetchrow("select * from results.upload where id = $1 and expires_at > now()", file_id)
-
-
-async def list_uploads(db: Pool, team_id: int, live: bool, before: UUID | None, limit: int) -> list[Row]:  # noqa: FBT001
-    """A team's files that have not expired, newest first; with `before` those older than that one."""
-    return await db.fetch(
-        """select * from results.upload
-           where team_id = $1 and live = $2 and expires_at > now() and ($3::uuid is null or id < $3)
-           order by id desc limit $4""",
-        team_id,
-        live,
-        before,
-        limit,
-    )
-
-
-async def kept_bytes(db: Pool, team_id: int, live: bool) -> int:  # noqa: FBT001
-    """Bytes of a team's files that have not expired."""
-    kept: int = await db.fetchval(
-        """select coalesce(sum(size), 0)::bigint from results.upload
-           where team_id = $1 and live = $2 and expires_at > now()""",
-        team_id,
-        live,
-    )
-    return kept
 
 
 async def forget_expired_uploads(db: Pool, limit: int) -> int:

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import cast
 from uuid import UUID
 
-from modellix_server.base.database import Pool, Row
+from modellix_server.base.database import Pool
 from modellix_server.base.errors import InvalidFormat, NotFound, OutOfRange
 from modellix_server.base.ids import file_name, uuid7
 from modellix_server.base.settings import Settings
 from modellix_server.inspection import FORMATS, InputFile, Kind, Refused
-from modellix_server.results import store
 from modellix_server.results.helper_process import Helper
 from modellix_server.results.inputs import INPUT_TTL_S, hold_inputs, stored_input_path
 from modellix_server.results.links import file_link
@@ -19,6 +17,11 @@ from modellix_server.results.storage import Storage
 
 MOST_UPLOAD_BYTES: dict[Kind, int] = {"image": 32 << 20, "audio": 32 << 20, "video": 200 << 20}
 """By kind: no model takes larger audio or video, and only one (100 MB) larger images."""
+
+_UPLOADS = """
+    select id, team_id, live, encode(sha256, 'hex'), kind, format, size, width, height, duration_ms, filename,
+        created_at, expires_at
+    from results.upload where expires_at > now()"""
 
 _UNTIL_NOTED_S = 3600
 """Bytes that were stored but never recorded (quota full, or a crash) are deleted after this long."""
@@ -65,7 +68,12 @@ class Uploads:
 
     async def require_room(self, team_id: int, size: int, *, live: bool) -> None:
         """Refuse a file of this size that the team cannot keep, before it is received. Raises OutOfRange."""
-        kept = await store.kept_bytes(self._db, team_id, live)
+        kept = await self._db.fetchval(
+            """select coalesce(sum(size), 0)::bigint from results.upload
+               where team_id = $1 and live = $2 and expires_at > now()""",
+            team_id,
+            live,
+        )
         if kept + size > self._settings.upload_quota_bytes:
             raise self._no_room(kept, size)
 
@@ -83,8 +91,9 @@ class Uploads:
         await hold_inputs(self._db, [file], _UNTIL_NOTED_S)
         await self._storage.put(stored_input_path(sha256), path)
         file_id = uuid7()
-        kept = await store.add_upload(
-            self._db, file_id, team_id, live, bytes.fromhex(sha256), kind, found.format, size,
+        kept = await self._db.fetchval(
+            "select results.add_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            file_id, team_id, live, bytes.fromhex(sha256), kind, found.format, size,
             found.width, found.height, found.duration_ms, filename,
             self._settings.upload_ttl_s, self._settings.upload_quota_bytes,
         )  # fmt: skip
@@ -102,35 +111,19 @@ class Uploads:
 
     async def find(self, file_id: UUID) -> Upload | None:
         """A file of any team; None when there is none or it has expired."""
-        row = await store.find_upload(self._db, file_id)
-        return None if row is None else _upload(row)
+        row = await self._db.fetchrow(f"{_UPLOADS} and id = $1", file_id)
+        return None if row is None else Upload(*row)
 
     async def page(self, team_id: int, before: UUID | None, limit: int, *, live: bool) -> list[Upload]:
         """A team's files, newest first; with `before` those older than that one."""
-        return [_upload(row) for row in await store.list_uploads(self._db, team_id, live, before, limit)]
+        older = "team_id = $1 and live = $2 and ($3::uuid is null or id < $3) order by id desc limit $4"
+        return [Upload(*row) for row in await self._db.fetch(f"{_UPLOADS} and {older}", team_id, live, before, limit)]
 
     async def delete(self, team_id: int, file_id: UUID, *, live: bool) -> None:
         """Delete a file: link and id stop working at once, the bytes are removed when no accepted task can need them.
 
         Raises NotFound, for another team's file too.
         """
-        if not await store.delete_upload(self._db, file_id, team_id, live, INPUT_TTL_S):
+        gone = "select results.delete_upload($1, $2, $3, $4)"
+        if not await self._db.fetchval(gone, file_id, team_id, live, INPUT_TTL_S):
             raise NotFound(f"file '{file_name(file_id)}' not found")
-
-
-def _upload(row: Row) -> Upload:
-    return Upload(
-        id=row["id"],
-        team_id=row["team_id"],
-        live=row["live"],
-        sha256=row["sha256"].hex(),
-        kind=cast("Kind", row["kind"]),
-        format=row["format"],
-        size=row["size"],
-        width=row["width"],
-        height=row["height"],
-        duration_ms=row["duration_ms"],
-        filename=row["filename"],
-        created_at=row["created_at"],
-        expires_at=row["expires_at"],
-    )

@@ -78,8 +78,7 @@ async def list_tasks(
 ) -> Page[ListedTask, UUID]:
     """Up to `most` tasks, the latest first; those older than `after` when it is given."""
     where = _where(owner, wanted)
-    if after is not None:
-        where.add("t.id < {}", after)
+    where.add_given("t.id < {}", after)
     limit = where.place(most)
     parts = [
         f"""(select t.id, t.model, t.key_id, t.state, t.created_at, t.finished_at, t.quote, t.captured,
@@ -100,10 +99,8 @@ def _where(owner: TeamMode, wanted: TaskFilter) -> Where:
     where.add("t.team_id = {} and t.live = {}", owner.team_id, owner.live)
     if wanted.status is not None:
         where.add(_STATUS[wanted.status])
-    if wanted.model is not None:
-        where.add("t.model = {}", wanted.model)
-    if wanted.key_id is not None:
-        where.add("t.key_id = {}", wanted.key_id)
+    where.add_given("t.model = {}", wanted.model)
+    where.add_given("t.key_id = {}", wanted.key_id)
     if wanted.submitted.since is not None:
         where.add("t.id >= {}", first_uuid7(wanted.submitted.since))
     if wanted.submitted.until is not None:

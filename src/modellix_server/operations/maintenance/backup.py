@@ -36,7 +36,6 @@ from modellix_server.results import Storage
 
 DUMP, FILES, MANIFEST, FOLDERS = "database.dump", "files", "manifest.json", ("results", "inputs", "uploads")
 _DUMP_LIMIT_MS = 6 * 3600 * 1000
-_BLOCK = 1 << 20
 
 Say = Callable[[str], None]
 
