@@ -27,92 +27,74 @@ class BadSettings(ValueError):
     """A variable is missing, malformed or too weak; the message names it."""
 
 
-def _about(text: str, bounds: Meta | None = None, *, default: str = "", secret: bool = False) -> dict[str, Any]:
-    """Describe a variable. `default` is how the documentation names a default that is computed."""
-    return {"help": text, "bounds": bounds or Meta(), "default": default, "secret": secret}
+def _variable(
+    about: str, default: Any = MISSING, bounds: Meta | None = None, *, shown: str = "", secret: bool = False
+) -> Any:
+    """A field that is a variable. `shown` is how the documentation names a default that is computed."""
+    metadata = {"help": about, "bounds": bounds or Meta(), "shown": shown, "secret": secret}
+    given: dict[str, Any] = {"default_factory": default} if callable(default) else {"default": default}
+    return field(repr=not secret, metadata=metadata, **given)
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything a process needs to know about where it runs. Times are seconds."""
 
-    database_url: str = field(
-        repr=False,
-        metadata=_about("`postgresql://modellix_app:…`; a direct connection, not a transaction pooler", secret=True),
+    database_url: str = _variable(
+        "`postgresql://modellix_app:…`; a direct connection, not a transaction pooler", secret=True
     )
-    owner_database_url: str = field(
-        repr=False,
-        metadata=_about("the owner's role, for `migrate` only", default="`MODELLIX_DATABASE_URL`", secret=True),
+    owner_database_url: str = _variable(
+        "the owner's role, for `migrate` only", shown="`MODELLIX_DATABASE_URL`", secret=True
     )
-    storage_url: str = field(
-        metadata=_about("`file:///…`, `s3://…`, `gs://…` or `az://…`; must be the same for all processes")
+    storage_url: str = _variable("`file:///…`, `s3://…`, `gs://…` or `az://…`; must be the same for all processes")
+    secret: Secret = _variable(  # noqa: RUF009 - a field
+        "32 random bytes (`openssl rand -base64 32`): pepper of API keys, signs links", secret=True
     )
-    secret: Secret = field(
-        metadata=_about("32 random bytes (`openssl rand -base64 32`): pepper of API keys, signs links", secret=True)
+    master_key: Secret = _variable(  # noqa: RUF009
+        "another 32 random bytes: encrypt vendor keys and webhook secrets", secret=True
     )
-    master_key: Secret = field(
-        metadata=_about("another 32 random bytes: encrypt vendor keys and webhook secrets", secret=True)
+    sandbox_url: str = _variable("origin of the sandbox, to which tasks of test keys are sent")
+    public_url: str = _variable(
+        "origin of links to results, samples and tasks; the sandbox reads it too",
+        "http://127.0.0.1:8000",
+        shown="`http://HOST:PORT`",
     )
-    sandbox_url: str = field(metadata=_about("origin of the sandbox, to which tasks of test keys are sent"))
-    public_url: str = field(
-        default="http://127.0.0.1:8000",
-        metadata=_about(
-            "origin of links to results, samples and tasks; the sandbox reads it too", default="`http://HOST:PORT`"
-        ),
+    results_url: str = _variable(
+        "another origin for result links; files are then served under that host alone",
+        "",
+        shown="`MODELLIX_PUBLIC_URL`",
     )
-    results_url: str = field(
-        default="",
-        metadata=_about(
-            "another origin for result links; files are then served under that host alone",
-            default="`MODELLIX_PUBLIC_URL`",
-        ),
+    host: str = _variable("address that `serve` and `up` bind", "127.0.0.1")
+    port: int = _variable("port that `serve` and `up` bind", 8000, Meta(ge=1, le=65_535))
+    spool_dir: str = _variable(
+        "local space for files in transfer; should survive a restart of the worker",
+        tempfile.gettempdir,
+        shown="the temporary directory",
     )
-    host: str = field(default="127.0.0.1", metadata=_about("address that `serve` and `up` bind"))
-    port: int = field(default=8000, metadata=_about("port that `serve` and `up` bind", Meta(ge=1, le=65_535)))
-    spool_dir: str = field(
-        default_factory=tempfile.gettempdir,
-        metadata=_about(
-            "local space for files in transfer; should survive a restart of the worker",
-            default="the temporary directory",
-        ),
+    allow_networks: tuple[Network, ...] = _variable(
+        "private networks that outbound requests may reach, such as `10.0.0.0/8`; for development", ()
     )
-    allow_networks: tuple[Network, ...] = field(
-        default=(),
-        metadata=_about("private networks that outbound requests may reach, such as `10.0.0.0/8`; for development"),
+    catalogue_dir: str = _variable("folder of your own model files; they replace built-in ones", "")
+    drain_s: float = _variable(
+        "seconds that `serve` still accepts connections after SIGTERM, while `/readyz` answers 503",
+        5.0,
+        Meta(ge=0, le=3_600),
+        shown="`5`; `0` with `up`",
     )
-    catalogue_dir: str = field(
-        default="", metadata=_about("folder of your own model files; they replace built-in ones")
+    lease_s: float = _variable("seconds after which a silent worker loses its tasks", 30.0, Meta(ge=1, le=3_600))
+    result_ttl_s: int = _variable(
+        "seconds after completion at which results are deleted", 86_400, Meta(ge=1, le=_TEN_YEARS_S)
     )
-    drain_s: float = field(
-        default=5.0,
-        metadata=_about(
-            "seconds that `serve` still accepts connections after SIGTERM, while `/readyz` answers 503",
-            Meta(ge=0, le=3_600),
-            default="`5`; `0` with `up`",
-        ),
+    upload_ttl_s: int = _variable("seconds after which uploads are deleted", 604_800, Meta(ge=60, le=_TEN_YEARS_S))
+    upload_quota_bytes: int = _variable(
+        "bytes of uploads that a team may keep, in each mode", 2_000_000_000, Meta(ge=0)
     )
-    lease_s: float = field(
-        default=30.0, metadata=_about("seconds after which a silent worker loses its tasks", Meta(ge=1, le=3_600))
+    metrics_address: str = _variable(
+        "`HOST:PORT` for `GET /metrics` of `serve` and of `work`, which uses the next port with `up`", ""
     )
-    result_ttl_s: int = field(
-        default=86_400,
-        metadata=_about("seconds after completion at which results are deleted", Meta(ge=1, le=_TEN_YEARS_S)),
-    )
-    upload_ttl_s: int = field(
-        default=604_800, metadata=_about("seconds after which uploads are deleted", Meta(ge=60, le=_TEN_YEARS_S))
-    )
-    upload_quota_bytes: int = field(
-        default=2_000_000_000, metadata=_about("bytes of uploads that a team may keep, in each mode", Meta(ge=0))
-    )
-    metrics_address: str = field(
-        default="",
-        metadata=_about("`HOST:PORT` for `GET /metrics` of `serve` and of `work`, which uses the next port with `up`"),
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = field(
-        default="info", metadata=_about("`debug`, `info`, `warning` or `error`")
-    )
-    old_master_keys: tuple[Secret, ...] = field(
-        default=(), metadata=_about("former master keys; needed until a rotation is complete", secret=True)
+    log_level: Literal["debug", "info", "warning", "error"] = _variable("`debug`, `info`, `warning` or `error`", "info")
+    old_master_keys: tuple[Secret, ...] = _variable(
+        "former master keys; needed until a rotation is complete", (), secret=True
     )
     reread_master_keys: Callable[[], MasterKeys] | None = field(default=None, compare=False)
     """Reads the master keys again, where they can change under a running process (embedded mode)."""
@@ -251,7 +233,7 @@ def _type_name(kind: Any) -> str:
 
 def _default(declared: Field[Any]) -> str:
     """The default as the documentation shows it; empty when there is none."""
-    if text := declared.metadata["default"]:
+    if text := declared.metadata["shown"]:
         return str(text)
     match declared.default:
         case _ if declared.default is MISSING:

@@ -11,7 +11,7 @@ from modellix_server.openapi.access import Access, Declared
 from modellix_server.openapi.answers import HEADERS, answers, error_answers, success
 from modellix_server.openapi.operation import JSON, RouteDoc
 from modellix_server.openapi.operations import ACCEPTED, OPERATIONS, TYPED_SUBMISSION
-from modellix_server.openapi.parameters import OF_A_SUBMISSION, TERMS
+from modellix_server.openapi.parameters import OF_A_SUBMISSION, TERMS, of_path
 from modellix_server.openapi.schemas import SCHEMAS
 from modellix_server.openapi.shapes import Schema, ref
 from modellix_server.openapi.webhooks import TASK_ENDED
@@ -93,7 +93,7 @@ def _paths(routes: Iterable[BaseRoute], catalogue: Catalogue) -> dict[str, Any]:
             operation = left.pop(f"{method} {route.path_format}", None)
             if operation is None:
                 raise Undescribed(f"{method} {route.path_format} is not in the table of operations")
-            said = _operation(operation, route.access)
+            said = _operation(operation, route)
             if operation is TYPED_SUBMISSION:
                 paths |= {_path(model): {"post": _of_model(said, model)} for model in catalogue}
             else:
@@ -103,7 +103,8 @@ def _paths(routes: Iterable[BaseRoute], catalogue: Catalogue) -> dict[str, Any]:
     return paths
 
 
-def _operation(operation: RouteDoc, access: Access) -> dict[str, Any]:
+def _operation(operation: RouteDoc, route: Declared) -> dict[str, Any]:
+    access = route.access
     said: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],
@@ -112,8 +113,8 @@ def _operation(operation: RouteDoc, access: Access) -> dict[str, Any]:
     }
     if operation.about:
         said["description"] = operation.about
-    if operation.parameters:
-        said["parameters"] = list(operation.parameters)
+    if parameters := [*of_path(route.path_format), *operation.parameters]:
+        said["parameters"] = parameters
     if body := operation.body:
         said["requestBody"] = {"required": body.required, "content": {body.mime: {"schema": body.schema}}}
     if access is not Access.KEY:  # which the document describes as a whole

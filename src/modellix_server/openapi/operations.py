@@ -9,17 +9,14 @@ from modellix_server.openapi.parameters import (
     FORMAT,
     FROM_TO,
     LAST_EVENT_ID,
-    MODEL_IN_PATH,
     OF_A_KEY,
     OF_A_MODEL,
     OF_A_SUBMISSION,
     PAGE,
-    TYPE_IN_PATH,
-    place,
     query,
 )
 from modellix_server.openapi.schemas import CURSOR, FILE_ID, MODEL, STATUSES, TASK_ID
-from modellix_server.openapi.shapes import ANYTHING, Schema, array, flag, obj, only, ref, text, usd, whole, word
+from modellix_server.openapi.shapes import ANYTHING, array, flag, obj, only, ref, text, usd, whole, word
 from modellix_server.openapi.webhooks import WEBHOOK_OPERATIONS
 
 _CSV = text("A header line, then one line per row; columns as in the JSON")
@@ -58,15 +55,12 @@ def _listing(name: str, row: str) -> AnswerDoc:
     return AnswerDoc(page, also={"text/csv": _CSV, "application/jsonl": _JSONL}, headers=_SAVED_AS)
 
 
-def _submission(id_: str, summary: str, answer: AnswerDoc, *before: Schema) -> RouteDoc:
+def _submission(id_: str, summary: str, answer: AnswerDoc) -> RouteDoc:
     """A submission of any model."""
-    return RouteDoc(
-        id_, "Tasks", summary, answer,
-        parameters=(*before, *MODEL_IN_PATH, *OF_A_SUBMISSION), body=_ANY_MODEL, refuses=_SUBMISSION,
-    )  # fmt: skip
+    return RouteDoc(id_, "Tasks", summary, answer, parameters=OF_A_SUBMISSION, body=_ANY_MODEL, refuses=_SUBMISSION)
 
 
-TYPED_SUBMISSION = _submission("submit", "Submit a task", ACCEPTED, TYPE_IN_PATH)
+TYPED_SUBMISSION = _submission("submit", "Submit a task", ACCEPTED)
 """Repeated for each model with its own description: see `document`."""
 
 _TASKS = {
@@ -74,7 +68,7 @@ _TASKS = {
     "POST /api/v1/{provider}/{model}/async": _submission("submitShort", "Submit a task, without its type", ACCEPTED),
     "POST /api/v1/{provider}/{model}": _submission("submitShortest", "Submit a task, in the shortest form", ACCEPTED),
     "POST /api/v1/{type}/{provider}/{model}/stream": _submission(
-        "submitAndFollow", "Submit a task and follow it by events", _STREAM, TYPE_IN_PATH
+        "submitAndFollow", "Submit a task and follow it by events", _STREAM
     ),
     "POST /api/v1/{provider}/{model}/stream": _submission(
         "submitAndFollowShort", "Submit a task, without its type, and follow it by events", _STREAM
@@ -89,7 +83,6 @@ _TASKS = {
     "GET /api/v1/tasks/{task_id}": RouteDoc(
         "getTask", "Tasks", "Status of a task, and its result when there is one", AnswerDoc(ref("Task")),
         parameters=(
-            place("task_id", TASK_ID),
             query(
                 "wait",
                 {"anyOf": [whole(minimum=0, maximum=tasks.LONGEST_WAIT_S), only("true")]},
@@ -100,7 +93,7 @@ _TASKS = {
     ),
     "GET /api/v1/tasks/{task_id}/stream": RouteDoc(
         "followTask", "Tasks", "Follow a task by events", _STREAM,
-        parameters=(place("task_id", TASK_ID), LAST_EVENT_ID),
+        parameters=(LAST_EVENT_ID,),
         refuses=(404,),
         empty={204: "The client already has the last event: there is no need to reconnect"},
     ),
@@ -116,14 +109,12 @@ _TASKS = {
         ),
         about="Always succeeds before the vendor has the task, and later if the vendor stops it. 409: the task runs on "
         "and is charged as delivered.",
-        parameters=(place("task_id", TASK_ID),),
         refuses=(404, 409),
     ),
     "DELETE /api/v1/tasks/{task_id}/result": RouteDoc(
         "deleteResult", "Tasks", "Delete what an ended task delivered",
         AnswerDoc(obj(task_id=TASK_ID, deleted=only(value=True))),
         about="Files, links and the public answer are deleted now. Task and charge stay on record.",
-        parameters=(place("task_id", TASK_ID),),
         refuses=(404, 409),
     ),
 }  # fmt: skip
@@ -143,7 +134,6 @@ _MODELS = {
     ),
     "GET /api/v1/models/{provider}/{model}": RouteDoc(
         "getModel", "Models", "One model: its body's schema, its prices, an example", AnswerDoc(ref("ModelDetails")),
-        parameters=MODEL_IN_PATH,
         refuses=(404,),
     ),
     "POST /api/v1/quote": RouteDoc(
@@ -250,7 +240,6 @@ _FILES = {
         "deleteFile", "Files", "Delete an upload",
         AnswerDoc(obj(file_id=FILE_ID, deleted=only(value=True))),
         about="Link and id stop working at once, the bytes are removed within 72 hours.",
-        parameters=(place("file_id", FILE_ID),),
         refuses=(404,),
     ),
 }  # fmt: skip

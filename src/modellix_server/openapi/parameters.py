@@ -1,18 +1,14 @@
 """Parameters in a request's path, query and headers."""
 
+import re
 from typing import get_args
 
 from modellix_server.base.pages import MOST_A_PAGE
 from modellix_server.catalogue import ModelType
-from modellix_server.openapi.schemas import KEY_ID, MODEL
+from modellix_server.openapi.schemas import ENDPOINT_ID, FILE_ID, KEY_ID, MESSAGE_ID, MODEL, TASK_ID
 from modellix_server.openapi.shapes import Schema, moment, ref, text, whole, word
 
 _LAST_SECOND = 253_402_300_799  # of the year 9999
-
-
-def place(name: str, schema: Schema) -> Schema:
-    """A parameter in the path."""
-    return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def query(name: str, schema: Schema, about: str) -> Schema:
@@ -25,11 +21,24 @@ def header(name: str, schema: Schema, about: str) -> Schema:
     return {"name": name, "in": "header", "description": about, "schema": schema}
 
 
-MODEL_IN_PATH = (
-    place("provider", text("The brand", pattern="^[a-z0-9][a-z0-9-]*$", examples=["alibaba"])),
-    place("model", text("The model's id", pattern="^[a-z0-9][a-z0-9.-]*$", examples=["qwen-image-plus"])),
-)
-TYPE_IN_PATH = place("type", {**word(get_args(ModelType), "The model's type"), "examples": ["text-to-image"]})
+_IN_PATH = {
+    "type": {**word(get_args(ModelType), "The model's type"), "examples": ["text-to-image"]},
+    "provider": text("The brand", pattern="^[a-z0-9][a-z0-9-]*$", examples=["alibaba"]),
+    "model": text("The model's id", pattern="^[a-z0-9][a-z0-9.-]*$", examples=["qwen-image-plus"]),
+    "task_id": TASK_ID,
+    "file_id": FILE_ID,
+    "endpoint_id": ENDPOINT_ID,
+    "message_id": MESSAGE_ID,
+}
+
+
+def of_path(path: str) -> list[Schema]:
+    """The parts of a route's path that its caller fills in. KeyError for one that nobody described."""
+    return [
+        {"name": name, "in": "path", "required": True, "schema": _IN_PATH[name]}
+        for name in re.findall(r"{(\w+)}", path)
+    ]
+
 
 TERMS = {
     "IdempotencyKey": header(

@@ -4,12 +4,11 @@ from typing import Any
 
 from modellix_server.openapi.answers import envelope
 from modellix_server.openapi.operation import JSON, AnswerDoc, BodyDoc, RouteDoc
-from modellix_server.openapi.parameters import header, place, query
+from modellix_server.openapi.parameters import header, query
 from modellix_server.openapi.schemas import ENDPOINT_ID, MESSAGE_ID, NEW_ENDPOINT, SECRET, TASK_ID
 from modellix_server.openapi.shapes import Schema, array, flag, moment, obj, only, ref, text, whole, word
 
 _BODY = (400, 408, 413)
-_ENDPOINT = (place("endpoint_id", ENDPOINT_ID),)
 _URL = text("Public https on port 443", format="uri", pattern="^https://", maxLength=2048)
 _DELIVERIES = AnswerDoc(obj(deliveries=array(ref("Delivery"))))
 _LIMIT = query("limit", whole(minimum=1, maximum=200, default=50), "How many")
@@ -43,16 +42,14 @@ WEBHOOK_OPERATIONS = {
     "POST /api/v1/webhooks/deliveries/{message_id}/replay": RouteDoc(
         "replayMessage", "Webhooks", "Send one message again, under its own id",
         AnswerDoc(obj(id=MESSAGE_ID, replayed=only(1))),
-        parameters=(place("message_id", MESSAGE_ID),),
         refuses=(404,),
     ),
     "GET /api/v1/webhooks/{endpoint_id}": RouteDoc(
-        "getEndpoint", "Webhooks", "One endpoint", AnswerDoc(ref("Endpoint")), parameters=_ENDPOINT, refuses=(404,)
+        "getEndpoint", "Webhooks", "One endpoint", AnswerDoc(ref("Endpoint")), refuses=(404,)
     ),
     "PATCH /api/v1/webhooks/{endpoint_id}": RouteDoc(
         "changeEndpoint", "Webhooks", "Change the URL of an endpoint, disable or enable it",
         AnswerDoc(ref("Endpoint")),
-        parameters=_ENDPOINT,
         body=BodyDoc(
             {
                 **_closed({"type": "object", "properties": {"url": _URL, "enabled": flag()}}),
@@ -65,25 +62,22 @@ WEBHOOK_OPERATIONS = {
     "DELETE /api/v1/webhooks/{endpoint_id}": RouteDoc(
         "deleteEndpoint", "Webhooks", "Delete an endpoint, with all its messages",
         AnswerDoc(obj(id=ENDPOINT_ID, deleted=only(value=True))),
-        parameters=_ENDPOINT,
         refuses=(404,),
     ),
     "POST /api/v1/webhooks/{endpoint_id}/rotate": RouteDoc(
         "rotateEndpoint", "Webhooks", "Rotate the secret of an endpoint",
         AnswerDoc(obj(id=ENDPOINT_ID, secret=SECRET)),
         about=_BOTH_SIGN,
-        parameters=_ENDPOINT,
         refuses=(404,),
     ),
     "GET /api/v1/webhooks/{endpoint_id}/deliveries": RouteDoc(
         "listDeliveriesOfEndpoint", "Webhooks", "List messages of an endpoint, newest first", _DELIVERIES,
-        parameters=(*_ENDPOINT, _LIMIT),
+        parameters=(_LIMIT,),
         refuses=(400, 404),
     ),
     "POST /api/v1/webhooks/{endpoint_id}/replay": RouteDoc(
         "replayEndpoint", "Webhooks", "Send failed messages again",
         AnswerDoc(obj(id=ENDPOINT_ID, replayed=whole("Messages", minimum=0))),
-        parameters=_ENDPOINT,
         body=BodyDoc(
             _closed({"type": "object", "properties": {"since": moment("Only newer messages; else all that are kept")}}),
             required=False,
