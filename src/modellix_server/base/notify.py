@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import asyncpg
 
@@ -19,22 +19,20 @@ _log = log.get("base")
 _PING_S = 2.0  # bounds how long a silently dead connection goes unnoticed
 
 
-class Follower(Protocol):
-    """A cache that is updated by notifications on one channel. Its methods are called on the event loop."""
+class Follower:
+    """Something kept fresh by notices on one channel. Its methods are called on the event loop."""
 
     channel: str
 
     def following(self) -> None:
-        """From now on every change is notified."""
-        ...
+        """From now on every change is heard."""
 
     def heard(self, payload: str) -> None:
         """Something changed."""
-        ...
+        raise NotImplementedError
 
     def lost(self) -> None:
-        """From now on notifications may be lost."""
-        ...
+        """From now on changes may go unheard."""
 
 
 async def follow(dsn: str, followers: Sequence[Follower], *, retry_s: float = 0.2) -> None:

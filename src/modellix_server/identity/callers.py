@@ -11,6 +11,7 @@ from collections.abc import Callable
 from modellix_server.base.batcher import Batcher
 from modellix_server.base.database import UNREACHABLE, Pool
 from modellix_server.base.errors import Unauthorized, Unavailable
+from modellix_server.base.notify import Follower
 from modellix_server.base.secret import Secret
 from modellix_server.identity import keys, store
 from modellix_server.identity.store import Caller
@@ -19,8 +20,8 @@ _TTL_S = 5.0  # how long a change goes unnoticed if its notification is lost
 _MOST = 50_000  # about 20 MB
 
 
-class Callers:
-    """Authenticates callers. A `base.notify.Follower`: caches only while it is notified of every change."""
+class Callers(Follower):
+    """Authenticates callers; caches only while it is notified of every change."""
 
     channel = "modellix_identity"
 

@@ -1,7 +1,6 @@
 """Who acts, however they came in, and what they may do."""
 
 from enum import StrEnum
-from typing import ClassVar
 
 import msgspec
 
@@ -47,9 +46,7 @@ OF_AN_OPERATOR = frozenset(Permission)
 class Forbidden(PlatformError):
     """The principal does not have the permission."""
 
-    status: ClassVar[int] = 403
-    category: ClassVar[str] = "Permission denied"
-    code: ClassVar[str] = "forbidden"
+    status, category, code = 403, "Permission denied", "forbidden"
 
 
 class Principal(msgspec.Struct, frozen=True):

@@ -2,16 +2,13 @@
 
 import asyncio
 
-import asyncpg
-
 from modellix_server.base import log
-from modellix_server.base.database import UNREACHABLE, Pool
+from modellix_server.base.database import DATABASE_ERRORS, Pool
 from modellix_server.catalogue import Prices
 from modellix_server.pricing import store
 
 _log = log.get("pricing")
 _EVERY_S = 2.0
-_TROUBLE: tuple[type[Exception], ...] = (*UNREACHABLE, asyncpg.PostgresError)
 
 
 class PriceBook:
@@ -40,5 +37,5 @@ class PriceBook:
             await asyncio.sleep(_EVERY_S)
             try:
                 await self.refresh()
-            except _TROUBLE as error:
+            except DATABASE_ERRORS as error:
                 _log.warning("prices could not be read again", error=type(error).__name__)

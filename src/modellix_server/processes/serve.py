@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
+from modellix_server import tasks
 from modellix_server.api import ApiContext, HttpProtocol, build_app, close_overdue, on_every_answer
 from modellix_server.base import log, tracing
 from modellix_server.base.database import UNREACHABLE, Pool, open_pool, require_durability, require_limited_role
@@ -29,17 +30,6 @@ from modellix_server.pricing import PriceBook
 from modellix_server.processes.metrics import serve_metrics
 from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, Spool, Storage, Uploads
-from modellix_server.tasks import (
-    HINT_CHANNEL,
-    AccountFinder,
-    Breakers,
-    CallbackNotifier,
-    Callbacks,
-    Intake,
-    Reader,
-    Submissions,
-    SubscriptionHub,
-)
 from modellix_server.upstreams import load_all
 
 _CONNECTIONS = 8
@@ -142,8 +132,8 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
     callers = Callers(db, settings.secret)
     book = PriceBook(db)
     await book.refresh()
-    breakers = Breakers(db)
-    accounts = AccountFinder(db, settings, breakers)
+    breakers = tasks.Breakers(db)
+    accounts = tasks.AccountFinder(db, settings, breakers)
     frozen = FrozenAccounts(db)
     await frozen.refresh()
     writer = Writer(db)
@@ -156,13 +146,13 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
         db,
         callers=callers,
         windows=Windows(),
-        intake=Intake(settings, db, helper, uploads, load_all()),
-        submissions=Submissions(db, hint),
-        reader=Reader(db, settings.result_ttl_s),
-        subscriptions=(subscriptions := SubscriptionHub(db)),
+        intake=tasks.Intake(settings, db, helper, uploads, load_all()),
+        submissions=tasks.Submissions(db, hint),
+        reader=tasks.Reader(db, settings.result_ttl_s),
+        subscriptions=(subscriptions := tasks.SubscriptionHub(db)),
         request_log=writer,
-        callbacks=Callbacks(settings),
-        callback_notifier=CallbackNotifier(db),
+        callbacks=tasks.Callbacks(settings),
+        callback_notifier=tasks.CallbackNotifier(db),
         storage=storage,
         helper=helper,
         spool=spool,
@@ -200,5 +190,5 @@ async def _wake_workers(db: Pool, hint: asyncio.Event) -> None:
         await hint.wait()
         hint.clear()
         with contextlib.suppress(*UNREACHABLE):
-            await db.execute("select pg_notify($1, '')", HINT_CHANNEL)
+            await db.execute("select pg_notify($1, '')", tasks.HINT_CHANNEL)
         await asyncio.sleep(_HINT_GAP_S)

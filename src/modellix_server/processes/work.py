@@ -15,7 +15,7 @@ from uuid import UUID
 
 import uvloop
 
-from modellix_server import webhooks
+from modellix_server import tasks, webhooks
 from modellix_server.base import log, tracing
 from modellix_server.base.database import DATABASE_ERRORS, Pool, open_pool, require_durability, require_limited_role
 from modellix_server.base.metrics import Gauge, Gauges, gauge
@@ -30,22 +30,6 @@ from modellix_server.operations.principal import system
 from modellix_server.processes.metrics import serve_metrics
 from modellix_server.requestlog import drop_old, ensure_partitions
 from modellix_server.results import Fetcher, Helper, Spool, Storage, delete_expired, delete_orphans
-from modellix_server.tasks import (
-    AccountFinder,
-    Callbacks,
-    CrashMarker,
-    Tools,
-    Worker,
-    forget_idempotency_keys,
-    look_again,
-    note_death,
-    public_form,
-    queue_now,
-    review,
-    start_waiting,
-    take_marks,
-    views,
-)
 from modellix_server.tasks.models import load_models
 from modellix_server.webhooks import Deliverer
 
@@ -82,17 +66,17 @@ async def _work(settings: Settings) -> None:
     spool = Spool(settings.spool_dir)
     helper = Helper(spool)
     crash_marker = await _open_crash_marker(db, settings.spool_dir)
-    tools = Tools(
+    tools = tasks.Tools(
         db=db,
         settings=settings,
         catalogue=catalogue,
         upstreams=upstreams,
-        find_account=AccountFinder(db, settings).find,
+        find_account=tasks.AccountFinder(db, settings).find,
         outbound=outbound,
         storage=storage,
         helper=helper,
         fetcher=Fetcher(outbound, storage, helper, spool),
-        callbacks=Callbacks(settings),
+        callbacks=tasks.Callbacks(settings),
         crash_marker=crash_marker,
     )
     gc.collect()
@@ -107,7 +91,7 @@ async def _work(settings: Settings) -> None:
         asyncio.create_task(deliverer.run()),
         asyncio.create_task(follow(settings.database_url, [deliverer])),
     ]
-    worker = Worker(db, settings.database_url, tools, name=name, lease_s=settings.lease_s)
+    worker = tasks.Worker(db, settings.database_url, tools, name=name, lease_s=settings.lease_s)
     gauges = Gauges()
     gauges.add(partial(_gauges, db, worker))
     gauges.add(tools.breakers.gauges)
@@ -130,23 +114,23 @@ def _deliverer(settings: Settings, db: Pool, outbound: Outbound) -> Deliverer:
     """Webhooks, with the very bytes of a status read as their bodies."""
 
     async def render(ids: Sequence[UUID]) -> dict[UUID, bytes]:
-        found = await views(db, ids)
+        found = await tasks.views(db, ids)
         return {
-            task_id: b'{"code":0,"message":"success","data":' + public_form(settings, view) + b"}"
+            task_id: b'{"code":0,"message":"success","data":' + tasks.public_form(settings, view) + b"}"
             for task_id, view in found.items()
         }
 
     async def tell(reason: str, detail: str) -> None:
-        await review(db, None, reason, detail)
+        await tasks.review(db, None, reason, detail)
 
     return Deliverer(db, settings.keyring, outbound, render, tell, lease_s=settings.lease_s)
 
 
-async def _gauges(db: Pool, worker: Worker) -> list[Gauge]:
+async def _gauges(db: Pool, worker: tasks.Worker) -> list[Gauge]:
     """This worker's own, and the queue's, which are the same from every worker."""
     lines = gauge("modellix_tasks_in_flight", "Tasks that this worker has.", worker.in_flight)
     with contextlib.suppress(*DATABASE_ERRORS):
-        now = await queue_now(db)
+        now = await tasks.queue_now(db)
         lines += [
             *gauge("modellix_queue_due", "Tasks that are due and that no worker has yet.", now.due),
             *gauge("modellix_queue_oldest_due_seconds", "For how long the first of them has been due.", now.oldest_s),
@@ -157,12 +141,12 @@ async def _gauges(db: Pool, worker: Worker) -> list[Gauge]:
     return lines
 
 
-async def _open_crash_marker(db: Pool, folder: str) -> CrashMarker:
+async def _open_crash_marker(db: Pool, folder: str) -> tasks.CrashMarker:
     """Take note of the tasks that workers on this machine died of, before one of them is handled again."""
-    for task_id in take_marks(folder):
-        deaths = await note_death(db, task_id)
+    for task_id in tasks.take_marks(folder):
+        deaths = await tasks.note_death(db, task_id)
         _LOG.error("a worker died while it handled a task", task=str(task_id), deaths=deaths)
-    return CrashMarker(folder)
+    return tasks.CrashMarker(folder)
 
 
 async def _stay_awake(lease_s: float) -> None:
@@ -199,15 +183,15 @@ class _Chore:
                 await asyncio.sleep(self.every_s)
 
 
-async def _chores(settings: Settings, db: Pool, storage: Storage, tools: Tools) -> None:
+async def _chores(settings: Settings, db: Pool, storage: Storage, tools: tasks.Tools) -> None:
     """What must be done now and then, by whichever worker comes to it; each is safe to run twice."""
     ctx, monitor = Context(settings, db), system("ledger monitor", socket.gethostname())
     chores = (
         _Chore("ledger monitor", 60, lambda: reconciliation.monitor_once(ctx, monitor), first_after_s=5),
         _Chore("expired results", 30, lambda: delete_expired(db, storage, 500)),
-        _Chore("waiting tasks", 5, lambda: start_waiting(db)),
-        _Chore("late verdicts", 30, lambda: look_again(tools)),
-        _Chore("old idempotency keys", 300, lambda: forget_idempotency_keys(db, _IDEMPOTENCY_S)),
+        _Chore("waiting tasks", 5, lambda: tasks.start_waiting(db)),
+        _Chore("late verdicts", 30, lambda: tasks.look_again(tools)),
+        _Chore("old idempotency keys", 300, lambda: tasks.forget_idempotency_keys(db, _IDEMPOTENCY_S)),
         _Chore("old webhook messages", 300, lambda: webhooks.drop_old(db, _MESSAGES_S)),
         _Chore("request log partitions", 3600, lambda: ensure_partitions(db)),
         _Chore("old request log", 3600, lambda: drop_old(db, _LOG_DAYS)),

@@ -11,7 +11,7 @@ import time
 import asyncpg
 
 from modellix_server.base import log
-from modellix_server.base.database import UNREACHABLE, Connection, Pool
+from modellix_server.base.database import DATABASE_ERRORS, UNREACHABLE, Connection, Pool
 from modellix_server.requestlog import store
 from modellix_server.requestlog.store import LogEntry
 
@@ -19,7 +19,6 @@ _log = log.get("requestlog")
 _EVERY_S = 0.5
 _FULL = 5_000
 _PARTITIONS_EVERY_S = 3600.0
-_TROUBLE: tuple[type[Exception], ...] = (*UNREACHABLE, asyncpg.PostgresError)
 
 
 class Writer:
@@ -75,7 +74,7 @@ class Writer:
             self._wake.clear()
             try:
                 await self._flush()
-            except _TROUBLE as error:
+            except DATABASE_ERRORS as error:
                 _log.warning("the request log cannot be written", error=type(error).__name__, waiting=len(self._rows))
                 await asyncio.sleep(_EVERY_S)
 

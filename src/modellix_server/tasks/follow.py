@@ -16,6 +16,7 @@ from typing import TypeVar
 from modellix_server.base import log
 from modellix_server.base.database import DATABASE_ERRORS, Pool
 from modellix_server.base.errors import Unavailable
+from modellix_server.base.notify import Follower
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.tasks.errors import TooManyFollowers
 from modellix_server.tasks.queue_positions import QueuePositions
@@ -106,8 +107,8 @@ class Subscription:
         self._hub.forget(self)
 
 
-class SubscriptionHub:
-    """All subscriptions of one API process. A `base.notify.Follower` of moves; `more` follow other channels."""
+class SubscriptionHub(Follower):
+    """All subscriptions of one API process, a follower of moves; `more` follow other channels."""
 
     channel = "modellix_moves"
 
@@ -186,9 +187,6 @@ class SubscriptionHub:
                 for subscription in self._by_task.get(payload[start : start + _NAME_CHARS], ()):
                     subscription.wake()
 
-    def lost(self) -> None:
-        """Nothing to do: `following` is called when the connection is back, and comparing goes on at intervals."""
-
     async def keep_looking(self) -> None:
         """Compare all followed tasks when notifications may have been missed, and at intervals; until cancelled."""
         while True:
@@ -222,7 +220,7 @@ class SubscriptionHub:
                         subscription.wake()
 
 
-class _Doubter:
+class _Doubter(Follower):
     """A follower of another channel, at whose notifications everything is compared."""
 
     def __init__(self, channel: str, doubt: asyncio.Event) -> None:
@@ -235,11 +233,8 @@ class _Doubter:
     def heard(self, payload: str) -> None:  # noqa: ARG002 - which row changed makes no difference
         self._doubt.set()
 
-    def lost(self) -> None:
-        return
 
-
-class _Progress:
+class _Progress(Follower):
     """A follower of the progress that vendors report."""
 
     channel = PROGRESS_CHANNEL
@@ -247,18 +242,12 @@ class _Progress:
     def __init__(self, by_task: Mapping[str, list[Subscription]]) -> None:
         self._by_task = by_task
 
-    def following(self) -> None:
-        return
-
     def heard(self, payload: str) -> None:
         for told in payload.split(" ") if self._by_task else ():
             name, _, percent = told.partition(":")
             for subscription in self._by_task.get(name, ()):
                 subscription.progress = int(percent) / 100
                 subscription.wake()
-
-    def lost(self) -> None:
-        return
 
 
 def _one_less(counter: Counter[Name], name: Name) -> None:

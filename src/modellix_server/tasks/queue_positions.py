@@ -13,6 +13,7 @@ from typing import Protocol
 
 from modellix_server.base import log
 from modellix_server.base.database import DATABASE_ERRORS, Pool
+from modellix_server.base.notify import Follower
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.tasks.read import TaskQuery
 
@@ -41,8 +42,8 @@ class Waiting(Protocol):
         ...
 
 
-class QueuePositions:
-    """All subscriptions to waiting tasks in one API process. A `base.notify.Follower`."""
+class QueuePositions(Follower):
+    """All subscriptions to waiting tasks in one API process; counting goes on at intervals too."""
 
     channel = "modellix_queue_positions"
 
@@ -75,9 +76,6 @@ class QueuePositions:
         if payload in self._queues:
             self._moved.add(payload)
             self._hint.set()
-
-    def lost(self) -> None:
-        """Nothing to do: `following` is called when the connection is back, and counting goes on at intervals."""
 
     async def keep_counting(self) -> None:
         """Count the queues that have moved, and all of them at intervals; until cancelled."""

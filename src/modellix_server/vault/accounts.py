@@ -6,6 +6,7 @@ from collections.abc import Callable
 from modellix_server.base import log
 from modellix_server.base.database import Pool
 from modellix_server.base.envelope import Keyring
+from modellix_server.base.notify import Follower
 from modellix_server.vault import store
 from modellix_server.vault.store import StoredAccount
 
@@ -13,8 +14,8 @@ _TTL_S = 2.0
 _LOG = log.get("vault")
 
 
-class Accounts:
-    """Decrypted accounts by upstream, cached for 2 s; a `base.notify.Follower` that drops them when one changes."""
+class Accounts(Follower):
+    """Decrypted accounts by upstream, cached for 2 s and dropped when one changes."""
 
     channel = "modellix_vault"
 
@@ -43,13 +44,7 @@ class Accounts:
             self._known[upstream] = (self._clock() + _TTL_S, accounts)
         return accounts
 
-    def following(self) -> None:
-        """No action: entries expire by themselves."""
-
     def heard(self, payload: str) -> None:  # noqa: ARG002 - which row changed makes no difference
         """Drop all entries: an account changed."""
         self._changes += 1
         self._known.clear()
-
-    def lost(self) -> None:
-        """No action: entries expire by themselves."""

@@ -15,6 +15,7 @@ from modellix_server.base.database import DATABASE_ERRORS, Pool
 from modellix_server.base.envelope import Keyring
 from modellix_server.base.ids import task_name
 from modellix_server.base.metrics import Counter
+from modellix_server.base.notify import Follower
 from modellix_server.base.outbound import AnswerLost, Blocked, NotSent, Outbound
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.webhooks import endpoints, messages, rules, signing
@@ -35,8 +36,8 @@ Tell = Callable[[str, str], Awaitable[None]]
 """Adds a review entry: a reason and details."""
 
 
-class Deliverer:
-    """Delivery in one worker process. A `base.notify.Follower`: a notice is a hint that something is due."""
+class Deliverer(Follower):
+    """Delivery in one worker process. A notice is a hint that something is due; it is looked for regularly too."""
 
     channel = "modellix_webhooks"
 
@@ -61,9 +62,6 @@ class Deliverer:
     def heard(self, payload: str) -> None:  # noqa: ARG002 - which message makes no difference
         """Something is due."""
         self._hint.set()
-
-    def lost(self) -> None:
-        """Nothing to do: due messages are also looked for regularly."""
 
     async def run(self) -> None:
         """Deliver until cancelled; messages in flight are then given a moment to finish."""
