@@ -25,6 +25,7 @@ create table base.function (
 
 
 -- ==================================================== identity ====================================================
+-- Teams and their API keys. A key's text is never stored: only HMAC-SHA-256 under the server's pepper.
 create schema identity;
 
 create table identity.team (
@@ -42,7 +43,7 @@ create table identity.api_key (
     live boolean not null,
     name text not null,
     hash bytea not null,
-    prefix text not null,
+    prefix text not null,                     -- with last4: what people recognise a key by
     last4 text not null,
     created_at timestamptz not null default now(),
     created_by text not null,
@@ -83,13 +84,15 @@ create or replace trigger announce after insert or delete or update on identity.
 
 
 -- ===================================================== limits =====================================================
+-- What a team may do, where it differs from the defaults.
 create schema limits;
 
 create table limits.team_limit (
     team_id bigint not null,
-    concurrency integer,
-    rpm integer,
-    key_rpm integer,
+    concurrency integer,                      -- unfinished tasks at a time; null = the default
+    rpm integer,                              -- requests per minute over all keys of the team
+    key_rpm integer,                          -- requests per minute of each key
+    -- accepted tasks that may wait for a slot, in each mode; null = the default, 100
     most_waiting integer,
     constraint team_limit_pkey primary key (team_id),
     constraint team_limit_concurrency_check check (concurrency >= 0),
@@ -131,8 +134,10 @@ create or replace trigger announce after insert or delete or update on limits.te
 
 
 -- ===================================================== ledger =====================================================
+-- Append-only double-entry transfers in micro-dollars, and one stored balance for each team and mode.
 create schema ledger;
 
+-- posted = money the team has; held = the part of it set aside for unfinished tasks.
 create table ledger.balance (
     team_id bigint not null,
     live boolean not null,
@@ -151,12 +156,12 @@ create table ledger.transfer (
     kind text not null,
     debit text not null,
     credit text not null,
-    amount bigint not null,
+    amount bigint not null,                   -- 0 only where a task is free: its hold and its release
     task_id uuid,
-    key_id bigint,
-    actor text,
+    key_id bigint,                            -- the key that caused it, where a key did
+    actor text,                               -- the person or command that caused it, otherwise
     note text,
-    closes boolean not null default false,
+    closes boolean not null default false,    -- the row that ends a hold: one a task
     constraint transfer_pkey primary key (id),
     constraint transfer_amount_check check (amount >= 0),
     constraint transfer_check check (kind = 'topup'::text and debit = 'funding'::text and credit = 'team'::text or kind = 'adjust'::text and debit = 'team'::text and credit = 'adjustment'::text or kind = 'adjust'::text and debit = 'adjustment'::text and credit = 'team'::text or kind = 'hold'::text and debit = 'team'::text and credit = 'held'::text or kind = 'capture'::text and debit = 'held'::text and credit = 'revenue'::text or kind = 'release'::text and debit = 'held'::text and credit = 'team'::text),
@@ -170,14 +175,16 @@ create index transfer_funding on ledger.transfer (team_id, live, id) where kind 
 create unique index transfer_once on ledger.transfer (task_id, kind) where task_id is not null;
 create index transfer_statement on ledger.transfer (team_id, live, id);
 
+-- How far the ledger monitor has come (docs/adr/0014): what is surely complete was added up into ledger.total.
 create table ledger.checkpoint (
     only_one boolean not null default true,
-    up_to bigint not null default 0,
+    up_to bigint not null default 0,          -- every transfer up to this number is in ledger.total
+    -- the next checkpoint: complete when every transaction before ahead_xid has ended
     ahead bigint not null default 0,
     ahead_xid xid8,
-    sealed bigint not null default 0,
+    sealed bigint not null default 0,         -- the audit log has digests of all transfers up to this number
     sealed_at timestamptz not null default now(),
-    looked_at timestamptz,
+    looked_at timestamptz,                    -- when the last run ended, whatever it found
     constraint checkpoint_pkey primary key (only_one),
     constraint checkpoint_only_one_check check (only_one)
 );
@@ -190,6 +197,8 @@ create table ledger.total (
     constraint total_pkey primary key (team_id, live)
 ) with (fillfactor=50);
 
+-- Accounts that take no new tasks, because they did not add up, until an operator unfreezes them. Team 0 stands for
+-- all.
 create table ledger.frozen (
     team_id bigint not null,
     live boolean not null,
@@ -198,6 +207,7 @@ create table ledger.frozen (
     constraint frozen_pkey primary key (team_id, live)
 );
 
+-- What each transfer does to its account's balance.
 create view ledger.effect as
  SELECT id,
     team_id,
@@ -440,14 +450,16 @@ revoke execute on all functions in schema ledger from public;
 
 
 -- ==================================================== pricing =====================================================
+-- The operator's prices over the catalogue's list prices. Rows are only added: the newest of each (model, tier) counts,
+-- and a task names the version it was quoted under.
 create schema pricing;
 
 create table pricing.price (
     version bigint generated always as identity,
-    model text not null,
-    tier text not null,
-    unit_micros bigint,
-    margin_bp integer,
+    model text not null,                      -- provider/model; '*' for all models
+    tier text not null,                       -- '*' for all tiers
+    unit_micros bigint,                       -- price of one image or second instead of the list's
+    margin_bp integer,                        -- on the list price, in hundredths of a percent
     created_at timestamptz not null default now(),
     created_by text not null,
     constraint price_pkey primary key (version),
@@ -479,17 +491,18 @@ revoke execute on all functions in schema pricing from public;
 
 
 -- ==================================================== results =====================================================
+-- What is in the storage and when it goes: files of finished tasks, and media that came in bodies.
 create schema results;
 
 create table results.result (
     task_id uuid not null,
     team_id bigint not null,
     live boolean not null,
-    resources text not null,
+    resources text not null,                  -- JSON of the resources, as stored at success
     bytes bigint not null,
     created_at timestamptz not null default now(),
     expires_at timestamptz not null,
-    deleting_until timestamptz,
+    deleting_until timestamptz,               -- a process is deleting the files and has until then
     constraint result_pkey primary key (task_id),
     constraint result_bytes_check check (bytes >= 0)
 );
@@ -509,6 +522,8 @@ create table results.input (
 );
 create index input_expiry on results.input (expires_at);
 
+-- Files that teams upload to use them as inputs. The bytes lie under their digest, as those that came in bodies do:
+-- results.input says until when, and that is never before the last upload of the same bytes has expired.
 create table results.upload (
     id uuid not null,
     team_id bigint not null,
@@ -610,32 +625,35 @@ revoke execute on all functions in schema results from public;
 
 
 -- =================================================== requestlog ===================================================
+-- One row per API call, by day. No key: rows are only ever appended, read by team and time, and dropped a day at a
+-- time.
 create schema requestlog;
 
 create table requestlog.entry (
     at timestamptz not null,
-    team_id bigint,
+    team_id bigint,                           -- null: refused before it was known who calls
     live boolean,
     key_id bigint,
     method text not null,
-    path text not null,
+    path text not null,                       -- without query
     status smallint not null,
-    code text,
+    code text,                                -- the platform's error code
     latency_us integer not null,
     bytes_in integer not null,
     bytes_out integer not null,
     model text,
     task_id uuid,
     cost_micros bigint,
-    input text,
-    answer text,
-    client text,
-    request_id text
+    input text,                               -- redacted and cut
+    answer text,                              -- redacted and cut
+    client text,                              -- the caller's address, where it is kept
+    request_id text                           -- X-Request-Id of the answer
 ) partition by RANGE (at);
 create index entry_by_time on only requestlog.entry using brin (at);
 create index entry_of_team on only requestlog.entry (team_id, live, at);
 create index entry_refused on only requestlog.entry (team_id, live, at) where status >= 400;
 
+-- Rows that never reached the log.
 create table requestlog.loss (
     at timestamptz not null default now(),
     rows bigint not null,
@@ -698,34 +716,35 @@ revoke execute on all functions in schema requestlog from public;
 
 
 -- ===================================================== vault ======================================================
+-- The operator's accounts at the vendors. The key is AES-256-GCM under a key derived from the master key, bound to the
+-- upstream and its base URL: a row moved or pointed elsewhere cannot be opened.
 create schema vault;
 
 create table vault.account (
+    -- the name of the upstream for its account main, UPSTREAM/NAME for any other
     upstream text not null,
-    base_url text not null,
+    base_url text not null,                   -- the only origin the key is ever sent to
     region text not null,
     key_ciphertext bytea,
     key_nonce bytea,
-    key_id text,
-    origins text[] not null default '{}'::text[],
-    polls_per_s double precision,
+    key_id text,                              -- which master key it was encrypted under
+    origins text[] not null default '{}'::text[],  -- further origins that results may come from
+    polls_per_s double precision,             -- null: the vendor's usual limit
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     sealed bytea,
     id bigint generated always as identity,
-    weight smallint not null default 1,
-    enabled boolean not null default true,
+    weight smallint not null default 1,       -- share of new submissions among the enabled accounts
+    enabled boolean not null default true,    -- false: no new submissions; running tasks go on
     constraint account_pkey primary key (upstream),
-    constraint account_in_one_form check (
-case
-    when sealed is null then num_nulls(key_ciphertext, key_nonce, key_id) = 0
-    else num_nonnulls(key_ciphertext, key_nonce, key_id) = 0
-end),
+    constraint account_in_one_form check ( case when sealed is null then num_nulls(key_ciphertext, key_nonce, key_id) = 0 else num_nonnulls(key_ciphertext, key_nonce, key_id) = 0 end),
     constraint account_key_nonce_check check (length(key_nonce) = 12),
     constraint account_polls_per_s_check check (polls_per_s > 0::double precision),
     constraint account_weight check (weight >= 1 and weight <= 100)
 );
 
+-- A value that every process opens when it starts, so that a wrong master key is noticed although nothing else has been
+-- sealed yet.
 create table vault.canary (
     only_one boolean not null default true,
     sealed bytea not null,
@@ -765,6 +784,8 @@ create or replace trigger prefer_new_key before update on vault.account for each
 
 
 -- ===================================================== tasks ======================================================
+-- Tasks: the row of a task is its queue entry. Functions accept, move and settle, so that money, slots and state change
+-- together or not at all.
 create schema tasks;
 
 create sequence tasks.queue_no;
@@ -781,10 +802,10 @@ create type tasks.submission as (
     deadline_s integer,
     slots integer,
     idempotency_key text,
-    fingerprint text,
+    fingerprint text,                         -- SHA-256 of model and parameters, base64
     wait boolean,
     request_id text,
-    webhook json
+    webhook json                              -- {"url", "lane"} for webhooks.subscribe
 );
 
 create type tasks.attempt_record as (
@@ -795,8 +816,8 @@ create type tasks.attempt_record as (
 
 create type tasks.wanted_move as (
     becomes text,
-    due_in_s double precision,
-    upstream text,
+    due_in_s double precision,                -- gives the task back to the queue until then
+    upstream text,                            -- of the attempt that begins
     ticket text,
     verdict text,
     note text,
@@ -819,28 +840,31 @@ create table tasks.task (
     live boolean not null,
     key_id bigint not null,
     model text not null,
-    params text not null,
-    price text not null,
-    quote bigint not null,
+    params text not null,                     -- JSON; bytes a client sent stand in it as sha256:<digest>
+    price text not null,                      -- the frozen quote, JSON
+    quote bigint not null,                    -- what is held, micro-dollars
     state text not null default 'queued'::text,
-    moves integer not null default 0,
-    epoch integer not null default 0,
-    owner bigint,
+    moves integer not null default 0,         -- number of state moves so far; the id of its events
+    epoch integer not null default 0,         -- raised by every claim: a former owner's writes no longer match
+    owner bigint,                             -- the worker that has it
     due_at timestamptz not null default now(),
     created_at timestamptz not null default now(),
     deadline_at timestamptz not null,
     attempt integer not null default 0,
-    ticket text,
-    verdict text,
+    ticket text,                              -- the vendor's id of the current attempt
+    verdict text,                             -- what the vendor delivered, JSON, while it is being stored
     finished_at timestamptz,
     captured bigint,
     error_code text,
     error_message text,
+    -- 'asked': the team wants it canceled; 'refused': the vendor would not stop, the task runs on and is charged as
+    -- delivered
     cancel text,
+    -- how many workers died of handling it in the move deaths_at: a move starts a new count
     deaths integer not null default 0,
     deaths_at integer,
-    queue_no bigint,
-    request_id text,
+    queue_no bigint,                          -- order among tasks that wait for a slot; null: it has one, or has ended
+    request_id text,                          -- X-Request-Id of the call that made it; null for tasks of 0.1.0
     constraint task_pkey primary key (id),
     constraint task_cancel_check check (cancel = any (array['asked'::text, 'refused'::text])),
     constraint task_check check ((finished_at is not null) = (state = any (array['succeeded'::text, 'failed'::text]))),
@@ -859,11 +883,13 @@ create index task_owned on tasks.task (owner) where owner is not null and finish
 create index task_unfinished on tasks.task (team_id, live, id) where finished_at is null;
 create index task_waiting on tasks.task (team_id, live, queue_no) where queue_no is not null;
 
+-- Unfinished tasks of each team and mode. Changed only in the transaction that accepts or ends a task and only under
+-- the lock on the team's balance, so it neither leaks nor grants one too many.
 create table tasks.slot (
     team_id bigint not null,
     live boolean not null,
     running integer not null default 0,
-    waiting integer not null default 0,
+    waiting integer not null default 0,       -- accepted tasks that wait for a slot
     constraint slot_pkey primary key (team_id, live),
     constraint slot_running_check check (running >= 0),
     constraint slot_waiting_check check (waiting >= 0)
@@ -881,6 +907,7 @@ create table tasks.idempotency (
 );
 create index idempotency_age on tasks.idempotency (created_at);
 
+-- The history of a task, for people. Accepting is not a row: the task says when it was created.
 create table tasks.move (
     task_id uuid not null,
     seq integer not null,
@@ -891,19 +918,21 @@ create table tasks.move (
     constraint move_pkey primary key (task_id, seq)
 );
 
+-- One paid submission. The row exists before the POST leaves.
 create table tasks.attempt (
     task_id uuid not null,
     n integer not null,
     upstream text not null,
     intent_at timestamptz not null default now(),
     answered_at timestamptz,
-    outcome text,
+    outcome text,                             -- accepted, done, refused, busy, not_sent, unknown
     ticket text,
-    status integer,
-    answer text,
+    status integer,                           -- HTTP status of the answer
+    answer text,                              -- the vendor's words, redacted and cut
     constraint attempt_pkey primary key (task_id, n)
 );
 
+-- Something a person should look at: money or state that does not fit what we expected.
 create table tasks.review (
     id bigint generated always as identity,
     at timestamptz not null default now(),
@@ -913,6 +942,7 @@ create table tasks.review (
     constraint review_pkey primary key (id)
 );
 
+-- A worker is alive while it holds the advisory lock of its id and its lease has not run out.
 create table tasks.worker (
     id bigint generated always as identity,
     name text not null,
@@ -921,12 +951,14 @@ create table tasks.worker (
     constraint worker_pkey primary key (id)
 );
 
+-- Vendors that do not answer, as the workers found them: a row where something is wrong, or was. While a breaker is
+-- open nothing is submitted there but, at each `probe_at`, one task of one worker.
 create table tasks.breaker (
     upstream text not null,
     live boolean not null,
     kind text not null,
-    opened_at timestamptz,
-    probe_at timestamptz,
+    opened_at timestamptz,                    -- null: closed
+    probe_at timestamptz,                     -- when the next single try is due
     pause_s double precision not null default 0,
     reason text not null,
     changed_at timestamptz not null default now(),
@@ -934,6 +966,7 @@ create table tasks.breaker (
     constraint breaker_kind_check check (kind = any (array['submit'::text, 'poll'::text]))
 );
 
+-- Tasks that ended here without their vendor's verdict, to be looked at twice more, the last time at or after last_at.
 create table tasks.late_result (
     task_id uuid not null,
     attempt integer not null,
@@ -1410,6 +1443,8 @@ create or replace trigger hand_over_slot after update on tasks.slot for each row
 
 
 -- ==================================================== webhooks ====================================================
+-- Where teams want to be told of the end of their tasks, and what was sent there. A message is written in the
+-- transaction that ends its task (outbox).
 create schema webhooks;
 
 create table webhooks.endpoint (
@@ -1417,9 +1452,10 @@ create table webhooks.endpoint (
     team_id bigint not null,
     live boolean not null,
     url text not null,
+    -- team, mode and origin: messages of one lane wait for each other, no others
     lane text not null,
     created_at timestamptz not null default now(),
-    failing_since timestamptz,
+    failing_since timestamptz,                -- of the first failure after the last success
     disabled_at timestamptz,
     disabled_why text,
     constraint endpoint_pkey primary key (id),
@@ -1427,14 +1463,15 @@ create table webhooks.endpoint (
 );
 create index endpoint_of_team on webhooks.endpoint (team_id, live);
 
+-- Signing secrets, sealed. While a replaced one still signs, a receiver may know either.
 create table webhooks.secret (
     id uuid not null,
     team_id bigint not null,
     live boolean not null,
-    endpoint_id uuid,
+    endpoint_id uuid,                         -- null: the team's, for links given with a task
     sealed bytea not null,
     created_at timestamptz not null default now(),
-    signs_until timestamptz,
+    signs_until timestamptz,                  -- null: the current one
     constraint secret_pkey primary key (id),
     constraint secret_endpoint_id_fkey foreign key (endpoint_id) references webhooks.endpoint(id) on delete cascade
 );
@@ -1442,6 +1479,7 @@ create unique index secret_of_endpoint on webhooks.secret (endpoint_id) where si
 create unique index secret_of_team on webhooks.secret (team_id, live) where endpoint_id is null and signs_until is null;
 create index secret_old on webhooks.secret (endpoint_id, team_id);
 
+-- A link given with one task. Written in the transaction that accepts the task, deleted when it ends.
 create table webhooks.subscription (
     task_id uuid not null,
     url text not null,
@@ -1456,15 +1494,15 @@ create table webhooks.message (
     team_id bigint not null,
     live boolean not null,
     endpoint_id uuid,
-    url text,
+    url text,                                 -- where no endpoint says it
     lane text not null,
     event text not null,
-    payload text,
+    payload text,                             -- the exact body, once it was sent in vain
     state text not null default 'waiting'::text,
     due_at timestamptz not null default now(),
-    lease integer not null default 0,
-    tries integer not null default 0,
-    attempts integer not null default 0,
+    lease integer not null default 0,         -- raised by every lease: a former holder's report no longer matches
+    tries integer not null default 0,         -- since it was last put up for delivery; decides when to try again
+    attempts integer not null default 0,      -- in all
     created_at timestamptz not null default now(),
     ended_at timestamptz,
     constraint message_pkey primary key (id),
@@ -1482,7 +1520,7 @@ create table webhooks.delivery_attempt (
     message_id uuid not null,
     n integer not null,
     at timestamptz not null default now(),
-    status integer,
+    status integer,                           -- HTTP status of the answer, if there was one
     error text,
     took_ms integer not null,
     constraint delivery_attempt_pkey primary key (message_id, n),
@@ -1619,17 +1657,19 @@ revoke execute on all functions in schema webhooks from public;
 
 
 -- ===================================================== audit ======================================================
+-- Who changed what, when and from where: rows are only added, and each carries a hash over itself and the row before
+-- it.
 create schema audit;
 
 create table audit.audit_entry (
-    seq bigint not null,
+    seq bigint not null,                      -- 1, 2, 3 …: without gaps
     at timestamptz not null,
-    actor text not null,
-    origin text not null,
+    actor text not null,                      -- admin:name, key:7, leak report
+    origin text not null,                     -- the host or the address it came from
     action text not null,
-    subject text not null,
+    subject text not null,                    -- team:1, key:7, upstream:dashscope
     team_id bigint,
-    details json not null,
+    details json not null,                    -- json, not jsonb: its text is hashed
     previous bytea not null,
     hash bytea not null,
     constraint audit_entry_pkey primary key (seq),
@@ -1643,6 +1683,7 @@ create table audit.audit_entry (
 );
 create index audit_entry_of_team on audit.audit_entry (team_id, seq) where team_id is not null;
 
+-- The end of the chain. Its lock puts writers in a row until they commit; only acts of people take it.
 create table audit.head (
     only_one boolean not null default true,
     seq bigint not null,

@@ -157,7 +157,7 @@ async def columns(db: asyncpg.Connection, table: asyncpg.Record, rules: Iterable
 def as_written(definition: str) -> str:
     """A definition by PostgreSQL in our style: words in small letters, what is quoted as it is."""
     text = re.sub(r"'[^']*'|[A-Z]{2,}", lambda found: found[0] if found[0][0] == "'" else found[0].lower(), definition)
-    return text.replace("timestamp with time zone", "timestamptz").replace("using btree ", "")
+    return " ".join(text.split()).replace("timestamp with time zone", "timestamptz").replace("using btree ", "")
 
 
 def body(lines: list[tuple[str, str | None]]) -> Iterable[str]:
