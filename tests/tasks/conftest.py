@@ -10,14 +10,14 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+from tests.support.destinations import MAIN
 
 from modellix_server import identity, ledger
 from modellix_server.base.database import Pool
 from modellix_server.base.ids import uuid7
-from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue
-from modellix_server.tasks import Submissions, Tools, VendorAccount, store
+from modellix_server.tasks import Submissions, Tools, store
 from modellix_server.tasks.executor import Executor
 from modellix_server.tasks.journal import Job, Move
 from modellix_server.tasks.submit import Submission
@@ -103,12 +103,14 @@ class Stage:
     async def bring_to(self, *states: str, **about: str) -> None:
         was = "queued"
         for state in states:
-            move = Move(state, upstream="dashscope")
+            move = Move(state, destination=MAIN)
             if state == states[-1]:
                 move = msgspec.structs.replace(move, **about)
             assert await self.tools.journal.advance((replace(self.job, state=was), move))
             was = state
-        self.job = replace(self.job, state=was, ticket=about.get("ticket"), verdict=about.get("verdict"))
+        self.job = replace(
+            self.job, state=was, ticket=about.get("ticket"), verdict=about.get("verdict"), destination=MAIN
+        )
 
     def executor(self, **about: object) -> Executor:
         return Executor(replace(self.job, **about), self.tools, FRESH)
@@ -127,11 +129,8 @@ class Stage:
 
 @pytest.fixture
 async def stage(pool: Pool, settings, new_customer: Callable) -> Stage:
-    async def find_account(*_: object) -> VendorAccount:
-        return VendorAccount("dashscope", "https://vendor.test", "cn", PUBLIC_ONLY, "sk-1", None, sandbox=True)
-
     vendor = Vendor()
-    tools = Tools(pool, settings, CATALOGUE, {"dashscope": vendor}, find_account, None, None, None, None)
+    tools = Tools(pool, settings, CATALOGUE, {"dashscope": vendor}, None, None, None, None)
     worker = await store.register(pool, "test", 30)
     tools.open_journal(worker)
     customer = await new_customer()

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from tests.support.destinations import MAIN
 from modellix_server.catalogue import Catalogue, Measurement
 from modellix_server.results import FetchLater, FetchNever, Resource
 from modellix_server.tasks import VendorAccount, Worker, store, worker
@@ -47,28 +48,43 @@ async def test_an_adapter_that_breaks_is_asked_again_and_ends_at_the_deadline(st
     "states", [("preparing",), ("submitting", "running"), ("submitting", "running", "storing")], ids=lambda way: way[-1]
 )
 async def test_a_task_of_a_model_that_is_gone_ends(stage, states) -> None:
+    """One whose attempt does not say where it went: a former version made it."""
     verdict = msgspec.json.encode(DONE).decode()
     await stage.bring_to(*states, **({"verdict": verdict} if "storing" in states else {}))
-    row = await stage.run(model="alibaba/gone")
+    row = await stage.run(model="alibaba/gone", destination=None)
     assert (row["state"], row["owner"]) == (states[-1], None)
     await stage.pool.execute("update tasks.task set owner = $1", stage.worker)
-    row = await stage.run(model="alibaba/gone", left_s=-1000)
+    row = await stage.run(model="alibaba/gone", destination=None, left_s=-1000)
     assert (row["state"], row["error_code"]) == ("failed", "deadline")
+    await stage.clean()
+
+
+async def test_a_running_task_is_polled_by_the_route_it_was_sent_by_whatever_the_catalogue_says_now(stage) -> None:
+    former = replace(MAIN, route=msgspec.structs.replace(MAIN.route, wire={**MAIN.route.wire, "endpoint": "/former"}))
+    await stage.bring_to("submitting", destination=former)
+    await stage.pool.execute("update tasks.task set owner = null, state = 'running', ticket = 't-1', due_at = now()")
+    (job,) = await store.claim(stage.pool, stage.worker, 1)
+    assert (job.destination, job.tried) == (former, ("dashscope",))
+    stage.vendor.polled = lambda: Failed("content_rejected", "no")
+    stage.job = replace(job, model="alibaba/gone")
+    row = await stage.run()
+    assert row["error_code"] == "content_rejected"
+    assert stage.vendor.orders[-1].route == former.route
     await stage.clean()
 
 
 async def test_a_database_that_is_away_breaks_nothing_off(stage) -> None:
     await stage.bring_to("submitting", "running", ticket="t-1")
     stage.vendor.polled = lambda: Failed("content_rejected", "no\0 such \udc80 words")
-    find, left = stage.tools.find_account, [True]
+    find, left = stage.tools.routing.account, [True]
 
-    async def away_once(*about) -> VendorAccount | None:
+    async def away_once(*about, **mode) -> VendorAccount | None:
         if left:
             left.clear()
             raise ConnectionRefusedError
-        return await find(*about)
+        return await find(*about, **mode)
 
-    stage.tools.find_account = away_once
+    stage.tools.routing.account = away_once
     row = await stage.run()
     assert (row["error_code"], row["error_message"]) == ("content_rejected", "no\N{REPLACEMENT CHARACTER} such ? words")
     await stage.clean()

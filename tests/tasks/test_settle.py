@@ -10,6 +10,7 @@ from datetime import timedelta
 import asyncpg
 import msgspec
 import pytest
+from tests.support.destinations import MAIN
 
 from modellix_server import ledger
 from modellix_server.base.database import Pool, connect
@@ -141,7 +142,7 @@ async def test_one_bad_row_harms_no_neighbour(pool: Pool, accept, customer) -> N
     """A ticket that got lost over somebody else's row would be a paid job that nobody collects."""
     worker, journal = await hire(pool)
     good, odd = [await claimed(pool, accept, customer, worker) for _ in "12"]
-    both = [move(good, "queued", "submitting", upstream="v"), move(odd, "queued", "nonsense")]
+    both = [move(good, "queued", "submitting", upstream="dashscope"), move(odd, "queued", "nonsense")]
     moved = await asyncio.gather(*map(journal.advance, both), return_exceptions=True)
     assert moved[0] is True
     assert isinstance(moved[1], asyncpg.CheckViolationError)
@@ -156,7 +157,7 @@ async def test_one_bad_row_harms_no_neighbour(pool: Pool, accept, customer) -> N
 async def test_a_move_whose_answer_was_lost_is_known_again(pool: Pool, accept, customer) -> None:
     worker, journal = await hire(pool)
     job = await claimed(pool, accept, customer, worker)
-    intent = move(job, "queued", "submitting", upstream="v")
+    intent = move(job, "queued", "submitting", upstream="dashscope")
     assert [await journal.advance(intent) for _ in "12"] == [True, True]
     assert await pool.fetchval("select count(*) from tasks.attempt") == 1
     _, stranger = await hire(pool)

@@ -10,7 +10,7 @@ from uuid import UUID
 from modellix_server.base.database import UNREACHABLE, Connection, Pool, browsing, connect
 from modellix_server.base.errors import Unavailable
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import Catalogue, Prices, Route
+from modellix_server.catalogue import Catalogue, Model, Prices
 from modellix_server.results import TROUBLE, Helper, Spool, Storage, Uploads
 from modellix_server.tasks import Intake, Reader, Submissions, SubscriptionHub
 from modellix_server.tasks.models import load_models
@@ -83,8 +83,8 @@ class ServingContext(Context):
     uploads: Uploads
     prices: Callable[[], Prices]
     """The operator's price table, as fresh as a few seconds."""
-    obstacle: Callable[[Route, bool], Awaitable[Unavailable | None]]
-    """(route, live) -> why the task cannot be sent to its vendor; None when it can."""
+    obstacle: Callable[[Model, bool], Awaitable[Unavailable | None]]
+    """(model, live) -> why no task of it can be sent to a vendor; None when one can."""
     frozen: Callable[[int, bool], bool]
     """(team, live) -> whether its account takes no new tasks, because its ledger was found wrong."""
     finished: dict[UUID, bytes] = field(default_factory=dict)

@@ -113,7 +113,7 @@ async def _submit(
         webhook=webhooks.task_link(options.webhook_url, team) if options.webhook_url else None,
     )
     obstacle = _beyond_cap(price, options) or _frozen(ctx, submission)
-    if obstacle := obstacle or await ctx.obstacle(model.routes[0], team.live):
+    if obstacle := obstacle or await ctx.obstacle(model, team.live):
         if earlier := await ctx.submissions.replayed(submission):  # of a request with the same key: still the answer
             return earlier
         raise obstacle

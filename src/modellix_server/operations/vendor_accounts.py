@@ -13,7 +13,7 @@ from modellix_server.base.outbound import AnswerLost, NotSent, Origins, Outbound
 from modellix_server.catalogue import Route
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
-from modellix_server.tasks import Breaker, VendorAccount, api_path
+from modellix_server.tasks import Breaker, VendorAccount, account_address, api_path
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Order, UnmappedAnswer, Upstream
@@ -97,7 +97,7 @@ async def list_all(ctx: Context, who: Principal) -> list[tuple[ListedAccount, Br
     who.require(Permission.OPERATE)
     broken = {one.upstream: one for one in await tasks.list_open(ctx.db) if one.live}
     accounts = await vault.list_accounts(ctx.db, ctx.settings.keyring)
-    return [(one, broken.get(one.upstream)) for one in accounts]
+    return [(one, broken.get(account_address(one.upstream, one.name))) for one in accounts]
 
 
 async def check_key(ctx: Context, who: Principal, upstream: str, name: str = MAIN) -> KeyCheck:

@@ -133,7 +133,7 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
     book = PriceBook(db)
     await book.refresh()
     breakers = tasks.Breakers(db)
-    accounts = tasks.AccountFinder(db, settings, breakers)
+    routing = tasks.Routing(db, settings, breakers)
     frozen = FrozenAccounts(db)
     await frozen.refresh()
     writer = Writer(db)
@@ -158,12 +158,12 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
         spool=spool,
         uploads=uploads,
         prices=book.prices,
-        obstacle=accounts.obstacle,
+        obstacle=routing.obstacle,
         frozen=frozen.holds,
     )
     writer.start()
     background = [
-        asyncio.create_task(follow(settings.database_url, [callers, accounts, subscriptions, *subscriptions.more])),
+        asyncio.create_task(follow(settings.database_url, [callers, routing, subscriptions, *subscriptions.more])),
         asyncio.create_task(subscriptions.keep_looking()),
         asyncio.create_task(subscriptions.positions.keep_counting()),
         asyncio.create_task(_wake_workers(db, hint)),

@@ -71,7 +71,6 @@ async def _work(settings: Settings) -> None:
         settings=settings,
         catalogue=catalogue,
         upstreams=upstreams,
-        find_account=tasks.AccountFinder(db, settings).find,
         outbound=outbound,
         storage=storage,
         helper=helper,

@@ -22,7 +22,7 @@ from modellix_server.tasks.public import public_form
 from modellix_server.tasks.queue import QueueNow, open_team, queue_now
 from modellix_server.tasks.read import Reader, TaskQuery, TaskView, views
 from modellix_server.tasks.restored import end_doubtful
-from modellix_server.tasks.routing import AccountFinder, FindAccount, VendorAccount, api_path
+from modellix_server.tasks.routing import Destination, Routing, VendorAccount, account_address, api_path
 from modellix_server.tasks.steps import Tools
 from modellix_server.tasks.store import forget_idempotency_keys, note_death, review, start_waiting
 from modellix_server.tasks.submit import Accepted, Submission, Submissions

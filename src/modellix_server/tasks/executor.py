@@ -21,6 +21,7 @@ from modellix_server.base.redaction import redact_text
 from modellix_server.tasks import rules
 from modellix_server.tasks.journal import Finish, Job, Move, until_answered
 from modellix_server.tasks.late_results import look_later
+from modellix_server.tasks.routing import NO_ACCOUNT_RETRY_S, Destination
 from modellix_server.tasks.signals import SignalInbox
 from modellix_server.tasks.steps import Leave, Outcome, Ready, Release, Store, TaskClock, Tools, Wait
 from modellix_server.tasks.steps.poll import cancel, next_look, poll
@@ -78,13 +79,15 @@ class Executor:
             return await submit(job, ready, tools, self._lease)
         if job.state == "submitting" and not rules.may_be_sent_again(job.state):
             return outcome_unknown(job, "the worker was lost before it recorded the vendor's answer")
-        model = tools.catalogue.models[job.model]
-        upstream = tools.upstreams[model.routes[0].upstream]
+        if job.state in ("queued", "preparing", "submitting"):
+            return await prepare(job, tools.catalogue.models[job.model], tools, clock, self.inbox, self._held)
+        to = await self._destination()
+        if to is None:
+            return Release(NO_ACCOUNT_RETRY_S, "the vendor account of this task cannot be used")
+        upstream = tools.upstreams[to.route.upstream]
         match job.state:
-            case "queued" | "preparing" | "submitting":
-                return await prepare(job, model, tools, clock, self.inbox, self._held)
             case "storing":
-                account = await until_answered(job.id, tools.find_account, upstream.name, job.live)
+                account = await until_answered(job.id, lambda: tools.routing.account(to, live=job.live))
                 return await store(job, account, tools, clock)
             case _ if not self._watched:
                 self._watched = True
@@ -93,9 +96,19 @@ class Executor:
                     return replace(wait, seconds=wait.seconds * random.random())  # noqa: S311 - not a secret
                 return wait
             case _ if self.inbox.cancel_wanted:
-                return await cancel(job, model, upstream, tools)
+                return await cancel(job, to, upstream, tools)
             case _:
-                return await poll(job, model, upstream, tools, clock)
+                return await poll(job, to, upstream, tools, clock)
+
+    async def _destination(self) -> Destination | None:
+        """Where its attempt went."""
+        job, routing = self._job, self._tools.routing
+        if job.destination is None:
+            model = self._tools.catalogue.models[job.model]
+            self._job = replace(
+                job, destination=await until_answered(job.id, lambda: routing.former(model, live=job.live))
+            )
+        return self._job.destination
 
     async def _apply(self, outcome: Outcome) -> bool:
         """Write down what a step said, if the task is still ours; whether it stays in this worker's hands."""
@@ -104,8 +117,10 @@ class Executor:
                 await self._wait(outcome)
                 return True
             case Ready():
-                if not await self._move(Move("submitting", upstream=outcome.upstream.name)):
+                intent = await until_answered(self._job.id, self._tools.journal.intent, outcome.destination)
+                if not await self._move(intent):
                     return False
+                self._job = replace(self._job, destination=outcome.destination)
                 self._ready = outcome
                 await faults.point("intent_committed")
                 return True
@@ -168,8 +183,7 @@ class Executor:
             return
         if ending.discard_files:  # only now: another worker may have stored them for good
             await forget(job.id, self._tools)
-        model = self._tools.catalogue.models.get(job.model)
-        upstream = model.routes[0].upstream if model else ""
+        upstream = job.destination.route.upstream if job.destination else ""
         mode, code = "live" if job.live else "test", ending.error_code
         _ENDED[job.model, upstream, mode, code or ""] += 1
         if tracing.on():

@@ -133,9 +133,10 @@ class Intake:
 
     def _require_way(self, model: Model, held: Sequence[tuple[MediaInput, _Held]], *, live: bool) -> None:
         """Refuse what no way leads to the vendor for; the worker takes the first of the ways that are open."""
-        if isinstance(self._upstreams[model.routes[0].upstream], TakesFiles):
+        upstreams = [self._upstreams[route.upstream] for route in model.routes]
+        if any(isinstance(one, TakesFiles) for one in upstreams):
             return
-        links = self._upstreams[model.routes[0].upstream].capabilities.fetches_links
+        links = any(one.capabilities.fetches_links for one in upstreams)
         if links and (not live or is_public_https(self._settings.results_origin)):
             return
         for medium, _ in held:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,6 +16,8 @@ import msgspec
 from modellix_server.base import log
 from modellix_server.base.batcher import Batcher
 from modellix_server.base.database import DATABASE_ERRORS, Pool, refused
+from modellix_server.catalogue import Route
+from modellix_server.tasks.routing import Destination
 from modellix_server.tasks.signals import PROGRESS_CHANNEL
 
 _MOST_IN_A_NOTICE = 200  # of at most 37 characters each; a notice takes 7,999
@@ -88,6 +91,10 @@ class Job:
     """How many workers died of handling it since its last move."""
     request_id: str | None = None
     """Of the call that made it; None for a task of an older version."""
+    destination: Destination | None = None
+    """Where its newest attempt went; None before the first, and where a version made it that did not record this."""
+    tried: tuple[str, ...] = ()
+    """Addresses of the accounts that its attempts so far have gone to."""
 
     def decoded_params(self) -> dict[str, Any]:
         """The validated parameters."""
@@ -117,6 +124,11 @@ class Move(msgspec.Struct, frozen=True, omit_defaults=True):
     becomes: str
     due_in_s: float | None = None
     upstream: str | None = None
+    account: str | None = None
+    region: str | None = None
+    vendor_model: str | None = None
+    route: str | None = None
+    """SHA-256 of its text, as PostgreSQL reads bytes. It and the four above are a new attempt's."""
     ticket: str | None = None
     verdict: str | None = None
     note: str | None = None
@@ -154,6 +166,7 @@ class Journal:
         self._db = db
         self._worker = worker
         self._ttl_s = result_ttl_s
+        self._routes: dict[int, tuple[Route, str]] = {}
         self.advance = Batcher(_each_alone_if_refused(self._advance), flushers=2, most=500)
         self.progress = Batcher(self._tell_progress, flushers=1, most=_MOST_IN_A_NOTICE)
         self.settle = Batcher(_each_alone_if_refused(self._settle), flushers=2, most=200)
@@ -168,6 +181,25 @@ class Journal:
             _as_json([move for _, move in batch]),
         )
         return _answers(moved, len(batch))
+
+    async def intent(self, to: Destination) -> Move:
+        """The move to a new attempt, whose route the database has."""
+        known = self._routes.get(id(to.route))
+        if known is None or known[0] is not to.route:
+            text = msgspec.json.encode(to.route, order="deterministic")
+            digest = hashlib.sha256(text).digest()
+            await self._db.execute(
+                "insert into tasks.route (digest, route) values ($1, $2) on conflict do nothing", digest, text.decode()
+            )
+            known = self._routes[id(to.route)] = (to.route, f"\\x{digest.hex()}")
+        return Move(
+            "submitting",
+            upstream=to.route.upstream,
+            account=to.account,
+            region=to.region,
+            vendor_model=to.vendor_model,
+            route=known[1],
+        )
 
     async def _tell_progress(self, news: list[tuple[UUID, float]]) -> Sequence[None]:
         """Tell those who listen; `news` are tasks and shares from 0 to 1."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -17,6 +18,7 @@ from modellix_server.base.database import Pool
 from modellix_server.base.ids import task_name
 from modellix_server.base.redaction import redact_text
 from modellix_server.tasks import store
+from modellix_server.tasks.routing import Destination
 from modellix_server.tasks.steps import Tools
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import (
@@ -46,6 +48,7 @@ class _Look:
     model: str
     params: str
     ended: bool
+    destination: Destination | None
 
 
 async def look_later(db: Pool, task_id: UUID, attempt: int, ticket: str) -> None:
@@ -72,11 +75,17 @@ async def look_again(tools: Tools) -> int:
                update tasks.late_result a set due_at = greatest(a.last_at, now() + interval '1 minute')
                from due where a.task_id = due.task_id
                returning a.task_id, a.attempt, a.ticket, a.last_at <= now() as last)
-           select a.*, t.live, t.model, t.params, t.error_code is not null as ended
-           from taken a join tasks.task t on t.id = a.task_id""",
+           select a.*, t.live, t.model, t.params, t.error_code is not null as ended, o.account, o.region, r.route
+           from taken a join tasks.task t on t.id = a.task_id
+           left join tasks.attempt o on o.task_id = a.task_id and o.n = a.attempt
+           left join tasks.route r on r.digest = o.route""",
         _MOST_AT_ONCE,
     )
-    await asyncio.gather(*(_look(tools, _Look(*row)) for row in rows))
+    looks = []
+    for *about, account, region, route in rows:
+        fields: list[Any] = [*about, store.destination(account, region, route)]
+        looks.append(_Look(*fields))
+    await asyncio.gather(*(_look(tools, look) for look in looks))
     return len(rows)
 
 
@@ -92,15 +101,17 @@ async def _look(tools: Tools, look: _Look) -> None:
 
 async def _ask(tools: Tools, look: _Look) -> str | None:
     """What the vendor says of the task by now, if that is final."""
-    model = tools.catalogue.models.get(look.model)
-    if model is None:
-        return "cannot be asked: the model is no longer in the catalogue"
-    upstream = tools.upstreams[model.routes[0].upstream]
-    account = await tools.find_account(upstream.name, look.live)
-    if account is None:
+    to, model = look.destination, tools.catalogue.models.get(look.model)
+    if to is None:
+        if model is None:
+            return "cannot be asked: the model is no longer in the catalogue"
+        to = await tools.routing.former(model, live=look.live)
+    account = await tools.routing.account(to, live=look.live) if to is not None else None
+    if to is None or account is None:
         return None
+    upstream = tools.upstreams[to.route.upstream]
     name = f"{task_name(look.task_id)}-{look.attempt}"
-    order = Order(name, model.routes[0], msgspec.json.decode(look.params), key=account.key, region=account.region)
+    order = Order(name, to.route, msgspec.json.decode(look.params), key=account.key, region=to.region)
     try:
         answer: Polled = await upstream.poll(look.ticket, order, VendorHttp(account, tools.outbound, _POLL_TIMEOUT_S))
     except (NotSent, AnswerLost):

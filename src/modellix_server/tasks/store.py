@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from modellix_server.base.database import Connection, Pool
+from modellix_server.catalogue import Route
 from modellix_server.tasks.journal import Job, storable
+from modellix_server.tasks.routing import Destination
+from modellix_server.vault import MAIN
 
 _SUSPECT_GRACE_S = 5.0  # after a database start, which frees every lock
 WORKER_LOCK = 0x6D6C7877  # class of the advisory locks that say "this worker lives"
@@ -36,15 +43,36 @@ async def renew(db: Pool | Connection, worker: int, lease_s: float) -> int:
 async def claim(db: Pool, worker: int, limit: int) -> list[Job]:
     """Lease up to `limit` due tasks."""
     rows = await db.fetch(
-        """select id, team_id, live, model, params, price, state, epoch, attempt, ticket, verdict,
-               extract(epoch from now() - created_at)::float8 as age_s,
-               extract(epoch from deadline_at - now())::float8 as left_s, cancel,
-               case when deaths_at = moves then deaths else 0 end as deaths, request_id
-           from tasks.claim($1, $2)""",
+        """select t.id, t.team_id, t.live, t.model, t.params, t.price, t.state, t.epoch, t.attempt, t.ticket, t.verdict,
+               extract(epoch from now() - t.created_at)::float8 as age_s,
+               extract(epoch from t.deadline_at - now())::float8 as left_s, t.cancel,
+               case when t.deaths_at = t.moves then t.deaths else 0 end as deaths, t.request_id,
+               a.account, a.region, r.route,
+               case when t.attempt > 0 then array(
+                   select b.upstream || coalesce('/' || nullif(b.account, $3), '')
+                   from tasks.attempt b where b.task_id = t.id order by b.n) end as tried
+           from tasks.claim($1, $2) t
+           left join tasks.attempt a on a.task_id = t.id and a.n = t.attempt
+           left join tasks.route r on r.digest = a.route""",
         worker,
         limit,
+        MAIN,
     )
-    return [Job(*row) for row in rows]
+    jobs = []
+    for *about, account, region, route, tried in rows:
+        fields: list[Any] = [*about, destination(account, region, route), tuple(tried or ())]
+        jobs.append(Job(*fields))
+    return jobs
+
+
+def destination(account: str | None, region: str | None, route: str | None) -> Destination | None:
+    """What the row of an attempt says of where it went."""
+    return None if account is None or region is None or route is None else Destination(_route(route), account, region)
+
+
+@lru_cache(maxsize=4096)
+def _route(text: str) -> Route:
+    return msgspec.json.decode(text, type=Route)
 
 
 async def release_dead_workers(db: Pool) -> int:

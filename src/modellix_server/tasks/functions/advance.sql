@@ -24,8 +24,8 @@ begin
         insert into tasks.move (task_id, seq, state, worker, note)
         select id, moves, becomes, p_worker, note from changed
     ), intended as (
-        insert into tasks.attempt (task_id, n, upstream)
-        select id, attempt, upstream from changed where becomes = 'submitting'
+        insert into tasks.attempt (task_id, n, upstream, account, region, vendor_model, route)
+        select id, attempt, upstream, account, region, vendor_model, route from changed where becomes = 'submitting'
     ), answered as (
         update tasks.attempt a set answered_at = now(), ticket = c.ticket,
             outcome = (c.record).outcome, status = (c.record).status, answer = (c.record).answer

@@ -16,14 +16,14 @@ from uuid import UUID
 from modellix_server.base.database import Pool
 from modellix_server.base.outbound import Outbound
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import Catalogue
+from modellix_server.catalogue import Catalogue, Model
 from modellix_server.results import Fetcher, Helper, Storage
 from modellix_server.tasks.breakers import Breakers
 from modellix_server.tasks.callbacks import Callbacks
 from modellix_server.tasks.concurrency_limiter import AdaptiveConcurrencyLimiter, Pace, SubmissionSlot
 from modellix_server.tasks.crash_marker import CrashMarker
 from modellix_server.tasks.journal import NO_RECORD, AttemptRecord, Finish, Journal, Move
-from modellix_server.tasks.routing import FindAccount, VendorAccount
+from modellix_server.tasks.routing import Destination, Routing, VendorAccount
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import Done, Order, Upstream
 
@@ -37,7 +37,9 @@ _MOST_LONG_ANSWERS = 4  # in memory, each up to four times: as text, as JSON, as
 class Ready:
     """The order may leave as soon as the intent to send it is on record."""
 
+    model: Model
     upstream: Upstream
+    destination: Destination
     account: VendorAccount
     order: Order
     http: VendorHttp
@@ -112,7 +114,6 @@ class Tools:
     settings: Settings
     catalogue: Catalogue
     upstreams: Mapping[str, Upstream]
-    find_account: FindAccount
     outbound: Outbound
     storage: Storage
     helper: Helper
@@ -122,8 +123,9 @@ class Tools:
     crash_marker: CrashMarker | None = None
     """Keeps word of which task a process dies of; None when nobody would read it."""
     breakers: Breakers = field(init=False)
+    routing: Routing = field(init=False)
     journal: Journal = field(init=False)
-    paces: dict[tuple[str, bool], Pace] = field(default_factory=dict)
+    paces: dict[str, Pace] = field(default_factory=dict)
     posting: dict[str, asyncio.Semaphore] = field(
         default_factory=lambda: defaultdict(lambda: asyncio.Semaphore(_MOST_POSTS_OF_A_MODEL))
     )
@@ -143,6 +145,7 @@ class Tools:
 
     def __post_init__(self) -> None:
         self.breakers = Breakers(self.db)
+        self.routing = Routing(self.db, self.settings, self.breakers)
 
     def open_journal(self, worker: int) -> None:
         """Bind the journal to the worker's number, once that is known."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from modellix_server.base import faults, log, tracing
 from modellix_server.base.ids import task_name
 from modellix_server.base.redaction import redact_text
-from modellix_server.catalogue import Model
 from modellix_server.tasks import rules
 from modellix_server.tasks.concurrency_limiter import Pace
 from modellix_server.tasks.journal import Finish, Job, until_answered
-from modellix_server.tasks.routing import VendorAccount
+from modellix_server.tasks.routing import Destination, VendorAccount
 from modellix_server.tasks.steps import Store, TaskClock, Tools, Wait
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import (
@@ -35,18 +34,18 @@ def next_look(job: Job, upstream: Upstream, clock: TaskClock) -> Wait:
     return Wait(rules.poll_in_s(clock.age_s(), capabilities))
 
 
-async def poll(job: Job, model: Model, upstream: Upstream, tools: Tools, clock: TaskClock) -> Wait | Store | Finish:
+async def poll(job: Job, to: Destination, upstream: Upstream, tools: Tools, clock: TaskClock) -> Wait | Store | Finish:
     """Ask the vendor once, when it is our turn."""
     last = clock.left_s() <= 0
-    account = await until_answered(job.id, tools.find_account, upstream.name, job.live)
+    account = await until_answered(job.id, lambda: tools.routing.account(to, live=job.live))
     if account is None or job.ticket is None:
         answer: Pending | Done | Failed = Pending()
         alert = None
     else:
         if not account.sandbox:
-            await _pace(upstream, account, tools, live=job.live).turn(tools.workers)
+            await _pace(upstream, account, tools).turn(tools.workers)
         async with tools.polling:
-            answer, alert = await _ask(job, job.ticket, model, upstream, account, tools)
+            answer, alert = await _ask(job, job.ticket, to, upstream, account, tools)
     await faults.point("poll_understood")
     match answer:
         case Done():
@@ -59,14 +58,14 @@ async def poll(job: Job, model: Model, upstream: Upstream, tools: Tools, clock: 
             return Wait(next_look(job, upstream, clock).seconds, progress, alert)
 
 
-async def cancel(job: Job, model: Model, upstream: Upstream, tools: Tools) -> Finish | Wait:
+async def cancel(job: Job, to: Destination, upstream: Upstream, tools: Tools) -> Finish | Wait:
     """Ask the vendor once to stop. Without its clear word the task may run on and cost money."""
-    account = await until_answered(job.id, tools.find_account, upstream.name, job.live)
+    account = await until_answered(job.id, lambda: tools.routing.account(to, live=job.live))
     stopped = False
     if account is not None and job.ticket is not None and isinstance(upstream, Cancels):
         http = VendorHttp(account, tools.outbound, _POLL_TIMEOUT_S)
         try:
-            stopped = await upstream.cancel(job.ticket, _order(job, model, account), http)
+            stopped = await upstream.cancel(job.ticket, _order(job, to, account), http)
         except (NotSent, AnswerLost, UnmappedAnswer) as error:
             _LOG.warning("cancel failed", task=str(job.id), error=redact_text(str(error)), words=http.words)
     if stopped:
@@ -75,34 +74,34 @@ async def cancel(job: Job, model: Model, upstream: Upstream, tools: Tools) -> Fi
 
 
 async def _ask(
-    job: Job, ticket: str, model: Model, upstream: Upstream, account: VendorAccount, tools: Tools
+    job: Job, ticket: str, to: Destination, upstream: Upstream, account: VendorAccount, tools: Tools
 ) -> tuple[Pending | Done | Failed, str | None]:
     """What the vendor says; without a clear word, for whatever reason, the task is pending. And what to alert to."""
     http = VendorHttp(account, tools.outbound, _POLL_TIMEOUT_S)
     try:
         with tracing.timed("vendor poll", job.id, upstream=upstream.name):
-            answer = await upstream.poll(ticket, _order(job, model, account), http)
+            answer = await upstream.poll(ticket, _order(job, to, account), http)
     except (NotSent, AnswerLost) as error:
         why, connection = str(error) or type(error).__name__, isinstance(error, NotSent)
         _LOG.info("poll failed", task=str(job.id), error=why)
-        await tools.breakers.failed("poll", upstream.name, live=job.live, reason=why, connection=connection)
+        await tools.breakers.failed("poll", to.address, live=job.live, reason=why, connection=connection)
     except UnmappedAnswer as error:
         if (http.status or 0) >= _SERVER_FAULT:
-            await tools.breakers.failed("poll", upstream.name, live=job.live, reason=str(error))
+            await tools.breakers.failed("poll", to.address, live=job.live, reason=str(error))
         return Pending(), f"{redact_text(str(error))} / {http.words}"
     else:
-        await tools.breakers.answered("poll", upstream.name, live=job.live)
+        await tools.breakers.answered("poll", to.address, live=job.live)
         return answer, None
     return Pending(), None
 
 
-def _order(job: Job, model: Model, account: VendorAccount) -> Order:
+def _order(job: Job, to: Destination, account: VendorAccount) -> Order:
     name = f"{task_name(job.id)}-{job.attempt}"
-    return Order(name, model.routes[0], job.decoded_params(), key=account.key, region=account.region)
+    return Order(name, to.route, job.decoded_params(), key=account.key, region=to.region)
 
 
-def _pace(upstream: Upstream, account: VendorAccount, tools: Tools, *, live: bool) -> Pace:
-    slot = (upstream.name, live)
-    if slot not in tools.paces:
-        tools.paces[slot] = Pace(account.polls_per_s or upstream.capabilities.polls_per_s)
-    return tools.paces[slot]
+def _pace(upstream: Upstream, account: VendorAccount, tools: Tools) -> Pace:
+    """Of a live account: vendors limit the queries of each."""
+    if account.address not in tools.paces:
+        tools.paces[account.address] = Pace(account.polls_per_s or upstream.capabilities.polls_per_s)
+    return tools.paces[account.address]

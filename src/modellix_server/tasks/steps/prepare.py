@@ -15,7 +15,7 @@ from modellix_server.tasks import inputs
 from modellix_server.tasks.concurrency_limiter import SubmissionSlot
 from modellix_server.tasks.inputs import BadMedia
 from modellix_server.tasks.journal import Finish, Job, Move, until_answered
-from modellix_server.tasks.routing import VendorAccount
+from modellix_server.tasks.routing import NO_ACCOUNT_RETRY_S, Destination, VendorAccount
 from modellix_server.tasks.signals import SignalInbox
 from modellix_server.tasks.steps import Ready, Release, TaskClock, Tools
 from modellix_server.tasks.vendor_http import VendorHttp
@@ -30,7 +30,6 @@ from modellix_server.upstreams.contract import (
     Upstream,
 )
 
-_ACCOUNT_RETRY_S = 30.0
 _UPLOAD_TIMEOUT_S = 30.0
 _UPLOAD_RETRY_S = 15.0
 _LOG = log.get("tasks")
@@ -45,18 +44,19 @@ async def prepare(
     """
     if stopped := _stopped(clock, inbox):
         return stopped
-    upstream = tools.upstreams[model.routes[0].upstream]
+    to = await _picked(job, model, tools)
+    if not isinstance(to, Destination):
+        return to
+    upstream = tools.upstreams[to.route.upstream]
     if job.state == "queued" and inputs.needed(tools.settings, model, upstream, job.decoded_params()):
         return Move("preparing")
-    account = await until_answered(job.id, tools.find_account, upstream.name, job.live)
-    if account is None:
-        return Release(_ACCOUNT_RETRY_S, "the operator has no account for this vendor")
+    account = await until_answered(job.id, lambda: tools.routing.account(to, live=job.live))
+    if account is None:  # it could be opened a moment ago
+        return Release(NO_ACCOUNT_RETRY_S, "the vendor account cannot be used")
 
     await held.enter_async_context(tools.posting[job.model])  # inputs too: nobody waits with megabytes in hand
-    probing = tools.breakers.is_open(upstream.name, live=job.live)
-    if away := await _vendor_away(job, tools, upstream):
-        return away
-    order = await _order(job, model, tools, upstream, account)
+    probing = tools.breakers.is_open(to.address, live=job.live)
+    order = await _order(job, model, tools, upstream, to, account)
     if not isinstance(order, Order):
         return order
     await faults.point("prepared")
@@ -66,8 +66,10 @@ async def prepare(
     held.callback(tools.submitting.discard, job.id)
     if stopped := _stopped(clock, inbox):  # the turn may have been long in coming
         return stopped
-    if not probing and (away := await _vendor_away(job, tools, upstream)):
-        return away
+    if not probing and tools.breakers.is_open(to.address, live=job.live):  # since it was picked
+        again = await _picked(job, model, tools)
+        if again != to:
+            return again if isinstance(again, Release) else Release(0.0, "another account takes it")
     http = VendorHttp(
         account,
         tools.outbound,
@@ -77,7 +79,7 @@ async def prepare(
     )
     held.callback(http.close)
     await faults.point("before_intent")
-    return Ready(upstream, account, order, http, slot, model.submit_deadline_s)
+    return Ready(model, upstream, to, account, order, http, slot, model.submit_deadline_s)
 
 
 def _stopped(clock: TaskClock, inbox: SignalInbox) -> Finish | None:
@@ -88,14 +90,18 @@ def _stopped(clock: TaskClock, inbox: SignalInbox) -> Finish | None:
     return None
 
 
-async def _vendor_away(job: Job, tools: Tools, upstream: Upstream) -> Release | None:
-    """A wait in the queue while the vendor does not answer, unless this task is the one to try."""
-    wait_s = await until_answered(job.id, lambda: tools.breakers.wait_s(upstream.name, live=job.live))
-    return None if wait_s is None else Release(wait_s, "the vendor does not answer: waiting")
+async def _picked(job: Job, model: Model, tools: Tools) -> Destination | Release:
+    """Where it goes; or back to the queue while no account takes it, unless this task is the one to try."""
+    picked = await until_answered(job.id, lambda: tools.routing.pick(model, job.tried, live=job.live))
+    if isinstance(picked, Destination):
+        return picked
+    if picked == NO_ACCOUNT_RETRY_S:
+        return Release(picked, "the operator has no account for this vendor")
+    return Release(picked, "the vendor does not answer: waiting")
 
 
 async def _order(
-    job: Job, model: Model, tools: Tools, upstream: Upstream, account: VendorAccount
+    job: Job, model: Model, tools: Tools, upstream: Upstream, to: Destination, account: VendorAccount
 ) -> Order | Release | Finish:
     """The order with its media as the vendor takes them, uploaded to it where it needs that."""
     attempt = job.attempt + 1
@@ -105,10 +111,10 @@ async def _order(
         return Finish(error_code="invalid_input", error_message=str(error))
     order = Order(
         f"{task_name(job.id)}-{attempt}",
-        model.routes[0],
+        to.route,
         media.params,
         key=account.key,
-        region=account.region,
+        region=to.region,
         callback_url=tools.callbacks.url(account, job.id, attempt) if tools.callbacks else None,
         files=media.files,
     )
@@ -125,5 +131,6 @@ async def _order(
             return Finish(error_code=code, error_message=message)
         case Busy(reason=reason, retry_in_s=retry_in_s, operator=operator):
             if operator:
-                _LOG.error("the vendor refuses our account", model=job.model, reason=reason)
+                tools.routing.refused(model, to, live=job.live)
+                _LOG.error("the vendor refuses our account", model=job.model, account=to.address, reason=reason)
             return Release(_UPLOAD_RETRY_S if retry_in_s is None else retry_in_s, reason)

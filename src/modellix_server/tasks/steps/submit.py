@@ -38,23 +38,23 @@ async def submit(job: Job, ready: Ready, tools: Tools, lease: Fresh) -> Move | S
     """Send the order once. What that leaves unclear ends the task as an unknown outcome: it is never sent again."""
     if not lease.fresh():
         return Leave()  # whoever took over has judged this submission already
-    http, upstream = ready.http, ready.upstream.name
+    http, account = ready.http, ready.destination.address
     try:
         async with asyncio.timeout(ready.deadline_s):
-            about = {"upstream": upstream, "attempt": str(job.attempt)}
+            about = {"upstream": ready.upstream.name, "account": account, "attempt": str(job.attempt)}
             with tracing.timed("vendor submit", job.id, **about), ready.slot.at_the_vendor():
                 answer = await ready.upstream.submit(ready.order, http)
     except NotSent as error:
         why = f"not sent: {error}"
-        await tools.breakers.failed("submit", upstream, live=job.live, reason=why, connection=True)
+        await tools.breakers.failed("submit", account, live=job.live, reason=why, connection=True)
         answer = Busy(why)
     except (AnswerLost, UnmappedAnswer, TimeoutError) as error:
         why = redact_text(str(error)) or type(error).__name__
         if http.status is None or http.status >= _SERVER_FAULT:
-            await tools.breakers.failed("submit", upstream, live=job.live, reason=why)
+            await tools.breakers.failed("submit", account, live=job.live, reason=why)
         return outcome_unknown(job, why, http)
     except Exception as error:  # noqa: BLE001 - a bug of ours after the POST proves nothing either
-        _LOG.exception("adapter failed", upstream=upstream)
+        _LOG.exception("adapter failed", upstream=ready.upstream.name)
         why = f"{type(error).__name__} in the adapter"
         return outcome_unknown(job, why, http)
     else:
@@ -71,25 +71,35 @@ async def submit(job: Job, ready: Ready, tools: Tools, lease: Fresh) -> Move | S
         case Failed(code=code, message=message):
             record = AttemptRecord("refused", http.status, http.words)
             return Finish(error_code=code, error_message=message, record=record)
-        case Busy(reason=reason, retry_in_s=retry_in_s, operator=operator):
-            if operator:
-                _LOG.error("the vendor refuses our account", model=job.model, reason=reason)
-            record = AttemptRecord("not_sent" if http.status is None else "busy", http.status, http.words)
-            return Release(rules.retry_in_s(job.attempt) if retry_in_s is None else retry_in_s, reason, record)
+        case Busy():
+            return await _again(answer, job, ready, tools)
         case _:
             assert_never(answer)
 
 
+async def _again(answer: Busy, job: Job, ready: Ready, tools: Tools) -> Release:
+    """Nothing was accepted: the next attempt is another account's at once, or the same one's later."""
+    http, account = ready.http, ready.destination.address
+    if answer.operator:
+        tools.routing.refused(ready.model, ready.destination, live=job.live)
+        _LOG.error("the vendor refuses our account", model=job.model, account=account, reason=answer.reason)
+    record = AttemptRecord("not_sent" if http.status is None else "busy", http.status, http.words)
+    if await tools.routing.has_other(ready.model, (*job.tried, account), live=job.live):
+        return Release(0.0, answer.reason, record)
+    after_s = rules.retry_in_s(job.attempt) if answer.retry_in_s is None else answer.retry_in_s
+    return Release(after_s, answer.reason, record)
+
+
 async def _tell_breakers(answer: Submitted, job: Job, ready: Ready, tools: Tools) -> None:
     """What an answer says about the vendor, or about our account there."""
-    upstream = ready.upstream.name
+    account = ready.destination.address
     if isinstance(answer, Busy) and answer.operator:
         about = answer.reason
-        await tools.breakers.failed("submit", upstream, live=job.live, reason=about, only_model=job.model)
+        await tools.breakers.failed("submit", account, live=job.live, reason=about, only_model=job.model)
     elif isinstance(answer, Busy) and (ready.http.status or 0) >= _SERVER_FAULT:
-        await tools.breakers.failed("submit", upstream, live=job.live, reason=answer.reason)
+        await tools.breakers.failed("submit", account, live=job.live, reason=answer.reason)
     else:
-        await tools.breakers.answered("submit", upstream, live=job.live)
+        await tools.breakers.answered("submit", account, live=job.live)
 
 
 def outcome_unknown(job: Job, why: str, http: VendorHttp | None = None) -> Finish:
