@@ -22,7 +22,7 @@ from modellix_server.tasks.executor import Executor
 from modellix_server.tasks.journal import Job, Move
 from modellix_server.tasks.submit import Submission
 from modellix_server.tasks.verify import verify
-from modellix_server.upstreams.contract import Capabilities, Pending, Ticket
+from modellix_server.upstreams.contract import Capabilities, Order, Pending, Ticket
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ class Vendor:
 
     def __init__(self) -> None:
         self.posts = 0
+        self.orders: list[Order] = []
         self.submitted: Callable[[], object] = lambda: Ticket("t-1")
         self.polled: Callable[[], object] = Pending
 
@@ -90,7 +91,8 @@ class Vendor:
         self.posts += 1
         return self.submitted()
 
-    async def poll(self, *_: object) -> object:
+    async def poll(self, _ticket: str, order: Order, _http: object) -> object:
+        self.orders.append(order)
         return self.polled()
 
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-
 from tests.support.destinations import MAIN
+
 from modellix_server.catalogue import Catalogue, Measurement
 from modellix_server.results import FetchLater, FetchNever, Resource
 from modellix_server.tasks import VendorAccount, Worker, store, worker
