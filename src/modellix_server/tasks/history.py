@@ -31,7 +31,7 @@ async def story(db: Pool | Connection, task_id: UUID) -> TaskHistory | None:
         "select seq, at, state, worker, note from tasks.move where task_id = $1 order by seq", task_id
     )
     attempts = await db.fetch(
-        """select n, upstream, intent_at, answered_at, outcome, ticket, status, answer
+        """select n, upstream, account, region, vendor_model, intent_at, answered_at, outcome, ticket, status, answer
            from tasks.attempt where task_id = $1 order by n""",
         task_id,
     )
