@@ -821,7 +821,11 @@ create type tasks.wanted_move as (
     ticket text,
     verdict text,
     note text,
-    record tasks.attempt_record
+    record tasks.attempt_record,
+    account text,
+    region text,
+    vendor_model text,
+    route bytea
 );
 
 create type tasks.wanted_ending as (
@@ -927,8 +931,17 @@ create table tasks.attempt (
     answered_at timestamptz,
     outcome text,                             -- accepted, done, refused, busy, not_sent, unknown
     ticket text,
+<<<<<<< HEAD
     status integer,                           -- HTTP status of the answer
     answer text,                              -- the vendor's words, redacted and cut
+=======
+    status integer,
+    answer text,
+    account text,
+    region text,
+    vendor_model text,
+    route bytea,
+>>>>>>> c03c362 (Attempts' destinations are told as JSON)
     constraint attempt_pkey primary key (task_id, n)
 );
 
@@ -977,6 +990,13 @@ create table tasks.late_result (
 );
 create index late_result_due on tasks.late_result (due_at);
 
+create table tasks.route (
+    digest bytea not null,
+    route text not null,
+    first_at timestamptz not null default now(),
+    constraint route_pkey primary key (digest)
+);
+
 grant usage on schema tasks to modellix_app;
 grant usage on sequence tasks.queue_no to modellix_app;
 grant insert, select, update on tasks.attempt to modellix_app;
@@ -985,6 +1005,7 @@ grant delete, insert, select, update on tasks.idempotency to modellix_app;
 grant delete, insert, select, update on tasks.late_result to modellix_app;
 grant insert, select on tasks.move to modellix_app;
 grant insert, select on tasks.review to modellix_app;
+grant insert, select on tasks.route to modellix_app;
 grant delete, insert, select, update on tasks.slot to modellix_app;
 grant delete, insert, select, update on tasks.task to modellix_app;
 grant delete, insert, select, update on tasks.worker to modellix_app;
@@ -1118,8 +1139,8 @@ begin
         insert into tasks.move (task_id, seq, state, worker, note)
         select id, moves, becomes, p_worker, note from changed
     ), intended as (
-        insert into tasks.attempt (task_id, n, upstream)
-        select id, attempt, upstream from changed where becomes = 'submitting'
+        insert into tasks.attempt (task_id, n, upstream, account, region, vendor_model, route)
+        select id, attempt, upstream, account, region, vendor_model, route from changed where becomes = 'submitting'
     ), answered as (
         update tasks.attempt a set answered_at = now(), ticket = c.ticket,
             outcome = (c.record).outcome, status = (c.record).status, answer = (c.record).answer

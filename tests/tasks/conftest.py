@@ -105,7 +105,7 @@ class Stage:
     async def bring_to(self, *states: str, **about: str) -> None:
         was = "queued"
         for state in states:
-            move = Move(state, destination=MAIN)
+            move = await self.tools.journal.intent(MAIN) if state == "submitting" else Move(state)
             if state == states[-1]:
                 move = msgspec.structs.replace(move, **about)
             assert await self.tools.journal.advance((replace(self.job, state=was), move))

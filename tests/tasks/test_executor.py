@@ -61,7 +61,7 @@ async def test_a_task_of_a_model_that_is_gone_ends(stage, states) -> None:
 
 async def test_a_running_task_is_polled_by_the_route_it_was_sent_by_whatever_the_catalogue_says_now(stage) -> None:
     former = replace(MAIN, route=msgspec.structs.replace(MAIN.route, wire={**MAIN.route.wire, "endpoint": "/former"}))
-    await stage.bring_to("submitting", destination=former)
+    assert await stage.tools.journal.advance((stage.job, await stage.tools.journal.intent(former)))
     await stage.pool.execute("update tasks.task set owner = null, state = 'running', ticket = 't-1', due_at = now()")
     (job,) = await store.claim(stage.pool, stage.worker, 1)
     assert (job.destination, job.tried) == (former, ("dashscope",))

@@ -10,7 +10,6 @@ from datetime import timedelta
 import asyncpg
 import msgspec
 import pytest
-from tests.support.destinations import MAIN
 
 from modellix_server import ledger
 from modellix_server.base.database import Pool, connect
