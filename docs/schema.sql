@@ -931,17 +931,13 @@ create table tasks.attempt (
     answered_at timestamptz,
     outcome text,                             -- accepted, done, refused, busy, not_sent, unknown
     ticket text,
-<<<<<<< HEAD
     status integer,                           -- HTTP status of the answer
     answer text,                              -- the vendor's words, redacted and cut
-=======
-    status integer,
-    answer text,
+    -- name of the vendor account; null, as the three that follow, of an attempt that 0.1.0 made
     account text,
-    region text,
-    vendor_model text,
-    route bytea,
->>>>>>> c03c362 (Attempts' destinations are told as JSON)
+    region text,                              -- of that account
+    vendor_model text,                        -- what the vendor calls the model
+    route bytea,                              -- of tasks.route
     constraint attempt_pkey primary key (task_id, n)
 );
 
@@ -990,9 +986,10 @@ create table tasks.late_result (
 );
 create index late_result_due on tasks.late_result (due_at);
 
+-- Routes that attempts were sent by
 create table tasks.route (
-    digest bytea not null,
-    route text not null,
+    digest bytea not null,                    -- SHA-256 of the text
+    route text not null,                      -- JSON of catalogue.Route
     first_at timestamptz not null default now(),
     constraint route_pkey primary key (digest)
 );
