@@ -100,8 +100,8 @@ async def test_a_table_in_use_is_waited_for_without_holding_others_up(database, 
     await reader.fetch("select count(*) from stuff.thing")  # keeps the table from being altered until it ends
     alter = Migration(9001, "alter", "alter table stuff.thing add column more text")
     migrating = asyncio.create_task(migrate(database.owner_dsn, [alter]))
-    for _ in range(20):  # each would wait behind the migration if that did not give way
-        async with asyncio.timeout(1.5):
+    for _ in range(20):  # each would wait for the reader, behind the migration, if that did not give way
+        async with asyncio.timeout(20):
             await owner.execute("insert into stuff.thing (word) values ('meanwhile')")
         await asyncio.sleep(0.1)
     assert not migrating.done()

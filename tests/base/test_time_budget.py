@@ -10,6 +10,7 @@ import time
 
 import psutil
 import pytest
+from tests.support.waiting import eventually
 
 from modellix_server.base import time_budget
 from modellix_server.base.batcher import Batcher
@@ -31,16 +32,16 @@ async def test_several_statements_have_one_time_budget(pool: Pool) -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError):
         await request(ask(), 0.7)
-    assert 0.6 < time.monotonic() - started < 1.5
+    assert 0.6 < time.monotonic() - started < 3.5  # and not the four seconds that all would take
 
 
 async def test_only_the_database_takes_of_it(pool: Pool) -> None:
     async def ask() -> None:
         await pool.fetchval("select 1")
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(2.2)
         await pool.fetchval("select pg_sleep(0.1)")
 
-    await request(ask(), 0.5)
+    await request(ask(), 2)
 
 
 async def test_what_runs_for_no_request_is_not_hurried(pool: Pool) -> None:
@@ -66,7 +67,7 @@ async def test_a_connection_that_does_not_answer_is_cut_off(settings, pool: Pool
         with pytest.raises(TimeoutError):
             await request(ask(), 0.5)
         assert await own.fetchval("select pg_backend_pid()") != backend
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 20  # and not a minute, after which the driver gives up
     finally:
         os.kill(backend, signal.SIGCONT)
         await own.close()
@@ -82,26 +83,26 @@ async def test_closing_does_not_wait_for_a_frozen_server(settings, monkeypatch) 
     started = time.monotonic()
     try:
         await own.close()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 20  # and not a minute, as above
         with pytest.raises(Exception, match="closed"):
             await asking
     finally:
         os.kill(backend, signal.SIGCONT)
 
 
-async def test_a_statement_whose_client_has_gone_ends(pool: Pool) -> None:
+async def test_a_statement_whose_client_has_gone_ends(settings) -> None:
+    own = await open_pool(settings.database_url, size=1, name="sleeper", statement_timeout_ms=120_000)
+
     async def ask() -> None:
-        async with pool.acquire() as db:
+        async with own.acquire() as db:
             pids.append(await db.fetchval("select pg_backend_pid()"))
-            await db.execute("select pg_sleep(9)")
+            await db.execute("select pg_sleep(100)")
 
     pids: list[int] = []
     with pytest.raises(TimeoutError):
-        await request(ask(), 0.3)
-    give_up = time.monotonic() + 5
-    while psutil.pid_exists(pids[0]):
-        assert time.monotonic() < give_up
-        await asyncio.sleep(0.1)
+        await request(ask(), 1)
+    await eventually(lambda: not psutil.pid_exists(pids[0]))
+    await own.close()
 
 
 async def test_an_item_is_waited_for_as_long_as_its_request_is_patient() -> None:
@@ -114,7 +115,6 @@ async def test_an_item_is_waited_for_as_long_as_its_request_is_patient() -> None
         return items
 
     batcher: Batcher[str, str] = Batcher(flush)
-    started = time.monotonic()
     first = request(batcher("first"), 0.3)
     patient = asyncio.create_task(batcher("patient"))
     await asyncio.sleep(0.05)
@@ -122,7 +122,6 @@ async def test_an_item_is_waited_for_as_long_as_its_request_is_patient() -> None
     for asked in (first, behind):
         with pytest.raises(TimeoutError):
             await asked
-    assert time.monotonic() - started < 1
     hanging.set()
     assert await patient == "patient"
     assert flushed == [["first", "patient"]]

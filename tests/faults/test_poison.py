@@ -79,7 +79,7 @@ async def test_a_worker_that_hangs_ends_and_the_task_is_blamed(stage, tmp_path: 
     assert await asyncio.to_thread(worker.wait, 60) == 1
     assert "poll.py" in stage.log.read_text()  # where it hung
     stage.worker(source=source)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await stage.row(poison))["deaths"] != 1:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 

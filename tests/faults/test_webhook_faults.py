@@ -35,7 +35,7 @@ async def test_killed_between_the_answer_and_its_record(stage) -> None:
     assert (await stage.row(task))["state"] == "succeeded"
     assert len(got) == 1
     stage.worker()
-    give_up = time.monotonic() + 40  # the lease of the one that died: the time-out of a delivery, and a worker's lease
+    give_up = time.monotonic() + 90  # the lease of the one that died: the time-out of a delivery, and a worker's lease
     while await stage.pool.fetchval("select state from webhooks.message") != "delivered":
         assert time.monotonic() < give_up
         await asyncio.sleep(0.2)

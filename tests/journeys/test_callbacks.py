@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.support.waiting import eventually
 
 from modellix_server.base.database import connect
 from modellix_server.base.ids import parse_task_name
@@ -39,13 +40,14 @@ async def test_the_emulators_call_and_are_heard(platform, team, heard, upstream:
     model, given = CLIPS[upstream]
     task = (await team.submit(model, prompt="[sandbox:slow=3] a hill", **given)).data["task_id"]
     assert (await team.finish(task))["status"] == "success"
-    assert Signal(parse_task_name(task), 1) in heard
+    await eventually(lambda: Signal(parse_task_name(task), 1) in heard)
 
 
 async def test_forged_and_repeated_calls_change_nothing(platform, team, heard) -> None:
     model, given = CLIPS["ark"]
-    task = (await team.submit(model, prompt="[sandbox:slow=6] a hill", **given)).data["task_id"]
+    task = (await team.submit(model, prompt="[sandbox:slow=9] a hill", **given)).data["task_id"]
     await platform.reach(task, lambda row: row["state"] == "running")
+    await eventually(lambda: heard)
     await asyncio.sleep(1.5)  # the vendor's own calls are over for now
     heard.clear()
     before = await platform.row(task)
@@ -61,6 +63,7 @@ async def test_forged_and_repeated_calls_change_nothing(platform, team, heard) -
     bodies = [forged, {"status": "failed", "error": {}}, b"not JSON", b"\xff", b"[" * 60_000]
     answers = await asyncio.gather(*(anyone.post(known, bodies[n % 5]) for n in range(50)))
     assert {(answer.status, answer.body) for answer in answers} == {(200, b"{}")}
+    await eventually(lambda: heard)
     await asyncio.sleep(0.3)
     assert heard == [Signal(parse_task_name(task), 1)]
     late = address(platform, "ark", task, 7)

@@ -199,7 +199,7 @@ class Raw:
         """The status of the answer, which must be JSON of the contract's shape."""
         reader, writer = await asyncio.open_connection(self._at.hostname, self._at.port, limit=1 << 20)
         writer.write("\r\n".join([*lines, "Host: x", "Connection: close", "", ""]).encode("latin-1") + body)
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), 60)
         writer.close()
         head, _, content = answer.partition(b"\r\n\r\n")
         status = int(head.split()[1])
@@ -219,7 +219,7 @@ async def test_pipelined_requests_are_answered_in_order(platform, team) -> None:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {team.authorization}\r\n\r\n".encode())
     statuses = []
     for _ in paths:
-        head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode().lower()
+        head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)).decode().lower()
         statuses.append(int(head.split()[1]))
         length = next(int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length"))
         assert msgspec.json.decode(await reader.readexactly(length))["code"] in (0, statuses[-1])
@@ -240,7 +240,7 @@ async def test_bodies_arrive_whole_however_they_are_sent(platform, team) -> None
         return "\r\n".join([*first, *lines, "", ""]).encode()
 
     async def answered() -> bytes:
-        return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+        return await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
 
     whole = [head(f"Content-Length: {len(body)}") + body for body in bodies]
     chunked = [head("Transfer-Encoding: chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) for body in bodies]

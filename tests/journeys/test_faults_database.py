@@ -48,7 +48,7 @@ async def test_away_and_back(postgres_server, stage, tmp_path) -> None:
             assert lost.json["message"].startswith("Service unavailable: ")
         finally:
             await postgres_server.setup.execute(f"alter database {name} allow_connections true")
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + 60
         while (answer := await team.get("/api/v1/team/balance")).status == 503:
             assert time.monotonic() < give_up
             await asyncio.sleep(0.1)
@@ -71,7 +71,7 @@ async def test_a_lock_that_is_not_given_back(platform, superuser) -> None:
     answer = await stuck.post(f"/api/v1/{MODEL}", {"prompt": "a"}, headers={"Idempotency-Key": "k"})
     assert answer.status == 503, answer.body
     assert int(answer.headers["retry-after"]) > 0
-    assert time.monotonic() - started < time_budget.REQUEST_S + 1
+    assert time.monotonic() - started < time_budget.REQUEST_S + 5
     assert (await other.get("/api/v1/team/balance")).status == 200
     await held.rollback()
     again = await stuck.post(f"/api/v1/{MODEL}", {"prompt": "a"}, headers={"Idempotency-Key": "k"})

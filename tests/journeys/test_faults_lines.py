@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import aiohttp
 import pytest
+from tests.support.ports import free_port
 
 MODEL = "alibaba/qwen-image-plus"
 PRICE = 17_200
@@ -122,12 +122,6 @@ class Line:
             await back.drain()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 async def lined(postgres_server, tmp_path_factory, stage) -> AsyncIterator[tuple]:
     """A platform whose sandbox is reached over a line."""
@@ -223,7 +217,7 @@ async def wired(platform, tmp_path) -> AsyncIterator[tuple]:
     changed = dsn.replace(quote(query["host"][0], safe=""), quote(str(folder), safe=""))
     assert changed != dsn
     process = platform.start("serve", MODELLIX_PORT=str(port), MODELLIX_DATABASE_URL=changed)
-    origin, give_up = f"http://127.0.0.1:{port}", time.monotonic() + 30
+    origin, give_up = f"http://127.0.0.1:{port}", time.monotonic() + 90
     while True:
         with contextlib.suppress(aiohttp.ClientConnectionError):
             async with platform.http.get(f"{origin}/readyz") as answer:

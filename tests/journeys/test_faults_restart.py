@@ -94,8 +94,8 @@ async def test_a_frozen_database(own_server, stage, tmp_path) -> None:
         for what, (answer, spent_s) in answers.items():
             assert answer.status == 503, (what, answer.body)
             assert int(answer.headers["retry-after"]) > 0, what
-            assert spent_s < time_budget.REQUEST_S + 1, what
-        assert answers["readiness"][1] < 4
+            assert spent_s < time_budget.REQUEST_S + 5, what
+        assert answers["readiness"][1] < time_budget.REQUEST_S
         again = [await insist(team, key, prompt) for key, prompt in (("k", "a"), ("l", "b"), ("m", "c"))]
         await ended_well(platform, team, [task, *again])
         assert await platform.tasks_of(team) == 4
@@ -115,7 +115,7 @@ async def test_an_api_process_ends_in_time_although_its_database_is_frozen(own_s
             code, spent_s = await timed(asyncio.to_thread(platform.serving.wait, 60))
             print(f"ended after {spent_s:.1f} s")
             assert (code, (await waiting).status) == (0, 503)
-            assert spent_s < 20
+            assert spent_s < 30
 
 
 @pytest.mark.full

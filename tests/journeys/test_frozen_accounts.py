@@ -33,7 +33,7 @@ async def command(platform, *arguments: str) -> str:
     return done.stdout
 
 
-async def until(status: int, team, within_s: float = 10):
+async def until(status: int, team, within_s: float = 60):
     """Submit until the answer is that one; every API process knows within a second or two."""
     give_up = time.monotonic() + within_s
     while (answer := await team.submit(MODEL, prompt="a")).status != status:

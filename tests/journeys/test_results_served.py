@@ -86,18 +86,18 @@ async def test_links_that_are_altered(platform, made) -> None:
 
 
 async def test_after_its_time_nothing_is_left(postgres_server, stage, tmp_path) -> None:
-    async with stage(postgres_server, tmp_path, result_ttl_s="2") as platform:
+    async with stage(postgres_server, tmp_path, result_ttl_s="6") as platform:
         team = await platform.team()
         data = await team.run(MODEL, prompt="gone soon")
         task, url = data["task_id"], data["result"]["resources"][0]["url"]
         assert (await team.get(url)).status == 200
         stored = [path for path in (tmp_path / "storage").rglob("*") if path.is_file()]
         assert len(stored) == 1
-        await asyncio.sleep(2.2)
+        await asyncio.sleep(6.2)
         (await team.get(f"/api/v1/tasks/{task}")).refused(404, f"Resource not found: task '{task}' not found")
         assert (await team.get(url)).status == 404
         platform.start("work")  # a worker begins with the chores
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + 60
         while await platform.pool.fetchval("select count(*) from results.result"):
             assert time.monotonic() < give_up, "the result is still there"
             await asyncio.sleep(0.1)

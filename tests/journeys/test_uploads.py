@@ -9,6 +9,7 @@ import time
 
 import aiohttp
 import pytest
+from tests.support.waiting import eventually
 
 EDIT = "alibaba/qwen-image-edit-plus"
 FILES = "/api/v1/media/files"
@@ -238,17 +239,18 @@ async def test_bytes_that_look_like_boundaries_hold_up_nobody(team, draw) -> Non
     """The parser's slowest food, ten megabytes of it, while another request is answered in good time."""
     picture = draw.picture()
     sending = asyncio.create_task(send(team, form(picture + b"\r\n--x" * 2_000_000)))
-    worst = 0.0
+    worst, begun = 0.0, time.monotonic()
     while not sending.done():
         before = time.monotonic()
         await team.get("/healthz")
         worst = max(worst, time.monotonic() - before)
         await asyncio.sleep(0.02)
     assert (await sending).status in (200, 400)
-    assert worst < 2
+    assert worst < max(2, (time.monotonic() - begun) / 4)  # on a busy machine all of it takes longer
 
 
-async def test_a_team_sends_two_files_at_a_time(team, draw) -> None:
+async def test_a_team_sends_two_files_at_a_time(platform, team, draw) -> None:
+    await platform.spool_is_empty()
     gate = asyncio.Event()
 
     async def slow():
@@ -257,7 +259,7 @@ async def test_a_team_sends_two_files_at_a_time(team, draw) -> None:
         yield form(draw.picture())[200:]
 
     first = [asyncio.create_task(team.call("POST", FILES, data=slow(), headers=MULTIPART)) for _ in range(2)]
-    await asyncio.sleep(0.5)
+    await eventually(lambda: len(platform.spooled()) == 2)  # both have come
     third = await upload(team, draw.picture())
     third.refused(429, "Concurrent limit exceeded: team limit of 2 uploads at once")
     gate.set()

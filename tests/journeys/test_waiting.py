@@ -18,7 +18,7 @@ async def submit(team, prompt: str, **headers: str):
 
 async def test_who_waits_is_told_its_place_and_is_served(platform) -> None:
     team = await platform.team(concurrency=1)
-    first = (await submit(team, "[sandbox:slow=2] first")).data
+    first = (await submit(team, "[sandbox:slow=4] first")).data
     assert "queue_position" not in first
     waiting = [(await submit(team, f"waits {n}")).data for n in range(3)]
     assert [one["queue_position"] for one in waiting] == [1, 2, 3]
@@ -44,7 +44,7 @@ async def stream(team, task: str, **headers: str):
         assert answer.status == 200
 
         async def read() -> tuple[str, str | None, dict]:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while True:
                     lines = (await answer.content.readuntil(b"\n\n")).decode().splitlines()
                     fields = dict(line.split(": ", 1) for line in lines if line and not line.startswith(":"))
@@ -80,7 +80,7 @@ async def test_a_raised_limit_starts_who_waits(platform) -> None:
     team = await platform.team(concurrency=0)
     task = (await submit(team, "patient")).data["task_id"]
     await platform.pool.execute("update limits.team_limit set concurrency = 1 where team_id = $1", team.id)
-    assert (await team.finish(task, within_s=30))["status"] == "success"
+    assert (await team.finish(task))["status"] == "success"
 
 
 async def test_the_queue_is_bounded_and_its_header_is_read_strictly(platform) -> None:

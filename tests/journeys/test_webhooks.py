@@ -27,7 +27,7 @@ class Receiver:
         self.got.append(({name.lower(): value for name, value in request.headers.items()}, await request.read()))
         return web.Response(status=self.status)
 
-    async def hears(self, count: int = 1, within_s: float = 20) -> None:
+    async def hears(self, count: int = 1, within_s: float = 60) -> None:
         give_up = time.monotonic() + within_s
         while len(self.got) < count:
             assert time.monotonic() < give_up, f"{len(self.got)} of {count}"
@@ -52,7 +52,7 @@ async def created(team, receiver: Receiver) -> dict:
     return (await team.post(HOOKS, {"url": receiver.url})).data
 
 
-async def logged(team, path: str = f"{HOOKS}/deliveries", within_s: float = 20) -> list[dict]:
+async def logged(team, path: str = f"{HOOKS}/deliveries", within_s: float = 60) -> list[dict]:
     """The delivery log once nothing in it waits for its first attempt."""
     give_up = time.monotonic() + within_s
     while True:

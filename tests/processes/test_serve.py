@@ -36,7 +36,7 @@ async def test_a_clean_stop_loses_no_line_of_the_request_log(pool: Pool, setting
         )
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
-            for _ in range(100):
+            for _ in range(600):
                 try:
                     async with http.get("/readyz"):
                         break
@@ -46,7 +46,7 @@ async def test_a_clean_stop_loses_no_line_of_the_request_log(pool: Pool, setting
                 async with http.get(f"/api/v1/tasks/nothing-{number}") as answer:
                     assert answer.status == 401
             process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
     finally:
         if process.returncode is None:
             process.kill()

@@ -6,9 +6,11 @@ import time
 
 import asyncpg
 import pytest
+from tests.support.waiting import LONG_S, eventually
 
 from modellix_server.base.database import open_pool
 from modellix_server.requestlog import LogEntry, Writer, drop_old, ensure_partitions
+from modellix_server.requestlog import writer as module
 
 
 def entry(team, **changes):
@@ -32,14 +34,14 @@ async def logged(pool, team):
 
 
 async def test_a_row_arrives_within_a_second(own_pool, team):
+    """Give or take what the machine is busy with."""
+    assert module._EVERY_S < 1
     writer = Writer(own_pool)
     writer.start()
     before = time.time()
     writer.record(entry(team, at=before, status=404, code="not_found", input="{}", live=False))
-    async with asyncio.timeout(1):
-        while not (rows := await logged(own_pool, team)):  # noqa: ASYNC110 - the database has no event for it
-            await asyncio.sleep(0.05)
-    await writer.close()
+    rows = await eventually(lambda: logged(own_pool, team))
+    await writer.close(patience_s=LONG_S)
     (row,) = rows
     assert row["at"].timestamp() == pytest.approx(before, abs=1e-5)
     assert (row["status"], row["code"], row["input"], row["live"], row["latency_us"]) == (
@@ -57,7 +59,7 @@ async def test_a_clean_stop_loses_nothing(own_pool, team, count):
     writer.start()
     for number in range(count):
         writer.record(entry(team, bytes_in=number))
-    await writer.close()
+    await writer.close(patience_s=LONG_S)
     assert [row["bytes_in"] for row in await logged(own_pool, team)] == list(range(count))
     assert writer.lost == 0
 
@@ -68,7 +70,7 @@ async def test_one_odd_row_does_not_keep_its_neighbours_out(own_pool, team):
     odd = {3: {"path": "\x00"}, 7: {"latency_us": 2**40}, 8: {"path": "\udcff"}, 9: {"at": 0.0}}
     for number in range(20):
         writer.record(entry(team, bytes_in=number, **odd.get(number, {})))
-    await writer.close()
+    await writer.close(patience_s=LONG_S)
     assert [row["bytes_in"] for row in await logged(own_pool, team)] == [n for n in range(20) if n not in odd]
     assert writer.lost == len(odd)
 
@@ -92,7 +94,7 @@ async def test_rows_wait_for_the_database_and_the_overflow_is_counted(settings, 
     await asyncio.sleep(0.7)
     assert await logged(pool, team) == []
     flaky.down = False
-    await writer.close()
+    await writer.close(patience_s=LONG_S)
     assert len(await logged(pool, team)) == 10
     assert writer.lost == 5
     assert await pool.fetchval("select sum(rows) from requestlog.loss") == noted + 5
@@ -121,7 +123,7 @@ async def test_a_killed_connection_loses_nothing(own_pool, pool, team):
             await pool.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'modellix-log-test'"
             )
-    await writer.close()
+    await writer.close(patience_s=LONG_S)
     assert len(await logged(pool, team)) == 4000
     assert writer.lost == 0
 

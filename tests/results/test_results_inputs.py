@@ -130,7 +130,8 @@ async def test_a_queued_body_does_not_use_up_the_time_budget(helper, tmp_path, p
     assert context.run(time_budget.current).left_s == 0.1
 
 
-async def test_a_13_mb_body_leaves_the_event_loop_alone(helper, tmp_path, picture):
+async def test_a_13_mb_body_leaves_the_event_loop_alone(helper, tmp_path, picture, monkeypatch):
+    monkeypatch.setattr("modellix_server.results.helper_process._BATCH_TIMEOUT_S", 100)  # however busy the machine is
     big = picture("png", (1800, 1800), noise=90)
     assert len(b64(big)) > 3_000_000
     path = tmp_path / "body"
@@ -150,9 +151,11 @@ async def test_a_13_mb_body_leaves_the_event_loop_alone(helper, tmp_path, pictur
         await drop_inputs(files)
         return worked, stood
 
-    worked, stood = zip(*[await longest_stops() for _ in range(4)], strict=True)
-    assert min(worked) < 0.02
-    assert min(stood) < 0.1
+    for _ in range(20):  # one time of them is enough: what the loop itself would do, it would do each time
+        worked, stood = await longest_stops()
+        if worked < 0.02 and stood < 0.1:
+            return
+    pytest.fail(f"the loop worked {worked:.3f} s, and stood still {stood:.3f} s")
 
 
 async def test_inputs_are_stored_under_their_digest_and_live_longest(pool, storage, picture):

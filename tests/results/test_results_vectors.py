@@ -107,7 +107,7 @@ def test_a_billion_laughs_take_no_time() -> None:
     begun = time.monotonic()
     with pytest.raises(vectors.Unfit):
         vectors.probe_vector(io.BytesIO(data))
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 10  # laughed out, they would take years
 
 
 async def test_too_many_elements(helper) -> None:

@@ -45,7 +45,7 @@ async def test_rolling_restart_under_load(fleet, front, load) -> None:
 
 async def test_notice_is_given_before_the_port_closes(fleet) -> None:
     await fleet.command("migrate")
-    fleet.env["MODELLIX_DRAIN_S"] = "3"
+    fleet.env["MODELLIX_DRAIN_S"] = "6"
     await fleet.team()
     key = await fleet.key()
     api, port = await fleet.serve()
@@ -66,7 +66,7 @@ async def test_notice_is_given_before_the_port_closes(fleet) -> None:
             assert answer.headers["connection"] == "close"
         async with http.get("/api/v1/nothing/of/the/kind/here") as answer:  # by the router, not by the short cut
             assert (answer.status, answer.headers["connection"]) == (404, "close")
-        assert await asyncio.to_thread(api.wait, 20) == 0
+        assert await asyncio.to_thread(api.wait, 60) == 0
 
 
 async def test_a_second_signal_hurries(fleet) -> None:
@@ -76,4 +76,4 @@ async def test_a_second_signal_hurries(fleet) -> None:
     api.send_signal(signal.SIGTERM)
     await asyncio.sleep(0.5)
     assert api.poll() is None
-    assert await fleet.stop(api) < 20
+    assert await fleet.stop(api) < 40

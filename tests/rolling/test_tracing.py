@@ -139,4 +139,4 @@ async def test_a_collector_that_is_away_delays_nobody(fleet) -> None:
     api, port = await fleet.serve()
     async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/healthz") as answer:
         assert answer.status == 200
-    assert await fleet.stop(api) < 15
+    assert await fleet.stop(api) < 40

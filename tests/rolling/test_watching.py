@@ -137,7 +137,7 @@ async def test_every_answer_and_its_log_name_the_request(opened, fleet) -> None:
             assert (answer.headers["x-request-id"] == given) is kept
     async with http.post(origin + SUBMIT, json={}, headers={"X-Request-Id": "looked-for"}) as answer:
         assert answer.status == 400
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await fleet.pool.fetchval(  # noqa: ASYNC110
             "select count(*) from requestlog.entry where request_id = 'looked-for'"
         ):

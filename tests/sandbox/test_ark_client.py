@@ -268,7 +268,7 @@ async def test_what_is_lost_is_on_the_bill(ark: Client) -> None:
     ark.headers["X-Client-Request-Id"] = "task-lost-1"
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await ark.draw(S3, "[sandbox:lost]", size="512x512")
-    for _ in range(100):
+    for _ in range(1000):
         async with ark.http.get(ark.bill_url, params={"task": "task-lost"}) as answer:
             totals = (await answer.json())["totals"]
         if totals["images"]:

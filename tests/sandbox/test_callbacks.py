@@ -29,7 +29,7 @@ class Listener:
         return self.answer(body)
 
     async def until(self, there: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not there(self.got):  # noqa: ASYNC110 - as a vendor's client would
                 await asyncio.sleep(0.02)
         return self.got
@@ -102,5 +102,6 @@ async def test_minimax_asks_who_listens_before_it_tells(client, listener: Listen
 async def test_minimax_tells_nothing_to_who_does_not_answer_its_challenge(client, listener, answer: bytes) -> None:
     listener.answer = lambda _: web.Response(body=answer)
     await minimax(client, listener, "[sandbox:fail=DataInspectionFailed] a hill")
+    await listener.until(lambda got: got)
     await asyncio.sleep(2.5)
     assert [list(one) for one in listener.got] == [["challenge"]]

@@ -239,7 +239,7 @@ async def test_what_was_accepted_is_charged_though_its_answer_is_bad(http, clien
     attempt = f"task-{mark}-1"
     with pytest.raises((UnmappedAnswer, aiohttp.ClientError)):
         await upstream.submit(order("minimax-image-01-t2i", {"prompt": f"[sandbox:{mark}]", "n": 2}, attempt), http)
-    for _ in range(200):
+    for _ in range(1000):
         async with http.session.get(f"{client.running.origin}/minimax/_bill", params={"attempt": attempt}) as answer:
             totals = (await answer.json())["totals"]
         if totals["images"]:

@@ -166,7 +166,7 @@ GOOD_END = {"status_code": 0, "status_msg": "success"}
 
 
 async def test_the_three_steps_of_a_clip(vendor, files) -> None:
-    body = {"model": "I2V-01", "prompt": "x [sandbox:queue=0.4][sandbox:badword=0.4]"}
+    body = {"model": "I2V-01", "prompt": "x [sandbox:queue=1][sandbox:badword=1]"}
     status, said = await vendor.post("video", body | {"first_frame_image": f"{files}/photo.png"})
     assert (status, said["base_resp"]) == (200, GOOD_END)
     task_id = said["task_id"]

@@ -276,10 +276,10 @@ async def test_directives_without_an_end(sdk: AsyncOpenAI, client) -> None:
 
 async def test_a_client_that_leaves_is_charged(sdk: AsyncOpenAI, bill) -> None:
     with pytest.raises(openai.APITimeoutError):
-        await sdk.with_options(timeout=0.3).images.generate(
-            model="gpt-image-1.5", prompt=asked("slow=0.6"), extra_headers={"X-Client-Request-Id": "task-sdk-left-1"}
+        await sdk.with_options(timeout=1).images.generate(
+            model="gpt-image-1.5", prompt=asked("slow=2"), extra_headers={"X-Client-Request-Id": "task-sdk-left-1"}
         )
-    for _ in range(100):
+    for _ in range(1000):
         if (await bill("task-sdk-left-1"))["images"] == 1:
             return
         await asyncio.sleep(0.05)

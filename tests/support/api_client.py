@@ -74,7 +74,7 @@ class Client:
     async def submit(self, model: str, **given: Any) -> Answer:
         return await self.post(f"/api/v1/{model}/async", given)
 
-    async def finish(self, task: str, within_s: float = 60, pause_s: float = 0.1) -> dict[str, Any]:
+    async def finish(self, task: str, within_s: float = 90, pause_s: float = 0.1) -> dict[str, Any]:
         """Poll as a client does until the task has ended; its `data`."""
         give_up = time.monotonic() + within_s
         while True:
@@ -84,7 +84,7 @@ class Client:
             assert time.monotonic() < give_up, f"{task} has not ended"
             await asyncio.sleep(pause_s)
 
-    async def run(self, model: str, within_s: float = 60, **given: Any) -> dict[str, Any]:
+    async def run(self, model: str, within_s: float = 90, **given: Any) -> dict[str, Any]:
         return await self.finish((await self.submit(model, **given)).data["task_id"], within_s)
 
     async def balance(self) -> float:

@@ -98,7 +98,7 @@ class Fleet:
     async def _workers(self) -> set[int]:
         return {row[0] for row in await self.pool.fetch("select id from tasks.worker")}
 
-    async def stop(self, process: subprocess.Popen[bytes], within_s: float = 40) -> float:
+    async def stop(self, process: subprocess.Popen[bytes], within_s: float = 90) -> float:
         """Ask it to end, as an operator does; how long that took, in seconds."""
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)

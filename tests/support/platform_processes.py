@@ -105,7 +105,7 @@ class Platform:
         found = await self.pool.fetchrow("select * from tasks.task where id = $1", parse_task_name(task))
         return dict(found)
 
-    async def reach(self, task: str, there: Callable[[dict[str, Any]], bool], within_s: float = 30) -> dict[str, Any]:
+    async def reach(self, task: str, there: Callable[[dict[str, Any]], bool], within_s: float = 60) -> dict[str, Any]:
         """Wait until the task's row is as wanted."""
         give_up = time.monotonic() + within_s
         while not there(row := await self.row(task)):
@@ -117,7 +117,7 @@ class Platform:
         rows = await self.pool.fetch("select reason from tasks.review where task_id = $1", parse_task_name(task))
         return [row["reason"] for row in rows]
 
-    async def log_is_written(self, team: Team, within_s: float = 10) -> None:
+    async def log_is_written(self, team: Team, within_s: float = 60) -> None:
         """Wait until the request log has what the team did so far."""
         await team.get("/api/v1/team/balance")
         give_up = time.monotonic() + within_s
@@ -143,14 +143,18 @@ class Platform:
         async with self.pool.acquire() as db:
             assert await verify(db) == []
 
-    async def spool_is_empty(self, within_s: float = 10) -> None:
+    def spooled(self) -> list[Path]:
+        """The scratch files of what is under way."""
+        return [path for path in (self.folder / "spool").rglob("modellix-spool-*/**/*") if path.is_file()]
+
+    async def spool_is_empty(self, within_s: float = 60) -> None:
         """Wait until no scratch file is left; what is still under way may have some for a moment."""
         give_up = time.monotonic() + within_s
-        while left := [path for path in (self.folder / "spool").rglob("modellix-spool-*/**/*") if path.is_file()]:
+        while left := self.spooled():
             assert time.monotonic() < give_up, left
             await asyncio.sleep(0.1)
 
-    async def until_ready(self, within_s: float = 30) -> None:
+    async def until_ready(self, within_s: float = 90) -> None:
         give_up = time.monotonic() + within_s
         for url in (f"{self.origin}/readyz", f"{self.sandbox}/healthz"):
             while True:

@@ -42,7 +42,7 @@ class Running:
 
     def stop(self, signum: int = signal.SIGTERM) -> int:
         self.process.send_signal(signum)
-        return self.process.wait(10)
+        return self.process.wait(60)
 
 
 @contextmanager
@@ -56,11 +56,11 @@ def start(spool: Path, *, instant: bool = False, only: str = "") -> Iterator[Run
         yield running
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def _wait_until_up(running: Running) -> None:
-    for _ in range(400):
+    for _ in range(1200):
         try:
             with urllib.request.urlopen(f"{running.origin}/healthz", timeout=1):
                 return

@@ -58,14 +58,16 @@ def open_emulator(log: Path) -> Iterator[Emulator]:
     """The vendors' emulators in a process of their own."""
     port = free_port()
     process = start("emulate", "--port", str(port), env=dict(os.environ), log=log)
-    for _ in range(200):
+    give_up = time.monotonic() + 60
+    while True:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 break
+        assert time.monotonic() < give_up, log.read_text()
         time.sleep(0.05)
     yield Emulator(f"http://127.0.0.1:{port}")
     process.terminate()
-    process.wait(20)
+    process.wait(60)
 
 
 @dataclass
@@ -131,7 +133,7 @@ class Stage:
     async def row(self, task_id: UUID) -> dict:
         return dict(await self.pool.fetchrow("select * from tasks.task where id = $1", task_id))
 
-    async def reach(self, task_id: UUID, *states: str, within_s: float = 40) -> dict:
+    async def reach(self, task_id: UUID, *states: str, within_s: float = 90) -> dict:
         """Wait until the task is in one of the states."""
         give_up = time.monotonic() + within_s
         while (row := await self.row(task_id))["state"] not in states:
@@ -139,21 +141,21 @@ class Stage:
             await asyncio.sleep(0.05)
         return row
 
-    async def until(self, true: str, within_s: float = 40) -> None:
+    async def until(self, true: str, within_s: float = 90) -> None:
         """Wait until a query says so."""
         give_up = time.monotonic() + within_s
         while not await self.pool.fetchval(true):
             assert time.monotonic() < give_up, f"not so: {true}\n{self.log.read_text()[-3000:]}"
             await asyncio.sleep(0.05)
 
-    async def posted(self, task_id: UUID, within_s: float = 20) -> None:
+    async def posted(self, task_id: UUID, within_s: float = 60) -> None:
         """Wait until the vendor has received the task's submission."""
         give_up = time.monotonic() + within_s
         while not await self.emulator.bill(task_id):
             assert time.monotonic() < give_up
             await asyncio.sleep(0.05)
 
-    async def died(self, worker: subprocess.Popen[bytes], within_s: float = 30) -> None:
+    async def died(self, worker: subprocess.Popen[bytes], within_s: float = 90) -> None:
         """Wait until the worker has killed itself at its point."""
         code = await asyncio.to_thread(worker.wait, within_s)
         assert code == -signal.SIGKILL, f"ended with {code}\n{self.log.read_text()[-3000:]}"

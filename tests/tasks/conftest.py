@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 from tests.support.destinations import MAIN
+from tests.support.waiting import LONG_S
 
 from modellix_server import identity, ledger
 from modellix_server.base.database import Pool
@@ -118,7 +119,7 @@ class Stage:
         return Executor(replace(self.job, **about), self.tools, FRESH)
 
     async def run(self, **about: object) -> dict:
-        await asyncio.wait_for(self.executor(**about).run(), 10)
+        await asyncio.wait_for(self.executor(**about).run(), LONG_S)
         return await self.row()
 
     async def row(self) -> dict:

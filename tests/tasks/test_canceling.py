@@ -39,7 +39,7 @@ async def at_work(stage, dsn: str, lease_s: float = 30) -> AsyncIterator[Worker]
     worker = Worker(stage.pool, dsn, stage.tools, name="test", lease_s=lease_s)
     await stage.pool.execute("update tasks.task set owner = null, due_at = now()")
     running = asyncio.create_task(worker.run(stop := asyncio.Event()))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while stage.job.id not in worker._executors:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     try:
@@ -59,7 +59,7 @@ async def balance(stage) -> Balance:
 
 
 async def ended(stage) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (row := await stage.row())["finished_at"] is None:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return row

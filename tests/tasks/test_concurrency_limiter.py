@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from tests.support.waiting import eventually
 
 from modellix_server.tasks import Submissions, concurrency_limiter, store
 from modellix_server.tasks.concurrency_limiter import FIRST_PLACES, AdaptiveConcurrencyLimiter, SubmissionSlot
@@ -15,7 +16,8 @@ from modellix_server.tasks.journal import Job, Move
 from modellix_server.upstreams.contract import AnswerLost, Failed, Ticket
 
 MANY = 80
-SHORTLY_S, NEVER_S = 5.0, 0.05
+SUBMITTING = "select count(*) from tasks.task where state = 'submitting'"
+SHORTLY_S, NEVER_S = 60.0, 0.05
 
 
 async def test_first_come_first_served() -> None:
@@ -46,7 +48,7 @@ async def test_who_gives_up_waiting_takes_nobody_s_place() -> None:
 
 
 async def test_what_the_vendor_has_had_for_a_moment_makes_room_until_it_is_answered(monkeypatch) -> None:
-    monkeypatch.setattr(concurrency_limiter, "_MOMENT_S", 0.2)
+    monkeypatch.setattr(concurrency_limiter, "_MOMENT_S", 0.5)
     limiter = AdaptiveConcurrencyLimiter(1)
     async with SubmissionSlot(limiter) as post:
         with post.at_the_vendor():
@@ -115,16 +117,20 @@ class Crowd:
         fresh = self.stage.executor()._lease
         return [asyncio.create_task(Executor(job, self.stage.tools, fresh).run()) for job in self.jobs]
 
-    async def submitting(self) -> int:
-        """How many there are when there come no more."""
-        before = -1
-        while (now := await self.stage.pool.fetchval("select count(*) from tasks.attempt")) != before:
+    async def submitting(self, expected: int) -> int:
+        """How many there are when there come no more; so many as are expected are waited for longer."""
+        before, count = -1, "select count(*) from tasks.attempt"
+        await eventually(lambda: self.reached(expected))
+        while (now := await self.stage.pool.fetchval(count)) != before:
             before = now
             await asyncio.sleep(0.5)
-        return await self.stage.pool.fetchval("select count(*) from tasks.task where state = 'submitting'")
+        return await self.stage.pool.fetchval(SUBMITTING)
+
+    async def reached(self, expected: int) -> bool:
+        return await self.stage.pool.fetchval(SUBMITTING) >= expected
 
     async def ends(self, running: list[asyncio.Task[None]]) -> None:
-        await asyncio.wait_for(asyncio.gather(*running), 20)
+        await asyncio.wait_for(asyncio.gather(*running), SHORTLY_S)
         assert await self.stage.pool.fetchval("select count(*) from tasks.attempt") == MANY
 
 
@@ -150,7 +156,7 @@ async def test_no_more_are_on_their_way_than_the_limiter_has_places(crowd: Crowd
 
     crowd.stage.vendor.submit = submit
     running = crowd.run()
-    assert await crowd.submitting() == FIRST_PLACES
+    assert await crowd.submitting(FIRST_PLACES) == FIRST_PLACES
     gate.set()
     await crowd.ends(running)
 
@@ -165,7 +171,7 @@ async def test_a_vendor_that_takes_its_time_gets_them_all(crowd: Crowd, monkeypa
 
     crowd.stage.vendor.submit = submit
     running = crowd.run()
-    assert await crowd.submitting() == MANY > FIRST_PLACES
+    assert await crowd.submitting(MANY) == MANY > FIRST_PLACES
     gate.set()
     await crowd.ends(running)
 
@@ -183,7 +189,7 @@ async def test_nothing_more_leaves_while_answers_cannot_be_written_down(crowd: C
 
     journal.advance = slow
     running = crowd.run()
-    assert await crowd.submitting() == FIRST_PLACES
+    assert await crowd.submitting(FIRST_PLACES) == FIRST_PLACES
     gate.set()
     await crowd.ends(running)
 

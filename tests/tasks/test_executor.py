@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 from tests.support.destinations import MAIN
+from tests.support.waiting import LONG_S
 
 from modellix_server.catalogue import Catalogue, Measurement
 from modellix_server.results import FetchLater, FetchNever, Resource
@@ -103,7 +104,7 @@ async def test_nothing_is_posted_after_the_deadline(stage) -> None:
 async def test_nothing_is_posted_without_a_fresh_lease(stage) -> None:
     """The intent is written, and meanwhile another worker may have judged it."""
     executor = Executor(stage.job, stage.tools, SimpleNamespace(fresh=lambda: False))
-    await asyncio.wait_for(executor.run(), 10)
+    await asyncio.wait_for(executor.run(), LONG_S)
     assert ((await stage.row())["state"], stage.vendor.posts) == ("submitting", 0)
     await stage.clean()
 
@@ -159,7 +160,7 @@ async def test_a_result_that_cannot_be_had_yet_holds_up_no_other(settings, stage
 
     stuck = asyncio.create_task(stored(replace(DONE, files=(RemoteFile("https://vendor.test/later", "image"),))))
     await asyncio.sleep(0.05)
-    ending = await asyncio.wait_for(stored(DONE), 1)
+    ending = await asyncio.wait_for(stored(DONE), 30)  # the other goes on for a minute
     assert (ending.left_out, ending.error_code, ending.capture) == ([], None, 100)
     stuck.cancel()
 
@@ -171,7 +172,7 @@ async def test_a_worker_whose_keeper_breaks_ends(stage, database, monkeypatch) -
     monkeypatch.setattr(store, "renew", broken)
     one = Worker(stage.pool, database.app_dsn, stage.tools, name="test", lease_s=0.3)
     with pytest.raises(RuntimeError):
-        await asyncio.wait_for(one.run(asyncio.Event()), 5)
+        await asyncio.wait_for(one.run(asyncio.Event()), LONG_S)
 
 
 class CountedLimiter(AdaptiveConcurrencyLimiter):
@@ -195,7 +196,7 @@ async def test_who_takes_over_submits_with_care(stage, database, monkeypatch) ->
 
     monkeypatch.setattr(store, "release_dead_workers", release)
     with pytest.raises(IndexError):
-        await asyncio.wait_for(one._release_dead_workers(), 5)
+        await asyncio.wait_for(one._release_dead_workers(), LONG_S)
     assert limiter.narrowed == 1
 
 
@@ -215,7 +216,7 @@ async def test_a_lock_that_cannot_be_had_leaves_no_connection_behind(stage, data
                 await one._open_connection()
         open_now = """select count(*) from pg_stat_activity
                    where application_name = 'modellix-worker-lease' and datname = current_database()"""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG_S):
             while await other.fetchval(open_now):  # noqa: ASYNC110 - the server takes a moment to notice
                 await asyncio.sleep(0.05)
 

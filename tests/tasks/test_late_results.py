@@ -115,5 +115,5 @@ async def test_two_workers_share_the_looks(late) -> None:
     started = time.monotonic()
     assert sum(await asyncio.gather(*(look_again(late.tools) for _ in range(5)))) == 1
     assert len(await reviews(late)) == 1
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert await store.claim(late.pool, late.worker, 5) == []

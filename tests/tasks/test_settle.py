@@ -231,7 +231,7 @@ async def test_giving_back_waits_for_nobody(pool: Pool, accept, customer) -> Non
     busy, free = [await claimed(pool, accept, customer, worker) for _ in "12"]
     async with pool.acquire() as db, db.transaction():
         await db.execute("select 1 from tasks.task where id = $1 for update", busy.id)
-        owned = await asyncio.wait_for(store.reconcile(pool, worker, []), 2)
+        owned = await asyncio.wait_for(store.reconcile(pool, worker, []), 30)
     assert owned == {(busy.id, busy.epoch): False}
     assert await store.reconcile(pool, worker, []) == {}
     assert {job.id for job in await store.claim(pool, worker, 5)} == {busy.id, free.id}

