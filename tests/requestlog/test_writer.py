@@ -41,7 +41,7 @@ async def test_a_row_arrives_within_a_second(own_pool, team):
     before = time.time()
     writer.record(entry(team, at=before, status=404, code="not_found", input="{}", live=False))
     rows = await eventually(lambda: logged(own_pool, team))
-    await writer.close(patience_s=LONG_S)
+    await writer.close(timeout_s=LONG_S)
     (row,) = rows
     assert row["at"].timestamp() == pytest.approx(before, abs=1e-5)
     assert (row["status"], row["code"], row["input"], row["live"], row["latency_us"]) == (
@@ -59,7 +59,7 @@ async def test_a_clean_stop_loses_nothing(own_pool, team, count):
     writer.start()
     for number in range(count):
         writer.record(entry(team, bytes_in=number))
-    await writer.close(patience_s=LONG_S)
+    await writer.close(timeout_s=LONG_S)
     assert [row["bytes_in"] for row in await logged(own_pool, team)] == list(range(count))
     assert writer.lost == 0
 
@@ -70,7 +70,7 @@ async def test_one_odd_row_does_not_keep_its_neighbours_out(own_pool, team):
     odd = {3: {"path": "\x00"}, 7: {"latency_us": 2**40}, 8: {"path": "\udcff"}, 9: {"at": 0.0}}
     for number in range(20):
         writer.record(entry(team, bytes_in=number, **odd.get(number, {})))
-    await writer.close(patience_s=LONG_S)
+    await writer.close(timeout_s=LONG_S)
     assert [row["bytes_in"] for row in await logged(own_pool, team)] == [n for n in range(20) if n not in odd]
     assert writer.lost == len(odd)
 
@@ -94,7 +94,7 @@ async def test_rows_wait_for_the_database_and_the_overflow_is_counted(settings, 
     await asyncio.sleep(0.7)
     assert await logged(pool, team) == []
     flaky.down = False
-    await writer.close(patience_s=LONG_S)
+    await writer.close(timeout_s=LONG_S)
     assert len(await logged(pool, team)) == 10
     assert writer.lost == 5
     assert await pool.fetchval("select sum(rows) from requestlog.loss") == noted + 5
@@ -123,7 +123,7 @@ async def test_a_killed_connection_loses_nothing(own_pool, pool, team):
             await pool.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'modellix-log-test'"
             )
-    await writer.close(patience_s=LONG_S)
+    await writer.close(timeout_s=LONG_S)
     assert len(await logged(pool, team)) == 4000
     assert writer.lost == 0
 
