@@ -53,8 +53,8 @@ async def test_rendering_never_stalls_the_loop(client):
             break
         await asyncio.sleep(0.01)
     assert len(late_s) > 50
-    # A clip made on the loop would hold up a ping for a quarter of the time. On a busy machine all of it takes longer.
-    assert max(late_s) < max(0.1, (time.monotonic() - started) / 8)
+    # Each clip made on the loop would hold up a ping for a quarter of the time. A busy machine holds up one or two.
+    assert sorted(late_s)[-3] < max(0.1, (time.monotonic() - started) / 8)
 
 
 def children(pid: int) -> list[psutil.Process]:

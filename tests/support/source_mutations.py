@@ -99,7 +99,7 @@ MUTATIONS = (
     Mutation(
         "the intent comes before the POST",
         "tasks/executor.py",
-        """                if not await self._move(Move("submitting", upstream=outcome.upstream.name)):
+        """                if not await self._move(intent):
                     return False
 """,
         "",
