@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
 import pytest
@@ -14,9 +15,15 @@ from modellix_server import vault
 from modellix_server.base.database import Pool
 from modellix_server.base.secret import Secret
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import Route
+from modellix_server.catalogue import Catalogue, Route
 from modellix_server.tasks import Breakers, Destination, Routing
+from modellix_server.tasks.inputs import Resolved
 from modellix_server.tasks.routing import Candidate, choose
+from modellix_server.tasks.signals import SignalInbox
+from modellix_server.tasks.steps import TaskClock, prepare
+from modellix_server.upstreams.contract import AnswerLost, Busy, NotSent, Order
+
+CATALOGUE = Catalogue.load()
 
 ROUTE = Route("dashscope", {"cn": "qwen-image-plus"}, wire={}, to={})
 MAIN = Destination(ROUTE, "main", "cn")
@@ -180,3 +187,34 @@ async def test_an_account_that_does_not_answer_is_left_alone_and_the_other_goes_
     await two._breakers.refresh()
     assert all(isinstance(one, float) for one in await picked(two))
     assert (await two.obstacle(MODEL, True)).detail == "provider temporarily unavailable"
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [Busy("the quota is used up", operator=True), NotSent("nobody listens"), AnswerLost("cut off")],
+    ids=["quota", "not sent", "cut off"],
+)
+async def test_files_that_an_account_does_not_take_go_to_the_other_at_once(two, stage, monkeypatch, trouble) -> None:
+    """An upload is free and may be done again; without an attempt's row nothing else leads the task away."""
+    orders: list[Order] = []
+
+    async def upload(order: Order, _http: object) -> Busy:
+        orders.append(order)
+        if isinstance(trouble, Exception):
+            raise trouble
+        return trouble
+
+    async def resolve(_tools, _model, _upstream, params, *, sandbox: bool) -> Resolved:
+        return Resolved(params, {"modellix:1": None})
+
+    stage.vendor.prepare, stage.vendor.check = upload, lambda _: None
+    monkeypatch.setattr(prepare.inputs, "resolve", resolve)
+    job = replace(stage.job, live=True, state="preparing")
+    outcomes = []
+    for _ in range(2):
+        async with AsyncExitStack() as held:
+            inbox = SignalInbox(0, cancel_wanted=False)
+            clock = TaskClock(0, 600)
+            outcomes.append(await prepare.prepare(job, CATALOGUE.models[job.model], stage.tools, clock, inbox, held))
+    assert {order.key for order in orders} == {"sk-main", "sk-backup"}
+    assert [outcome.after_s for outcome in outcomes] == [0.0, 15.0]

@@ -29,7 +29,7 @@ NO_ACCOUNT_RETRY_S = 30.0
 _NO_PROVIDER = "provider temporarily unavailable"
 _OPERATOR_S = 60  # until then an operator may have mended it
 _REFUSED_S = 60.0
-"""For how long a model is kept from an account that has refused it as the operator's matter: quota, arrears, key."""
+"""For how long a model is kept from an account that refused it as the operator's matter (quota, key), or its files."""
 _SANDBOX_KEY = "sk-sandbox"
 _SANDBOX_REGION = "cn"  # of a vendor with several, the one that offers every model
 
@@ -93,7 +93,7 @@ class Candidate:
     tries: int = 0
     """Attempts of the task that the account has refused, or that never reached it."""
     refused: bool = False
-    """Whether it has refused the model lately, for a reason of the operator's."""
+    """As `Routing.refused`, lately."""
 
 
 def choose(candidates: Sequence[Candidate], draw: float) -> Candidate:
@@ -153,7 +153,7 @@ class Routing(Accounts):
         )
 
     def refused(self, model: Model, destination: Destination, *, live: bool) -> None:
-        """Note that an account refused a model for a reason of the operator's: others are preferred for a while."""
+        """Note that an account refuses a model for the operator's sake, or gets no files: others come first a while."""
         self._refused[destination.address, model.slug, live] = time.monotonic() + _REFUSED_S
 
     async def account(self, destination: Destination, *, live: bool) -> VendorAccount | None:

@@ -122,15 +122,24 @@ async def _order(
         return order
     try:
         answer = await upstream.prepare(order, VendorHttp(account, tools.outbound, _UPLOAD_TIMEOUT_S))
-    except (NotSent, AnswerLost, UnmappedAnswer) as error:
-        answer = Busy(f"upload: {redact_text(str(error)) or type(error).__name__}")
+    except (NotSent, AnswerLost) as error:
+        return await _elsewhere(job, model, tools, to, f"upload: {redact_text(str(error)) or type(error).__name__}")
+    except UnmappedAnswer as error:
+        answer = Busy(f"upload: {redact_text(str(error))}")
     match answer:
         case Order():
             return answer
         case Failed(code=code, message=message):
             return Finish(error_code=code, error_message=message)
-        case Busy(reason=reason, retry_in_s=retry_in_s, operator=operator):
-            if operator:
-                tools.routing.refused(model, to, live=job.live)
-                _LOG.error("the vendor refuses our account", model=job.model, account=to.address, reason=reason)
+        case Busy(reason=reason, operator=True):
+            _LOG.error("the vendor refuses our account", model=job.model, account=to.address, reason=reason)
+            return await _elsewhere(job, model, tools, to, reason)
+        case Busy(reason=reason, retry_in_s=retry_in_s):
             return Release(_UPLOAD_RETRY_S if retry_in_s is None else retry_in_s, reason)
+
+
+async def _elsewhere(job: Job, model: Model, tools: Tools, to: Destination, reason: str) -> Release:
+    """The files cannot be put there, and no attempt says so: another account is next at once, or this one later."""
+    tools.routing.refused(model, to, live=job.live)
+    other = await tools.routing.has_other(model, (*job.tried, to.address), live=job.live)
+    return Release(0.0 if other else _UPLOAD_RETRY_S, reason)
