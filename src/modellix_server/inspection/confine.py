@@ -18,13 +18,14 @@ _LOAD_NUMBER, _IF_EQUAL, _RETURN = 0x20, 0x15, 0x06  # linux/bpf_common.h
 _ALLOW, _REFUSE_EPERM = 0x7FFF0000, 0x00050001
 
 
-def confine() -> None:
-    """Confine this process, irrevocably.
+def confine(*, give_way_by: int = 0) -> None:
+    """Confine this process, irrevocably. One that gives way to its parent also keeps off one core.
 
     Raises OSError when the system refuses, in which case nothing may be probed here.
     """
-    give_way(15)
-    leave_a_core()
+    give_way(give_way_by)
+    if give_way_by:
+        leave_a_core()
     _limit(resource.RLIMIT_AS, _MEMORY_BYTES)
     _limit(resource.RLIMIT_FSIZE, _FILE_BYTES)
     _limit(resource.RLIMIT_CORE, 0)

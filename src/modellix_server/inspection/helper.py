@@ -1,8 +1,8 @@
 """The helper process: examines untrusted files and large bodies for the other processes.
 
-Started as `python -m modellix_server.inspection.helper <parent pid>`; reads batches of requests from
-standard input, writes batches of replies to standard output, and ends with its parent. Before the first
-one it writes an empty frame: from then on, an exit of the process is blamed on a file.
+Started as `python -m modellix_server.inspection.helper <parent pid> <steps of niceness>`; reads batches of requests
+from standard input, writes batches of replies to standard output, and ends with its parent. Before the first one it
+writes an empty frame: from then on, an exit of the process is blamed on a file.
 """
 
 import os
@@ -40,7 +40,7 @@ def main() -> None:
     die_with_parent(int(sys.argv[1]))
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a library prints must not reach the pipe
-    confine()
+    confine(give_way_by=int(sys.argv[2]))
     reuse_memory()
     _write(replies, LENGTH.pack(0))  # ready
     while head := requests.read(LENGTH.size):

@@ -34,6 +34,7 @@ from modellix_server.results.spool import Spool
 _LOG = log.get("results")
 _BATCH_TIMEOUT_S = 20.0
 _QUICK_BYTES = 256 * 1024
+_SLOW_GIVES_WAY_BY = 15
 
 
 class Crashed(Exception):
@@ -43,13 +44,14 @@ class Crashed(Exception):
 class Helper:
     """Examines untrusted files in separate processes; one per platform process, `close` it at the end.
 
-    Small images have a process of their own, so that a long video or a hostile file does not delay them.
+    Small images have a process of their own, so that a long video or a hostile file does not delay them. It has this
+    process's priority: tasks wait for it. The other one, which computes for seconds, yields to everybody.
     """
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._quick = _Lane(most=32)
-        self._slow = _Lane(most=2)
+        self._quick = _Lane(most=32, give_way_by=0)
+        self._slow = _Lane(most=2, give_way_by=_SLOW_GIVES_WAY_BY)
 
     async def probe(self, kind: Wanted, content: bytes | Path) -> Probed | Refused:
         """The format of a file of an expected kind, or why it is refused. Raises OSError if no helper starts."""
@@ -104,8 +106,9 @@ class Helper:
 class _Lane:
     """One helper process, started when first needed, killed and started again when it fails."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, give_way_by: int) -> None:
         self._process: asyncio.subprocess.Process | None = None
+        self._give_way_by = give_way_by
         self.ask = Batcher[Request, Reply](self._flush, most=most)
 
     async def stop(self) -> None:
@@ -158,6 +161,7 @@ class _Lane:
             "-m",
             "modellix_server.inspection.helper",
             str(os.getpid()),
+            str(self._give_way_by),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={"LC_ALL": "C.UTF-8"},

@@ -159,6 +159,7 @@ class Executor:
         )
         self.inbox.attempt = self._job.attempt
         if move.becomes == "running":
+            self._clock.submitted()
             await faults.point("ticket_committed")
         elif move.becomes == "storing":
             await faults.point("verdict_committed")

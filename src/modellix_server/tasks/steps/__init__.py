@@ -89,17 +89,25 @@ Outcome = Ready | Move | Store | Finish | Release | Wait | Leave
 class TaskClock:
     """How old a claimed task is and how long it may still take, by this process's monotonic clock."""
 
-    __slots__ = ("_born", "ends_at")
+    __slots__ = ("_born", "_submitted", "ends_at")
 
     def __init__(self, age_s: float, left_s: float) -> None:
         now = time.monotonic()
-        self._born = now - age_s
+        self._born = self._submitted = now - age_s
         self.ends_at = now + left_s
         """The task's deadline."""
 
     def age_s(self) -> float:
         """Since it was accepted."""
         return time.monotonic() - self._born
+
+    def submitted(self) -> None:
+        """The vendor has just taken it on. Of a task that was found with its vendor that counts from its acceptance."""
+        self._submitted = time.monotonic()
+
+    def at_vendor_s(self) -> float:
+        """Since the vendor took it on, however long it was in the queue before."""
+        return time.monotonic() - self._submitted
 
     def left_s(self) -> float:
         """Until its deadline; negative afterwards."""
