@@ -11,6 +11,7 @@ is everything else. The client repeats only GET, on a pooled connection that was
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,8 @@ _MOST_REDIRECTS = 3
 _CONNECT_TIMEOUT_S = 10.0
 _IDLE_S = 15.0  # a GET on a connection that the server closed meanwhile is repeated, so reuse is safe
 _IDLE_PAID_S = 1.0  # any other method is not: well under the 5 s after which common servers close
+_REPEATED_BY_LIBRARY = frozenset({"PUT", "DELETE"})  # and GET, which may be
+_BREAKS = re.compile(r"[\r\n\0]")
 _FAILURES = (aiohttp.ClientError, OSError, TimeoutError, EOFError)
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -211,15 +214,19 @@ class Download:
             raise AnswerLost(_describe(error, self._response.url)) from error
         self._body.end()
 
-
-async def _whole(download: Download, turn: Turn | None) -> bytes:
-    whole = bytearray()
-    async for chunk in download.chunks():
-        whole += chunk
-        if turn is not None and len(whole) > turn.after_bytes:
-            await turn.wait()  # nothing is read during the wait, so the sender waits too
-            turn = None
-    return bytes(whole)
+    async def whole(self, turn: Turn | None, deadline: float) -> bytes:
+        """All of the body; a long one waits for its turn until `deadline` (the event loop's clock)."""
+        content, take = self._response.content, self._body.take
+        parts, size = [], 0
+        while raw := await content.readany():
+            parts.append(take(raw))
+            size += len(parts[-1])
+            if turn is not None and size > turn.after_bytes:
+                async with asyncio.timeout_at(deadline):  # the library's own deadline does not cover the wait
+                    await turn.wait()  # nothing is read during the wait, so the sender waits too
+                turn = None
+        self._body.end()
+        return b"".join(parts)
 
 
 def _describe(error: BaseException, url: URL) -> str:
@@ -277,7 +284,7 @@ class Outbound:
 
         Raises NotSent (Blocked for an address that is not allowed) or AnswerLost (TooLarge when it is too large).
         """
-        if any(char in value for value in headers.values() for char in "\r\n\0"):
+        if any(map(_BREAKS.search, headers.values())):
             raise Blocked("a header value spans lines")
         target, session = self._check(url, origins, paid=method != "GET")
         deadline = asyncio.get_running_loop().time() + timeout_s
@@ -291,14 +298,12 @@ class Outbound:
                 data=body,
                 allow_redirects=False,
                 timeout=_timeout(timeout_s),
-                middlewares=() if method == "GET" else (_never_again,),
+                middlewares=(_never_again,) if method in _REPEATED_BY_LIBRARY else (),
             ) as response:
                 if not max_bytes:
                     return Answer(response.status, b"", _lower(response.headers))
                 download = Download(response, max_bytes)
-                async with asyncio.timeout_at(deadline):  # the library's own deadline does not cover the wait
-                    whole = await _whole(download, turn)
-                return Answer(download.status, whole, _lower(download.headers))
+                return Answer(download.status, await download.whole(turn, deadline), _lower(download.headers))
         except _FAILURES as error:
             raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error
 

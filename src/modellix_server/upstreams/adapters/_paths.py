@@ -1,6 +1,7 @@
 """Paths into a vendor's JSON, as model files write them: `input.messages[0].content[].image`."""
 
 import re
+from functools import cache
 from typing import Any
 
 _STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[(?:0|type=[a-z_]+)?\])?", re.ASCII)
@@ -21,10 +22,11 @@ def put(target: dict[str, Any], path: str, value: Any) -> None:
     target[last] = value
 
 
-def steps(path: str) -> list[tuple[str, str]]:
+@cache  # of the model files' paths alone
+def steps(path: str) -> tuple[tuple[str, str], ...]:
     """Each key of a path and what stands in brackets after it, the brackets too. ValueError for what is no path."""
     parts = [_STEP.fullmatch(part) for part in path.split(".")]
-    found = [(part[1], part[2] or "") for part in parts if part]
+    found = tuple((part[1], part[2] or "") for part in parts if part)
     if len(found) != len(parts):
         raise ValueError(f"not a path: {path!r}")
     return found

@@ -14,7 +14,7 @@ _WHOLE = re.compile("[0-9]{1,6}", re.ASCII)
 def json_object(vendor: str, answer: Answer) -> dict[str, Any]:
     """The answer's JSON object. UnmappedAnswer for whatever is not one, or says one thing twice."""
     try:
-        said = json.loads(answer.body, object_pairs_hook=_once)
+        said = _STRICT.decode(answer.body.decode(json.detect_encoding(answer.body), "surrogatepass"))
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
@@ -27,6 +27,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a key is there twice")
     return found
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def plain_words(message: object, private: re.Pattern[str]) -> str:
