@@ -74,6 +74,22 @@ async def test_a_running_task_is_polled_by_the_route_it_was_sent_by_whatever_the
     await stage.clean()
 
 
+async def test_a_running_task_whose_account_is_gone_keeps_its_ticket(stage, monkeypatch) -> None:
+    """Back in the queue it would be sent, and paid for, a second time."""
+
+    async def gone(*_: object, **__: object) -> None:
+        return None
+
+    monkeypatch.setattr(stage.tools.routing, "former", gone, raising=False)
+    await stage.bring_to("submitting", "running", ticket="t-1")
+    row = await stage.run(destination=None)
+    assert (row["state"], row["ticket"], row["owner"], stage.vendor.posts) == ("running", "t-1", None, 0)
+    await stage.pool.execute("update tasks.task set owner = $1", stage.worker)
+    row = await stage.run(destination=None, left_s=-1)
+    assert (row["state"], row["error_code"], stage.vendor.posts) == ("failed", "deadline", 0)
+    await stage.clean()
+
+
 async def test_a_database_that_is_away_breaks_nothing_off(stage) -> None:
     await stage.bring_to("submitting", "running", ticket="t-1")
     stage.vendor.polled = lambda: Failed("content_rejected", "no\0 such \udc80 words")

@@ -1,8 +1,8 @@
 """Outbound HTTP: the only way out of the platform.
 
 A host is resolved once, every address it has must be public, and exactly a checked address is dialled,
-with the host's own name for TLS. Every redirect is checked again. A request ends at its
-deadline even if bytes still arrive, and no answer exceeds its cap, before or after decoding.
+with the host's own name for TLS. Every redirect is checked again. A request ends at its deadline even if bytes still
+arrive, and no answer exceeds its cap, before or after decoding.
 
 Paid requests depend on one distinction: `NotSent` is proof that nothing left this machine, `AnswerLost`
 is everything else. The client repeats only GET, on a pooled connection that was found closed.
@@ -31,7 +31,7 @@ _MOST_REDIRECTS = 3
 _CONNECT_TIMEOUT_S = 10.0
 _IDLE_S = 15.0  # a GET on a connection that the server closed meanwhile is repeated, so reuse is safe
 _IDLE_PAID_S = 1.0  # any other method is not: well under the 5 s after which common servers close
-_REPEATED_BY_LIBRARY = frozenset({"PUT", "DELETE"})  # and GET, which may be
+_REPEATED_BY_LIBRARY = ("PUT", "DELETE")  # and GET, which may be
 _BREAKS = re.compile(r"[\r\n\0]")
 _FAILURES = (aiohttp.ClientError, OSError, TimeoutError, EOFError)
 
@@ -216,10 +216,9 @@ class Download:
 
     async def whole(self, turn: Turn | None, deadline: float) -> bytes:
         """All of the body; a long one waits for its turn until `deadline` (the event loop's clock)."""
-        content, take = self._response.content, self._body.take
         parts, size = [], 0
-        while raw := await content.readany():
-            parts.append(take(raw))
+        while raw := await self._response.content.readany():
+            parts.append(self._body.take(raw))
             size += len(parts[-1])
             if turn is not None and size > turn.after_bytes:
                 async with asyncio.timeout_at(deadline):  # the library's own deadline does not cover the wait

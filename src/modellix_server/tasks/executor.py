@@ -82,23 +82,21 @@ class Executor:
         if job.state in ("queued", "preparing", "submitting"):
             return await prepare(job, tools.catalogue.models[job.model], tools, clock, self.inbox, self._held)
         to = await self._destination()
-        if to is None:
-            return Release(NO_ACCOUNT_RETRY_S, "the vendor account of this task cannot be used")
+        if job.state == "storing":
+            account = await until_answered(job.id, lambda: tools.routing.account(to, live=job.live)) if to else None
+            return await store(job, account, tools, clock)
+        if to is None:  # a version made the attempt that did not record this, and the account is gone
+            return self._out_of_reach()
         upstream = tools.upstreams[to.route.upstream]
-        match job.state:
-            case "storing":
-                account = await until_answered(job.id, lambda: tools.routing.account(to, live=job.live))
-                return await store(job, account, tools, clock)
-            case _ if not self._watched:
-                self._watched = True
-                wait = next_look(job, upstream, clock)
-                if not self._moved:  # found running: thousands may be, so spread their first look
-                    return replace(wait, seconds=wait.seconds * random.random())  # noqa: S311 - not a secret
-                return wait
-            case _ if self.inbox.cancel_wanted:
-                return await cancel(job, to, upstream, tools)
-            case _:
-                return await poll(job, to, upstream, tools, clock)
+        if not self._watched:
+            self._watched = True
+            wait = next_look(job, upstream, clock)
+            if not self._moved:  # found running: thousands may be, so spread their first look
+                return replace(wait, seconds=wait.seconds * random.random())  # noqa: S311 - not a secret
+            return wait
+        if self.inbox.cancel_wanted:
+            return await cancel(job, to, upstream, tools)
+        return await poll(job, to, upstream, tools, clock)
 
     async def _destination(self) -> Destination | None:
         """Where its attempt went."""
@@ -109,6 +107,13 @@ class Executor:
                 job, destination=await until_answered(job.id, lambda: routing.former(model, live=job.live))
             )
         return self._job.destination
+
+    def _out_of_reach(self) -> Move | Finish:
+        """Its vendor cannot be asked now: the task keeps its state and ticket, and is never sent again."""
+        if (left_s := self._clock.left_s()) > 0:
+            note = "the vendor account of this task cannot be used"
+            return Move(self._job.state, due_in_s=min(NO_ACCOUNT_RETRY_S, left_s), note=note)
+        return Finish(error_code="deadline", error_message="the vendor did not finish in time", look_later=True)
 
     async def _apply(self, outcome: Outcome) -> bool:
         """Write down what a step said, if the task is still ours; whether it stays in this worker's hands."""
