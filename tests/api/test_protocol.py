@@ -276,6 +276,13 @@ async def test_http_1_0_needs_no_host_and_is_closed(connect) -> None:
     assert await client.closed() == b""
 
 
+async def test_http_1_0_gets_a_stream_without_chunks_until_the_connection_ends(connect) -> None:
+    client = await connect()
+    _, headers, _ = await client.ask(b"GET /stream HTTP/1.0\r\n\r\n")
+    assert (headers.get("transfer-encoding"), headers["connection"]) == (None, "close")
+    assert await client.closed() == bytes(400 * 50_000)
+
+
 @pytest.mark.parametrize("body", [b"", b"{}", b"x" * 100_000])
 async def test_a_wish_to_upgrade_is_ignored_and_the_body_read(served: Served, connect, body: bytes) -> None:
     """As `curl --http2` and Java's client send it."""

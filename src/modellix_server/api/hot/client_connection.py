@@ -27,11 +27,29 @@ class ClientConnection:
 
     __slots__ = (
         *("keep_alive", "request_id", "gone", "started", "complete"),
-        *("_wire", "_head_only", "_continue", "_body", "_more_body", "_told_end", "_news", "_chunked", "_left"),
+        *(
+            "_wire",
+            "_head_only",
+            "_may_chunk",
+            "_continue",
+            "_body",
+            "_more_body",
+            "_told_end",
+            "_news",
+            "_chunked",
+            "_left",
+        ),
     )
 
     def __init__(
-        self, wire: HttpProtocol, request_id: bytes, *, head_only: bool, keep_alive: bool, expects_continue: bool
+        self,
+        wire: HttpProtocol,
+        request_id: bytes,
+        *,
+        head_only: bool,
+        keep_alive: bool,
+        expects_continue: bool,
+        may_chunk: bool = True,
     ) -> None:
         self.request_id = request_id.decode()
         """As the answer carries it."""
@@ -45,13 +63,14 @@ class ClientConnection:
         """The whole answer has been written."""
         self._wire = wire
         self._head_only = head_only
+        self._may_chunk = may_chunk
         self._continue = expects_continue
         self._body: bytes | bytearray = b""
         self._more_body = True
         self._told_end = False
         self._news: asyncio.Event | None = None
         self._chunked = False
-        self._left = 0
+        self._left: int | None = 0  # None: as long as it is, ended by the connection's end
 
     # -- the request's body, from the connection
 
@@ -181,8 +200,11 @@ class ClientConnection:
         if length is not None:
             self._left = length
         elif not (self._head_only or status in _BODILESS):
-            self._chunked = True
-            kept.append((b"transfer-encoding", b"chunked"))
+            if self._may_chunk:
+                self._chunked = True
+                kept.append((b"transfer-encoding", b"chunked"))
+            else:  # HTTP/1.0 has no chunks (RFC 9112, 6.1)
+                self._left, self.keep_alive = None, False
         self._wire.transport.write(b"".join(self._head(status, kept)))
         self.started = True
 
@@ -195,9 +217,10 @@ class ClientConnection:
             framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             self._wire.transport.write(framed if more else framed + b"0\r\n\r\n")
         else:
-            self._left -= len(body)
-            if self._left < 0:
-                raise RuntimeError("the answer is longer than its Content-Length")
+            if self._left is not None:
+                self._left -= len(body)
+                if self._left < 0:
+                    raise RuntimeError("the answer is longer than its Content-Length")
             self._wire.transport.write(body)
         if not more:
             if self._left:

@@ -230,6 +230,7 @@ class HttpProtocol(asyncio.Protocol):
             head_only=method == b"HEAD",
             keep_alive=version == "1.1" and parser.should_keep_alive() and not self._draining.is_set(),
             expects_continue=expects_continue,
+            may_chunk=version == "1.1",
         )
         scope = {
             "type": "http",
