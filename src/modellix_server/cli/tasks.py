@@ -38,7 +38,7 @@ async def show(
     console = Console()
     console.print(_summary(history))
     _print(console, "Moves", history.moves, skip=())
-    _print(console, "Attempts", history.attempts, skip=("answer",))
+    _print(console, "Attempts", history.attempts, skip=("answer", "region", "vendor_model"))
     for attempt in history.attempts:
         if attempt["answer"]:
             console.print(f"\n[bold]The vendor's answer to attempt {attempt['n']}[/bold]")
