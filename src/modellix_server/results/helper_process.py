@@ -32,7 +32,7 @@ from modellix_server.inspection import (
 from modellix_server.results.spool import Spool
 
 _LOG = log.get("results")
-_BATCH_TIMEOUT_S = 20.0
+_BATCH_TIMEOUT_S = 60.0  # of a helper that gets no processor; one that computes for ever is ended by its own limit
 _QUICK_BYTES = 256 * 1024
 _SLOW_GIVES_WAY_BY = 15
 
@@ -68,7 +68,7 @@ class Helper:
 
     async def _probe(self, lane: _Lane, request: Probe) -> Probed | Refused:
         try:
-            reply = await lane.ask(request)
+            reply = await lane.ask(request, until_done=True)  # the time budget is for the database
         except Crashed:
             return Refused("the file could not be examined safely")
         assert isinstance(reply, Probed | Refused)
