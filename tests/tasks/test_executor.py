@@ -266,3 +266,24 @@ async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage, monkeypatch) 
     stage.vendor.polled = lambda: Failed("content_rejected", "no")
     turns.release()
     assert ((await running)["error_code"], len(resolved)) == ("content_rejected", 1)
+
+
+async def test_a_task_with_media_may_be_the_one_that_tries_a_vendor_that_was_away(stage, monkeypatch) -> None:
+    """Its way to `preparing` must not use up the try that an open breaker allows."""
+    breakers = stage.tools.breakers
+    for _ in range(5):
+        await breakers.failed("submit", "dashscope", live=stage.job.live, reason="gone", connection=True)
+    await stage.pool.execute("update tasks.breaker set probe_at = now()")
+    await breakers.refresh()
+    assert breakers.is_open("dashscope", live=stage.job.live)
+    monkeypatch.setattr(prepare.inputs, "needed", lambda *_: True)
+
+    async def resolve(_tools, _model, _upstream, params, *, sandbox: bool) -> Resolved:
+        return Resolved(params)
+
+    monkeypatch.setattr(prepare.inputs, "resolve", resolve)
+    stage.vendor.polled = lambda: Failed("content_rejected", "no")
+    row = await stage.run()
+    assert (row["error_code"], stage.vendor.posts) == ("content_rejected", 1)
+    assert not breakers.is_open("dashscope", live=stage.job.live)
+    await stage.clean()

@@ -44,12 +44,12 @@ async def prepare(
     """
     if stopped := _stopped(clock, inbox):
         return stopped
+    if job.state == "queued" and _has_inputs(job, model, tools):
+        return Move("preparing")  # before anything is picked: a pick may take the one try that an open breaker allows
     to = await _picked(job, model, tools)
     if not isinstance(to, Destination):
         return to
     upstream = tools.upstreams[to.route.upstream]
-    if job.state == "queued" and inputs.needed(tools.settings, model, upstream, job.decoded_params()):
-        return Move("preparing")
     account = await until_answered(job.id, lambda: tools.routing.account(to, live=job.live))
     if account is None:  # it could be opened a moment ago
         return Release(NO_ACCOUNT_RETRY_S, "the vendor account cannot be used")
@@ -88,6 +88,13 @@ def _stopped(clock: TaskClock, inbox: SignalInbox) -> Finish | None:
     if clock.left_s() <= 0:
         return Finish(error_code="deadline", error_message="the task could not be started in time")
     return None
+
+
+def _has_inputs(job: Job, model: Model, tools: Tools) -> bool:
+    """Whether there are media to prepare, by whichever route it goes."""
+    upstreams = {route.upstream: tools.upstreams[route.upstream] for route in model.routes}
+    params = job.decoded_params()
+    return any(inputs.needed(tools.settings, model, upstream, params) for upstream in upstreams.values())
 
 
 async def _picked(job: Job, model: Model, tools: Tools) -> Destination | Release:
