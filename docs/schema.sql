@@ -56,10 +56,85 @@ create table identity.api_key (
 );
 create index api_key_of_team on identity.api_key (team_id, id);
 
+-- A person. A deleted one keeps the row, without address and name, as records name it.
+create table identity.app_user (
+    id bigint generated always as identity,
+    email text,                               -- lower case; null only of a deleted user
+    name text not null,
+    operator boolean not null default false,  -- runs the whole platform
+    language text,                            -- null: as the browser asks
+    time_zone text,
+    theme text,                               -- null: as the system is set
+    created_at timestamptz not null default now(),
+    deleted_at timestamptz,
+    constraint app_user_pkey primary key (id),
+    constraint app_user_email_check check (email = lower(email) and length(email) >= 3 and length(email) <= 254 and email ~ '^[^[:space:][:cntrl:]]+@[^[:space:][:cntrl:]]+$'::text),
+    constraint app_user_language_check check (language = any (array['en'::text, 'zh'::text])),
+    constraint app_user_name_check check (length(name) >= 1 and length(name) <= 100 and name !~ '[[:cntrl:]]'::text),
+    constraint app_user_theme_check check (theme = any (array['light'::text, 'dark'::text])),
+    constraint app_user_time_zone_check check (length(time_zone) <= 64)
+);
+create unique index app_user_email on identity.app_user (email) where deleted_at is null;
+
+create table identity.membership (
+    team_id bigint not null,
+    user_id bigint not null,
+    role text not null,
+    created_at timestamptz not null default now(),
+    constraint membership_pkey primary key (team_id, user_id),
+    constraint membership_team_id_fkey foreign key (team_id) references identity.team(id),
+    constraint membership_user_id_fkey foreign key (user_id) references identity.app_user(id),
+    constraint membership_role_check check (role = any (array['owner'::text, 'admin'::text, 'developer'::text, 'billing'::text, 'viewer'::text]))
+);
+create index membership_of_user on identity.membership (user_id);
+
+-- A signed-in browser. Only the SHA-256 of its cookie is stored; signing out deletes the row.
+create table identity.session (
+    id bigint generated always as identity,
+    hash bytea not null,
+    user_id bigint not null,
+    method text not null,                     -- how it signed in: link, code, or the name of an identity provider
+    address text not null,
+    agent text not null,
+    signed_in_at timestamptz not null default now(),  -- the last proof of identity: some acts ask for a recent one
+    seen_at timestamptz not null default now(),  -- written at most every few minutes
+    ends_at timestamptz not null,
+    team_id bigint,                           -- what its pages show where a page names no team
+    live boolean not null default false,
+    constraint session_pkey primary key (id),
+    constraint session_hash_key unique (hash),
+    constraint session_team_id_fkey foreign key (team_id) references identity.team(id),
+    constraint session_user_id_fkey foreign key (user_id) references identity.app_user(id),
+    constraint session_agent_check check (length(agent) <= 200),
+    constraint session_hash_check check (length(hash) = 32),
+    constraint session_method_check check (length(method) >= 1 and length(method) <= 100)
+);
+create index session_of_user on identity.session (user_id, id);
+
+-- A one-time link that signs an operator in; without a user, it makes one.
+create table identity.sign_in_link (
+    hash bytea not null,
+    user_id bigint,
+    created_at timestamptz not null default now(),
+    ends_at timestamptz not null,
+    used_at timestamptz,
+    constraint sign_in_link_pkey primary key (hash),
+    constraint sign_in_link_user_id_fkey foreign key (user_id) references identity.app_user(id),
+    constraint sign_in_link_hash_check check (length(hash) = 32)
+);
+
 grant usage on schema identity to modellix_app;
 grant insert, select on identity.api_key to modellix_app;
+grant insert, select on identity.app_user to modellix_app;
+grant delete, insert, select on identity.membership to modellix_app;
+grant delete, insert, select on identity.session to modellix_app;
+grant delete, insert, select on identity.sign_in_link to modellix_app;
 grant insert, select on identity.team to modellix_app;
 grant update (revoked_at) on identity.api_key to modellix_app;
+grant update (deleted_at, email, language, name, operator, theme, time_zone) on identity.app_user to modellix_app;
+grant update (role) on identity.membership to modellix_app;
+grant update (live, method, seen_at, signed_in_at, team_id) on identity.session to modellix_app;
+grant update (used_at) on identity.sign_in_link to modellix_app;
 
 -- Which of these keys may still sign a request; asked inside the transaction that accepts a task. One
 -- plain SELECT without settings of its own, so that the planner folds it into the calling query.

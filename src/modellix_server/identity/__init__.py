@@ -1,6 +1,29 @@
-"""Teams, API keys, and authentication of callers."""
+"""Users, teams, sessions, API keys, and authentication of callers."""
 
 from modellix_server.identity.callers import Callers
+from modellix_server.identity.people import (
+    Membership,
+    Role,
+    User,
+    add_member,
+    create_user,
+    find_user,
+    first_operator,
+    memberships,
+    user_by_email,
+)
+from modellix_server.identity.sessions import (
+    Session,
+    Visitor,
+    create_link,
+    end_session,
+    find_visitor,
+    open_session,
+    read_link,
+    sessions_of,
+    show,
+    use_link,
+)
 from modellix_server.identity.store import (
     ApiKey,
     Caller,

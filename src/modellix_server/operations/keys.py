@@ -2,6 +2,7 @@
 
 from modellix_server import audit, identity
 from modellix_server.base.database import Connection
+from modellix_server.base.errors import NotFound
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.identity import ApiKey
 from modellix_server.operations.context import Context
@@ -13,7 +14,7 @@ async def create(ctx: Context, who: Principal, of: TeamMode, name: str) -> tuple
 
     Raises InvalidParameters for a name that is not fit, NotFound for an unknown team.
     """
-    who.require(Permission.MANAGE_KEYS, of)
+    who.require(Permission.MANAGE_OWN_KEYS, of)
     async with ctx.transaction() as tx:
         return await create_in(tx, ctx, who, of, name)
 
@@ -39,11 +40,20 @@ async def list_all(ctx: Context, who: Principal, team: str | None = None) -> lis
     return [(key, names[key.team_id]) for key in found]
 
 
+async def list_of_team(ctx: Context, who: Principal, of: TeamMode) -> list[ApiKey]:
+    """The keys of a team in one mode, oldest first, also revoked ones."""
+    who.require(Permission.READ_KEYS, of)
+    return [key for key in await identity.list_keys(ctx.db, of.team_id) if key.live == of.live]
+
+
 async def revoke(ctx: Context, who: Principal, key_id: int) -> ApiKey:
-    """End a key at once and for good. Idempotent. Raises NotFound."""
-    who.require(Permission.MANAGE_KEYS)
+    """End a key at once and for good. Idempotent. Raises NotFound, Forbidden for the key of somebody else."""
+    who.require(Permission.MANAGE_OWN_KEYS)
     async with ctx.transaction() as tx:
         key = await identity.revoke_key(tx, key_id)
-        who.require(Permission.MANAGE_KEYS, TeamMode(key.team_id, key.live))
+        if who.scope is not None and who.scope != TeamMode(key.team_id, key.live):
+            raise NotFound(f"key {key_id} not found")
+        if key.created_by != who.id:
+            who.require(Permission.MANAGE_KEYS)
         await audit.record(tx, who.actor, "key.revoke", f"key:{key.id}", team_id=key.team_id, name=key.name)
     return key

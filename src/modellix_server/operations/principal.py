@@ -1,13 +1,16 @@
 """Who acts, however they came in, and what they may do."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 
 import msgspec
 
 from modellix_server.audit import Actor
 from modellix_server.base.errors import PlatformError
 from modellix_server.base.team_mode import TeamMode
-from modellix_server.identity import Caller
+from modellix_server.identity import Caller, Role, Visitor
 
 
 class Permission(StrEnum):
@@ -26,21 +29,74 @@ class Permission(StrEnum):
     READ_WEBHOOKS = "read webhooks and deliveries"
     MANAGE_WEBHOOKS = "create and change webhooks"
     READ_KEYS = "read API keys"
-    MANAGE_KEYS = "create and revoke API keys"
+    MANAGE_OWN_KEYS = "create API keys, and revoke one's own"
+    MANAGE_KEYS = "revoke API keys of others"
     READ_TEAM = "read the team and its limits"
+    READ_MEMBERS = "read the members and what they did"
+    MANAGE_MEMBERS = "invite, change and remove members"
+    MANAGE_TEAM = "change the team's name, budgets and policies"
+    END_TEAM = "end the team"
+    RECHARGE = "recharge the team's account"
+    USE_ACCOUNT = "use one's own account and sessions"
+    SIGN_IN = "sign in"
     REPORT_LEAKS = "report leaked API keys"
     OPERATE = "run the platform: teams, credit, vendor accounts, prices, reviews, audit, maintenance"
 
 
-OF_ANYBODY = frozenset({Permission.REPORT_LEAKS})
+OF_ANYBODY = frozenset({Permission.REPORT_LEAKS, Permission.SIGN_IN})
 """Without a credential."""
-OF_AN_API_KEY = frozenset(Permission) - {
-    Permission.READ_KEYS,
-    Permission.MANAGE_KEYS,
-    Permission.OPERATE,
-}
+OF_AN_API_KEY = frozenset(
+    {
+        Permission.USE_MODELS,
+        Permission.READ_MODELS,
+        Permission.READ_TASKS,
+        Permission.READ_LOGS,
+        Permission.READ_MONEY,
+        Permission.READ_FILES,
+        Permission.MANAGE_FILES,
+        Permission.READ_WEBHOOKS,
+        Permission.MANAGE_WEBHOOKS,
+        Permission.READ_TEAM,
+        Permission.REPORT_LEAKS,
+    }
+)
 """What an API key may do with its own team's things, in its own mode."""
 OF_AN_OPERATOR = frozenset(Permission)
+
+_OF_A_USER = frozenset({Permission.USE_ACCOUNT, Permission.READ_MODELS, Permission.REPORT_LEAKS, Permission.SIGN_IN})
+_OF_A_BILLING_MEMBER = _OF_A_USER | {Permission.READ_MONEY, Permission.READ_TEAM, Permission.RECHARGE}
+_OF_A_VIEWER = _OF_A_USER | {
+    Permission.READ_TASKS,
+    Permission.READ_LOGS,
+    Permission.READ_MONEY,
+    Permission.READ_FILES,
+    Permission.READ_WEBHOOKS,
+    Permission.READ_TEAM,
+    Permission.READ_MEMBERS,
+}
+_OF_A_DEVELOPER = _OF_A_VIEWER | {
+    Permission.USE_MODELS,
+    Permission.MANAGE_FILES,
+    Permission.MANAGE_WEBHOOKS,
+    Permission.READ_KEYS,
+    Permission.MANAGE_OWN_KEYS,
+}
+_OF_AN_ADMIN = _OF_A_DEVELOPER | {
+    Permission.MANAGE_KEYS,
+    Permission.MANAGE_MEMBERS,
+    Permission.MANAGE_TEAM,
+    Permission.RECHARGE,
+}
+ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
+    {
+        Role.OWNER: _OF_AN_ADMIN | {Permission.END_TEAM},
+        Role.ADMIN: _OF_AN_ADMIN,
+        Role.DEVELOPER: _OF_A_DEVELOPER,
+        Role.BILLING: _OF_A_BILLING_MEMBER,
+        Role.VIEWER: _OF_A_VIEWER,
+    }
+)
+"""What a member of a team may do there: the table that the team page shows and every operation enforces."""
 
 
 class Forbidden(PlatformError):
@@ -56,7 +112,7 @@ class Principal(msgspec.Struct, frozen=True):
     """
 
     id: str
-    """For records: `key:7`, `admin:anna`, `first start`."""
+    """For records: `key:7`, `user:3`, `admin:anna`, `first start`."""
     permissions: frozenset[Permission]
     origin: str
     """Address of a client, host of a command."""
@@ -66,6 +122,11 @@ class Principal(msgspec.Struct, frozen=True):
     """Of the API key that signed the request."""
     concurrency: int = 0
     """Unfinished tasks that its team may have, as of its authentication."""
+    user_id: int | None = None
+    """Of the user at a signed-in browser."""
+    session_id: int | None = None
+    signed_in_at: datetime | None = None
+    """When that user last proved who it is."""
 
     @property
     def actor(self) -> Actor:
@@ -96,6 +157,29 @@ def api_key(caller: Caller, origin: str) -> Principal:
         TeamMode(caller.team_id, caller.live),
         caller.key_id,
         caller.concurrency,
+    )
+
+
+def member(visitor: Visitor, scope: TeamMode, role: Role, origin: str) -> Principal:
+    """A user at a signed-in browser, in one of its teams."""
+    return _signed_in(visitor, ROLE_PERMISSIONS[role], origin, scope)
+
+
+def user(visitor: Visitor, origin: str) -> Principal:
+    """A user at a signed-in browser, for what belongs to no team; an operator may run the platform."""
+    return _signed_in(visitor, OF_AN_OPERATOR if visitor.user.operator else _OF_A_USER, origin, None)
+
+
+def _signed_in(visitor: Visitor, permissions: frozenset[Permission], origin: str, scope: TeamMode | None) -> Principal:
+    session = visitor.session
+    return Principal(
+        f"user:{visitor.user.id}",
+        permissions,
+        origin,
+        scope,
+        user_id=visitor.user.id,
+        session_id=session.id,
+        signed_in_at=session.signed_in_at,
     )
 
 
