@@ -717,14 +717,17 @@ create table requestlog.entry (
     bytes_in integer not null,
     bytes_out integer not null,
     model text,
-    task_id uuid,
+    task_id uuid,                             -- the task that the call was about
     cost_micros bigint,
     input text,                               -- redacted and cut
     answer text,                              -- redacted and cut
     client text,                              -- the caller's address, where it is kept
-    request_id text                           -- X-Request-Id of the answer
+    request_id text,                          -- X-Request-Id of the answer
+    user_id bigint                            -- who made the call from a page of the console
 ) partition by RANGE (at);
 create index entry_by_time on only requestlog.entry using brin (at);
+create index entry_of_request on only requestlog.entry (request_id);
+create index entry_of_task on only requestlog.entry (task_id, at) where task_id is not null;
 create index entry_of_team on only requestlog.entry (team_id, live, at);
 create index entry_refused on only requestlog.entry (team_id, live, at) where status >= 400;
 
@@ -736,9 +739,24 @@ create table requestlog.loss (
     constraint loss_rows_check check (rows > 0)
 );
 
+-- Calls that made a task. A row that was lost leaves the task without response time and sizes.
+create table requestlog.submission (
+    task_id uuid not null,
+    team_id bigint not null,
+    live boolean not null,
+    path text not null,                       -- as called, without query
+    latency_us integer not null,
+    bytes_in integer not null,
+    bytes_out integer not null,
+    request_id text
+) partition by RANGE (task_id);
+create index submission_of_request on only requestlog.submission (request_id);
+create index submission_of_task on only requestlog.submission (task_id);
+
 grant usage on schema requestlog to modellix_app;
 grant insert, select on requestlog.entry to modellix_app;
 grant insert, select on requestlog.loss to modellix_app;
+grant insert, select on requestlog.submission to modellix_app;
 
 -- Drops the days that ended more than `p_days` ago. Returns how many.
 create or replace function requestlog.drop_old(p_days int) returns int
@@ -753,8 +771,8 @@ begin
     perform pg_advisory_xact_lock(hashtext('requestlog.entry'));
     for old in
         select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-        where i.inhparent = 'requestlog.entry'::regclass
-            and c.relname ~ '^entry_[0-9]{8}$' and to_date(right(c.relname, 8), 'YYYYMMDD') < current_date - p_days
+        where i.inhparent in ('requestlog.entry'::regclass, 'requestlog.submission'::regclass)
+            and c.relname ~ '^(entry|submission)_[0-9]{8}$' and to_date(right(c.relname, 8), 'YYYYMMDD') < current_date - p_days
     loop
         execute format('drop table requestlog.%I', old);
         dropped := dropped + 1;
@@ -772,13 +790,19 @@ language plpgsql security definer set search_path = pg_catalog set timezone = 'U
 declare
     made int := 0;
     today date := current_date;
-    day date;
+    part record;
 begin
-    for day in select today + n from generate_series(-1, least(p_days, 60)) n loop
-        if to_regclass('requestlog.' || to_char(day, '"entry_"YYYYMMDD')) is null then
+    for part in
+        select 'requestlog.' || t.name as parent, to_char(day, format('"%s_"YYYYMMDD', t.name)) as name,
+            case t.name when 'entry' then day::text else requestlog.first_task_of(day)::text end as first,
+            case t.name when 'entry' then (day + 1)::text else requestlog.first_task_of(day + 1)::text end as after
+        from (select today + n as day from generate_series(-1, least(p_days, 60)) n) days,
+            (values ('entry'), ('submission')) t (name)
+    loop
+        if to_regclass('requestlog.' || part.name) is null then
             perform pg_advisory_xact_lock(hashtext('requestlog.entry'));
-            execute format('create table if not exists requestlog.%I partition of requestlog.entry for values from (%L) to (%L)',
-                to_char(day, '"entry_"YYYYMMDD'), day, day + 1);
+            execute format('create table if not exists requestlog.%I partition of %s for values from (%L) to (%L)',
+                part.name, part.parent, part.first, part.after);
             made := made + 1;
         end if;
     end loop;
@@ -786,6 +810,13 @@ begin
 end
 $$;
 grant execute on function requestlog.ensure_partitions to modellix_app;
+
+-- The smallest UUIDv7 of a day in UTC.
+create or replace function requestlog.first_task_of(p_day date) returns uuid
+language sql immutable set search_path = pg_catalog as $$
+    select (lpad(to_hex((extract(epoch from p_day) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+grant execute on function requestlog.first_task_of to modellix_app;
 
 revoke execute on all functions in schema requestlog from public;
 

@@ -9,6 +9,8 @@ from decimal import Decimal
 
 import pytest
 
+from modellix_server.base.ids import parse_task_name
+
 ALLOWED = "status, model, key_id, from, to, format, limit, cursor"
 LISTS = ("tasks", "logs", "team/ledger", "team/usage")
 
@@ -74,7 +76,8 @@ async def test_filters_of_tasks(busy) -> None:
 async def test_the_log_has_every_call_once(busy) -> None:
     team, _, made = busy
     rows = await walk(team, "logs", "logs", limit=7)
-    assert [row["task_id"] for row in rows if row["task_id"]] == made[::-1]
+    submitted = [row for row in rows if row["method"] == "POST" and row["task_id"]]
+    assert [row["task_id"] for row in submitted] == made[::-1]
     refused = [row for row in rows if row["status"] == 400]
     assert len(refused) == 1
     assert refused[0]["code"] == "missing_parameter"
@@ -82,6 +85,8 @@ async def test_the_log_has_every_call_once(busy) -> None:
     polls = [row for row in rows if row["method"] == "GET" and row["path"].startswith("/api/v1/tasks/")]
     assert len(polls) >= 5
     assert all(row["latency_ms"] > 0 for row in polls)
+    assert {row["task_id"] for row in polls} == set(made)
+    assert all(row["latency_ms"] > 0 and row["bytes_in"] > 10 and row["bytes_out"] > 100 for row in submitted)
     whole = (await team.get("/api/v1/logs?limit=100")).data["logs"]
     seen = {(row["at"], row["path"], row["task_id"], row["latency_ms"]) for row in rows}
     assert len(seen) == len(rows)
@@ -94,9 +99,50 @@ async def test_filters_of_the_log(busy) -> None:
         assert [row["status"] for row in await walk(team, f"logs?status={status}", "logs")] == [400]
     of_other = await walk(team, f"logs?key_id={other.key.id}", "logs")
     assert {row["key_id"] for row in of_other} == {other.key.id}
-    assert [row["task_id"] for row in of_other if row["task_id"]] == [made[4]]
+    assert [row["task_id"] for row in of_other if row["method"] == "POST"] == [made[4]]
     of_model = await walk(team, "logs?model=alibaba/wan2.6-t2i", "logs")
     assert {row["model"] for row in of_model} == {"alibaba/wan2.6-t2i"}
+
+
+async def test_a_submission_is_logged_as_it_was_called(platform, team) -> None:
+    """By whichever path, streamed or replayed: with its time, its sizes and the answer's request id."""
+    body = {"prompt": "a path"}
+    stranger, named = await platform.team(), {"X-Request-Id": "mine"}
+    first = await team.post("/api/v1/alibaba/qwen-image-plus", body, headers={"Idempotency-Key": "once", **named})
+    again = await team.post("/api/v1/alibaba/qwen-image-plus/async", body, headers={"Idempotency-Key": "once"})
+    task = first.data["task_id"]
+    assert again.data["task_id"] == task
+    await team.finish(task)
+    await platform.log_is_written(team)
+    rows = await walk(team, f"logs?task_id={task}", "logs")
+    posts = [row for row in rows if row["method"] == "POST"]
+    assert [row["path"] for row in posts] == [
+        "/api/v1/alibaba/qwen-image-plus/async",
+        "/api/v1/alibaba/qwen-image-plus",
+    ]
+    assert [row["request_id"] for row in posts] == [again.headers["x-request-id"], first.headers["x-request-id"]]
+    assert all(row["latency_ms"] > 0 and row["bytes_in"] == len('{"prompt":"a path"}') for row in posts)
+    assert [row["cost"] for row in posts][1] > 0
+    assert {row["task_id"] for row in rows} == {task}
+    for row in posts:
+        (found,) = await walk(team, f"logs?request_id={row['request_id']}", "logs")
+        assert found == row
+    assert await walk(team, "logs?request_id=none", "logs") == []
+    assert (await stranger.post("/api/v1/alibaba/qwen-image-plus", body, headers=named)).status == 200
+    await platform.log_is_written(stranger)
+    (theirs,) = await walk(stranger, "logs?request_id=mine", "logs")
+    assert theirs["task_id"] != task
+    assert [row["task_id"] for row in await walk(team, "logs?request_id=mine", "logs")] == [task]
+
+
+async def test_a_submission_whose_call_was_lost_is_still_in_the_log(platform, superuser, team) -> None:
+    task = (await team.run("alibaba/qwen-image-plus", prompt="lost"))["task_id"]
+    await platform.log_is_written(team)
+    await superuser.execute("delete from requestlog.submission where task_id = $1", parse_task_name(task))
+    rows = [row for row in await walk(team, f"logs?task_id={task}", "logs") if row["method"] == "POST"]
+    assert [(row["path"], row["latency_ms"]) for row in rows] == [
+        ("/api/v1/text-to-image/alibaba/qwen-image-plus/async", None)
+    ]
 
 
 async def test_a_page_of_the_log_that_gives_up_early_goes_on(platform, team) -> None:

@@ -131,7 +131,7 @@ async def test_a_killed_connection_loses_nothing(own_pool, pool, team):
 async def test_partitions_are_made_and_dropped_by_day(settings, pool, team):
     await ensure_partitions(pool)
     assert await ensure_partitions(pool) == 0
-    assert await ensure_partitions(pool, 9) == 2
+    assert await ensure_partitions(pool, 9) == 4  # two days of two tables
     owner = await asyncpg.connect(settings.owner_database_url)
     try:
         await owner.execute(

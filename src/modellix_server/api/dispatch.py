@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 from starlette.requests import ClientDisconnect
@@ -25,7 +26,7 @@ from modellix_server.limits import RateDecision
 from modellix_server.openapi.access import Access
 from modellix_server.operations.context import OUT_OF_REACH
 from modellix_server.operations.principal import Permission, Principal, anybody, api_key
-from modellix_server.requestlog import LogEntry, redact_body, redact_path
+from modellix_server.requestlog import LogEntry, SubmissionEntry, redact_body, redact_path
 from modellix_server.tasks import ConcurrencyExceeded
 
 Scope = MutableMapping[str, Any]
@@ -116,7 +117,7 @@ class RequestContext:
 
     __slots__ = (
         *("ctx", "method", "path", "address", "connection", "id", "who", "caller", "rate"),
-        *("model", "input", "bytes_in", "logged_elsewhere", "started"),
+        *("model", "task_id", "made_task", "input", "bytes_in", "started"),
     )
 
     def __init__(self, ctx: ApiContext, scope: Scope) -> None:
@@ -136,8 +137,10 @@ class RequestContext:
         self.model: str | None = None
         self.input: bytes | None = None
         self.bytes_in = 0
-        self.logged_elsewhere = False
-        """An accepted submission: its task row is its record."""
+        self.task_id: UUID | None = None
+        """The task that the call is about."""
+        self.made_task = False
+        """An accepted submission: its record is the task's row, and what that row does not say."""
         self.started = time.perf_counter()
 
     def when_lost(self, tell: Callable[[], None]) -> None:
@@ -278,8 +281,7 @@ async def send_events(
     """Send an event stream until its end or until the client has gone."""
     time_budget.end()
     count(route, 200, None)
-    if not context.logged_elsewhere:
-        record(context, 200, 0)
+    record(context, 200, 0)
     await stream(scope, receive, send)
 
 
@@ -295,7 +297,23 @@ def observe(route: str, context: RequestContext) -> None:
 
 def record(context: RequestContext, status: int, size: int, reply: Reply | None = None) -> None:
     """Write the call to the request log; `reply` is the error answer, if it was refused."""
-    caller = context.caller
+    caller, latency_us = context.caller, int((time.perf_counter() - context.started) * 1_000_000)
+    if context.made_task:
+        assert context.task_id is not None
+        assert caller is not None
+        context.ctx.request_log.record(
+            SubmissionEntry(
+                context.task_id,
+                caller.team_id,
+                caller.live,
+                redact_path(context.path),
+                latency_us,
+                context.bytes_in,
+                size,
+                context.id,
+            )
+        )
+        return
     refused = reply is not None and status >= 400
     context.ctx.request_log.record(
         LogEntry(
@@ -307,10 +325,11 @@ def record(context: RequestContext, status: int, size: int, reply: Reply | None 
             path=redact_path(context.path),
             status=status,
             code=reply.code if reply else None,
-            latency_us=int((time.perf_counter() - context.started) * 1_000_000),
+            latency_us=latency_us,
             bytes_in=context.bytes_in,
             bytes_out=size,
             model=context.model,
+            task_id=context.task_id,
             input=redact_body(context.input) if refused and context.input else None,
             answer=redact_body(reply.body) if reply and refused else None,
             request_id=context.id,

@@ -149,7 +149,7 @@ def event(name: str, data: bytes, number: int | None = None) -> bytes:
 async def stream_task(request: Request) -> Response:
     """`GET /tasks/{task_id}/stream`: the task's state, and every change until its end."""
     context, who = request.context, request.who
-    task_id = named_task(request.path_params["task_id"])
+    context.task_id = task_id = named_task(request.path_params["task_id"])
     subscription = tasks.subscribe(request.ctx, who, who.team)
     try:
         stream = TaskStream(context, subscription, task_id)

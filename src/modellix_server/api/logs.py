@@ -20,7 +20,7 @@ from modellix_server.base.money import usd_number
 from modellix_server.catalogue import show
 from modellix_server.operations import logs, usage
 from modellix_server.operations.logs import Record, RecordPlace, block_and_line, happened_at
-from modellix_server.requestlog import EntryFilter, EntryPlace, LoggedCall
+from modellix_server.requestlog import EntryFilter, EntryPlace, LoggedCall, SubmissionEntry
 from modellix_server.tasks import ListedTask, StoredResult
 
 _COLUMNS = (
@@ -34,10 +34,18 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 async def list_calls(request: Request) -> Response:
-    """`GET /logs`: `status` (`400`, `4xx`, `refused`), `model`, `key_id`, `from` and `to` narrow it."""
+    """`GET /logs`: `status` (`400`, `4xx`, `refused`) and the parameters of other lists narrow it."""
     ctx, who, filters = request.ctx, request.who, Filters(request.query_params)
     least, most = _statuses(filters.text("status"))
-    wanted = EntryFilter(least, most, filters.text("model"), filters.number("key_id"), filters.span())
+    wanted = EntryFilter(
+        least,
+        most,
+        filters.text("model"),
+        filters.number("key_id"),
+        task_id=filters.task("task_id"),
+        request_id=filters.text("request_id"),
+        at=filters.span(),
+    )
     names = await usage.key_names(ctx, who, who.team)
     return await answer_list(
         request,
@@ -79,14 +87,16 @@ def _write_place(place: RecordPlace) -> str:
 
 def _show(ctx: ApiContext, record: Record, names: dict[int, str]) -> Shown:
     shown: Shown = dict.fromkeys(_COLUMNS)
+    about = record if isinstance(record, LoggedCall) else record.task
     shown |= {
         "at": iso(happened_at(record)),
-        "model": record.model,
-        "key_id": record.key_id,
-        "key_name": names.get(record.key_id) if record.key_id is not None else None,
+        "model": about.model,
+        "key_id": about.key_id,
+        "key_name": names.get(about.key_id) if about.key_id is not None else None,
     }
     if isinstance(record, LoggedCall):
         return shown | {
+            "task_id": None if record.task_id is None else task_name(record.task_id),
             "method": record.method,
             "path": record.path,
             "status": record.status,
@@ -98,12 +108,10 @@ def _show(ctx: ApiContext, record: Record, names: dict[int, str]) -> Shown:
             "output": record.answer,
             "request_id": record.request_id,
         }
-    return shown | _submission(ctx, record)
+    return shown | _submission(ctx, record.task, record.call)
 
 
-def _submission(ctx: ApiContext, task: ListedTask) -> Shown:
-    model = ctx.catalogue.models.get(task.model)
-    type_ = f"{model.type}/" if model else ""
+def _submission(ctx: ApiContext, task: ListedTask, call: SubmissionEntry | None) -> Shown:
     output: Any = None
     if task.error_code is not None:
         output = {"error": {"code": task.error_code, "message": task.error_message}}
@@ -114,8 +122,11 @@ def _submission(ctx: ApiContext, task: ListedTask) -> Shown:
     ended = task.finished_at
     return {
         "method": "POST",
-        "path": f"/api/v1/{type_}{task.model}/async",
+        "path": call.path if call else _usual_path(ctx, task.model),
         "status": 200,
+        "latency_ms": call.latency_us / 1000 if call else None,
+        "bytes_in": call.bytes_in if call else None,
+        "bytes_out": call.bytes_out if call else None,
         "task_id": task_name(task.id),
         "task_status": task.status,
         "task_duration": int((ended - task.created_at).total_seconds() * 1000) if ended else None,
@@ -124,3 +135,8 @@ def _submission(ctx: ApiContext, task: ListedTask) -> Shown:
         "output": output,
         "request_id": task.request_id,
     }
+
+
+def _usual_path(ctx: ApiContext, name: str) -> str:
+    model = ctx.catalogue.models.get(name)
+    return f"/api/v1/{model.type}/{name}/async" if model else f"/api/v1/{name}/async"

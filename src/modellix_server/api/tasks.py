@@ -63,7 +63,8 @@ def _listed(task: ListedTask, names: dict[int, str]) -> Shown:
 async def cancel_task(request: Request) -> Response:
     """`POST /tasks/{task_id}/cancel`: cancel a task if it costs nothing."""
     name, who = request.path_params["task_id"], request.who
-    if await tasks.cancel(request.ctx, who, who.team, named_task(name)):
+    request.context.task_id = task_id = named_task(name)
+    if await tasks.cancel(request.ctx, who, who.team, task_id):
         return request.success({"status": "failed", "task_id": name})
     return request.success({"status": "pending", "task_id": name, "cancel": "requested"})
 
@@ -71,5 +72,6 @@ async def cancel_task(request: Request) -> Response:
 async def delete_task_result(request: Request) -> Response:
     """`DELETE /tasks/{task_id}/result`: delete files, links and the public answer now, before they expire."""
     name, who = request.path_params["task_id"], request.who
-    await tasks.delete_result(request.ctx, who, who.team, named_task(name))
+    request.context.task_id = task_id = named_task(name)
+    await tasks.delete_result(request.ctx, who, who.team, task_id)
     return request.success({"task_id": name, "deleted": True})

@@ -232,7 +232,8 @@ _ACCOUNT = {
         },
     ),
     "Call": obj(
-        "One request to the API. An accepted submission is taken from its task: sizes and time are not kept",
+        "One request to the API. An accepted submission shows its task beside the call; a crash can lose "
+        "the call's time and sizes",
         at=moment(),
         method=text(),
         path=text(),

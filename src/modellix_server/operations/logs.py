@@ -1,24 +1,37 @@
 """Every call of a team, newest first, from the two places that hold them.
 
-The request log has all calls except accepted submissions, whose record is the task. The two lists are merged by time.
+The request log has all calls except accepted submissions, whose record is the task; it adds to that what only the call
+knows. The two lists are merged by time.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from modellix_server import requestlog, tasks
+from modellix_server.base.database import Connection
 from modellix_server.base.ids import first_uuid7, made_at_ms
 from modellix_server.base.pages import Page
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
-from modellix_server.requestlog import EntryFilter, EntryPlace, LoggedCall
+from modellix_server.requestlog import EntryFilter, EntryPlace, LoggedCall, SubmissionEntry
 from modellix_server.tasks import ListedTask, TaskFilter
 
 _MICROSECOND = timedelta(microseconds=1)
 
-Record = LoggedCall | ListedTask
+
+@dataclass(frozen=True, slots=True)
+class SubmissionCall:
+    """The call that made a task."""
+
+    task: ListedTask
+    call: SubmissionEntry | None
+    """None when its row was lost, and while it is not written."""
+
+
+Record = LoggedCall | SubmissionCall
 RecordPlace = EntryPlace | UUID
 
 
@@ -36,19 +49,34 @@ async def list_calls(
             calls.next if len(calls.rows) < most else None
         )  # the search stopped here: older tasks belong to a later page
         if submissions:
-            narrow = TaskFilter(None, wanted.model, wanted.key_id, wanted.at)
-            submitted = await tasks.list_tasks(db, of, narrow, after=_among_tasks(after), most=most)
-            found += [task for task in submitted.rows if edge is None or happened_at(task) >= edge.at]
+            found += [
+                made
+                for made in await _submissions(db, of, wanted, after=_among_tasks(after), most=most)
+                if edge is None or happened_at(made) >= edge.at
+            ]
             found.sort(key=_order, reverse=True)
     page = found[:most]
     return Page(page, _place(page[-1]) if len(page) == most else edge)
+
+
+async def _submissions(
+    db: Connection, of: TeamMode, wanted: EntryFilter, *, after: UUID | None, most: int
+) -> list[SubmissionCall]:
+    ids = None if wanted.task_id is None else [wanted.task_id]
+    if wanted.request_id is not None:
+        made = await requestlog.tasks_of_request(db, of, wanted.request_id)
+        ids = [one for one in made if ids is None or one in ids]
+    narrow = TaskFilter(None, wanted.model, wanted.key_id, wanted.at, ids)
+    submitted = await tasks.list_tasks(db, of, narrow, after=after, most=most)
+    calls = await requestlog.list_submissions(db, [task.id for task in submitted.rows])
+    return [SubmissionCall(task, calls.get(task.id)) for task in submitted.rows]
 
 
 def happened_at(record: Record) -> datetime:
     """When the call was made; of a task, the time in its id, to the millisecond."""
     if isinstance(record, LoggedCall):
         return record.at
-    return datetime.fromtimestamp(made_at_ms(record.id) / 1000, UTC)
+    return datetime.fromtimestamp(made_at_ms(record.task.id) / 1000, UTC)
 
 
 def block_and_line(row: str) -> tuple[int, int]:
@@ -61,11 +89,11 @@ def _order(record: Record) -> tuple[datetime, int, Any]:
     """Newest first when reversed; at the same time calls precede tasks, as cursors assume."""
     if isinstance(record, LoggedCall):
         return record.at, 1, block_and_line(record.row)
-    return happened_at(record), 0, record.id
+    return happened_at(record), 0, record.task.id
 
 
 def _place(record: Record) -> RecordPlace:
-    return record.place if isinstance(record, LoggedCall) else record.id
+    return record.place if isinstance(record, LoggedCall) else record.task.id
 
 
 def _among_calls(after: RecordPlace | None) -> EntryPlace | None:

@@ -1,6 +1,13 @@
 """The request log: one row per API call, written in batches off the hot path."""
 
-from modellix_server.requestlog.reading import EntryFilter, EntryPlace, LoggedCall, list_entries
+from modellix_server.requestlog.reading import (
+    EntryFilter,
+    EntryPlace,
+    LoggedCall,
+    list_entries,
+    list_submissions,
+    tasks_of_request,
+)
 from modellix_server.requestlog.redaction import redact_body, redact_path
-from modellix_server.requestlog.store import LogEntry, count_lost, drop_old, ensure_partitions
+from modellix_server.requestlog.store import LogEntry, SubmissionEntry, count_lost, drop_old, ensure_partitions
 from modellix_server.requestlog.writer import Writer

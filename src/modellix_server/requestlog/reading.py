@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from uuid import UUID
 
 from modellix_server.base.database import Connection
 from modellix_server.base.pages import ALWAYS, Page, Span, Where
 from modellix_server.base.team_mode import TeamMode
+from modellix_server.requestlog.store import SubmissionEntry
 
 MOST_LOOKED_AT = 2_000
 """Rows that one page reads. A log is mostly polls, so the rows that match a filter can be far apart."""
@@ -21,12 +24,18 @@ class EntryFilter:
     most_status: int | None = None
     model: str | None = None
     key_id: int | None = None
+    user_id: int | None = None
+    task_id: UUID | None = None
+    request_id: str | None = None
     at: Span = ALWAYS
 
     @property
     def sifts(self) -> bool:
         """Whether it excludes rows that no index excludes."""
-        return any(value is not None for value in (self.least_status, self.most_status, self.model, self.key_id))
+        if self.task_id is not None or self.request_id is not None:
+            return False
+        sifting = (self.least_status, self.most_status, self.model, self.key_id, self.user_id)
+        return any(value is not None for value in sifting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ class LoggedCall:
     """Physical position of the row: distinguishes rows of the same microsecond."""
     at: datetime
     key_id: int | None
+    user_id: int | None
     method: str
     path: str
     status: int
@@ -45,6 +55,7 @@ class LoggedCall:
     bytes_in: int
     bytes_out: int
     model: str | None
+    task_id: UUID | None
     input: str | None
     answer: str | None
     request_id: str | None
@@ -80,6 +91,7 @@ async def list_entries(
     passing.add_given("status <= {}", wanted.most_status)
     passing.add_given("model = {}", wanted.model)
     passing.add_given("key_id = {}", wanted.key_id)
+    passing.add_given("user_id = {}", wanted.user_id)
     rows = await db.fetch(
         f"""with seen as materialized (
                 select {_COLUMNS}, ctid from requestlog.entry where {seen}
@@ -107,6 +119,8 @@ def _seen(owner: TeamMode, wanted: EntryFilter, after: EntryPlace | None) -> Whe
     where.add("team_id = {} and live = {}", owner.team_id, owner.live)
     if wanted.least_status is not None and wanted.least_status >= 400:
         where.add("status >= 400")  # word for word the condition of an index
+    where.add_given("task_id = {}", wanted.task_id)
+    where.add_given("request_id = {}", wanted.request_id)
     where.add_given("at >= {}", wanted.at.since)
     where.add_given("at < {}", wanted.at.until)
     if after is not None and after.row is None:
@@ -114,3 +128,30 @@ def _seen(owner: TeamMode, wanted: EntryFilter, after: EntryPlace | None) -> Whe
     elif after is not None:
         where.add("at <= {} and (at < {} or ctid < {}::text::tid)", after.at, after.at, after.row)
     return where
+
+
+async def list_submissions(db: Connection, tasks: Sequence[UUID]) -> dict[UUID, SubmissionEntry]:
+    """The calls that made these tasks, as far as they were logged."""
+    if not tasks:
+        return {}
+    rows = await db.fetch(
+        f"""select {", ".join(SubmissionEntry._fields)} from requestlog.submission
+            where task_id = any ($1) and task_id >= $2 and task_id <= $3""",  # noqa: S608 - the bounds choose the days
+        tasks,
+        min(tasks),
+        max(tasks),
+    )
+    return {row["task_id"]: SubmissionEntry(*row) for row in rows}
+
+
+async def tasks_of_request(db: Connection, owner: TeamMode, request_id: str) -> list[UUID]:
+    """The latest tasks that calls with this request id made; a client may send one id with many."""
+    rows = await db.fetch(
+        """select task_id from requestlog.submission where request_id = $1 and team_id = $2 and live = $3
+           order by task_id desc limit $4""",
+        request_id,
+        owner.team_id,
+        owner.live,
+        MOST_LOOKED_AT,
+    )
+    return [row["task_id"] for row in rows]

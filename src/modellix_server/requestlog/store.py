@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -40,29 +40,48 @@ class LogEntry(NamedTuple):
     """The caller's address."""
     request_id: str | None = None
     """The answer's X-Request-Id."""
+    user_id: int | None = None
+    """Of a call that a page of the console made."""
 
 
-async def append(db: Connection, entries: Sequence[LogEntry], losses: Sequence[tuple[int, str]]) -> None:
-    """Write entries and counts of lost ones, all or none.
+class SubmissionEntry(NamedTuple):
+    """What the row of an accepted task does not say of the call that made it, in the order of the table's columns."""
+
+    task_id: UUID
+    team_id: int
+    live: bool
+    path: str
+    latency_us: int
+    bytes_in: int
+    bytes_out: int
+    request_id: str | None
+
+
+LogRow = LogEntry | SubmissionEntry
+
+
+async def append(db: Connection, rows: Sequence[LogRow], losses: Sequence[tuple[int, str]]) -> None:
+    """Write rows and counts of lost ones, all or none.
 
     The commit does not wait for the disk: a crash may lose a second of the log, unlike all other data.
     """
     async with db.transaction():
         await db.execute("set local synchronous_commit = off")
-        for start in range(0, len(entries), _COPY_ROWS):
-            await db.copy_records_to_table(
-                "entry",
-                schema_name="requestlog",
-                columns=LogEntry._fields,
-                records=_records(entries[start : start + _COPY_ROWS]),
-            )
+        await _copy(db, "entry", LogEntry, [_record(row) for row in rows if isinstance(row, LogEntry)])
+        await _copy(db, "submission", SubmissionEntry, [row for row in rows if isinstance(row, SubmissionEntry)])
         if losses:
             await db.executemany("insert into requestlog.loss (rows, reason) values ($1, $2)", losses)
 
 
-def _records(entries: Sequence[LogEntry]) -> Iterator[tuple[Any, ...]]:
-    for entry in entries:
-        yield (datetime.fromtimestamp(entry[0], UTC), *entry[1:])
+async def _copy(db: Connection, table: str, kind: type[LogRow], records: Sequence[tuple[Any, ...]]) -> None:
+    for start in range(0, len(records), _COPY_ROWS):
+        await db.copy_records_to_table(
+            table, schema_name="requestlog", columns=kind._fields, records=records[start : start + _COPY_ROWS]
+        )
+
+
+def _record(entry: LogEntry) -> tuple[Any, ...]:
+    return (datetime.fromtimestamp(entry[0], UTC), *entry[1:])
 
 
 async def ensure_partitions(db: Pool | Connection, days: int = 7) -> int:

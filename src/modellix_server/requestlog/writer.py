@@ -13,7 +13,7 @@ import asyncpg
 from modellix_server.base import log
 from modellix_server.base.database import DATABASE_ERRORS, UNREACHABLE, Connection, Pool
 from modellix_server.requestlog import store
-from modellix_server.requestlog.store import LogEntry
+from modellix_server.requestlog.store import LogRow
 
 _log = log.get("requestlog")
 _EVERY_S = 0.5
@@ -30,7 +30,7 @@ class Writer:
         """Rows that never reached the log."""
         self._db = db
         self._most = most
-        self._rows: list[LogEntry] = []
+        self._rows: list[LogRow] = []
         self._untold: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._closing = False
@@ -46,13 +46,13 @@ class Writer:
         """Start writing."""
         self._task = asyncio.create_task(self._run())
 
-    def record(self, entry: LogEntry) -> None:
+    def record(self, row: LogRow) -> None:
         """Take one row; returns at once."""
         rows = self._rows
         if len(rows) >= self._most:
             self._lose(1, "buffer full")
             return
-        rows.append(entry)
+        rows.append(row)
         if len(rows) == _FULL:
             self._wake.set()
 
@@ -89,7 +89,7 @@ class Writer:
             while self._rows or self._untold:
                 await self._append(db, self._rows[:_FULL])
 
-    async def _append(self, db: Connection, rows: list[LogEntry]) -> None:
+    async def _append(self, db: Connection, rows: list[LogRow]) -> None:
         """Write the rows, which are the oldest in memory, or some of them.
 
         A row that the database refuses is found by bisection, counted and left out, so that the others are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -38,6 +39,7 @@ class TaskFilter:
     model: str | None = None
     key_id: int | None = None
     submitted: Span = ALWAYS
+    ids: Sequence[UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def _where(owner: TeamMode, wanted: TaskFilter) -> Where:
         where.add(_STATUS[wanted.status])
     where.add_given("t.model = {}", wanted.model)
     where.add_given("t.key_id = {}", wanted.key_id)
+    where.add_given("t.id = any ({})", wanted.ids)
     if wanted.submitted.since is not None:
         where.add("t.id >= {}", first_uuid7(wanted.submitted.since))
     if wanted.submitted.until is not None:

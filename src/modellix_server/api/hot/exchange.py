@@ -131,8 +131,7 @@ class HotEndpoint:
             await send({"type": "http.response.body", "body": reply.body})
         count(self._name, reply.status, reply.code)
         observe(self._name, request)
-        if not request.logged_elsewhere:
-            record(request, reply.status, len(reply.body), reply)
+        record(request, reply.status, len(reply.body), reply)
 
 
 async def read_body(request: HotRequest) -> bytes | Scratch:

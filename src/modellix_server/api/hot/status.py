@@ -19,7 +19,7 @@ _USUAL_WAIT_S = 10  # with transmission well below the 15 s after which known cl
 async def read_task(request: HotRequest) -> Reply:
     """The task's state, and its result once it has ended; `wait` delays the answer until then or a time-out."""
     ctx, who = request.ctx, request.who
-    task_id = named_task(request.path.rpartition("/")[2])
+    request.task_id = task_id = named_task(request.path.rpartition("/")[2])
     wait_s = _wait(request.query_string) if request.query_string else 0
     if wait_s:
         found = await tasks.wait(ctx, who, who.team, task_id, wait_s, request.when_lost)

@@ -56,7 +56,7 @@ async def accept_task(request: HotRequest) -> Receipt:
     options = _options(request)
     given, files = await _parse_input(request, model)
     accepted = await submissions.submit(ctx, request.who, model, given, files, options)
-    request.logged_elsewhere = True
+    request.task_id, request.made_task = accepted.task_id, not accepted.replayed
     spent_s = time.perf_counter() - request.started
     if tracing.on():
         about = {"traceparent": request.header(b"traceparent"), "model": model.slug, "request_id": request.id}

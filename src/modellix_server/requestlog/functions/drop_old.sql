@@ -11,8 +11,8 @@ begin
     perform pg_advisory_xact_lock(hashtext('requestlog.entry'));
     for old in
         select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-        where i.inhparent = 'requestlog.entry'::regclass
-            and c.relname ~ '^entry_[0-9]{8}$' and to_date(right(c.relname, 8), 'YYYYMMDD') < current_date - p_days
+        where i.inhparent in ('requestlog.entry'::regclass, 'requestlog.submission'::regclass)
+            and c.relname ~ '^(entry|submission)_[0-9]{8}$' and to_date(right(c.relname, 8), 'YYYYMMDD') < current_date - p_days
     loop
         execute format('drop table requestlog.%I', old);
         dropped := dropped + 1;

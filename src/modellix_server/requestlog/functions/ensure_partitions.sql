@@ -5,13 +5,19 @@ language plpgsql security definer set search_path = pg_catalog set timezone = 'U
 declare
     made int := 0;
     today date := current_date;
-    day date;
+    part record;
 begin
-    for day in select today + n from generate_series(-1, least(p_days, 60)) n loop
-        if to_regclass('requestlog.' || to_char(day, '"entry_"YYYYMMDD')) is null then
+    for part in
+        select 'requestlog.' || t.name as parent, to_char(day, format('"%s_"YYYYMMDD', t.name)) as name,
+            case t.name when 'entry' then day::text else requestlog.first_task_of(day)::text end as first,
+            case t.name when 'entry' then (day + 1)::text else requestlog.first_task_of(day + 1)::text end as after
+        from (select today + n as day from generate_series(-1, least(p_days, 60)) n) days,
+            (values ('entry'), ('submission')) t (name)
+    loop
+        if to_regclass('requestlog.' || part.name) is null then
             perform pg_advisory_xact_lock(hashtext('requestlog.entry'));
-            execute format('create table if not exists requestlog.%I partition of requestlog.entry for values from (%L) to (%L)',
-                to_char(day, '"entry_"YYYYMMDD'), day, day + 1);
+            execute format('create table if not exists requestlog.%I partition of %s for values from (%L) to (%L)',
+                part.name, part.parent, part.first, part.after);
             made := made + 1;
         end if;
     end loop;
