@@ -1863,3 +1863,38 @@ $$;
 revoke execute on all functions in schema audit from public;
 
 create or replace trigger append_only before delete or update or truncate on audit.audit_entry for each statement execute function audit.refuse();
+
+
+-- ====================================================== mail ======================================================
+-- Messages to people: written in the transaction that causes them, sent by a worker.
+create schema mail;
+
+create table mail.outbox (
+    id uuid not null default gen_random_uuid(),
+    recipient text not null,
+    kind text not null,                       -- the template: sign_in_code, invitation, notice
+    subject text not null,
+    -- plain text; deleted when the message has ended, as it may hold a code or a link
+    body text,
+    code text,                                -- the code in it, for the terminal of `up`; deleted with the body
+    state text not null default 'waiting'::text,
+    created_at timestamptz not null default now(),
+    due_at timestamptz not null default now(),
+    useless_at timestamptz not null,          -- it is not sent later than this
+    lease integer not null default 0,         -- raised by every lease: a former holder's report no longer matches
+    tries integer not null default 0,
+    error text,                               -- of the last try
+    ended_at timestamptz,
+    constraint outbox_pkey primary key (id),
+    constraint outbox_check check ((ended_at is null) = (state = 'waiting'::text)),
+    constraint outbox_check1 check (state = 'waiting'::text or body is null and code is null),
+    constraint outbox_recipient_check check (length(recipient) <= 254),
+    constraint outbox_state_check check (state = any (array['waiting'::text, 'sent'::text, 'failed'::text])),
+    constraint outbox_subject_check check (subject !~ '[[:cntrl:]]'::text)
+);
+create index outbox_due on mail.outbox (due_at) where state = 'waiting'::text;
+create index outbox_ended on mail.outbox (ended_at) where state <> 'waiting'::text;
+
+grant usage on schema mail to modellix_app;
+grant delete, insert, select on mail.outbox to modellix_app;
+grant update (body, code, due_at, ended_at, error, lease, state, tries) on mail.outbox to modellix_app;

@@ -106,3 +106,30 @@ async def test_a_storage_that_cannot_be_written(pool, settings, tmp_path) -> Non
     (tmp_path / "file").write_text("not a folder")
     found = await grades(settings, tmp_path, MODELLIX_STORAGE_URL=f"file://{tmp_path}/file/storage")
     assert found["storage"][0] == "bad"
+
+
+async def test_mail_that_cannot_be_sent_is_named(pool, settings, tmp_path) -> None:
+    found = await grades(settings, tmp_path)
+    assert found["mail"][0] == "warning"
+    assert "MODELLIX_SMTP_URL and MODELLIX_MAIL_FROM" in found["mail"][1]
+    away = {"MODELLIX_SMTP_URL": "smtp://127.0.0.1:9", "MODELLIX_MAIL_FROM": "a@example.com"}
+    found = await grades(settings, tmp_path, **away)
+    assert found["mail"][0] == "bad"
+    assert "cannot be used" in found["mail"][1]
+    found = await grades(settings, tmp_path, MODELLIX_SMTP_URL="http://x", MODELLIX_MAIL_FROM="a@example.com")
+    assert "must be smtp://" in found["mail"][1]
+    files = {"MODELLIX_MAIL_DIR": str(tmp_path / "mail")}
+    assert (await grades(settings, tmp_path, **files))["mail"][0] == "good"
+    [said] = [
+        one
+        for one in await examine(DataDirectory(tmp_path / "none"), environment(settings) | files, "anna@example.com")
+        if one.what == "mail"
+    ]
+    assert said.grade == "good"
+    [file] = (tmp_path / "mail").iterdir()
+    assert b"Test message" in file.read_bytes()
+    await pool.execute(
+        """insert into mail.outbox (recipient, kind, subject, body, useless_at, created_at)
+           values ('a@b.c', 'notice', 's', 'b', now() + interval '1 day', now() - interval '1 hour')"""
+    )
+    assert "1 messages wait" in (await grades(settings, tmp_path))["outbox"][1]

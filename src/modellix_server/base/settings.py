@@ -92,6 +92,17 @@ class Settings:
     metrics_address: str = _variable(
         "`HOST:PORT` for `GET /metrics` of `serve` and of `work`, which uses the next port with `up`", ""
     )
+    smtp_url: str = _variable(
+        "mail server: `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; without one, no mail is sent",
+        "",
+        secret=True,
+    )
+    mail_from: str = _variable("address that mail comes from, such as `Modellix <no-reply@example.com>`", "")
+    mail_dir: str = _variable(
+        "folder for messages as `.eml` files, where no mail server is set",
+        "",
+        shown="none; `mail` in the data directory with `up`",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _variable("`debug`, `info`, `warning` or `error`", "info")
     old_master_keys: tuple[Secret, ...] = _variable(
         "former master keys; needed until a rotation is complete", (), secret=True

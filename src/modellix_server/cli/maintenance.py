@@ -86,14 +86,18 @@ def restore(
     raise typer.Exit(1 if restored.findings else 0)
 
 
-def doctor(data: Data = HERE, as_json: Json = False) -> None:
+def doctor(
+    data: Data = HERE,
+    mail_to: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Send a test message there.")] = None,
+    as_json: Json = False,
+) -> None:
     """Say in words what is wrong with this installation, and what to do about it.
 
     Exit code 0 when all is well, 1 when something is wrong.
     """
     from modellix_server.operations.maintenance.doctor import examine
 
-    findings = asyncio.run(examine(DataDirectory(data), os.environ))
+    findings = asyncio.run(examine(DataDirectory(data), os.environ, mail_to))
     if as_json:
         typer.echo(json.dumps([{"what": one.what, "grade": one.grade, "says": one.says} for one in findings]))
     else:

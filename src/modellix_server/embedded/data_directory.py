@@ -53,6 +53,7 @@ class DataDirectory:
         self.spool = self.root / "spool"
         self.sandbox = self.root / "sandbox"
         self.logs = self.root / "logs"
+        self.mail = self.root / "mail"
         self._secrets_file = self.root / "secrets.json"
         self._runtime_file = self.root / "runtime.json"
         self._socket_note = self.root / "socket-dir"
@@ -64,7 +65,7 @@ class DataDirectory:
         own folder; everything private in it has its own permissions.
         """
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
-        for folder in (self.storage, self.spool, self.sandbox, self.logs):
+        for folder in (self.storage, self.spool, self.sandbox, self.logs, self.mail):
             folder.mkdir(mode=0o700, exist_ok=True)
 
     @cached_property
@@ -183,6 +184,7 @@ class DataDirectory:
                 "owner_database_url": self.dsn(OWNER),
                 "storage_url": self.storage.as_uri(),
                 "spool_dir": str(self.spool),
+                "mail_dir": str(self.mail),
                 "secret": self.secrets["secret"],
                 "master_key": self.secrets["master_key"],
                 "old_master_keys": self.secrets.get("old_master_keys", ""),

@@ -1,6 +1,9 @@
 """What `up` shows when everything runs: the address, a key, and lines to paste."""
 
+import asyncio
 import contextlib
+import email
+import email.policy
 import shlex
 import sys
 from pathlib import Path
@@ -10,6 +13,7 @@ from rich.console import Console
 from modellix_server.embedded.data_directory import DEFAULT, DataDirectory
 
 _MODEL = "text-to-image/alibaba/qwen-image-plus"
+_MAIL_EVERY_S = 0.5
 _PROMPT = '{"prompt": "A cute cat playing in a garden"}'
 
 
@@ -46,6 +50,23 @@ def show(terminal: Terminal, data_directory: DataDirectory, origin: str, key: st
     line("Ask for its result, with the task_id of that answer:")
     line(f"  curl -sS {origin}/api/v1/tasks/TASK_ID -H {bearer}")
     line()
+
+
+async def show_mail(terminal: Terminal, folder: Path) -> None:
+    """Print, until cancelled, a line for each message that the worker writes into the folder, with its sign-in code."""
+    seen = {path.name for path in folder.glob("*.eml")}
+    while True:
+        await asyncio.sleep(_MAIL_EVERY_S)
+        found = {path.name: path for path in folder.glob("*.eml")}
+        for name in sorted(found.keys() - seen):
+            with contextlib.suppress(OSError, ValueError):
+                message = email.message_from_bytes(found[name].read_bytes(), policy=email.policy.default)
+                code = (
+                    f"sign-in code {message['X-Modellix-Code']}" if message["X-Modellix-Code"] else message["Subject"]
+                )
+                told = f"Mail to {message['To']}: {code}   ({found[name]})"
+                terminal.say("".join(one for one in told if one.isprintable()), "bold")
+        seen = set(found)
 
 
 def _program() -> str:

@@ -169,6 +169,7 @@ class Supervisor:
         await _self_test(settings)
         async with asyncio.TaskGroup() as keepers:
             keepers.create_task(self._keep_postgres())
+            keepers.create_task(banner.show_mail(self._terminal, self._data_directory.mail))
             for child in self._children(self._data_directory, sandbox_port):
                 keepers.create_task(self._keep(child))
             key = await self._first_start(settings)

@@ -15,11 +15,11 @@ from uuid import UUID
 
 import uvloop
 
-from modellix_server import tasks, webhooks
+from modellix_server import mail, tasks, webhooks
 from modellix_server.base import log, tracing
 from modellix_server.base.database import DATABASE_ERRORS, Pool, open_pool, require_durability, require_limited_role
 from modellix_server.base.metrics import Gauge, Gauges, gauge
-from modellix_server.base.notify import follow
+from modellix_server.base.notify import Follower, follow
 from modellix_server.base.outbound import Outbound
 from modellix_server.base.process import reuse_memory
 from modellix_server.base.settings import Settings
@@ -37,6 +37,7 @@ _CONNECTIONS = 6
 _IDEMPOTENCY_S = 72 * 3600
 _LOG_DAYS = 90
 _MESSAGES_S = 30 * 86_400
+_MAILS_S = 30 * 86_400
 _HANG_LEASES = 3
 _LEAST_HANG_S = 10.0  # a machine may be that busy
 _LOG = log.get("main")
@@ -57,6 +58,7 @@ async def _work(settings: Settings) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     catalogue, upstreams = load_models(settings)
+    transport = mail.open_transport(settings)
     db = await open_pool(settings.database_url, size=_CONNECTIONS, name="work")
     await require_durability(db)
     await require_limited_role(db)
@@ -83,13 +85,17 @@ async def _work(settings: Settings) -> None:
     gc.set_threshold(50_000, 20, 50)
     name = f"{socket.gethostname()}-{os.getpid()}"
     deliverer = _deliverer(settings, db, outbound)
+    followers: list[Follower] = [deliverer]
     background = [
         asyncio.create_task(_chores(settings, db, storage, tools)),
         asyncio.create_task(_stay_awake(settings.lease_s)),
         asyncio.create_task(tools.breakers.keep_fresh()),
         asyncio.create_task(deliverer.run()),
-        asyncio.create_task(follow(settings.database_url, [deliverer])),
+        asyncio.create_task(follow(settings.database_url, followers)),
     ]
+    if transport is not None:
+        followers.append(sender := mail.MailSender(db, transport))
+        background.append(asyncio.create_task(sender.run()))
     worker = tasks.Worker(db, settings.database_url, tools, name=name, lease_s=settings.lease_s)
     gauges = Gauges()
     gauges.add(partial(_gauges, db, worker))
@@ -130,7 +136,12 @@ async def _gauges(db: Pool, worker: tasks.Worker) -> list[Gauge]:
     lines = gauge("modellix_tasks_in_flight", "Tasks that this worker has.", worker.in_flight)
     with contextlib.suppress(*DATABASE_ERRORS):
         now = await tasks.queue_now(db)
+        unsent = await mail.backlog(db)
         lines += [
+            *gauge("modellix_mails_waiting", "Messages that have not been sent.", unsent.waiting),
+            *gauge(
+                "modellix_mails_oldest_waiting_seconds", "For how long the first of them has waited.", unsent.oldest_s
+            ),
             *gauge("modellix_queue_due", "Tasks that are due and that no worker has yet.", now.due),
             *gauge("modellix_queue_oldest_due_seconds", "For how long the first of them has been due.", now.oldest_s),
             *gauge("modellix_tasks_unfinished", "Tasks that have not ended.", now.unfinished),
@@ -192,6 +203,7 @@ async def _chores(settings: Settings, db: Pool, storage: Storage, tools: tasks.T
         _Chore("late verdicts", 30, lambda: tasks.look_again(tools)),
         _Chore("old idempotency keys", 300, lambda: tasks.forget_idempotency_keys(db, _IDEMPOTENCY_S)),
         _Chore("old webhook messages", 300, lambda: webhooks.drop_old(db, _MESSAGES_S)),
+        _Chore("old mail", 300, lambda: mail.drop_old(db, _MAILS_S)),
         _Chore("request log partitions", 3600, lambda: ensure_partitions(db)),
         _Chore("old request log", 3600, lambda: drop_old(db, _LOG_DAYS)),
         _Chore("files nobody knows", 86_400, lambda: delete_orphans(db, storage), first_after_s=3600),

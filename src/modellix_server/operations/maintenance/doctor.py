@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import asyncpg
 
-from modellix_server import requestlog, tasks, vault
+from modellix_server import mail, requestlog, tasks, vault
 from modellix_server.base.addresses import local_origin
 from modellix_server.base.database import DATABASE_ERRORS, Connection, connect
 from modellix_server.base.functions import applied_functions, discover_functions, outdated
@@ -50,8 +50,13 @@ class Diagnosis:
     says: str
 
 
-async def examine(data_directory: DataDirectory, env: Mapping[str, str]) -> list[Diagnosis]:
-    """Run all checks; those that need the database are left out if it does not answer."""
+async def examine(
+    data_directory: DataDirectory, env: Mapping[str, str], test_mail_to: str | None = None
+) -> list[Diagnosis]:
+    """Run all checks; those that need the database are left out if it does not answer.
+
+    With an address, a test message is sent there.
+    """
     try:
         settings = data_directory.settings(env)
     except BadSettings as error:
@@ -66,6 +71,7 @@ async def examine(data_directory: DataDirectory, env: Mapping[str, str]) -> list
         ("catalogue", _catalogue(settings)),
         ("disk", _disk(settings, data_directory)),
         ("storage", await _storage(settings)),
+        ("mail", await _mail(settings, test_mail_to)),
         ("API", await _answers(api, "is `serve` running?")),
         ("sandbox", await _answers(f"{settings.sandbox_url}/healthz", "test keys need it: is `sandbox` running?")),
     ]
@@ -137,6 +143,37 @@ async def _storage(settings: Settings) -> Answer:
     if read != b"probe":
         return "bad", "what was written there is not what is read"
     return "good", "a file was written, read and deleted"
+
+
+async def _mail(settings: Settings, to: str | None) -> Answer:
+    missing = mail.missing_settings(settings)
+    try:
+        transport = mail.open_transport(settings)
+    except BadSettings as error:
+        return "bad", str(error)
+    if transport is None:
+        return "warning", f"none can be sent, so nobody can sign in by a code: set {' and '.join(missing)}"
+    try:
+        async with transport as connection:
+            if to is not None:
+                await connection.send(mail.test_message(settings, to))
+    except (mail.MailNotSent, mail.MailRefused) as error:
+        return "bad", f"{error}. Messages wait until they can be sent"
+    if not settings.smtp_url:
+        return "good", f"messages become files in {settings.mail_dir}, as MODELLIX_SMTP_URL is not set"
+    if to is not None:
+        return "good", f"the server has taken a test message to {to}"
+    return "good", "the server answers; `doctor --mail-to ADDRESS` sends a test message"
+
+
+async def _unsent(db: Connection, _: Settings) -> Answer:
+    waiting = await mail.backlog(db)
+    if waiting.oldest_s > _LATE_S:
+        return "warning", (
+            f"{waiting.waiting} messages wait, the first for {waiting.oldest_s / 60:.0f} minutes: "
+            f"{waiting.error or 'is `work` running?'}"
+        )
+    return "good", "no message waits for long"
 
 
 async def _answers(url: str, advice: str) -> Answer:
@@ -274,6 +311,7 @@ _IN_THE_DATABASE: dict[str, Callable[[Connection, Settings], Awaitable[Answer]]]
     "queue": _queue,
     "vendors": _vendors,
     "request log": _request_log,
+    "outbox": _unsent,
     "reviews": _reviews,
     "frozen accounts": _frozen,
     "ledger": _ledger,

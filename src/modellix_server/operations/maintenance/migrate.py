@@ -16,6 +16,7 @@ ROOMS = tuple(
         "requestlog",
         "vault",
         "webhooks",
+        "mail",
         "tasks",
         "audit",
     )
