@@ -32,8 +32,11 @@ create table identity.team (
     id bigint generated always as identity,
     name text not null,
     created_at timestamptz not null default now(),
+    -- days after which inputs are redacted: 0 as soon as a task has ended, null never
+    input_days integer,
     constraint team_pkey primary key (id),
     constraint team_name_key unique (name),
+    constraint team_input_days_check check (input_days >= 0 and input_days <= 3650),
     constraint team_name_check check (name = btrim(name) and length(name) >= 1 and length(name) <= 64 and name !~ '[[:cntrl:]]'::text)
 );
 
@@ -135,6 +138,7 @@ grant update (deleted_at, email, language, name, operator, theme, time_zone) on 
 grant update (role) on identity.membership to modellix_app;
 grant update (live, method, seen_at, signed_in_at, team_id) on identity.session to modellix_app;
 grant update (used_at) on identity.sign_in_link to modellix_app;
+grant update (input_days) on identity.team to modellix_app;
 
 -- Which of these keys may still sign a request; asked inside the transaction that accepts a task. One
 -- plain SELECT without settings of its own, so that the planner folds it into the calling query.
@@ -818,6 +822,22 @@ language sql immutable set search_path = pg_catalog as $$
 $$;
 grant execute on function requestlog.first_task_of to modellix_app;
 
+-- Takes bodies and answers out of a team's calls before a time: only refused ones have them. The application may not
+-- change the log: hence SECURITY DEFINER. Returns how many had one.
+create or replace function requestlog.redact_inputs(p_team bigint, p_before timestamptz) returns int
+language plpgsql security definer set search_path = pg_catalog as $$
+declare
+    redacted int;
+begin
+    update requestlog.entry set input = null, answer = null
+    where team_id = p_team and live in (true, false) and status >= 400 and at < p_before
+        and (input is not null or answer is not null);
+    get diagnostics redacted = row_count;
+    return redacted;
+end
+$$;
+grant execute on function requestlog.redact_inputs to modellix_app;
+
 revoke execute on all functions in schema requestlog from public;
 
 
@@ -1100,11 +1120,19 @@ create table tasks.route (
     constraint route_pkey primary key (digest)
 );
 
+create table tasks.inputs_redacted (
+    team_id bigint not null,
+    live boolean not null,
+    up_to uuid not null,                      -- no task before it has an input
+    constraint inputs_redacted_pkey primary key (team_id, live)
+);
+
 grant usage on schema tasks to modellix_app;
 grant usage on sequence tasks.queue_no to modellix_app;
 grant insert, select, update on tasks.attempt to modellix_app;
 grant insert, select, update on tasks.breaker to modellix_app;
 grant delete, insert, select, update on tasks.idempotency to modellix_app;
+grant insert, select, update on tasks.inputs_redacted to modellix_app;
 grant delete, insert, select, update on tasks.late_result to modellix_app;
 grant insert, select on tasks.move to modellix_app;
 grant insert, select on tasks.review to modellix_app;

@@ -25,6 +25,7 @@ ENDPOINT = "(the endpoint created)"
 CHANGES = {
     "team create": ("team.create", ["acme"]),
     "team limits": ("team.limits", ["acme", "--rpm", "50"]),
+    "team inputs": ("team.inputs", ["acme", "--days", "30"]),
     "team credit": ("team.credit", ["acme", "--usd", "5", "--note", "first"]),
     "key create": ("key.create", ["--team", "acme", "--name", "ci"]),
     "key revoke": ("key.revoke", ["1"]),
@@ -53,6 +54,7 @@ READS = {
 # The same commands where they change nothing.
 IDLE = [
     ["team", "limits", "acme"],
+    ["team", "inputs", "acme"],
     ["vault", "rotate", "--dry-run"],
     ["team", "create", "acme"],
     ["team", "credit", "acme", "--usd", "-500"],

@@ -315,6 +315,7 @@ def record(context: RequestContext, status: int, size: int, reply: Reply | None 
         )
         return
     refused = reply is not None and status >= 400
+    kept = refused and (caller is None or caller.input_days != 0)
     context.ctx.request_log.record(
         LogEntry(
             at=time.time(),
@@ -330,8 +331,8 @@ def record(context: RequestContext, status: int, size: int, reply: Reply | None 
             bytes_out=size,
             model=context.model,
             task_id=context.task_id,
-            input=redact_body(context.input) if refused and context.input else None,
-            answer=redact_body(reply.body) if reply and refused else None,
+            input=redact_body(context.input) if kept and context.input else None,
+            answer=redact_body(reply.body) if reply and kept else None,
             request_id=context.id,
         )
     )

@@ -67,6 +67,24 @@ async def limits(
     context.show({"team": team.name, **asdict(now)})
 
 
+@command(app, "inputs")
+async def inputs(
+    context: CommandContext,
+    name: TeamName,
+    days: Annotated[int | None, typer.Option(help="Redact them after so many days; 0: once a task has ended.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep them as long as the records.")] = False,
+) -> None:
+    """Change how long the inputs of a team are kept; without options, show it. Cost and all else stay."""
+    from modellix_server.operations import inputs, teams
+
+    if keep and days is not None:
+        raise RefusedError("say either --days or --keep")
+    team = await teams.find(context.operations, context.who, name)
+    if keep or days is not None:
+        await inputs.change_days(context.operations, context.who, team.id, days)
+    context.show({"team": team.name, "input_days": await inputs.days_kept(context.operations, context.who, team.id)})
+
+
 @command(app, "credit")
 async def credit(
     context: CommandContext,

@@ -31,8 +31,11 @@ from modellix_server.identity.store import (
     create_key,
     create_team,
     find_team,
+    input_days,
     list_keys,
     list_teams,
     revoke_key,
     revoke_leaked,
+    set_input_days,
+    teams_without_inputs,
 )

@@ -54,6 +54,8 @@ class Caller:
     """Requests per minute over all keys of the team."""
     key_rpm: int
     """Requests per minute of this key."""
+    input_days: int | None = None
+    """Days that the team keeps inputs; None: as long as the records."""
 
 
 def pepper(secret: Secret) -> bytes:
@@ -151,9 +153,28 @@ async def revoke_leaked(db: Connection, secret: Secret, texts: Sequence[str]) ->
 async def callers(db: Pool | Connection, hashes: Sequence[bytes]) -> dict[bytes, Caller]:
     """The callers behind stored forms; unknown and revoked ones are left out."""
     rows = await db.fetch(
-        """select k.hash, k.id, k.team_id, k.live, k.name, l.concurrency, l.rpm, l.key_rpm
-           from identity.api_key k cross join lateral limits.of_team(k.team_id) l
+        """select k.hash, k.id, k.team_id, k.live, k.name, l.concurrency, l.rpm, l.key_rpm, t.input_days
+           from identity.api_key k join identity.team t on t.id = k.team_id
+           cross join lateral limits.of_team(k.team_id) l
            where k.hash = any ($1::bytea[]) and k.revoked_at is null""",
         hashes,
     )
     return {row[0]: Caller(*row[1:]) for row in rows}
+
+
+async def input_days(db: Pool | Connection, team_id: int) -> int | None:
+    """Days that a team keeps inputs; None: as long as the records."""
+    days: int | None = await db.fetchval("select input_days from identity.team where id = $1", team_id)
+    return days
+
+
+async def set_input_days(db: Pool | Connection, team_id: int, days: int | None) -> None:
+    """Change how long a team keeps inputs. Raises NotFound."""
+    if await db.execute("update identity.team set input_days = $2 where id = $1", team_id, days) == "UPDATE 0":
+        raise NotFound("team not found")
+
+
+async def teams_without_inputs(db: Pool | Connection) -> dict[int, int]:
+    """Teams that keep inputs for some days only, with these days."""
+    rows = await db.fetch("select id, input_days from identity.team where input_days is not null order by id")
+    return {row["id"]: row["input_days"] for row in rows}

@@ -9,5 +9,12 @@ from modellix_server.requestlog.reading import (
     tasks_of_request,
 )
 from modellix_server.requestlog.redaction import redact_body, redact_path
-from modellix_server.requestlog.store import LogEntry, SubmissionEntry, count_lost, drop_old, ensure_partitions
+from modellix_server.requestlog.store import (
+    LogEntry,
+    SubmissionEntry,
+    count_lost,
+    drop_old,
+    ensure_partitions,
+    redact_inputs,
+)
 from modellix_server.requestlog.writer import Writer

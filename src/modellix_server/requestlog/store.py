@@ -102,3 +102,9 @@ async def count_lost(db: Pool | Connection, *, days: int) -> int:
         "select coalesce(sum(rows), 0) from requestlog.loss where at > now() - make_interval(days => $1)", days
     )
     return lost
+
+
+async def redact_inputs(db: Pool | Connection, team_id: int, before: datetime) -> int:
+    """Take bodies and answers out of a team's calls before a time; returns how many had one."""
+    redacted: int = await db.fetchval("select requestlog.redact_inputs($1, $2)", team_id, before)
+    return redacted

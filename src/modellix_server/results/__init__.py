@@ -18,4 +18,4 @@ from modellix_server.results.links import (
 from modellix_server.results.spool import Scratch, Spool
 from modellix_server.results.storage import MOST_READ_BYTES, TROUBLE, Opened, RangeNotSatisfiable, Storage, TooBig
 from modellix_server.results.store import resources
-from modellix_server.results.uploads import MOST_UPLOAD_BYTES, Upload, Uploads
+from modellix_server.results.uploads import MOST_UPLOAD_BYTES, Upload, Uploads, redact_names

@@ -1,11 +1,13 @@
 """Files that a team uploads before it uses them: kept for some days, listed, linked, deleted."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from modellix_server.base.database import Pool
+from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import InvalidFormat, NotFound, OutOfRange
 from modellix_server.base.ids import file_name, uuid7
 from modellix_server.base.settings import Settings
@@ -127,3 +129,14 @@ class Uploads:
         gone = "select results.delete_upload($1, $2, $3, $4)"
         if not await self._db.fetchval(gone, file_id, team_id, live, INPUT_TTL_S):
             raise NotFound(f"file '{file_name(file_id)}' not found")
+
+
+async def redact_names(db: Pool | Connection, team_id: int, before: datetime) -> int:
+    """Replace the names of files that a team uploaded before a time; returns how many had one of their own."""
+    done = await db.execute(
+        """update results.upload set filename = 'file.' || format
+           where team_id = $1 and created_at < $2 and filename <> 'file.' || format""",
+        team_id,
+        before,
+    )
+    return int(done.rpartition(" ")[2])

@@ -15,6 +15,7 @@ from modellix_server.tasks.errors import (
 )
 from modellix_server.tasks.follow import LONGEST_WAIT_S, Subscription, SubscriptionHub
 from modellix_server.tasks.history import Review, TaskHistory, reviews, story
+from modellix_server.tasks.input_redaction import redact_inputs
 from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.late_results import look_again
 from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
