@@ -126,17 +126,40 @@ create table identity.sign_in_link (
     constraint sign_in_link_hash_check check (length(hash) = 32)
 );
 
+-- A code that was asked for. Only its HMAC under the server's pepper is stored. The newest of an address is good.
+create table identity.sign_in_code (
+    id bigint generated always as identity,
+    email text not null,
+    -- null: nobody has this address. The hash is of nothing then, and nothing was sent
+    user_id bigint,
+    hash bytea not null,
+    address text not null,                    -- who asked
+    tries integer not null default 0,         -- guesses that were compared; raised before the comparison
+    created_at timestamptz not null default now(),
+    ends_at timestamptz not null,
+    used_at timestamptz,
+    constraint sign_in_code_pkey primary key (id),
+    constraint sign_in_code_user_id_fkey foreign key (user_id) references identity.app_user(id),
+    constraint sign_in_code_hash_check check (length(hash) = 32),
+    constraint sign_in_code_tries_check check (tries <= 5)
+);
+create index sign_in_code_age on identity.sign_in_code (created_at);
+create index sign_in_code_of_address on identity.sign_in_code (address, created_at);
+create index sign_in_code_of_email on identity.sign_in_code (email, id);
+
 grant usage on schema identity to modellix_app;
 grant insert, select on identity.api_key to modellix_app;
 grant insert, select on identity.app_user to modellix_app;
 grant delete, insert, select on identity.membership to modellix_app;
 grant delete, insert, select on identity.session to modellix_app;
+grant delete, insert, select on identity.sign_in_code to modellix_app;
 grant delete, insert, select on identity.sign_in_link to modellix_app;
 grant insert, select on identity.team to modellix_app;
 grant update (revoked_at) on identity.api_key to modellix_app;
 grant update (deleted_at, email, language, name, operator, theme, time_zone) on identity.app_user to modellix_app;
 grant update (role) on identity.membership to modellix_app;
 grant update (live, method, seen_at, signed_in_at, team_id) on identity.session to modellix_app;
+grant update (tries, used_at) on identity.sign_in_code to modellix_app;
 grant update (used_at) on identity.sign_in_link to modellix_app;
 grant update (input_days) on identity.team to modellix_app;
 

@@ -1,6 +1,14 @@
 """Users, teams, sessions, API keys, and authentication of callers."""
 
 from modellix_server.identity.callers import Callers
+from modellix_server.identity.codes import (
+    CODE_LASTS,
+    TooManyCodes,
+    create_code,
+    guess_code,
+    plain_code,
+    use_code,
+)
 from modellix_server.identity.people import (
     Membership,
     Role,
@@ -10,6 +18,7 @@ from modellix_server.identity.people import (
     find_user,
     first_operator,
     memberships,
+    plain_email,
     user_by_email,
 )
 from modellix_server.identity.sessions import (

@@ -1,0 +1,60 @@
+"""Signing in with a code that is sent by mail."""
+
+from modellix_server import audit, identity, mail
+from modellix_server.base.errors import Unauthorized, Unavailable
+from modellix_server.operations.context import Context
+from modellix_server.operations.principal import Permission, Principal
+from modellix_server.operations.sign_in import Browser
+
+
+async def send_code(ctx: Context, who: Principal, email: str, browser: Browser, *, language: str | None = None) -> None:
+    """Have a code sent to a user's address; does the same for an unknown one, but sends nothing.
+
+    `language` is the browser's, for a user who has not chosen one. Raises InvalidParameters for what is no address,
+    TooManyCodes, and Unavailable where no mail can be sent.
+    """
+    who.require(Permission.SIGN_IN)
+    if missing := mail.missing_settings(ctx.settings):
+        raise Unavailable(f"no code can be sent here: {' and '.join(missing)} must be set")
+    to = identity.plain_email(email)
+    async with ctx.transaction() as tx:
+        user = await identity.user_by_email(tx, to)
+        code = await identity.create_code(tx, ctx.settings.secret, to, user, browser.address)
+        await mail.enqueue(
+            tx,
+            to,
+            "sign_in_code",
+            {"origin": ctx.settings.public_origin, "code": code},
+            language=(user.language if user else None) or language,
+            useless_after_s=identity.CODE_LASTS.total_seconds(),
+            send=user is not None,
+        )
+
+
+async def use_code(ctx: Context, who: Principal, email: str, code: str, browser: Browser) -> str:
+    """Sign a browser in: the text of its new cookie.
+
+    Raises Unauthorized for a code that is wrong, old, used, replaced, or was guessed at too often: which of them, and
+    whether the address is known, is not told. Raises InvalidParameters for what is no address.
+    """
+    who.require(Permission.SIGN_IN)
+    of, typed = identity.plain_email(email), identity.plain_code(code)
+    async with ctx.transaction() as tx:  # committed whatever the guess was worth
+        code_id = await identity.guess_code(tx, ctx.settings.secret, of, typed) if typed else None
+    if code_id is None:
+        raise _wrong()
+    async with ctx.transaction() as tx:
+        user_id = await identity.use_code(tx, code_id)
+        if user_id is None:
+            raise _wrong()
+        user = await identity.find_user(tx, user_id)
+        cookie, session = await identity.open_session(
+            tx, user.id, method="code", address=browser.address, agent=browser.agent
+        )
+        actor = audit.Actor(f"user:{user.id}", who.origin)
+        await audit.record(tx, actor, "session.open", f"session:{session.id}", method="code")
+    return cookie
+
+
+def _wrong() -> Unauthorized:
+    return Unauthorized("this code is wrong or no longer good: ask for a new one")
