@@ -25,7 +25,7 @@ _FORM = re.compile(r"\d{6}", re.ASCII)
 class TooManyCodes(PlatformError):
     """More codes were asked for than one address, of mail or of the network, gets in an hour."""
 
-    status, category, code = 429, "Too many requests", "too_many_codes"
+    status, category, code = 429, "Rate limit exceeded", "too_many_codes"
 
 
 async def create_code(tx: Connection, secret: Secret, email: str, user: User | None, address: str) -> str:
