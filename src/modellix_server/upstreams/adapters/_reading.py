@@ -1,14 +1,36 @@
-"""What reading a vendor's answer is the same for every vendor: strictly, and nothing of our account shown on."""
+"""What is the same for every vendor: the key's header, and how answers are read.
+
+They are read strictly, and nothing of our account is shown on.
+"""
 
 import json
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
-from modellix_server.upstreams.contract import Answer, UnmappedAnswer
+import msgspec
+
+from modellix_server.catalogue import Route
+from modellix_server.upstreams.contract import Answer, Busy, Failed, InlineFile, Order, UnmappedAnswer
+
+_Wire = TypeVar("_Wire")
 
 MOST_MESSAGE_CHARACTERS = 300
 _MOST_WAIT_S = 300.0
 _WHOLE = re.compile("[0-9]{1,6}", re.ASCII)
+
+
+def wire_of(route: Route, form: type[_Wire]) -> _Wire:
+    """The `[route.wire]` of a model file, as its vendor's adapter wants it. ValueError when it is not that."""
+    try:
+        return msgspec.convert(route.wire, form)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"route.wire: {error}") from error
+
+
+def authorization(order: Order) -> dict[str, str]:
+    """The header with the vendor account's key."""
+    return {"Authorization": f"Bearer {order.key}"}
 
 
 def json_object(vendor: str, answer: Answer) -> dict[str, Any]:
@@ -30,6 +52,44 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _STRICT = json.JSONDecoder(object_pairs_hook=_once)
+
+
+def kind_of(code: object, kinds: Mapping[str, str]) -> str | None:
+    """The kind of a code, or of the family before its dots: `InvalidFile.Size` is an `InvalidFile`."""
+    name = code if isinstance(code, str) else ""
+    while name and name not in kinds:
+        name = name.rpartition(".")[0]
+    return kinds.get(name)
+
+
+def refused(kind: str | None, reason: str, words: str, wait_s: float | None) -> Busy | Failed:
+    """Judge a submission's error by its kind. `reason` is for the operator, `words` are for the client."""
+    if kind == "account":
+        return Busy(reason, operator=True)
+    if kind == "throttled":
+        return Busy(reason, retry_in_s=wait_s)
+    return failed(kind, words)
+
+
+def failed(kind: str | None, words: str) -> Failed:
+    """Give a definite failure the client's words; what concerns our account or the vendor's insides stays here."""
+    match kind:
+        case "content":
+            return Failed("content_rejected", words or "the vendor's content check refused the input or the result")
+        case "input":
+            return Failed("invalid_input", words or "the vendor could not use the input")
+        case "gone":
+            return Failed("upstream_refused", "the vendor does not offer this model any more")
+        case _:
+            return Failed("upstream_refused", "the vendor could not finish the task")
+
+
+def inline_picture(vendor: str, told: object) -> InlineFile:
+    """The picture of a base64 text. UnmappedAnswer for what is none."""
+    try:
+        return InlineFile.of_base64(told, "image")
+    except ValueError:
+        raise UnmappedAnswer(vendor, "picture", "not in base64") from None
 
 
 def plain_words(message: object, private: re.Pattern[str]) -> str:

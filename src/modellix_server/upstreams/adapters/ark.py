@@ -15,10 +15,19 @@ from typing import Any, Literal
 import msgspec
 
 from modellix_server.catalogue import Measurement, Route
-from modellix_server.upstreams.adapters._reading import json_object, link, plain_words, retry_in_s
+from modellix_server.upstreams.adapters._reading import (
+    authorization,
+    failed,
+    json_object,
+    kind_of,
+    link,
+    plain_words,
+    refused,
+    retry_in_s,
+    wire_of,
+)
 from modellix_server.upstreams.contract import (
     Answer,
-    Busy,
     Capabilities,
     Done,
     Failed,
@@ -50,7 +59,9 @@ _CODES = {
     " InflightBatchsizeExceeded ServerOverloaded RequestBurstTooFast",
 }
 _KINDS = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
-_CONTENT = re.compile(r"(Input|Output)(Text|Image|Video|Audio)(SensitiveContentDetected|RiskDetection)", re.ASCII)
+_CONTENT = re.compile(
+    r"(Input|Output)(Text|Image|Video|Audio)(SensitiveContentDetected|RiskDetection)(?![^.])", re.ASCII
+)
 
 _CONTENT_TYPES = {
     "text": "text",
@@ -97,10 +108,7 @@ class Ark:
 
     def check(self, route: Route) -> None:
         """Raise ValueError when the route of a model file is not one this adapter can follow."""
-        try:
-            wire = msgspec.convert(route.wire, ArkWire)
-        except msgspec.ValidationError as error:
-            raise ValueError(f"route.wire: {error}") from error
+        wire = wire_of(route, ArkWire)
         for path in (*route.to.values(), *route.constants):
             if path == UNSENT:
                 continue
@@ -117,7 +125,7 @@ class Ark:
             return Failed("upstream_refused", f"this model is not offered in the vendor's region '{order.region}'")
         wire = msgspec.convert(order.route.wire, ArkWire)
         # The vendor keeps no id of ours; this one only lets its support, and our emulator, find the request.
-        headers = {**_authorization(order), "X-Client-Request-Id": order.attempt}
+        headers = {**authorization(order), "X-Client-Request-Id": order.attempt}
         path = PICTURES if wire.kind == "image" else TASKS
         asked = body(model, order)
         if wire.kind == "video" and order.callback_url is not None:
@@ -134,7 +142,7 @@ class Ark:
 
     async def poll(self, ticket: str, order: Order, http: Http) -> Polled:
         """Ask once how the task is doing."""
-        answer = await http.call("GET", f"{TASKS}/{ticket}", headers=_authorization(order))
+        answer = await http.call("GET", f"{TASKS}/{ticket}", headers=authorization(order))
         if answer.status in (429, 500, 502, 503, 504):  # says nothing about the task; the vendor's client asks on too
             return Pending()
         said = json_object(NAME, answer)
@@ -165,17 +173,13 @@ class Ark:
         """
         return (
             await self._status(ticket, order, http) == "queued"
-            and (await http.call("DELETE", f"{TASKS}/{ticket}", headers=_authorization(order))).status == 200
+            and (await http.call("DELETE", f"{TASKS}/{ticket}", headers=authorization(order))).status == 200
             and await self._status(ticket, order, http) == "cancelled"
         )
 
     async def _status(self, ticket: str, order: Order, http: Http) -> object:
-        said = json_object(NAME, await http.call("GET", f"{TASKS}/{ticket}", headers=_authorization(order)))
+        said = json_object(NAME, await http.call("GET", f"{TASKS}/{ticket}", headers=authorization(order)))
         return said.get("status") if said.get("id") == ticket else None
-
-
-def _authorization(order: Order) -> dict[str, str]:
-    return {"Authorization": f"Bearer {order.key}"}
 
 
 def body(model: str, order: Order) -> dict[str, Any]:
@@ -225,41 +229,22 @@ def _error(said: Mapping[str, Any]) -> tuple[object, object]:
 
 
 def _kind(code: object) -> str | None:
-    """Look up a code, or the family before its dots: `InvalidParameter.size` is an `InvalidParameter`."""
     name = code if isinstance(code, str) else ""
-    while name:
-        if name in _KINDS:
-            return _KINDS[name]
-        if _CONTENT.fullmatch(name):
-            return "content"
-        name = name.rpartition(".")[0]
-    return None
+    return "content" if _CONTENT.match(name) else kind_of(name, _KINDS)
 
 
 def _refused(answer: Answer, said: Mapping[str, Any]) -> Submitted:
     """Judge the error a submission was answered with."""
     code, message = _error(said)
     kind = _kind(code)
+    words = plain_words(message, _PRIVATE)
     if not 400 <= answer.status < 500 or kind is None:
-        raise UnmappedAnswer(NAME, "error code", f"HTTP {answer.status} {code}: {plain_words(message, _PRIVATE)}")
-    if kind == "account":
-        return Busy(f"{code}: {plain_words(message, _PRIVATE)}", operator=True)
-    if kind == "throttled":
-        return Busy(f"{code}: {plain_words(message, _PRIVATE)}", retry_in_s=_retry_in_s(answer))
-    return _failed(code, message)
+        raise UnmappedAnswer(NAME, "error code", f"HTTP {answer.status} {code}: {words}")
+    return refused(kind, f"{code}: {words}", words, _retry_in_s(answer))
 
 
 def _failed(code: object, message: object) -> Failed:
-    """Give a definite failure the client's words; what concerns our account or the vendor's insides stays here."""
-    kind = _kind(code)
-    words = plain_words(message, _PRIVATE)
-    if kind == "content":
-        return Failed("content_rejected", words or "the vendor's content check refused the input or the result")
-    if kind == "input":
-        return Failed("invalid_input", words or "the vendor could not use the input")
-    if kind == "gone":
-        return Failed("upstream_refused", "the vendor does not offer this model any more")
-    return Failed("upstream_refused", "the vendor could not finish the task")
+    return failed(_kind(code), plain_words(message, _PRIVATE))
 
 
 def _retry_in_s(answer: Answer) -> float | None:

@@ -17,7 +17,16 @@ import msgspec
 from modellix_server.catalogue import Measurement, Route
 from modellix_server.upstreams.adapters import _oss
 from modellix_server.upstreams.adapters._paths import put, steps
-from modellix_server.upstreams.adapters._reading import json_object, plain_words, retry_in_s
+from modellix_server.upstreams.adapters._reading import (
+    authorization,
+    failed,
+    json_object,
+    kind_of,
+    plain_words,
+    refused,
+    retry_in_s,
+    wire_of,
+)
 from modellix_server.upstreams.contract import (
     Answer,
     Busy,
@@ -101,10 +110,7 @@ class DashScope:
 
     def check(self, route: Route) -> None:
         """Raise ValueError when the route of a model file is not one this adapter can follow."""
-        try:
-            wire = msgspec.convert(route.wire, DashScopeWire)
-        except msgspec.ValidationError as error:
-            raise ValueError(f"route.wire: {error}") from error
+        wire = wire_of(route, DashScopeWire)
         if not _ENDPOINT.fullmatch(wire.path):
             raise ValueError(f"route.wire.path: not an endpoint below the base URL: {wire.path!r}")
         for path in (*route.to.values(), *route.constants):
@@ -122,9 +128,8 @@ class DashScope:
         model = order.route.models.get(order.region)
         if model is None:  # `submit` says so
             return order
-        answer = await http.call(
-            "GET", f"/uploads?action=getPolicy&model={quote(model)}", headers={"Authorization": f"Bearer {order.key}"}
-        )
+        where = f"/uploads?action=getPolicy&model={quote(model)}"
+        answer = await http.call("GET", where, headers=authorization(order))
         said = json_object(NAME, answer)
         if said.get("code"):
             return _refused(answer, said)
@@ -145,7 +150,7 @@ class DashScope:
             )
         wire = msgspec.convert(order.route.wire, DashScopeWire)
         # The vendor keeps no id of ours; this one only lets its support, and our emulator, find the request.
-        headers = {"Authorization": f"Bearer {order.key}", "X-Request-Id": order.attempt}
+        headers = {**authorization(order), "X-Request-Id": order.attempt}
         if wire.mode == "task":
             headers["X-DashScope-Async"] = "enable"
         if order.files:
@@ -165,7 +170,7 @@ class DashScope:
 
     async def poll(self, ticket: str, order: Order, http: Http) -> Polled:
         """Ask once how the task is doing."""
-        answer = await http.call("GET", f"/tasks/{ticket}", headers={"Authorization": f"Bearer {order.key}"})
+        answer = await http.call("GET", f"/tasks/{ticket}", headers=authorization(order))
         if answer.status in (429, 500, 502, 503, 504):  # says nothing about the task; the vendor's client asks on too
             return Pending()
         said = json_object(NAME, answer)
@@ -188,7 +193,7 @@ class DashScope:
 
     async def cancel(self, ticket: str, order: Order, http: Http) -> bool:
         """Stop a task that is still PENDING: the vendor stops no other."""
-        answer = await http.call("POST", f"/tasks/{ticket}/cancel", headers={"Authorization": f"Bearer {order.key}"})
+        answer = await http.call("POST", f"/tasks/{ticket}/cancel", headers=authorization(order))
         return answer.status == 200 and not json_object(NAME, answer).get("code")
 
 
@@ -212,41 +217,24 @@ def _ticket(said: Mapping[str, Any], output: Mapping[str, Any]) -> str:
     return ids[0]
 
 
-def _kind(code: object) -> str | None:
-    """Look up a code, or the family before its first dots: `InvalidFile.Size` is an `InvalidFile`."""
-    name = str(code)
-    while name:
-        if name in _KINDS:
-            return _KINDS[name]
-        name = name.rpartition(".")[0]
-    return None
-
-
 def _refused(answer: Answer, said: Mapping[str, Any]) -> Busy | Failed:
     """Judge the error a submission was answered with."""
     code, message = said.get("code"), plain_words(said.get("message"), _PRIVATE)
-    kind = _kind(code)
+    kind = _kind(code, message)
     if answer.status >= 500 or kind is None:
         raise UnmappedAnswer(NAME, "error code", f"HTTP {answer.status} {code}: {message}")
-    if kind == "account":
-        return Busy(f"{code}: {message}", operator=True)
-    if kind == "throttled":
-        return Busy(f"{code}: {message}", retry_in_s=retry_in_s(answer))
-    return _failed(code, said.get("message"))
+    return refused(kind, f"{code}: {message}", message, retry_in_s(answer))
 
 
 def _failed(code: object, message: object) -> Failed:
-    """Give a definite failure the client's words; what concerns our account or the vendor's insides stays here."""
-    kind = _kind(code)
     words = plain_words(message, _PRIVATE)
-    if kind == "content":
-        return Failed("content_rejected", words or "the vendor's content check refused the input or the result")
-    # A model name that the vendor does not know is a fault of ours under the code of a bad input.
-    if kind == "input" and not words.startswith("Model not exist"):
-        return Failed("invalid_input", words or "the vendor could not use the input")
-    if kind == "gone" or kind == "input":
-        return Failed("upstream_refused", "the vendor does not offer this model any more")
-    return Failed("upstream_refused", "the vendor could not finish the task")
+    return failed(_kind(code, words), words)
+
+
+def _kind(code: object, words: str) -> str | None:
+    """A model name that the vendor does not know is a fault of ours under the code of a bad input."""
+    kind = kind_of(code, _KINDS)
+    return "gone" if kind == "input" and words.startswith("Model not exist") else kind
 
 
 def _done(said: Mapping[str, Any], output: dict[str, Any], wire: DashScopeWire) -> Done | Failed:

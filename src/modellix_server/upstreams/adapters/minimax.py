@@ -9,12 +9,23 @@ outcome unknown.
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 
 from modellix_server.catalogue import Measurement, Route
-from modellix_server.upstreams.adapters._reading import json_object, link, plain_words, retry_in_s
+from modellix_server.upstreams.adapters._reading import (
+    authorization,
+    failed,
+    inline_picture,
+    json_object,
+    link,
+    plain_words,
+    refused,
+    retry_in_s,
+    wire_of,
+)
 from modellix_server.upstreams.contract import (
     Answer,
     Busy,
@@ -80,10 +91,7 @@ class MiniMax:
 
     def check(self, route: Route) -> None:
         """Raise ValueError when the route of a model file is not one this adapter can follow."""
-        try:
-            wire = msgspec.convert(route.wire, MiniMaxWire)
-        except msgspec.ValidationError as error:
-            raise ValueError(f"route.wire: {error}") from error
+        wire = wire_of(route, MiniMaxWire)
         for path in (*route.to.values(), *route.constants):
             if not _FIELD.fullmatch(path) and path not in _SUBJECTS:
                 raise ValueError(f"the vendor's body is flat but for {' and '.join(_SUBJECTS)}: {path!r}")
@@ -99,7 +107,7 @@ class MiniMax:
             return Failed("upstream_refused", f"this model is not offered in the vendor's region '{order.region}'")
         wire = msgspec.convert(order.route.wire, MiniMaxWire)
         # The vendor keeps no id of ours; this one only lets its support, and our emulator, find the request.
-        headers = {**_authorization(order), "X-Request-Id": order.attempt}
+        headers = {**authorization(order), "X-Request-Id": order.attempt}
         asked = body(model, order)
         if wire.kind == "video" and order.callback_url is not None:
             asked["callback_url"] = order.callback_url
@@ -116,7 +124,7 @@ class MiniMax:
 
     async def poll(self, ticket: str, order: Order, http: Http) -> Polled:
         """Ask once how the task is doing; once it has succeeded, ask for a fresh link to its file as well."""
-        answer = await http.call("GET", f"/query/video_generation?task_id={ticket}", headers=_authorization(order))
+        answer = await http.call("GET", f"/query/video_generation?task_id={ticket}", headers=authorization(order))
         if _says_nothing(answer):
             return Pending()
         said = json_object(NAME, answer)
@@ -125,7 +133,7 @@ class MiniMax:
         state = word.lower() if isinstance(word, str) else ""
         if state in _BAD or (_KINDS.get(code) == "content" and not state):
             _same("task", ticket, said.get("task_id"), may_be_absent=code != 0)
-            return _failed(code, said)
+            return failed(_KINDS.get(code), _words(said))
         if _KINDS.get(code) in ("throttled", "trouble"):
             return Pending()
         if answer.status != 200 or code != 0:
@@ -138,7 +146,7 @@ class MiniMax:
         return await self._clip(_id(said.get("file_id"), "file id"), order, http)
 
     async def _clip(self, file_id: str, order: Order, http: Http) -> Polled:
-        answer = await http.call("GET", f"/files/retrieve?file_id={file_id}", headers=_authorization(order))
+        answer = await http.call("GET", f"/files/retrieve?file_id={file_id}", headers=authorization(order))
         if _says_nothing(answer):
             return Pending()
         said = json_object(NAME, answer)
@@ -173,10 +181,6 @@ def _subjects(field: str, pictures: list[str]) -> list[dict[str, Any]]:
     if field.endswith(".image_file"):
         return [{"type": "character", "image_file": picture} for picture in pictures]
     return [{"type": "character", "image": pictures}]
-
-
-def _authorization(order: Order) -> dict[str, str]:
-    return {"Authorization": f"Bearer {order.key}"}
 
 
 def _says_nothing(answer: Answer) -> bool:
@@ -216,21 +220,7 @@ def _refused(answer: Answer, said: Mapping[str, Any], code: int) -> Submitted:
     reason = f"{code}: {_words(said)}"
     if answer.status >= 500 or kind in (None, "trouble"):
         raise UnmappedAnswer(NAME, "error code", f"HTTP {answer.status} {reason}")
-    if kind == "account":
-        return Busy(reason, operator=True)
-    if kind == "throttled":
-        return Busy(reason, retry_in_s=retry_in_s(answer))
-    return _failed(code, said)
-
-
-def _failed(code: int, said: Mapping[str, Any]) -> Failed:
-    """Give a definite failure the client's words; what concerns our account or the vendor's insides stays here."""
-    kind = _KINDS.get(code)
-    if kind == "content":
-        return Failed("content_rejected", _words(said) or "the vendor's content check refused the input or the result")
-    if kind == "input":
-        return Failed("invalid_input", _words(said) or "the vendor could not use the input")
-    return Failed("upstream_refused", "the vendor could not finish the task")
+    return refused(kind, reason, _words(said), retry_in_s(answer))
 
 
 def _words(said: Mapping[str, Any]) -> str:
@@ -273,16 +263,9 @@ def _linked(told: object) -> RemoteFile:
     return RemoteFile(link(NAME, told), "image")
 
 
-def _inline(told: object) -> InlineFile:
-    try:
-        return InlineFile.of_base64(told, "image")
-    except ValueError:
-        raise UnmappedAnswer(NAME, "picture", "not in base64") from None
-
-
 _FORMS: dict[str, tuple[str, Callable[[object], RemoteFile | InlineFile]]] = {
     "url": ("image_urls", _linked),
-    "base64": ("image_base64", _inline),
+    "base64": ("image_base64", partial(inline_picture, NAME)),
 }
 """`response_format` of a picture request -> where its pictures are, and how to read one."""
 

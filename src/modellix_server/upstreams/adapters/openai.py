@@ -15,7 +15,15 @@ from typing import Any, Literal
 import msgspec
 
 from modellix_server.catalogue import Measurement, Route
-from modellix_server.upstreams.adapters._reading import json_object, plain_words, retry_in_s
+from modellix_server.upstreams.adapters._reading import (
+    authorization,
+    failed,
+    inline_picture,
+    json_object,
+    plain_words,
+    retry_in_s,
+    wire_of,
+)
 from modellix_server.upstreams.contract import (
     Answer,
     Busy,
@@ -81,10 +89,7 @@ class OpenAI:
 
     def check(self, route: Route) -> None:
         """Raise ValueError when the route of a model file is not one this adapter can follow."""
-        try:
-            wire = msgspec.convert(route.wire, OpenAIWire)
-        except msgspec.ValidationError as error:
-            raise ValueError(f"route.wire: {error}") from error
+        wire = wire_of(route, OpenAIWire)
         for field in (*route.to.values(), *route.constants):
             if not _FIELD.fullmatch(field) and field not in _FILES:
                 raise ValueError(f"the vendor's body is flat but for {' and '.join(_FILES)}: {field!r}")
@@ -98,7 +103,7 @@ class OpenAI:
             return Failed("upstream_refused", f"this model is not offered in the vendor's region '{order.region}'")
         fields = {"model": model, **order.route.constants, **dict(order.placed())}
         # The vendor keeps this id of ours in its logs, for questions to its support.
-        headers = {"Authorization": f"Bearer {order.key}", "X-Client-Request-Id": order.attempt}
+        headers = {**authorization(order), "X-Client-Request-Id": order.attempt}
         if msgspec.convert(order.route.wire, OpenAIWire).kind == "edit":
             answer = await http.call("POST", _PATHS["edit"], form=list(_form(fields)), headers=headers)
         else:
@@ -114,7 +119,7 @@ class OpenAI:
 
     async def poll(self, ticket: str, order: Order, http: Http) -> Polled:
         """There are no tickets; the question whether the key is good is all that this can be asked for."""
-        answer = await http.call("GET", f"/models/{ticket}", headers={"Authorization": f"Bearer {order.key}"})
+        answer = await http.call("GET", f"/models/{ticket}", headers=authorization(order))
         raise UnmappedAnswer(NAME, "poll", f"HTTP {answer.status}: nothing of this vendor can be polled")
 
 
@@ -144,7 +149,7 @@ def _refused(answer: Answer, error: Mapping[str, Any]) -> Submitted:
     if not 400 <= answer.status < 500:
         raise UnmappedAnswer(NAME, "error", reason)
     if code in _CONTENT:
-        return Failed("content_rejected", words or "the vendor's content check refused the input or the result")
+        return failed("content", words)
     if code in _ACCOUNT or (not code and kind in _ACCOUNT):
         return Busy(reason, operator=True)
     if code in _THROTTLED or (not code and kind in _THROTTLED):
@@ -152,7 +157,7 @@ def _refused(answer: Answer, error: Mapping[str, Any]) -> Submitted:
     if kind in _INPUT and answer.status in (401, 403):  # such as an organization that was not verified
         return Busy(reason, operator=True)
     if kind in _INPUT and answer.status in _INPUT_STATUSES:
-        return Failed("invalid_input", words or "the vendor could not use the input")
+        return failed("input", words)
     raise UnmappedAnswer(NAME, "error", reason)
 
 
@@ -176,17 +181,10 @@ def _pictures(answer: Answer, said: Mapping[str, Any]) -> Done:
         raise UnmappedAnswer(NAME, "result", "finished, with no picture and no error")
     request_id = answer.headers.get("x-request-id", "")
     return Done(
-        files=tuple(_picture(item) for item in data),
+        files=tuple(inline_picture(NAME, item.get("b64_json") if isinstance(item, dict) else None) for item in data),
         measured=Measurement(images=len(data)),
         request_id=request_id if _REQUEST_ID.fullmatch(request_id) else None,
     )
-
-
-def _picture(item: object) -> InlineFile:
-    try:
-        return InlineFile.of_base64(item.get("b64_json") if isinstance(item, dict) else None, "image")
-    except ValueError:
-        raise UnmappedAnswer(NAME, "picture", "not in base64") from None
 
 
 upstream = OpenAI()
