@@ -18,8 +18,8 @@ from modellix_server.api.hot.submit import may_name_model
 from modellix_server.catalogue import Catalogue
 from modellix_server.openapi import Undescribed, describe
 from modellix_server.openapi import document as making
-from modellix_server.openapi.access import Access, Declared
 from modellix_server.openapi.answers import families
+from modellix_server.openapi.operation import Access, Declared
 
 CATALOGUE = Catalogue.load(origin=ORIGIN)
 PLAIN, PACKED = 420_000, 40_000

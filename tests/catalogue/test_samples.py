@@ -11,7 +11,7 @@ from pymediainfo import MediaInfo
 
 from modellix_server.base import json_paths
 from modellix_server.catalogue import BadModel, Catalogue, MediaInput, samples
-from modellix_server.catalogue.mediacheck import Facts, refusal
+from modellix_server.catalogue.media import Facts, refusal
 from modellix_server.catalogue.registry import BUILT_IN
 
 ORIGIN = "https://gate.example/base"

@@ -24,7 +24,7 @@ from modellix_server.base.errors import Unauthorized
 from modellix_server.catalogue import Catalogue
 from modellix_server.identity import Caller, keys, revoke_key
 from modellix_server.limits import Windows
-from modellix_server.openapi.access import Access, Declared
+from modellix_server.openapi.operation import Access, Declared
 from modellix_server.operations.principal import OF_AN_API_KEY, Permission
 
 NO_KEY = {"code": 401, "message": "Authentication failed: invalid or missing API key"}

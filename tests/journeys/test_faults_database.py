@@ -14,7 +14,7 @@ from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.base import time_budget
 from modellix_server.identity import Caller
 from modellix_server.limits import Windows
-from modellix_server.openapi.access import Access
+from modellix_server.openapi.operation import Access
 from modellix_server.operations.principal import Permission
 
 MODEL = "alibaba/qwen-image-plus"

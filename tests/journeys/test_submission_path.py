@@ -20,7 +20,7 @@ IN_THE_BACKGROUND = (
         "operations/context.py",
         "operations/reconciliation.py",
         "ledger/seal.py",
-        "tasks/queue.py",
+        "tasks/store.py",
         "tasks/verify.py",
         "tasks/late_results.py",
     ),

@@ -13,8 +13,7 @@ from tests.support.input_values import TYPE, bad, good
 
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.catalogue import Model
-from modellix_server.catalogue.inherit import inherit
-from modellix_server.catalogue.modelfile import ModelFile
+from modellix_server.catalogue.modelfile import ModelFile, inherit
 from modellix_server.catalogue.registry import BUILT_IN
 from modellix_server.catalogue.rule import Rule
 

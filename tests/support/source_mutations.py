@@ -241,7 +241,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a callback carries our mark",
-        "tasks/callbacks.py",
+        "tasks/signals.py",
         "if found is None or not hmac.compare_digest(found[4], self._mark(upstream, found[1])):",
         "if found is None:",
         ("tests/tasks/test_callbacks.py::test_an_address_stands_for_one_attempt_of_one_vendor",),

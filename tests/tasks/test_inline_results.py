@@ -11,8 +11,8 @@ from PIL import Image
 
 from modellix_server.catalogue import Measurement
 from modellix_server.results import Fetcher, Helper, Spool, Storage
-from modellix_server.tasks.delivered import Verdict
 from modellix_server.tasks.journal import Job, Move
+from modellix_server.tasks.rules import Verdict
 from modellix_server.tasks.steps import Store
 from modellix_server.tasks.steps.store import put_down
 from modellix_server.upstreams.contract import Done, InlineFile, RemoteFile

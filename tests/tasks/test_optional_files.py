@@ -11,8 +11,8 @@ import pytest
 
 from modellix_server.catalogue import Measurement
 from modellix_server.results import FetchLater, FetchNever, Resource
-from modellix_server.tasks.delivered import StoredResult
 from modellix_server.tasks.journal import Finish
+from modellix_server.tasks.rules import StoredResult
 from modellix_server.tasks.steps import Store, TaskClock
 from modellix_server.tasks.steps import store as storing
 from modellix_server.upstreams.contract import Done, InlineFile, RemoteFile

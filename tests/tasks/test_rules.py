@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from modellix_server.catalogue import Measurement, Quote
 from modellix_server.tasks import rules
-from modellix_server.tasks.delivered import StoredFile, StoredResult
+from modellix_server.tasks.rules import StoredFile, StoredResult
 from modellix_server.upstreams.contract import Capabilities
 
 CAPABILITIES = Capabilities(idempotency="none", polls_per_s=20, first_poll_s=1, slowest_poll_s=15, origins={})

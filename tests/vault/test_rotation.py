@@ -27,7 +27,7 @@ from modellix_server.embedded.data_directory import APP, DataDirectory, Runtime
 from modellix_server.embedded.postgres import EmbeddedPostgres
 from modellix_server.operations.maintenance.migrate import migrate
 from modellix_server.operations.master_key import SEALED_COLUMNS, self_test
-from modellix_server.vault.sealing import old_key_id
+from modellix_server.vault.store import old_key_id
 
 URL = "https://vendor.test/api/v1"
 UPSTREAMS = ("ark", "dashscope", "minimax")

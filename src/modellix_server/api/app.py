@@ -25,7 +25,7 @@ from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.api.hot.status import read_task
 from modellix_server.api.hot.submit import may_name_model, submit_task
 from modellix_server.base.settings import Settings
-from modellix_server.openapi.access import Access, Declared
+from modellix_server.openapi.operation import Access, Declared
 from modellix_server.operations.principal import Permission
 
 _API = "/api/v1/"

@@ -23,7 +23,7 @@ from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
 from modellix_server.base.metrics import Counter, Histogram
 from modellix_server.identity import Caller
 from modellix_server.limits import RateDecision
-from modellix_server.openapi.access import Access
+from modellix_server.openapi.operation import Access
 from modellix_server.operations.context import OUT_OF_REACH
 from modellix_server.operations.principal import Permission, Principal, anybody, api_key
 from modellix_server.requestlog import LogEntry, SubmissionEntry, redact_body, redact_path

@@ -1,9 +1,8 @@
 """Models as data: find one, check its inputs, quote and charge it. Pure: no database, no network."""
 
 from modellix_server.catalogue import samples
-from modellix_server.catalogue.media import Form, Limits, MediaInput, MediaKind, form
-from modellix_server.catalogue.mediacheck import Facts, refusal, refusal_together
-from modellix_server.catalogue.model import Confidence, Model, ModelType, Retirement
+from modellix_server.catalogue.media import Facts, Form, Limits, MediaInput, MediaKind, form, refusal, refusal_together
+from modellix_server.catalogue.model import Confidence, Model, ModelType, Retirement, Route
 from modellix_server.catalogue.modelfile import BadModel
 from modellix_server.catalogue.price import (
     Adjustment,
@@ -18,5 +17,4 @@ from modellix_server.catalogue.price import (
     capture,
 )
 from modellix_server.catalogue.registry import Catalogue
-from modellix_server.catalogue.route import Route
 from modellix_server.catalogue.wording import show

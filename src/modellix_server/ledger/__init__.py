@@ -1,7 +1,15 @@
 """The ledger: append-only double-entry transfers in integer micro-dollars. Knows teams and amounts, not tasks."""
 
 from modellix_server.ledger import monitor, seal
-from modellix_server.ledger.errors import InsufficientBalance
 from modellix_server.ledger.monitor import Finding, FrozenAccounts
 from modellix_server.ledger.statement import KINDS, TransferFilter, list_transfers
-from modellix_server.ledger.store import Balance, Transfer, audit, balance, credit, open_team, transfers_of_task
+from modellix_server.ledger.store import (
+    Balance,
+    InsufficientBalance,
+    Transfer,
+    audit,
+    balance,
+    credit,
+    open_team,
+    transfers_of_task,
+)

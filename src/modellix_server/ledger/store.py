@@ -9,8 +9,15 @@ from uuid import UUID
 import asyncpg
 
 from modellix_server.base.database import Connection, Pool
+from modellix_server.base.errors import PlatformError
 from modellix_server.base.money import usd
-from modellix_server.ledger.errors import InsufficientBalance
+
+
+class InsufficientBalance(PlatformError):
+    """The team's available money does not cover the amount."""
+
+    status, category, code = 402, "Insufficient balance", "insufficient_balance"
+
 
 # Each query returns one row a violation: L1 and L2 of the promises, and the entries of each task (L5).
 _BALANCES_DIFFER = """

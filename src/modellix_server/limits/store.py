@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modellix_server.base.database import Connection, Pool
-from modellix_server.base.errors import InvalidParameters
+from modellix_server.base.errors import InvalidParameters, PlatformError
+
+
+class RateLimited(PlatformError):
+    """More requests in a minute than the key or the team may send; `retry_after_s` is exact."""
+
+    status, category, code = 429, "Rate limit exceeded", "rate_limited"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
-from modellix_server.limits.errors import RateLimited
+from modellix_server.limits.store import RateLimited
 
 _WINDOW_S = 60
 
@@ -124,3 +124,29 @@ class Windows:
         if team_left > 0 or (key_left <= 0 and key[0] >= team[0]):
             return RateDecision(subject.key_rpm, 0, key[0], "key", key[0] - now)
         return RateDecision(subject.rpm, 0, team[0], "team", team[0] - now)
+
+
+_WINDOW_S = 60
+
+
+class Reports:
+    """A limit per minute and address, and one for all addresses, which bounds the memory."""
+
+    def __init__(self, *, each: int = 30, together: int = 3000, clock: Callable[[], float] = time.monotonic) -> None:
+        self._each = each
+        self._together = together
+        self._clock = clock
+        self._ends = 0.0
+        self._total = 0
+        self._used: dict[str, int] = {}
+
+    def take(self, address: str) -> None:
+        """Count one; raises RateLimited."""
+        now = self._clock()
+        if now >= self._ends:  # one window for all addresses, so that memory is bounded by the limit
+            self._ends, self._total = now + _WINDOW_S, 0
+            self._used.clear()
+        if self._total >= self._together or self._used.get(address, 0) >= self._each:
+            raise RateLimited(f"{self._each} reports per minute", retry_after_s=int(self._ends - now) + 1)
+        self._total += 1
+        self._used[address] = self._used.get(address, 0) + 1

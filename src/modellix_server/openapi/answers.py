@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from modellix_server.base.errors import PlatformError
-from modellix_server.openapi.access import Access
-from modellix_server.openapi.operation import JSON, AnswerDoc, RouteDoc
+from modellix_server.openapi.operation import JSON, Access, AnswerDoc, RouteDoc
 from modellix_server.openapi.shapes import Schema, obj, only, ref, text, whole
 
 _ERRORS = {

@@ -7,9 +7,8 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from modellix_server.catalogue import Catalogue, Model
-from modellix_server.openapi.access import Access, Declared
 from modellix_server.openapi.answers import HEADERS, answers, error_answers, success
-from modellix_server.openapi.operation import JSON, RouteDoc
+from modellix_server.openapi.operation import JSON, Access, Declared, RouteDoc
 from modellix_server.openapi.operations import ACCEPTED, OPERATIONS, TYPED_SUBMISSION
 from modellix_server.openapi.parameters import OF_A_SUBMISSION, TERMS, of_path
 from modellix_server.openapi.schemas import SCHEMAS

@@ -1,6 +1,5 @@
 """Result files and uploads: fetched, stored, linked, expired. `inspection` examines them."""
 
-from modellix_server.results.errors import FetchError, FetchGone, FetchLater, FetchNever
 from modellix_server.results.expiry import delete_expired, delete_orphans, delete_result, discard
 from modellix_server.results.fetch import Fetcher, InlineResult, RemoteResult, Resource
 from modellix_server.results.helper_process import Helper
@@ -16,6 +15,17 @@ from modellix_server.results.links import (
     own_sample,
 )
 from modellix_server.results.spool import Scratch, Spool
-from modellix_server.results.storage import MOST_READ_BYTES, TROUBLE, Opened, RangeNotSatisfiable, Storage, TooBig
+from modellix_server.results.storage import (
+    MOST_READ_BYTES,
+    TROUBLE,
+    FetchError,
+    FetchGone,
+    FetchLater,
+    FetchNever,
+    Opened,
+    RangeNotSatisfiable,
+    Storage,
+    TooBig,
+)
 from modellix_server.results.store import resources
 from modellix_server.results.uploads import MOST_UPLOAD_BYTES, Upload, Uploads, redact_names

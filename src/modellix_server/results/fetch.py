@@ -11,11 +11,10 @@ from uuid import UUID
 from modellix_server.base import faults
 from modellix_server.base.outbound import AnswerLost, Blocked, Download, NotSent, Origins, Outbound, TooLarge
 from modellix_server.inspection import Kind, Refused, Wanted
-from modellix_server.results.errors import FetchGone, FetchLater, FetchNever
 from modellix_server.results.helper_process import Helper
 from modellix_server.results.links import stored_path
 from modellix_server.results.spool import Spool
-from modellix_server.results.storage import TROUBLE, Storage
+from modellix_server.results.storage import TROUBLE, FetchGone, FetchLater, FetchNever, Storage
 
 _MOST_BYTES: dict[Wanted, int] = {
     "image": 64_000_000,

@@ -14,6 +14,23 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
+
+class FetchError(Exception):
+    """A result file could not be stored; the message may be shown to the team."""
+
+
+class FetchLater(FetchError):
+    """Network, vendor or storage trouble: the same fetch may succeed later."""
+
+
+class FetchNever(FetchError):
+    """Wrong type, too big, broken, or at a refused address: another try would fail too."""
+
+
+class FetchGone(FetchNever):
+    """The vendor answers 403, 404 or 410: expired, or not there yet; the caller decides how often to ask."""
+
+
 TROUBLE: tuple[type[Exception], ...] = (BaseError, OSError)
 """Exceptions of a storage that cannot be reached or written."""
 

@@ -1,11 +1,9 @@
 """The engine: tasks from accept to settlement. The only room that knows money, results and upstreams together."""
 
 from modellix_server.tasks.breakers import Breaker, Breakers, list_open
-from modellix_server.tasks.callbacks import CallbackNotifier, Callbacks
 from modellix_server.tasks.canceling import cancel
 from modellix_server.tasks.crash_marker import CrashMarker, take_marks
 from modellix_server.tasks.deletion import delete_result
-from modellix_server.tasks.delivered import StoredResult
 from modellix_server.tasks.errors import (
     ConcurrencyExceeded,
     IdempotencyMismatch,
@@ -19,13 +17,21 @@ from modellix_server.tasks.input_redaction import redact_inputs
 from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.late_results import look_again
 from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
-from modellix_server.tasks.public import public_form
-from modellix_server.tasks.queue import QueueNow, open_team, queue_now
-from modellix_server.tasks.read import Reader, TaskQuery, TaskView, views
+from modellix_server.tasks.read import Reader, TaskQuery, TaskView, public_form, views
 from modellix_server.tasks.restored import end_doubtful
 from modellix_server.tasks.routing import Destination, Routing, VendorAccount, account_address, api_path
+from modellix_server.tasks.rules import StoredResult
+from modellix_server.tasks.signals import CallbackNotifier, Callbacks
 from modellix_server.tasks.steps import Tools
-from modellix_server.tasks.store import forget_idempotency_keys, note_death, review, start_waiting
+from modellix_server.tasks.store import (
+    QueueNow,
+    forget_idempotency_keys,
+    note_death,
+    open_team,
+    queue_now,
+    review,
+    start_waiting,
+)
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
 from modellix_server.tasks.verify import end_stray_holds, look, verify
 from modellix_server.tasks.worker import HINT_CHANNEL, Worker

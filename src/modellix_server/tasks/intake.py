@@ -21,8 +21,7 @@ from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Facts, MediaInput, Model, refusal, refusal_together
 from modellix_server.inspection import FORMATS, STORED, InputFile, Refused, sniff
 from modellix_server.results import Helper, Upload, Uploads, is_ours, own_file_link, own_link, own_sample, resources
-from modellix_server.tasks.delivered import StoredResult
-from modellix_server.tasks.rules import MOST_INLINE_BYTES
+from modellix_server.tasks.rules import MOST_INLINE_BYTES, StoredResult
 from modellix_server.upstreams.contract import TakesFiles, Upstream
 
 

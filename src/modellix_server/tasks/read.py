@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,11 @@ from modellix_server.base.batcher import Batcher
 from modellix_server.base.database import UNREACHABLE, Pool
 from modellix_server.base.errors import NotFound, PlatformError, Unauthorized, Unavailable
 from modellix_server.base.ids import task_name
+from modellix_server.base.money import usd_number
+from modellix_server.base.settings import Settings
+from modellix_server.results import link
 from modellix_server.tasks import rules
+from modellix_server.tasks.rules import StoredResult
 
 _READ = """
     select t.id, t.model, t.state, t.moves, t.created_at, t.finished_at, t.captured, t.error_code, t.error_message,
@@ -133,3 +137,47 @@ async def views(db: Pool, ids: Sequence[UUID]) -> dict[UUID, TaskView]:
         ids,
     )
     return {row["id"]: _seen(*row) for row in rows}
+
+
+def public_form(settings: Settings, view: TaskView) -> bytes:
+    """The JSON of a task. That of a finished one never changes as long as its result is kept."""
+    model_id = view.model.partition("/")[2]
+    if view.finished_at is None:
+        place = f',"queue_position":{view.queue_position}' if view.queue_position else ""
+        return f'{{"status":"{view.status}","task_id":"{task_name(view.id)}","model_id":"{model_id}"{place}}}'.encode()
+    return msgspec.json.encode(_finished(settings, view, view.finished_at, model_id))
+
+
+def _finished(settings: Settings, view: TaskView, finished_at: datetime, model_id: str) -> dict[str, Any]:
+    expires_at = finished_at.timestamp() + settings.result_ttl_s
+    resources: list[dict[str, Any]] = []
+    metadata: dict[str, Any] = {}
+    if view.resources is not None:
+        stored = msgspec.json.decode(view.resources, type=StoredResult)
+        resources = [
+            {"url": link(settings, view.id, index, resource.format, int(expires_at)), **resource.public()}
+            for index, resource in enumerate(stored.resources)
+        ]
+        metadata = stored.metadata()
+    answer: dict[str, Any] = {
+        "status": view.status,
+        "task_id": task_name(view.id),
+        "model_id": model_id,
+        "duration": int((finished_at - view.created_at).total_seconds() * 1000),
+        "result": {
+            "resources": resources,
+            "metadata": metadata,
+            "extensions": {"submit_time": _iso(view.created_at), "end_time": _iso(finished_at)},
+        },
+        "billing": {"amount": usd_number(view.captured or 0)},
+        "result_expires_at": _iso(datetime.fromtimestamp(expires_at, UTC)),
+    }
+    if view.error_code is not None:
+        words = view.error_code.replace("_", " ").capitalize()
+        answer["error"] = {"code": view.error_code, "message": f"{words}: {view.error_message}"}
+    return answer
+
+
+def _iso(moment: datetime) -> str:
+    """ISO 8601 of a moment in UTC, as the database gives them."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

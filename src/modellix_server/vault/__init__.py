@@ -1,7 +1,6 @@
 """The operator's accounts at the vendors, with their keys encrypted."""
 
 from modellix_server.vault.accounts import Accounts
-from modellix_server.vault.errors import UnusableAccount
 from modellix_server.vault.selftest import check_master_keys, renew_canary
 from modellix_server.vault.store import (
     ACCOUNT_KEYS,
@@ -9,6 +8,7 @@ from modellix_server.vault.store import (
     MAIN,
     ListedAccount,
     StoredAccount,
+    UnusableAccount,
     change_account,
     list_accounts,
     move_old_keys,

@@ -9,7 +9,7 @@ from modellix_server.base.envelope import CannotOpen, Keyring
 from modellix_server.base.sealed import SealedColumn, key_ids, unopened
 from modellix_server.base.settings import BadSettings
 from modellix_server.vault import store
-from modellix_server.vault.sealing import old_key_id
+from modellix_server.vault.store import old_key_id
 
 _REMEDY = (
     "Set MODELLIX_MASTER_KEY to the key used before, or give that one in MODELLIX_OLD_MASTER_KEYS. "

@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from modellix_server.base.database import Connection, Pool, Row
-from modellix_server.base.envelope import CannotOpen, Keyring, UnknownMasterKey
+from modellix_server.base.envelope import CannotOpen, Keyring, SealBroken, UnknownMasterKey
 from modellix_server.base.errors import InvalidParameters, NotFound
 from modellix_server.base.sealed import SealedColumn, Tally
-from modellix_server.vault.errors import UnusableAccount
-from modellix_server.vault.sealing import OldForm
+from modellix_server.base.secret import Secret
+
+
+class OldForm(NamedTuple):
+    """A key as version 0.1.0 stored it: AES-256-GCM directly under the master key, until a rotation."""
+
+    ciphertext: bytes
+    nonce: bytes
+    key_id: str
+
+    def open(self, keys: Sequence[Secret], *, upstream: str, base_url: str) -> str:
+        """The vendor key; raises UnknownMasterKey, or SealBroken for a changed row."""
+        bound = json.dumps([upstream, base_url]).encode()
+        for key in keys:
+            if self.key_id == old_key_id(key):
+                try:
+                    return AESGCM(key.derive("vault")).decrypt(self.nonce, self.ciphertext, bound).decode()
+                except InvalidTag:
+                    raise SealBroken("the stored key was changed, or is not where it was stored for") from None
+        raise UnknownMasterKey(f"stored under the master key {self.key_id}, which is not given here")
+
+
+def old_key_id(master: Secret) -> str:
+    """The id by which version 0.1.0 refers to a master key; it reveals nothing about the key."""
+    return master.derive("vault key id").hex()[:16]
+
+
+class UnusableAccount(RuntimeError):
+    """A stored key cannot be decrypted: the master key is another one, or the row was changed."""
+
 
 ACCOUNT_KEYS = SealedColumn("vault.account", "sealed", row=("upstream",), bound=("upstream", "base_url"))
 CANARY = SealedColumn("vault.canary", "sealed", row=("only_one",), bound=("only_one",))

@@ -17,11 +17,13 @@ import httptools
 from uvicorn import Config
 
 from modellix_server.api.dispatch import failure, refusal
-from modellix_server.api.hot.client_connection import CONNECTION, ClientConnection, Headers
-from modellix_server.api.hot.heads import (
+from modellix_server.api.hot.client_connection import (
+    CONNECTION,
     MOST_HEAD_BYTES,
     MOST_HEADERS,
     SPECIAL,
+    ClientConnection,
+    Headers,
     UnfitRequestError,
     no_http,
     read_special,

@@ -19,11 +19,11 @@ from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue, Model
 from modellix_server.results import Fetcher, Helper, Storage
 from modellix_server.tasks.breakers import Breakers
-from modellix_server.tasks.callbacks import Callbacks
 from modellix_server.tasks.concurrency_limiter import AdaptiveConcurrencyLimiter, Pace, SubmissionSlot
 from modellix_server.tasks.crash_marker import CrashMarker
 from modellix_server.tasks.journal import NO_RECORD, AttemptRecord, Finish, Journal, Move
 from modellix_server.tasks.routing import Destination, Routing, VendorAccount
+from modellix_server.tasks.signals import Callbacks
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import Done, Order, Upstream
 

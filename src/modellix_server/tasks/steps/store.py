@@ -23,10 +23,10 @@ from modellix_server.results import (
     discard,
 )
 from modellix_server.tasks import rules
-from modellix_server.tasks.delivered import StoredFile, StoredResult, Verdict, VerdictFile
 from modellix_server.tasks.inputs import BadMedia
 from modellix_server.tasks.journal import NO_RECORD, AttemptRecord, Finish, Job, Move
 from modellix_server.tasks.routing import VendorAccount
+from modellix_server.tasks.rules import StoredFile, StoredResult, Verdict, VerdictFile
 from modellix_server.tasks.steps import Store, TaskClock, Tools
 from modellix_server.upstreams.contract import InlineFile, RemoteFile
 
