@@ -444,8 +444,9 @@ grant execute on function ledger.held to modellix_app;
 
 -- Sets money aside for tasks. The caller holds the locks and has chosen what fits; the guard in the
 -- WHERE and the table's check make a wrong choice fail as a whole rather than overdraw.
-create or replace function ledger.hold(p_team bigint[], p_live boolean[], p_amount bigint[], p_task uuid[], p_key bigint[]) returns void
-language plpgsql security definer set search_path = pg_catalog as $$
+create or replace function ledger.hold(
+    p_team bigint[], p_live boolean[], p_amount bigint[], p_task uuid[], p_key bigint[], p_actor text[]
+) returns void language plpgsql security definer set search_path = pg_catalog as $$
 declare
     wanted int;
     changed int;
@@ -462,12 +463,12 @@ begin
     if wanted <> changed then
         raise exception 'a hold does not fit' using errcode = 'check_violation';
     end if;
-    insert into ledger.transfer (team_id, live, kind, debit, credit, amount, task_id, key_id)
-    select team_id, live, 'hold', 'team', 'held', amount, task_id, key_id
-    from unnest(p_team, p_live, p_amount, p_task, p_key) as a (team_id, live, amount, task_id, key_id);
+    insert into ledger.transfer (team_id, live, kind, debit, credit, amount, task_id, key_id, actor)
+    select team_id, live, 'hold', 'team', 'held', amount, task_id, key_id, actor
+    from unnest(p_team, p_live, p_amount, p_task, p_key, p_actor) as a (team_id, live, amount, task_id, key_id, actor);
 end
 $$;
-grant execute on function ledger.hold to modellix_app;
+grant execute on function ledger.hold(bigint[], boolean[], bigint[], uuid[], bigint[], text[]) to modellix_app;
 
 -- Every hold, with what was captured of it. A plain SELECT, so that the planner folds it into the calling query.
 create or replace function ledger.holds() returns table (
@@ -525,15 +526,15 @@ language plpgsql security definer set search_path = pg_catalog as $$
 declare found_holds int;
 begin
     with ending as (
-        select h.team_id, h.live, h.amount as held, a.capture, h.task_id, h.key_id
+        select h.team_id, h.live, h.amount as held, a.capture, h.task_id, h.key_id, h.actor
         from unnest(p_task, p_capture) as a (task_id, capture)
         join ledger.transfer h on h.task_id = a.task_id and h.kind = 'hold'
     ), entries as (
-        insert into ledger.transfer (team_id, live, kind, debit, credit, amount, task_id, key_id, closes)
-        select team_id, live, 'capture', 'held', 'revenue', capture, task_id, key_id, true
+        insert into ledger.transfer (team_id, live, kind, debit, credit, amount, task_id, key_id, actor, closes)
+        select team_id, live, 'capture', 'held', 'revenue', capture, task_id, key_id, actor, true
         from ending where capture > 0
         union all
-        select team_id, live, 'release', 'held', 'team', held - capture, task_id, key_id, capture = 0
+        select team_id, live, 'release', 'held', 'team', held - capture, task_id, key_id, actor, capture = 0
         from ending where held <> capture or capture = 0
     ), totals as (
         update ledger.balance b set posted = b.posted - t.captured, held = b.held - t.ended
@@ -954,7 +955,8 @@ create type tasks.submission as (
     fingerprint text,                         -- SHA-256 of model and parameters, base64
     wait boolean,
     request_id text,
-    webhook json                              -- {"url", "lane"} for webhooks.subscribe
+    webhook json,                             -- {"url", "lane"} for webhooks.subscribe
+    actor text
 );
 
 create type tasks.attempt_record as (
@@ -991,7 +993,7 @@ create table tasks.task (
     id uuid not null,
     team_id bigint not null,
     live boolean not null,
-    key_id bigint not null,
+    key_id bigint,                            -- the key that submitted it; null: a signed-in user did
     model text not null,
     params text not null,                     -- JSON; bytes a client sent stand in it as sha256:<digest>
     price text not null,                      -- the frozen quote, JSON
@@ -1018,6 +1020,7 @@ create table tasks.task (
     deaths_at integer,
     queue_no bigint,                          -- order among tasks that wait for a slot; null: it has one, or has ended
     request_id text,                          -- X-Request-Id of the call that made it; null for tasks of 0.1.0
+    actor text,                               -- who submitted it where no key did: user:<id>
     constraint task_pkey primary key (id),
     constraint task_cancel_check check (cancel = any (array['asked'::text, 'refused'::text])),
     constraint task_check check ((finished_at is not null) = (state = any (array['succeeded'::text, 'failed'::text]))),
@@ -1025,7 +1028,8 @@ create table tasks.task (
     constraint task_check2 check ((captured is not null) = (state = 'succeeded'::text)),
     constraint task_check3 check (ticket is null or (state <> all (array['queued'::text, 'preparing'::text, 'submitting'::text]))),
     constraint task_check4 check (verdict is not null or state <> 'storing'::text),
-    constraint task_state_check check (state = any (array['queued'::text, 'preparing'::text, 'submitting'::text, 'running'::text, 'storing'::text, 'succeeded'::text, 'failed'::text]))
+    constraint task_state_check check (state = any (array['queued'::text, 'preparing'::text, 'submitting'::text, 'running'::text, 'storing'::text, 'succeeded'::text, 'failed'::text])),
+    constraint task_submitter check (key_id is not null or actor is not null)
 ) with (fillfactor=60);
 create index task_due on tasks.task (due_at) where owner is null and finished_at is null;
 create index task_ended on tasks.task (team_id, live, id) where finished_at is not null;
@@ -1164,7 +1168,8 @@ grant delete, insert, select, update on tasks.slot to modellix_app;
 grant delete, insert, select, update on tasks.task to modellix_app;
 grant delete, insert, select, update on tasks.worker to modellix_app;
 
--- Accepts a batch of submissions, a JSON array of `tasks.submission`; each succeeds or fails alone, in one transaction
+-- Accepts a batch of submissions, a JSON array of `tasks.submission`, each by an API key or, where `key_id` is null, by
+-- the user that `actor` names, whose session was checked before; the team's limit where `slots` is null. Each succeeds or fails alone, in one transaction
 -- for all. Verdicts, in the order of the array:
 --   accepted      the task exists and its quote is held
 --   replayed      the idempotency key named this task earlier, with the same request
@@ -1187,11 +1192,13 @@ begin
     perform ledger.lock(array_agg(team_id), array_agg(live)) from unnest(batch);
 
     with asked as (
-        select a.ordinality as ord, a.task_id, a.team_id, a.live, a.quote, a.slots, a.wait,
+        select a.ordinality as ord, a.task_id, a.team_id, a.live, a.quote, a.wait,
+            coalesce(a.slots, (select l.concurrency from limits.of_team(a.team_id) l)) as slots,
             decode(a.fingerprint, 'base64') as fingerprint,
             b.available, s.running, s.waiting,
             i.task_id as known, i.fingerprint as known_fingerprint,
-            a.key_id in (select k from identity.active_keys(array(select key_id from unnest(batch))) k) as active,
+            case when a.key_id is null then a.actor is not null else a.key_id in (
+                select k from identity.active_keys(array(select key_id from unnest(batch))) k) end as active,
             a.idempotency_key is not null and row_number() over (
                 partition by a.team_id, a.live, a.idempotency_key order by a.ordinality) > 1 as twin
         from unnest(batch) with ordinality a
@@ -1242,7 +1249,8 @@ grant execute on function tasks.accept(json) to modellix_app;
 create or replace function tasks.admit(p_chosen tasks.submission[], p_waits boolean) returns void
 language plpgsql as $$
 begin
-    perform ledger.hold(array_agg(team_id), array_agg(live), array_agg(quote), array_agg(task_id), array_agg(key_id))
+    perform ledger.hold(array_agg(team_id), array_agg(live), array_agg(quote), array_agg(task_id), array_agg(key_id),
+        array_agg(actor))
     from unnest(p_chosen);
 
     update tasks.slot s set
@@ -1252,9 +1260,9 @@ begin
     where s.team_id = a.team_id and s.live = a.live;
 
     insert into tasks.task
-        (id, team_id, live, key_id, model, params, price, quote, due_at, deadline_at, queue_no, request_id)
+        (id, team_id, live, key_id, model, params, price, quote, due_at, deadline_at, queue_no, request_id, actor)
     select task_id, team_id, live, key_id, model, params, price, quote, case when p_waits then dies_at else now() end,
-        dies_at, case when p_waits then nextval('tasks.queue_no') end, request_id
+        dies_at, case when p_waits then nextval('tasks.queue_no') end, request_id, actor
     from unnest(p_chosen) cross join lateral (select now() + make_interval(secs => deadline_s) as dies_at) d;
 
     insert into tasks.idempotency (team_id, live, key, fingerprint, task_id)

@@ -21,7 +21,9 @@ async def team(pool: Pool) -> None:
 
 
 async def hold(db: Pool, task: UUID, amount: int) -> None:
-    await db.execute("select ledger.hold($1, $2, $3, $4, $5)", [TEAM], [True], [amount], [task], [1])
+    await db.execute(
+        "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[])", [TEAM], [True], [amount], [task], [1]
+    )
 
 
 async def test_a_hold_fits_without_the_table_s_check(pool: Pool, database) -> None:

@@ -35,7 +35,9 @@ async def team(pool: Pool) -> None:
 
 
 async def hold(db: Pool, task: UUID, amount: int) -> None:
-    await db.execute("select ledger.hold($1, $2, $3, $4, $5)", [TEAM], [True], [amount], [task], [1])
+    await db.execute(
+        "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[])", [TEAM], [True], [amount], [task], [1]
+    )
 
 
 async def settle(db: Pool, task: UUID, capture: int) -> None:

@@ -83,7 +83,10 @@ async def usage(request: Request) -> Response:
 
 
 def _group(by: str, group: str, names: dict[int, str]) -> Shown:
-    return {"key_id": int(group), "key_name": names.get(int(group))} if by == "key" else {by: group}
+    if by != "key":
+        return {by: group}
+    key_id = int(group) if group else None  # signed-in users submit without a key
+    return {"key_id": key_id, "key_name": None if key_id is None else names.get(key_id)}
 
 
 def _sums(one: tasks.Usage) -> Shown:

@@ -48,7 +48,7 @@ def _listed(task: ListedTask, names: dict[int, str]) -> Shown:
         "model": task.model,
         "status": task.status,
         "key_id": task.key_id,
-        "key_name": names.get(task.key_id),
+        "key_name": None if task.key_id is None else names.get(task.key_id),
         "submit_time": iso(task.created_at),
         "end_time": iso(ended) if ended else None,
         "duration": int((ended - task.created_at).total_seconds() * 1000) if ended else None,

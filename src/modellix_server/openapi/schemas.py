@@ -116,7 +116,7 @@ _TASKS = {
         task_id=TASK_ID,
         model=MODEL,
         status=word(STATUSES),
-        key_id=KEY_ID,
+        key_id=or_null(KEY_ID),
         key_name=or_null(text()),
         submit_time=moment(),
         end_time=or_null(moment()),
@@ -227,7 +227,7 @@ _ACCOUNT = {
         maybe={
             "day": text("In UTC", format="date"),
             "model": MODEL,
-            "key_id": KEY_ID,
+            "key_id": or_null(KEY_ID),
             "key_name": or_null(text()),
         },
     ),

@@ -79,8 +79,8 @@ async def _submit(
 ) -> Accepted:
     """Check, price and record what was asked for."""
     team, key = who.team, options.idempotency_key
-    if who.key_id is None:
-        raise Forbidden("this needs an API key")
+    if who.key_id is None and who.user_id is None:
+        raise Forbidden("this needs an API key or a signed-in user")
     params: dict[str, Any] = model.check(given)
     text = _encode(params)
     fingerprint = hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None
@@ -105,11 +105,12 @@ async def _submit(
         price=_encode(price).decode(),
         quote=price.amount_micros,
         deadline_s=model.deadline_s,
-        slots=who.concurrency,
+        slots=None if who.key_id is None else who.concurrency,
         idempotency_key=key,
         fingerprint=fingerprint,
         wait=options.wait,
         request_id=options.request_id,
+        actor=who.id if who.key_id is None else None,
         webhook=webhooks.task_link(options.webhook_url, team) if options.webhook_url else None,
     )
     obstacle = _beyond_cap(price, options) or _frozen(ctx, submission)

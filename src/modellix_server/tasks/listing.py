@@ -25,7 +25,7 @@ _HALVES = {"pending": (_OPEN,), None: (_OPEN, _ENDED)}
 USAGE_GROUPS = {
     "day": "to_char(t.finished_at at time zone 'UTC', 'YYYY-MM-DD')",
     "model": "t.model",
-    "key": "t.key_id::text",
+    "key": "coalesce(t.key_id::text, '')",
 }
 _LONGEST_TASK = timedelta(days=14)  # from accept to the end, generously: deadlines are hours, of few models days
 
@@ -48,7 +48,9 @@ class ListedTask:
 
     id: UUID
     model: str
-    key_id: int
+    key_id: int | None
+    actor: str | None
+    """Who submitted it where no key did: `user:7`."""
     status: str
     created_at: datetime
     finished_at: datetime | None
@@ -69,7 +71,7 @@ class Usage:
     """What the tasks of a group that ended in a span came to. Money in micro-dollars."""
 
     group: str
-    """A day (UTC), a model or a key's id."""
+    """A day (UTC), a model, or a key's id: empty for what signed-in users submitted."""
     succeeded: int
     failed: int
     charged: int
@@ -83,7 +85,7 @@ async def list_tasks(
     where.add_given("t.id < {}", after)
     limit = where.place(most)
     parts = [
-        f"""(select t.id, t.model, t.key_id, t.state, t.created_at, t.finished_at, t.quote, t.captured,
+        f"""(select t.id, t.model, t.key_id, t.actor, t.state, t.created_at, t.finished_at, t.quote, t.captured,
                 t.error_code, t.error_message, t.params, t.request_id
             from tasks.task t where {where} and {half} order by t.id desc limit {limit})"""  # noqa: S608 - texts of ours
         for half in _HALVES.get(wanted.status, (_ENDED,))

@@ -44,19 +44,23 @@ class Submission:
     task_id: UUID
     team_id: int
     live: bool
-    key_id: int
+    key_id: int | None
+    """None: a signed-in user submits, whose session the caller has checked."""
     model: str
     params: str
     price: str
     quote: int
     deadline_s: int
-    slots: int
+    slots: int | None
+    """Unfinished tasks that the team may have; None: as its limits say now."""
     idempotency_key: str | None = None
     fingerprint: bytes | None = None
     wait: bool = False
     """Accept it too when the team has no free slot, to be started when it has."""
     request_id: str | None = None
     """Of the call that makes it (X-Request-Id)."""
+    actor: str | None = None
+    """Who submits where no key does: `user:7`."""
     webhook: TaskLink | None = None
     """Where its end is told. A replay is told where the first request with its key wished."""
 
@@ -203,10 +207,14 @@ def _verdict(submission: Submission, word: str, task_id: UUID, queue_position: i
             return InsufficientBalance("the available balance does not cover this task; top up or lower the cost")
         case "concurrency":
             # When a slot frees is not known; five seconds is the published advice.
-            return ConcurrencyExceeded(f"team limit of {submission.slots} running tasks", retry_after_s=5)
+            return ConcurrencyExceeded(f"team limit of {_limit(submission)}running tasks", retry_after_s=5)
         case "full":
             return ConcurrencyExceeded("as many tasks of this team wait for a slot as may", retry_after_s=5)
     raise AssertionError(f"tasks.accept said {word!r}")
+
+
+def _limit(submission: Submission) -> str:
+    return "" if submission.slots is None else f"{submission.slots} "
 
 
 def _mismatch() -> IdempotencyMismatch:

@@ -20,7 +20,7 @@ _CHECKS = (
        where coalesce(t.captured, 0) <> coalesce(h.captured, 0) or coalesce(h.captured, 0) > t.quote""",
     """select format('task %s: held %s, quoted %s', t.id, h.amount, t.quote)
        from tasks.task t join ledger.holds() h on h.task_id = t.id
-       where h.amount <> t.quote or h.team_id <> t.team_id or h.live <> t.live or h.key_id <> t.key_id""",
+       where h.amount <> t.quote or h.team_id <> t.team_id or h.live <> t.live or h.key_id is distinct from t.key_id""",
     """select format('team %s (%s): %s slots taken, %s unfinished tasks', s.team_id,
            case when s.live then 'live' else 'test' end, s.running, count(t.id))
        from tasks.slot s left join tasks.task t

@@ -1,7 +1,8 @@
 -- Sets money aside for tasks. The caller holds the locks and has chosen what fits; the guard in the
 -- WHERE and the table's check make a wrong choice fail as a whole rather than overdraw.
-create or replace function ledger.hold(p_team bigint[], p_live boolean[], p_amount bigint[], p_task uuid[], p_key bigint[]) returns void
-language plpgsql security definer set search_path = pg_catalog as $$
+create or replace function ledger.hold(
+    p_team bigint[], p_live boolean[], p_amount bigint[], p_task uuid[], p_key bigint[], p_actor text[]
+) returns void language plpgsql security definer set search_path = pg_catalog as $$
 declare
     wanted int;
     changed int;
@@ -18,9 +19,9 @@ begin
     if wanted <> changed then
         raise exception 'a hold does not fit' using errcode = 'check_violation';
     end if;
-    insert into ledger.transfer (team_id, live, kind, debit, credit, amount, task_id, key_id)
-    select team_id, live, 'hold', 'team', 'held', amount, task_id, key_id
-    from unnest(p_team, p_live, p_amount, p_task, p_key) as a (team_id, live, amount, task_id, key_id);
+    insert into ledger.transfer (team_id, live, kind, debit, credit, amount, task_id, key_id, actor)
+    select team_id, live, 'hold', 'team', 'held', amount, task_id, key_id, actor
+    from unnest(p_team, p_live, p_amount, p_task, p_key, p_actor) as a (team_id, live, amount, task_id, key_id, actor);
 end
 $$;
-grant execute on function ledger.hold to modellix_app;
+grant execute on function ledger.hold(bigint[], boolean[], bigint[], uuid[], bigint[], text[]) to modellix_app;

@@ -5,15 +5,15 @@ language plpgsql security definer set search_path = pg_catalog as $$
 declare found_holds int;
 begin
     with ending as (
-        select h.team_id, h.live, h.amount as held, a.capture, h.task_id, h.key_id
+        select h.team_id, h.live, h.amount as held, a.capture, h.task_id, h.key_id, h.actor
         from unnest(p_task, p_capture) as a (task_id, capture)
         join ledger.transfer h on h.task_id = a.task_id and h.kind = 'hold'
     ), entries as (
-        insert into ledger.transfer (team_id, live, kind, debit, credit, amount, task_id, key_id, closes)
-        select team_id, live, 'capture', 'held', 'revenue', capture, task_id, key_id, true
+        insert into ledger.transfer (team_id, live, kind, debit, credit, amount, task_id, key_id, actor, closes)
+        select team_id, live, 'capture', 'held', 'revenue', capture, task_id, key_id, actor, true
         from ending where capture > 0
         union all
-        select team_id, live, 'release', 'held', 'team', held - capture, task_id, key_id, capture = 0
+        select team_id, live, 'release', 'held', 'team', held - capture, task_id, key_id, actor, capture = 0
         from ending where held <> capture or capture = 0
     ), totals as (
         update ledger.balance b set posted = b.posted - t.captured, held = b.held - t.ended

@@ -1,4 +1,5 @@
--- Accepts a batch of submissions, a JSON array of `tasks.submission`; each succeeds or fails alone, in one transaction
+-- Accepts a batch of submissions, a JSON array of `tasks.submission`, each by an API key or, where `key_id` is null, by
+-- the user that `actor` names, whose session was checked before; the team's limit where `slots` is null. Each succeeds or fails alone, in one transaction
 -- for all. Verdicts, in the order of the array:
 --   accepted      the task exists and its quote is held
 --   replayed      the idempotency key named this task earlier, with the same request
@@ -21,11 +22,13 @@ begin
     perform ledger.lock(array_agg(team_id), array_agg(live)) from unnest(batch);
 
     with asked as (
-        select a.ordinality as ord, a.task_id, a.team_id, a.live, a.quote, a.slots, a.wait,
+        select a.ordinality as ord, a.task_id, a.team_id, a.live, a.quote, a.wait,
+            coalesce(a.slots, (select l.concurrency from limits.of_team(a.team_id) l)) as slots,
             decode(a.fingerprint, 'base64') as fingerprint,
             b.available, s.running, s.waiting,
             i.task_id as known, i.fingerprint as known_fingerprint,
-            a.key_id in (select k from identity.active_keys(array(select key_id from unnest(batch))) k) as active,
+            case when a.key_id is null then a.actor is not null else a.key_id in (
+                select k from identity.active_keys(array(select key_id from unnest(batch))) k) end as active,
             a.idempotency_key is not null and row_number() over (
                 partition by a.team_id, a.live, a.idempotency_key order by a.ordinality) > 1 as twin
         from unnest(batch) with ordinality a

@@ -3,7 +3,8 @@
 create or replace function tasks.admit(p_chosen tasks.submission[], p_waits boolean) returns void
 language plpgsql as $$
 begin
-    perform ledger.hold(array_agg(team_id), array_agg(live), array_agg(quote), array_agg(task_id), array_agg(key_id))
+    perform ledger.hold(array_agg(team_id), array_agg(live), array_agg(quote), array_agg(task_id), array_agg(key_id),
+        array_agg(actor))
     from unnest(p_chosen);
 
     update tasks.slot s set
@@ -13,9 +14,9 @@ begin
     where s.team_id = a.team_id and s.live = a.live;
 
     insert into tasks.task
-        (id, team_id, live, key_id, model, params, price, quote, due_at, deadline_at, queue_no, request_id)
+        (id, team_id, live, key_id, model, params, price, quote, due_at, deadline_at, queue_no, request_id, actor)
     select task_id, team_id, live, key_id, model, params, price, quote, case when p_waits then dies_at else now() end,
-        dies_at, case when p_waits then nextval('tasks.queue_no') end, request_id
+        dies_at, case when p_waits then nextval('tasks.queue_no') end, request_id, actor
     from unnest(p_chosen) cross join lateral (select now() + make_interval(secs => deadline_s) as dies_at) d;
 
     insert into tasks.idempotency (team_id, live, key, fingerprint, task_id)
