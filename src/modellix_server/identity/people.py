@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +13,8 @@ from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import InvalidParameters, NotFound
 from modellix_server.identity.store import Team
 
+# As browsers check an input of type email (HTML standard, "valid e-mail address"), and letters of other scripts.
+_EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)*")
 _USER = "u.id, u.email, u.name, u.operator, u.language, u.time_zone, u.theme, u.created_at"
 
 
@@ -54,19 +57,7 @@ class Membership:
 def plain_email(text: str) -> str:
     """An address in the form that is stored: trimmed, lower case. Raises InvalidParameters."""
     email = text.strip().lower()
-    local, _, domain = email.rpartition("@")
-    fit = (
-        local
-        and "." in f".{domain}"
-        and len(email) <= 254
-        and email.isprintable()
-        and not set(' <>,;:"()[]\\@')
-        & {
-            *local,
-            *domain,
-        }
-    )
-    if not fit or not domain:
+    if len(email) > 254 or not _EMAIL.fullmatch(email):
         raise InvalidParameters("this is not an e-mail address")
     return email
 

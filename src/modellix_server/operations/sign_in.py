@@ -48,13 +48,15 @@ async def read_link(ctx: Context, who: Principal, token: str) -> User | None:
 async def use_link(ctx: Context, who: Principal, token: str, browser: Browser, *, email: str, name: str) -> str:
     """Sign a browser in: the text of its cookie. `email` and `name` are of a user to be, ignored for another.
 
-    Raises NotFound for a link that is used, old or unknown, InvalidParameters for an unfit address or name: then
-    the link is still good.
+    Raises NotFound for a link that is used, old or unknown, or would make a second operator; InvalidParameters for an
+    unfit address or name: then the link is still good.
     """
     who.require(Permission.SIGN_IN)
     async with ctx.transaction() as tx:
         user_id = await identity.use_link(tx, token)
         if user_id is None:
+            if await identity.first_operator(tx):  # another link of the same start was used before
+                raise NotFound("this installation has its operator: make another link")
             made = await identity.create_user(tx, email, name, operator=True)
             team = await identity.find_team(tx, TEAM)
             await identity.add_member(tx, team.id, made.id, Role.OWNER)

@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from modellix_server.api.hot.protocol import HttpProtocol
-
-
 import httptools
 
 from modellix_server.base.ids import request_name
 from modellix_server.base.redaction import redact_text
+
+if TYPE_CHECKING:
+    from modellix_server.api.hot.protocol import HttpProtocol
 
 MOST_HEADERS = 100
 MOST_HEAD_BYTES = 64 * 1024

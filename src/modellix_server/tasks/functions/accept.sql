@@ -1,6 +1,6 @@
--- Accepts a batch of submissions, a JSON array of `tasks.submission`, each by an API key or, where `key_id` is null, by
--- the user that `actor` names, whose session was checked before; the team's limit where `slots` is null. Each succeeds or fails alone, in one transaction
--- for all. Verdicts, in the order of the array:
+-- Accepts a batch of submissions, a JSON array of `tasks.submission`, in one transaction; each succeeds or fails alone.
+-- One is made by an API key or, where `key_id` is null, by the user that `actor` names, whose session was checked before.
+-- Where `slots` is null the team's limit holds. Verdicts, in the order of the array:
 --   accepted      the task exists and its quote is held
 --   replayed      the idempotency key named this task earlier, with the same request
 --   mismatch      the idempotency key was used with another request
