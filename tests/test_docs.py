@@ -127,8 +127,8 @@ def test_every_admin_command_is_on_a_page_of_the_site() -> None:
     shown = {tuple(given[:3]) for text in SITE.values() for given in commands(text)}
     groups: Any = typer.main.get_command(app)
     for name, group in groups.commands["admin"].commands.items():
-        for verb in group.commands:
-            assert ("admin", name, verb) in shown
+        for verb in getattr(group, "commands", ("",)):  # one without verbs stands for itself
+            assert any(given[:3] == ("admin", name, verb) or given == ("admin", name) for given in shown)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ class Ready(BaseHTTPRequestHandler):
 def up(data: str, port: str, *roles: str) -> None:
     from modellix_server.cli.context import told_plainly
     from modellix_server.embedded.data_directory import DataDirectory
+    from modellix_server.processes.banner import Welcome
     from modellix_server.processes.up import Child, Supervisor
 
     def children(data_directory: DataDirectory, sandbox_port: int) -> list[Child]:
@@ -33,12 +34,12 @@ def up(data: str, port: str, *roles: str) -> None:
         parent = str(os.getpid())
         return [Child(role, (*me, role, parent, str(port)), stop_rank=int(role == "sandbox")) for role in roles]
 
-    async def first_start(settings: object) -> str | None:
+    async def first_start(settings: object) -> Welcome:
         made = DataDirectory(data).root / "team"
         if made.exists():
-            return None
+            return Welcome(None, "http://here/sign-in/link/0")
         made.touch()
-        return "mdlx-test-0"
+        return Welcome("mdlx-test-0", "http://here/sign-in/link/0")
 
     supervisor = Supervisor(
         DataDirectory(data), host="127.0.0.1", port=int(port), children=children, first_start=first_start

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
@@ -21,6 +22,7 @@ from modellix_server.api.callbacks import vendor_callback
 from modellix_server.api.context import ApiContext
 from modellix_server.api.dispatch import CLOSED, Guarded, Handler, Receive, Scope, Send, refusal
 from modellix_server.api.events import stream_task, submit_and_stream
+from modellix_server.api.hot.client_connection import CONNECTION
 from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.api.hot.status import read_task
 from modellix_server.api.hot.submit import may_name_model, submit_task
@@ -108,10 +110,18 @@ class _SubmitRoute(Declared):
         return super().matches(scope) if may_name_model(scope["path"]) else (Match.NONE, {})
 
 
-def build_app(ctx: ApiContext) -> App:
-    """The application of one API process: submissions and status reads bypass the router."""
+_OTHERS = ("/api", "/callbacks/", "/results/", "/files/", "/samples/", "/healthz", "/readyz")
+"""Where the paths begin that are not pages."""
+
+
+def build_app(ctx: ApiContext, pages: App | None = None) -> App:
+    """The application of one API process: submissions and status reads bypass the router.
+
+    `pages` answers what is not for programs, but never under a host of its own for files.
+    """
     submit, stream, read = _hot_endpoints(ctx)
     router = build_router(ctx)
+    files_host = urlsplit(ctx.settings.results_url).netloc.encode() if ctx.settings.results_url else None
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint: App = router
@@ -122,9 +132,17 @@ def build_app(ctx: ApiContext) -> App:
                     endpoint = read
             elif method == "POST" and may_name_model(path):
                 endpoint = stream if path.endswith("/stream") else submit
+        elif pages is not None and not path.startswith(_OTHERS) and not _under_files_host(scope, files_host):
+            connection = scope.get("extensions", {}).pop(CONNECTION, None)
+            scope["request_id"] = connection.request_id if connection else None
+            endpoint = pages
         await endpoint(scope, receive, send)
 
     return app
+
+
+def _under_files_host(scope: Scope, files_host: bytes | None) -> bool:
+    return files_host is not None and (b"host", files_host) in scope["headers"]
 
 
 def _hot_endpoints(ctx: ApiContext) -> tuple[HotEndpoint, HotEndpoint, HotEndpoint]:

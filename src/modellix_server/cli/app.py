@@ -9,6 +9,7 @@ from modellix_server.cli import (
     maintenance,
     prices,
     processes,
+    sign_in,
     tasks,
     teams,
     vault,
@@ -23,13 +24,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # most of these programs write to log files, and locals hold secrets
 )
-admin = typer.Typer(help="Teams, keys, vendor accounts and prices.", no_args_is_help=True)
+admin = typer.Typer(help="Teams, keys, vendor accounts, prices, and a way into the console.", no_args_is_help=True)
 app.add_typer(admin, name="admin")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(audit.app, name="audit")
 processes.register(app)
 maintenance.register(app)
 model_gallery.register(app)
+sign_in.register(admin)
 for name, group in (
     ("team", teams),
     ("key", keys),

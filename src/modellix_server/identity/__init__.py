@@ -20,6 +20,7 @@ from modellix_server.identity.people import (
     memberships,
     plain_email,
     user_by_email,
+    user_names,
 )
 from modellix_server.identity.sessions import (
     Session,

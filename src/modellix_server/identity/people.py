@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -97,6 +98,12 @@ async def find_user(db: Pool | Connection, user_id: int) -> User:
     if row is None:
         raise NotFound("user not found")
     return User(*row)
+
+
+async def user_names(db: Pool | Connection, user_ids: Collection[int]) -> dict[int, str]:
+    """The names of users, deleted ones included."""
+    rows = await db.fetch("select id, name from identity.app_user where id = any ($1::bigint[])", user_ids)
+    return {row["id"]: row["name"] for row in rows}
 
 
 async def first_operator(db: Pool | Connection) -> User | None:

@@ -40,10 +40,13 @@ async def list_all(ctx: Context, who: Principal, team: str | None = None) -> lis
     return [(key, names[key.team_id]) for key in found]
 
 
-async def list_of_team(ctx: Context, who: Principal, of: TeamMode) -> list[ApiKey]:
-    """The keys of a team in one mode, oldest first, also revoked ones."""
+async def list_of_team(ctx: Context, who: Principal, of: TeamMode) -> list[tuple[ApiKey, str]]:
+    """The keys of a team in one mode with the name of who created each, oldest first, also revoked ones."""
     who.require(Permission.READ_KEYS, of)
-    return [key for key in await identity.list_keys(ctx.db, of.team_id) if key.live == of.live]
+    found = [key for key in await identity.list_keys(ctx.db, of.team_id) if key.live == of.live]
+    users = {int(creator[5:]) for key in found if (creator := key.created_by).startswith("user:")}
+    names = {f"user:{number}": name for number, name in (await identity.user_names(ctx.db, users)).items()}
+    return [(key, names.get(key.created_by, key.created_by)) for key in found]
 
 
 async def revoke(ctx: Context, who: Principal, key_id: int) -> ApiKey:

@@ -1,8 +1,11 @@
 """Signing in: one-time links, and who sits at a signed-in browser."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from modellix_server import audit, identity
+from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import InvalidParameters, NotFound
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.identity import Membership, Role, User, Visitor
@@ -42,7 +45,10 @@ async def read_link(ctx: Context, who: Principal, token: str) -> User | None:
     """The user that a link signs in; None when it makes one. Raises NotFound for one that is used, old or unknown."""
     who.require(Permission.SIGN_IN)
     user_id = await identity.read_link(ctx.db, token)
-    return None if user_id is None else await identity.find_user(ctx.db, user_id)
+    if user_id is None:
+        await _require_no_operator(ctx.db)
+        return None
+    return await identity.find_user(ctx.db, user_id)
 
 
 async def use_link(ctx: Context, who: Principal, token: str, browser: Browser, *, email: str, name: str) -> str:
@@ -55,11 +61,11 @@ async def use_link(ctx: Context, who: Principal, token: str, browser: Browser, *
     async with ctx.transaction() as tx:
         user_id = await identity.use_link(tx, token)
         if user_id is None:
-            if await identity.first_operator(tx):  # another link of the same start was used before
-                raise NotFound("this installation has its operator: make another link")
+            await _require_no_operator(tx)
             made = await identity.create_user(tx, email, name, operator=True)
-            team = await identity.find_team(tx, TEAM)
-            await identity.add_member(tx, team.id, made.id, Role.OWNER)
+            for team in await identity.list_teams(tx):
+                if team.name == TEAM:
+                    await identity.add_member(tx, team.id, made.id, Role.OWNER)
             user_id = made.id
         cookie, session = await identity.open_session(
             tx, user_id, method="link", address=browser.address, agent=browser.agent
@@ -67,6 +73,12 @@ async def use_link(ctx: Context, who: Principal, token: str, browser: Browser, *
         actor = audit.Actor(f"user:{user_id}", who.origin)
         await audit.record(tx, actor, "session.open", f"session:{session.id}", method="link")
     return cookie
+
+
+async def _require_no_operator(db: Pool | Connection) -> None:
+    """Raise NotFound when a link that makes the operator comes too late: another one was used before."""
+    if await identity.first_operator(db):
+        raise NotFound("this installation has its operator: make another link")
 
 
 async def authenticate(ctx: Context, cookie: str | None) -> Visitor | None:

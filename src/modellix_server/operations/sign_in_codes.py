@@ -7,6 +7,11 @@ from modellix_server.operations.principal import Permission, Principal
 from modellix_server.operations.sign_in import Browser
 
 
+def missing_settings(ctx: Context) -> tuple[str, ...]:
+    """The variables without which no code can be sent; none when it can."""
+    return mail.missing_settings(ctx.settings)
+
+
 async def send_code(ctx: Context, who: Principal, email: str, browser: Browser, *, language: str | None = None) -> None:
     """Have a code sent to a user's address; does the same for an unknown one, but sends nothing.
 
@@ -14,7 +19,7 @@ async def send_code(ctx: Context, who: Principal, email: str, browser: Browser, 
     TooManyCodes, and Unavailable where no mail can be sent.
     """
     who.require(Permission.SIGN_IN)
-    if missing := mail.missing_settings(ctx.settings):
+    if missing := missing_settings(ctx):
         raise Unavailable(f"no code can be sent here: {' and '.join(missing)} must be set")
     to = identity.plain_email(email)
     async with ctx.transaction() as tx:

@@ -7,6 +7,7 @@ import email.policy
 import shlex
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -15,6 +16,15 @@ from modellix_server.embedded.data_directory import DEFAULT, DataDirectory
 _MODEL = "text-to-image/alibaba/qwen-image-plus"
 _MAIL_EVERY_S = 0.5
 _PROMPT = '{"prompt": "A cute cat playing in a garden"}'
+
+
+class Welcome(NamedTuple):
+    """What lets somebody in."""
+
+    key: str | None
+    """The new test key of a first start."""
+    link: str
+    """Signs the operator in at the console, once."""
 
 
 class Terminal(Console):
@@ -30,12 +40,16 @@ class Terminal(Console):
         self.quiet = True
 
 
-def show(terminal: Terminal, data_directory: DataDirectory, origin: str, key: str | None) -> None:
-    """Print the banner; `key` is the new test key of a first start."""
+def show(terminal: Terminal, data_directory: DataDirectory, origin: str, welcome: Welcome) -> None:
+    """Print the banner."""
+    key = welcome.key
     bearer = f'"Authorization: Bearer {key or "$MODELLIX_API_KEY"}"'
     line = terminal.say
     line()
     line(f"Modellix is up at {origin}   (data: {data_directory.root}, stop: Ctrl-C)", "bold green")
+    line()
+    line("Open the console in a browser (this link signs in once, within 15 minutes):")
+    line(f"  {welcome.link}", "bold")
     line()
     if key:
         line(f"Test key of team default, shown only now: {key}", "bold")

@@ -22,6 +22,7 @@ from modellix_server.base.metrics import Gauge, Gauges, gauge
 from modellix_server.base.notify import follow
 from modellix_server.base.scheduling import take_short_turns
 from modellix_server.base.settings import Settings
+from modellix_server.console import build_console
 from modellix_server.identity import Callers
 from modellix_server.ledger import FrozenAccounts
 from modellix_server.limits import Windows
@@ -97,7 +98,7 @@ async def _serve(settings: Settings) -> None:
     async with open_context(settings) as ctx:
         where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
         protocol: Any = partial(HttpProtocol, draining=ctx.draining)
-        config = uvicorn.Config(build_app(ctx), http=protocol, **_SERVER, **where)
+        config = uvicorn.Config(build_app(ctx, build_console(ctx)), http=protocol, **_SERVER, **where)
         server = _Server(config, ctx)
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again

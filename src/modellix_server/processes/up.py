@@ -38,7 +38,7 @@ _TELL_EVERY_S = 15.0
 # Also a disk without room for a folder or a log, and an old server that cannot be ended.
 _NOT_STARTED: tuple[type[Exception], ...] = (CannotStartError, OSError)
 
-FirstStart = Callable[[Settings], Awaitable[str | None]]
+FirstStart = Callable[[Settings], Awaitable[banner.Welcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +77,17 @@ async def _self_test(settings: Settings) -> None:
         await db.close()
 
 
-async def bootstrap_first_start(settings: Settings) -> str | None:
-    """Make the default team where it is missing; the text of its new test key, or None when it was there."""
+async def bootstrap_first_start(settings: Settings) -> banner.Welcome:
+    """Make the default team where it is missing, and a link that signs the operator in."""
     from modellix_server.operations.context import Context  # noqa: PLC0415 - imports half the platform
     from modellix_server.operations.first_start import first_start  # noqa: PLC0415
     from modellix_server.operations.principal import system  # noqa: PLC0415
+    from modellix_server.operations.sign_in import create_link  # noqa: PLC0415
 
     db = await open_pool(settings.database_url, size=1, name="first-start")
     try:
-        return await first_start(Context(settings, db), system("first start", socket.gethostname()))
+        context, who = Context(settings, db), system("first start", socket.gethostname())
+        return banner.Welcome(await first_start(context, who), await create_link(context, who))
     finally:
         await db.close()
 
@@ -172,9 +174,9 @@ class Supervisor:
             keepers.create_task(banner.show_mail(self._terminal, self._data_directory.mail))
             for child in self._children(self._data_directory, sandbox_port):
                 keepers.create_task(self._keep(child))
-            key = await self._first_start(settings)
+            welcome = await self._first_start(settings)
             await self._wait_until_ready()
-            banner.show(self._terminal, self._data_directory, self._origin, key)
+            banner.show(self._terminal, self._data_directory, self._origin, welcome)
 
     def _environment(self, child: Child | None = None) -> dict[str, str]:
         """Make a child's environment: what was chosen here wins over what the variables said."""

@@ -1,0 +1,49 @@
+"""The pages: every route, declared once with who may see it."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Route
+
+from modellix_server.console.dispatch import Audience, View, ViewEndpoint, not_found
+from modellix_server.console.pages import api_keys, frame, home, sign_in
+from modellix_server.console.render import Renderer
+from modellix_server.console.static import Assets
+from modellix_server.operations.context import ServingContext
+from modellix_server.operations.principal import Permission
+
+PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
+    ("GET", "/", home.welcome, Audience.PUBLIC, None),
+    ("GET", "/sign-in", sign_in.ways, Audience.PUBLIC, None),
+    ("POST", "/sign-in", sign_in.send_code, Audience.PUBLIC, None),
+    ("POST", "/sign-in/code", sign_in.use_code, Audience.PUBLIC, None),
+    ("GET", "/sign-in/link/{token}", sign_in.offer_link, Audience.PUBLIC, None),
+    ("POST", "/sign-in/link/{token}", sign_in.use_link, Audience.PUBLIC, None),
+    ("POST", "/sign-out", sign_in.sign_out, Audience.SESSION, None),
+    ("GET", "/console", home.home, Audience.SESSION, None),
+    ("POST", "/console/switch", frame.switch, Audience.SESSION, None),
+    ("GET", "/console/api-key", api_keys.show, Audience.TEAM, Permission.READ_KEYS),
+    ("POST", "/console/api-key", api_keys.create, Audience.TEAM, Permission.MANAGE_OWN_KEYS),
+    ("POST", "/console/api-key/{key_id:int}/revoke", api_keys.revoke, Audience.TEAM, Permission.MANAGE_OWN_KEYS),
+)
+"""Method, path, view, who may see it, and the permission that a member of the team needs."""
+
+
+def build_console(ctx: ServingContext) -> Starlette:
+    """The application of all pages."""
+    assets = Assets()
+    renderer = Renderer(ctx, assets)
+    routes = [
+        Route(path, ViewEndpoint(ctx, renderer, view, access, permission), methods=[method])
+        for method, path, view, access, permission in PAGES
+    ]
+    app = Starlette(
+        routes=[*routes, Route("/static/{name:path}", assets.endpoint, methods=["GET"])],
+        middleware=[Middleware(GZipMiddleware, minimum_size=1_000)],
+        exception_handlers={HTTPException: not_found(ctx, renderer)},
+    )
+    app.router.redirect_slashes = False
+    return app

@@ -1,0 +1,245 @@
+"""From a browser's request to a view: session, origin of posts, team and mode, permission; and pages for refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from modellix_server.base import log, time_budget
+from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.console import i18n
+from modellix_server.console.i18n import gettext as _
+from modellix_server.console.render import Renderer
+from modellix_server.identity import Membership, Visitor
+from modellix_server.operations import sign_in
+from modellix_server.operations.context import OUT_OF_REACH, ServingContext
+from modellix_server.operations.principal import Forbidden, Permission, Principal, anybody, member
+from modellix_server.operations.sign_in import Browser
+
+_MOST_FORM_BYTES = 256 * 1024
+_MOST_FIELDS = 500
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_LOG = log.get("console")
+
+
+class Audience(Enum):
+    """Who may see a page."""
+
+    PUBLIC = "everybody"
+    SESSION = "signed-in users"
+    TEAM = "members of a team with the page's permission"
+    OPERATOR = "operators"
+
+
+class CrossOrigin(Forbidden):
+    """A form of another site."""
+
+
+class PageRequest(Request):
+    """A request of a browser, once the dispatcher knows who sits there."""
+
+    def __init__(self, scope: Scope, receive: Receive, ctx: ServingContext, renderer: Renderer) -> None:
+        super().__init__(scope, receive)
+        self.ctx = ctx
+        self._renderer = renderer
+        self.fields: dict[str, str] = {}
+        """Of a posted form; of a field sent twice the last."""
+        self.visitor: Visitor | None = None
+        self.membership: Membership | None = None
+        """Of the team that the page shows."""
+        self.who: Principal = anybody(self.address)
+
+    @property
+    def address(self) -> str:
+        """Of the peer; behind a proxy, the proxy's."""
+        return self.client.host if self.client else "unknown"
+
+    @property
+    def browser(self) -> Browser:
+        """Where somebody signs in from."""
+        return Browser(self.address, self.headers.get("user-agent", ""))
+
+    def in_mode(self, *, live: bool) -> Principal:
+        """The same member in a mode of the team."""
+        assert self.visitor is not None
+        assert self.membership is not None
+        scope = TeamMode(self.membership.team.id, live=live)
+        return member(self.visitor, scope, self.membership.role, self.address)
+
+    def render(self, template: str, status: int = 200, **values: Any) -> Response:
+        """A page, with what its frame shows."""
+        visitor, scope = self.visitor, self.who.scope
+        frame = {
+            "path": self.url.path,
+            "here": self.url.path + (f"?{self.url.query}" if self.url.query else ""),
+            "language": self.language,
+            "theme": visitor.user.theme if visitor else None,
+            "time_zone": visitor.user.time_zone if visitor else None,
+            "visitor": visitor,
+            "membership": self.membership,
+            "scope": f"{scope.team_id}-{scope.mode}" if scope else "",
+            "live": scope.live if scope else False,
+            "can": self.can,
+            "request_id": self.scope.get("request_id"),
+        }
+        return self._renderer.page(template, status, **frame, **values)
+
+    def can(self, permission: str) -> bool:
+        """Whether the principal has a permission, by its name: what it may not do, a page does not offer."""
+        return Permission[permission] in self.who.permissions
+
+    @property
+    def language(self) -> str:
+        """Of the page: the user's choice, or what the browser asks for."""
+        return i18n.language_of(self.visitor.user.language if self.visitor else None, self._accepts)
+
+    @property
+    def _accepts(self) -> str:
+        return self.headers.get("accept-language", "")
+
+    async def identify(self, access: Audience, permission: Permission | None) -> Response | None:
+        """Find out who asks, and whether they may; a redirect to the sign-in page for who is not signed in.
+
+        Raises CrossOrigin, Forbidden, InvalidFormat, Unavailable.
+        """
+        i18n.read_in(self.language)
+        if self.method == "POST":
+            _require_own_page(self)
+            self.fields = await _read_form(self)
+        self.visitor = await sign_in.authenticate(self.ctx, self.cookies.get(cookie_name(self.ctx)))
+        if self.visitor is not None:
+            i18n.read_in(self.language)
+            wanted = self.fields.get("scope") or self.query_params.get("scope")
+            self.who, self.membership = sign_in.act(self.visitor, wanted, self.address)
+        if access is Audience.PUBLIC:
+            return None
+        if self.visitor is None:
+            back = self.url.path if self.method == "GET" else "/console"
+            return RedirectResponse(f"/sign-in?next={quote(back)}", 303)
+        if access is Audience.OPERATOR:
+            self.who.require(Permission.OPERATE)
+        if access is Audience.TEAM and self.membership is None:
+            raise Forbidden(_("you belong to no team"))
+        if permission is not None:
+            self.who.require(permission)
+        return None
+
+
+View = Callable[[PageRequest], Awaitable[Response]]
+
+
+class ViewEndpoint:
+    """A view as an ASGI application."""
+
+    def __init__(
+        self, ctx: ServingContext, renderer: Renderer, view: View, access: Audience, permission: Permission | None
+    ) -> None:
+        self._ctx = ctx
+        self._renderer = renderer
+        self._view = view
+        self._access = access
+        self._permission = permission
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; every refusal becomes a page that says what to do."""
+        request = PageRequest(scope, receive, self._ctx, self._renderer)
+        time_budget.begin()
+        log.bind(request=scope.get("request_id"))
+        try:
+            response = await request.identify(self._access, self._permission) or await self._view(request)
+        except ClientDisconnect:
+            return
+        except PlatformError as error:
+            response = refused(request, error)
+        except OUT_OF_REACH as error:
+            _LOG.warning("a page needs what is out of reach", path=request.url.path, error=type(error).__name__)
+            response = refused(request, Unavailable(_("the database cannot be reached"), retry_after_s=5))
+        except Exception:  # noqa: BLE001 - a page says so, and the log why
+            _LOG.exception("a page failed", path=request.url.path)
+            response = refused(request, PlatformError(_("this is our fault, and it is in our log")))
+        await response(scope, receive, send)
+
+
+def refused(request: PageRequest, error: PlatformError) -> Response:
+    """The page of a refusal."""
+    return request.render("error.html", error.status, category=error.category, detail=error.detail)
+
+
+def not_found(ctx: ServingContext, renderer: Renderer) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """The answer to what matches no route."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        page = PageRequest(request.scope, request.receive, ctx, renderer)
+        i18n.read_in(page.language)
+        if error.status_code == 405:
+            refusal: PlatformError = PlatformError(_("this page takes no such request"))
+            return page.render("error.html", 405, category=refusal.category, detail=refusal.detail)
+        return refused(page, NotFound(_("there is no such page")))
+
+    return answer
+
+
+def cookie_name(ctx: ServingContext) -> str:
+    """Of the session's cookie; with the prefix, nobody else can set it (RFC 6265bis, 4.1.3)."""
+    return "__Host-modellix" if _is_secure(ctx) else "modellix"
+
+
+def sign_in_with(ctx: ServingContext, response: Response, cookie: str | None) -> Response:
+    """The answer that signs a browser in, or, with None, out."""
+    secure = _is_secure(ctx)
+    if cookie is None:
+        response.delete_cookie(cookie_name(ctx), path="/", secure=secure, httponly=True, samesite="lax")
+    else:
+        response.set_cookie(cookie_name(ctx), cookie, path="/", secure=secure, httponly=True, samesite="lax")
+    return response
+
+
+def local_path(text: str | None) -> str:
+    """A path of this installation to go on with; the console's home for anything else, such as another site."""
+    fit = text and text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
+    return text if fit and text is not None and len(text) <= 2_000 else "/console"
+
+
+def _is_secure(ctx: ServingContext) -> bool:
+    origin = urlsplit(ctx.settings.public_origin)
+    return origin.scheme == "https" or origin.hostname in _LOCAL
+
+
+def _require_own_page(request: Request) -> None:
+    """Raise CrossOrigin for a form of another site.
+
+    Browsers say where a request comes from (Fetch Metadata), older ones at least its Origin; a client that says neither
+    is no browser, and has no cookie that somebody else could use.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site:
+        own = site in ("same-origin", "none")
+    elif (origin := request.headers.get("origin")) is not None:
+        own = urlsplit(origin).netloc == request.headers.get("host")
+    else:
+        own = True
+    if not own:
+        raise CrossOrigin("this form came from another site")
+
+
+async def _read_form(request: Request) -> dict[str, str]:
+    """The fields of a form, within limits. Raises InvalidFormat."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_FORM_BYTES:
+            raise InvalidFormat("this form is too large")
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise InvalidFormat("this form cannot be read") from None
+    return dict(fields)

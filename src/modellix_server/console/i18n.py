@@ -1,0 +1,60 @@
+"""Texts in the reader's language. English texts are the message ids; `locale/<language>.po` holds the others."""
+
+from __future__ import annotations
+
+import io
+from contextvars import ContextVar
+from functools import cache
+from gettext import NullTranslations
+from importlib.resources import files
+
+from babel.core import negotiate_locale
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import Translations
+
+LANGUAGES = ("en", "zh")
+
+_reader: ContextVar[NullTranslations] = ContextVar("reader", default=NullTranslations())  # noqa: B039 - never changed
+
+
+@cache
+def _texts(language: str) -> NullTranslations:
+    file = files(__package__).joinpath("locale", f"{language}.po")
+    if not file.is_file():
+        return NullTranslations()
+    compiled = io.BytesIO()
+    with file.open("rb") as opened:
+        write_mo(compiled, read_po(opened, locale=language))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def language_of(chosen: str | None, accepted: str) -> str:
+    """The language of a page: the user's choice, or the best of an `Accept-Language` header (RFC 9110, 12.5.4)."""
+    if chosen is not None:
+        return chosen
+    wanted = []
+    for part in accepted[:200].split(","):
+        tag, _, weight = part.strip().partition(";q=")
+        try:
+            wanted.append((float(weight or 1), tag.partition("-")[0]))
+        except ValueError:
+            continue
+    wanted.sort(key=lambda one: -one[0])
+    return negotiate_locale([tag for weight, tag in wanted if weight > 0], LANGUAGES) or "en"
+
+
+def read_in(language: str) -> None:
+    """Give the texts of this request in a language."""
+    _reader.set(_texts(language))
+
+
+def gettext(text: str) -> str:
+    """A text in the reader's language."""
+    return _reader.get().gettext(text)
+
+
+def ngettext(one: str, many: str, number: int) -> str:
+    """A text about a number of things in the reader's language."""
+    return _reader.get().ngettext(one, many, number)

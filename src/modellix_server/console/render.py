@@ -1,0 +1,69 @@
+"""Templates, and what they share: money, times, addresses of files, the frame around a page."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context as TemplateContext
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from modellix_server.base.money import usd
+from modellix_server.console import i18n
+from modellix_server.console.static import Assets
+from modellix_server.operations.context import ServingContext
+
+
+class Renderer:
+    """Makes pages of templates and values."""
+
+    def __init__(self, ctx: ServingContext, assets: Assets) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("modellix_server.console"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            extensions=["jinja2.ext.i18n"],
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.install_gettext_callables(i18n.gettext, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
+        self._environment.globals["asset"] = assets.url
+        self._environment.filters |= {"money": money, "moment": _moment}
+        files = ctx.settings.results_origin
+        self._policy = (
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
+            f"img-src 'self' {files} data: blob:; media-src 'self' {files} blob:; "
+            "frame-ancestors 'none'; base-uri 'none'"
+        )
+
+    def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """A page. It may load scripts, styles and pictures of this installation only, and is stored nowhere."""
+        body = self._environment.get_template(template).render(**values)
+        headers = {"Content-Security-Policy": self._policy, "Cache-Control": "no-store"}
+        return HTMLResponse(body, status, headers)
+
+
+def money(micros: int) -> str:
+    """`17200` as `$0.0172`."""
+    return f"-${usd(-micros)}" if micros < 0 else f"${usd(micros)}"
+
+
+@pass_context
+def _moment(context: TemplateContext, at: datetime) -> Markup:
+    """A time in the viewer's zone, with UTC on hover; the script puts it in the browser's zone where none is chosen."""
+    name = context.get("time_zone")
+    try:
+        zone = ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError):
+        zone = None
+    utc = at.astimezone(UTC)
+    text = at.astimezone(zone).strftime("%Y-%m-%d %H:%M") if zone else utc.strftime("%Y-%m-%d %H:%M UTC")
+    return Markup('<time datetime="{}" title="{}"{}>{}</time>').format(  # format escapes what it is given
+        utc.isoformat(timespec="seconds"),
+        utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        Markup("") if zone else Markup(" data-local"),
+        text,
+    )

@@ -1,0 +1,51 @@
+"""Style sheets and scripts: read once, named by their content, so that browsers may keep them for ever."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+_TYPES = {"css": "text/css; charset=utf-8", "mjs": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+_FOR_EVER = "public, max-age=31536000, immutable"
+
+
+class _Asset(NamedTuple):
+    body: bytes
+    content_type: str
+    version: str
+
+
+class Assets:
+    """The files of the folder `static`."""
+
+    def __init__(self) -> None:
+        self._assets = dict(_read(files(__package__).joinpath("static"), ""))
+
+    def url(self, name: str) -> str:
+        """Where a page finds a file; KeyError for one that does not exist."""
+        return f"/static/{name}?v={self._assets[name].version}"
+
+    async def endpoint(self, request: Request) -> Response:
+        """Answer `GET /static/{name}`."""
+        asset = self._assets.get(request.path_params["name"])
+        if asset is None:
+            return PlainTextResponse("Not Found", 404)
+        current = request.query_params.get("v") == asset.version
+        headers = {"Cache-Control": _FOR_EVER if current else "no-cache", "ETag": f'"{asset.version}"'}
+        return Response(asset.body, media_type=asset.content_type, headers=headers)
+
+
+def _read(folder: Traversable, prefix: str) -> list[tuple[str, _Asset]]:
+    found = []
+    for file in folder.iterdir():
+        if file.is_dir():
+            found += _read(file, f"{prefix}{file.name}/")
+        elif kind := _TYPES.get(file.name.rpartition(".")[2]):
+            body = file.read_bytes()
+            found.append((prefix + file.name, _Asset(body, kind, hashlib.sha256(body).hexdigest()[:12])))
+    return found

@@ -1,0 +1,91 @@
+"""Signed-in clients of the console: by plain HTTP, and in Debian's Chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import aiohttp
+from playwright.async_api import Browser, async_playwright
+from tests.support.platform_processes import Platform
+from yarl import URL
+
+from modellix_server import identity
+from modellix_server.identity import Role, Team, User
+
+CHROMIUM = shutil.which("chromium")
+COOKIE = "__Host-modellix"
+_numbers = count(1)
+
+
+@dataclass
+class Shown:
+    """An answer to a browser."""
+
+    status: int
+    text: str
+    headers: dict[str, str]
+
+
+@dataclass
+class Visitor:
+    """A browser without script, signed in or not."""
+
+    origin: str
+    cookie: str | None = None
+    user: User | None = None
+
+    async def get(self, path: str, **headers: str) -> Shown:
+        return await self._send("GET", path, None, headers)
+
+    async def post(self, path: str, fields: dict[str, Any], **headers: str) -> Shown:
+        """Send a form as a browser does, and read the cookie that the answer sets."""
+        return await self._send("POST", path, fields, {"Sec-Fetch-Site": "same-origin", **headers})
+
+    async def _send(self, method: str, path: str, fields: dict[str, Any] | None, headers: dict[str, str]) -> Shown:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self.cookie is not None:
+            sent["Cookie"] = f"{COOKIE}={self.cookie}"
+        url = URL(self.origin + path, encoded=True)
+        async with (
+            aiohttp.ClientSession() as http,
+            http.request(method, url, data=fields, headers=sent, allow_redirects=False) as answer,
+        ):
+            if found := re.match(rf'{COOKIE}="?([^;"]*)', answer.headers.get("Set-Cookie", "")):
+                self.cookie = found[1] or None
+            return Shown(answer.status, await answer.text(), dict(answer.headers))
+
+
+async def member(platform: Platform, team_id: int, role: Role, *, operator: bool = False) -> Visitor:
+    """A new user with a role in a team, signed in."""
+    number = next(_numbers)
+    async with platform.pool.acquire() as db, db.transaction():
+        user = await identity.create_user(db, f"user{number}@example.com", f"User {number}", operator=operator)
+        await identity.add_member(db, team_id, user.id, role)
+        cookie, _ = await identity.open_session(db, user.id, method="link", address="tests", agent="tests")
+    return Visitor(platform.origin, cookie, user)
+
+
+async def new_team(platform: Platform) -> Team:
+    made = await platform.team()
+    teams = await identity.list_teams(platform.pool)
+    return next(team for team in teams if team.id == made.id)
+
+
+@contextlib.asynccontextmanager
+async def open_browser() -> AsyncIterator[Browser]:
+    """Chromium, which asks nobody outside of this machine."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        )
+        try:
+            yield browser
+        finally:
+            await asyncio.wait_for(browser.close(), 30)
