@@ -160,10 +160,10 @@ class ViewEndpoint:
         except PlatformError as error:
             response = refused(request, error)
         except OUT_OF_REACH as error:
-            _LOG.warning("a page needs what is out of reach", path=request.url.path, error=type(error).__name__)
+            _LOG.warning("a page needs what is out of reach", view=self._view.__name__, error=type(error).__name__)
             response = refused(request, Unavailable(_("the database cannot be reached"), retry_after_s=5))
         except Exception:  # noqa: BLE001 - a page says so, and the log why
-            _LOG.exception("a page failed", path=request.url.path)
+            _LOG.exception("a page failed", view=self._view.__name__)  # paths may hold a sign-in link
             response = refused(request, PlatformError(_("this is our fault, and it is in our log")))
         await response(scope, receive, send)
 
