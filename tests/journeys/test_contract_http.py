@@ -178,10 +178,10 @@ async def test_idempotency_keys_that_are_none(platform, team) -> None:
 
 
 async def test_outside_of_api_people_are_answered(platform) -> None:
-    for path, status in (("/", 404), ("/nothing", 404), ("/results/x/y", 404)):
+    for path, status, kind in (("/", 200, "html"), ("/nothing", 404, "html"), ("/results/x/y", 404, "plain")):
         answer = await platform.anyone().get(path)
         assert answer.status == status
-        assert answer.headers["content-type"].startswith("text/plain")
+        assert answer.headers["content-type"].startswith(f"text/{kind}")
 
 
 async def _pieces(size: int):

@@ -40,7 +40,9 @@ async def test_every_answer_has_them_once(platform, team) -> None:
         (405, "DELETE /api/v1/models", key),
         (400, f"POST /api/v1/{MODEL}/async", key + "Content-Length: 0\r\n"),
         (400, "G\0T / ", ""),
-        (404, "GET /", ""),
+        (200, "GET /", ""),
+        (404, "GET /nothing", ""),
+        (303, "GET /console", ""),
         (404, "GET /results/x/y", ""),
         (405, "POST /healthz", ""),
         (200, f"GET {link}", ""),
@@ -54,9 +56,13 @@ async def test_every_answer_has_them_once(platform, team) -> None:
         for name, value in ALWAYS.items():
             assert [seen for given, seen in found if given == name] == [value.lower()], (line, name)
         policies = [value for name, value in found if name == "content-security-policy"]
-        assert policies == ["default-src 'none'; sandbox" if got in (200, 206) and line.endswith(link) else CLOSED], (
-            line
-        )
+        if line in ("GET /", "GET /nothing"):  # pages load what is of this installation, and nothing inline
+            (policy,) = policies
+            assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; "), line
+            assert policy.endswith("frame-ancestors 'none'; base-uri 'none'"), line
+        elif line != "GET /console":  # a redirect has no body
+            shown = got in (200, 206) and line.endswith(link)
+            assert policies == ["default-src 'none'; sandbox" if shown else CLOSED], line
         names = [name for name, _ in found]
         assert not {"server", "x-powered-by", "set-cookie", "strict-transport-security"} & set(names), line
         assert len(names) == len(set(names)), line
@@ -85,6 +91,8 @@ async def test_results_on_an_origin_of_their_own(postgres_server, stage, tmp_pat
         anyone = platform.anyone()
         for host in ("files.test", "FILES.test", "files.test:443"):
             assert (await anyone.get(path, headers={"Host": host})).status == 200, host
+            for page in ("/", "/sign-in", "/console", "/static/tokens.css"):
+                assert (await anyone.get(page, headers={"Host": host})).status == 404, (page, host)
         for host in (
             "x",
             urlsplit(platform.origin).netloc,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.convertors import StringConvertor, register_url_convertor
@@ -22,6 +21,7 @@ from modellix_server.api.callbacks import vendor_callback
 from modellix_server.api.context import ApiContext
 from modellix_server.api.dispatch import CLOSED, Guarded, Handler, Receive, Scope, Send, refusal
 from modellix_server.api.events import stream_task, submit_and_stream
+from modellix_server.api.files import same_origin
 from modellix_server.api.hot.client_connection import CONNECTION
 from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.api.hot.status import read_task
@@ -121,18 +121,19 @@ def build_app(ctx: ApiContext, pages: App | None = None) -> App:
     """
     submit, stream, read = _hot_endpoints(ctx)
     router = build_router(ctx)
-    files_host = urlsplit(ctx.settings.results_url).netloc.encode() if ctx.settings.results_url else None
+    files_origin = ctx.settings.results_origin if ctx.settings.results_url else None
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint: App = router
-        if scope["type"] == "http" and (path := scope["path"]).startswith(_API):
+        path: str = scope.get("path", "")
+        if path.startswith(_API):
             method = scope["method"]
             if method == "GET" and path.startswith(_TASKS):
                 if "/" not in path[len(_TASKS) :]:
                     endpoint = read
             elif method == "POST" and may_name_model(path):
                 endpoint = stream if path.endswith("/stream") else submit
-        elif pages is not None and not path.startswith(_OTHERS) and not _under_files_host(scope, files_host):
+        elif pages is not None and not path.startswith(_OTHERS) and not _is_for_files(scope, files_origin):
             connection = scope.get("extensions", {}).pop(CONNECTION, None)
             scope["request_id"] = connection.request_id if connection else None
             endpoint = pages
@@ -141,8 +142,11 @@ def build_app(ctx: ApiContext, pages: App | None = None) -> App:
     return app
 
 
-def _under_files_host(scope: Scope, files_host: bytes | None) -> bool:
-    return files_host is not None and (b"host", files_host) in scope["headers"]
+def _is_for_files(scope: Scope, files_origin: str | None) -> bool:
+    """Whether a request was sent to the origin that has nothing but files."""
+    if files_origin is None:
+        return False
+    return any(name == b"host" and same_origin(host.decode("latin-1"), files_origin) for name, host in scope["headers"])
 
 
 def _hot_endpoints(ctx: ApiContext) -> tuple[HotEndpoint, HotEndpoint, HotEndpoint]:

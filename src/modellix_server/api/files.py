@@ -44,7 +44,7 @@ async def _signed_file(request: Request, open_file: _Open) -> Response:
     ctx: ApiContext = request.app.state.ctx
     time_budget.begin()
     try:
-        if ctx.settings.results_url and not _same_origin(request, ctx.settings.results_origin):
+        if ctx.settings.results_url and not same_origin(request.headers.get("host", ""), ctx.settings.results_origin):
             raise NotFound("no such result")
         opened, format_name = await open_file(ctx, request.url.path, request.url.query, request.headers.get("range"))
     except (NotFound, FileNotFoundError):
@@ -78,8 +78,8 @@ def _plain(text: str, status: int, headers: Mapping[str, str] | None = None) -> 
     return PlainTextResponse(text, status, {**(headers or {}), "Content-Security-Policy": CLOSED})
 
 
-def _same_origin(request: Request, origin: str) -> bool:
-    """Whether the request was sent to this origin's host; its scheme depends on the proxy."""
+def same_origin(host: str, origin: str) -> bool:
+    """Whether a request with this `Host` was sent to the origin; its scheme depends on the proxy."""
     wanted = urlsplit(origin)
     usual = ":443" if wanted.scheme == "https" else ":80"
-    return request.headers.get("host", "").lower().removesuffix(usual) == wanted.netloc.lower().removesuffix(usual)
+    return host.lower().removesuffix(usual) == wanted.netloc.lower().removesuffix(usual)
