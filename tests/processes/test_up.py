@@ -70,7 +70,8 @@ class Up:
         return [top, *top.children(recursive=True)]
 
     def child(self, name: str) -> psutil.Process:
-        found = [process for process in self.everything()[1:] if name in command_of(process)]
+        """One of the supervisor's own; a helper bears the same name between its fork and its exec."""
+        found = [process for process in psutil.Process(self.process.pid).children() if name in command_of(process)]
         assert len(found) == 1, found
         return found[0]
 
