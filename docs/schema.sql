@@ -158,7 +158,7 @@ grant insert, select on identity.team to modellix_app;
 grant update (revoked_at) on identity.api_key to modellix_app;
 grant update (deleted_at, email, language, name, operator, theme, time_zone) on identity.app_user to modellix_app;
 grant update (role) on identity.membership to modellix_app;
-grant update (live, method, seen_at, signed_in_at, team_id) on identity.session to modellix_app;
+grant update (hash, live, method, seen_at, signed_in_at, team_id) on identity.session to modellix_app;
 grant update (tries, used_at) on identity.sign_in_code to modellix_app;
 grant update (used_at) on identity.sign_in_link to modellix_app;
 grant update (input_days) on identity.team to modellix_app;

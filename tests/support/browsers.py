@@ -8,12 +8,16 @@ import re
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import Message
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 from playwright.async_api import Browser, async_playwright
 from tests.support.platform_processes import Platform
+from tests.support.waiting import eventually
 from yarl import URL
 
 from modellix_server import identity
@@ -70,6 +74,17 @@ async def member(platform: Platform, team_id: int, role: Role, *, operator: bool
         await identity.add_member(db, team_id, user.id, role)
         cookie, _ = await identity.open_session(db, user.id, method="link", address="tests", agent="tests")
     return Visitor(platform.origin, cookie, user)
+
+
+async def mail_to(platform: Platform, address: str, after: int = 0) -> Message:
+    """The newest message to an address, once there are more than `after` of them."""
+    folder = Path(platform.env["MODELLIX_MAIL_DIR"])
+
+    def found() -> list[Message]:
+        messages = [message_from_bytes(file.read_bytes()) for file in sorted(folder.glob("*.eml"))]
+        return [message for message in messages if message["To"] == address]
+
+    return (await eventually(lambda: here if len(here := found()) > after else None))[-1]
 
 
 async def new_team(platform: Platform) -> Team:

@@ -9,7 +9,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
 from modellix_server.console.dispatch import Audience, View, ViewEndpoint, not_found
-from modellix_server.console.pages import api_keys, frame, home, sign_in
+from modellix_server.console.pages import api_keys, frame, home, sign_in, sign_in_again
 from modellix_server.console.render import Renderer
 from modellix_server.console.static import Assets
 from modellix_server.operations.context import ServingContext
@@ -22,6 +22,8 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("POST", "/sign-in/code", sign_in.use_code, Audience.PUBLIC, None),
     ("GET", "/sign-in/link/{token}", sign_in.offer_link, Audience.PUBLIC, None),
     ("POST", "/sign-in/link/{token}", sign_in.use_link, Audience.PUBLIC, None),
+    ("POST", "/sign-in/again", sign_in_again.send_code, Audience.SESSION, None),
+    ("POST", "/sign-in/again/code", sign_in_again.use_code, Audience.SESSION, None),
     ("POST", "/sign-out", sign_in.sign_out, Audience.SESSION, None),
     ("GET", "/console", home.home, Audience.SESSION, None),
     ("POST", "/console/switch", frame.switch, Audience.SESSION, None),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -19,9 +19,9 @@ from modellix_server.console import i18n
 from modellix_server.console.i18n import gettext as _
 from modellix_server.console.render import Renderer
 from modellix_server.identity import Membership, Visitor
-from modellix_server.operations import sign_in
+from modellix_server.operations import sign_in, sign_in_codes
 from modellix_server.operations.context import OUT_OF_REACH, ServingContext
-from modellix_server.operations.principal import Forbidden, Permission, Principal, anybody, member
+from modellix_server.operations.principal import Forbidden, Permission, Principal, SignInTooOld, anybody, member
 from modellix_server.operations.sign_in import Browser
 
 _MOST_FORM_BYTES = 256 * 1024
@@ -157,6 +157,8 @@ class ViewEndpoint:
             response = await request.identify(self._access, self._permission) or await self._view(request)
         except ClientDisconnect:
             return
+        except SignInTooOld:
+            response = ask_again(request)
         except PlatformError as error:
             response = refused(request, error)
         except OUT_OF_REACH as error:
@@ -171,6 +173,18 @@ class ViewEndpoint:
 def refused(request: PageRequest, error: PlatformError) -> Response:
     """The page of a refusal."""
     return request.render("error.html", error.status, category=error.category, detail=error.detail)
+
+
+def ask_again(request: PageRequest, **values: Any) -> Response:
+    """The page that asks who sits at a signed-in browser; what was asked for goes on afterwards, form and all."""
+    kept = {
+        "back": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        "kept": urlencode(list(request.fields.items())),
+        "missing": sign_in_codes.missing_settings(request.ctx),
+        "sent": False,
+        "problem": "",
+    }
+    return request.render("sign_in/again.html", **{"status": SignInTooOld.status, **kept, **values})
 
 
 def not_found(ctx: ServingContext, renderer: Renderer) -> Callable[[Request, Exception], Awaitable[Response]]:

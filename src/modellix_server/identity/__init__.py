@@ -30,6 +30,7 @@ from modellix_server.identity.sessions import (
     find_visitor,
     open_session,
     read_link,
+    renew_session,
     sessions_of,
     show,
     use_link,

@@ -83,6 +83,18 @@ async def open_session(tx: Connection, user_id: int, *, method: str, address: st
     return token, Session(*row)
 
 
+async def renew_session(tx: Connection, session_id: int, *, method: str) -> str:
+    """A new cookie for a browser that showed anew who sits there; the cookie before is worth nothing."""
+    token = new_token()
+    await tx.execute(
+        "update identity.session set hash = $2, method = $3, signed_in_at = now() where id = $1",
+        session_id,
+        _stored(token),
+        method,
+    )
+    return token
+
+
 async def find_visitor(db: Pool | Connection, token: str) -> Visitor | None:
     """Who has this cookie; None for one that is unknown, ended, or was not used for long. One query."""
     if not _FORM.fullmatch(token):

@@ -12,9 +12,11 @@ from modellix_server.operations.principal import Permission, Principal
 async def create(ctx: Context, who: Principal, of: TeamMode, name: str) -> tuple[str, ApiKey]:
     """A new key: its text, which cannot be shown again, and what is kept of it.
 
-    Raises InvalidParameters for a name that is not fit, NotFound for an unknown team.
+    Raises InvalidParameters for a name that is not fit, NotFound for an unknown team, SignInTooOld for a live key.
     """
     who.require(Permission.MANAGE_OWN_KEYS, of)
+    if of.live:
+        who.require_fresh()
     async with ctx.transaction() as tx:
         return await create_in(tx, ctx, who, of, name)
 

@@ -1,7 +1,7 @@
 """Who acts, however they came in, and what they may do."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -105,6 +105,16 @@ class Forbidden(PlatformError):
     status, category, code = 403, "Permission denied", "forbidden"
 
 
+class SignInTooOld(Forbidden):
+    """What is asked for needs a recent proof of who sits at the browser: it must sign in again."""
+
+    code = "sign_in_again"
+
+
+FRESH = timedelta(hours=12)
+"""How old a sign-in may be for acts that weigh heavily."""
+
+
 class Principal(msgspec.Struct, frozen=True):
     """Who acts: an API key, a session, the command line, or the system itself.
 
@@ -146,6 +156,11 @@ class Principal(msgspec.Struct, frozen=True):
         elsewhere = of is not scope and of is not None and scope is not None and of != scope
         if elsewhere or permission not in self.permissions:
             raise Forbidden(f"you may not {permission}")
+
+    def require_fresh(self) -> None:
+        """Raise SignInTooOld for a user whose last sign-in is older than `FRESH`; nobody else signs in."""
+        if self.signed_in_at is not None and datetime.now(UTC) - self.signed_in_at > FRESH:
+            raise SignInTooOld("your last sign-in is too old for this: sign in again")
 
 
 def api_key(caller: Caller, origin: str) -> Principal:

@@ -43,11 +43,7 @@ async def use_code(ctx: Context, who: Principal, email: str, code: str, browser:
     whether the address is known, is not told. Raises InvalidParameters for what is no address.
     """
     who.require(Permission.SIGN_IN)
-    of, typed = identity.plain_email(email), identity.plain_code(code)
-    async with ctx.transaction() as tx:  # committed whatever the guess was worth
-        code_id = await identity.guess_code(tx, ctx.settings.secret, of, typed) if typed else None
-    if code_id is None:
-        raise _wrong()
+    code_id = await _guess(ctx, identity.plain_email(email), code)
     async with ctx.transaction() as tx:
         user_id = await identity.use_code(tx, code_id)
         if user_id is None:
@@ -59,6 +55,33 @@ async def use_code(ctx: Context, who: Principal, email: str, code: str, browser:
         actor = audit.Actor(f"user:{user.id}", who.origin)
         await audit.record(tx, actor, "session.open", f"session:{session.id}", method="code")
     return cookie
+
+
+async def confirm(ctx: Context, who: Principal, code: str) -> str:
+    """Show anew who sits at a signed-in browser: the text of its new cookie, which replaces the one before.
+
+    Raises Unauthorized as `use_code` does.
+    """
+    who.require(Permission.USE_ACCOUNT)
+    assert who.user_id is not None
+    assert who.session_id is not None
+    code_id = await _guess(ctx, (await identity.find_user(ctx.db, who.user_id)).email, code)
+    async with ctx.transaction() as tx:
+        if await identity.use_code(tx, code_id) != who.user_id:
+            raise _wrong()
+        cookie = await identity.renew_session(tx, who.session_id, method="code")
+        await audit.record(tx, who.actor, "session.confirm", f"session:{who.session_id}", method="code")
+    return cookie
+
+
+async def _guess(ctx: Context, email: str, code: str) -> int:
+    """The number of the code in force. Raises Unauthorized; the guess is counted in any case."""
+    typed = identity.plain_code(code)
+    async with ctx.transaction() as tx:  # committed whatever the guess was worth
+        code_id = await identity.guess_code(tx, ctx.settings.secret, email, typed) if typed else None
+    if code_id is None:
+        raise _wrong()
+    return code_id
 
 
 def _wrong() -> Unauthorized:

@@ -33,7 +33,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
     Permission.READ_KEYS: ("keys.list_of_team",),
     Permission.MANAGE_OWN_KEYS: ("keys.create", "keys.revoke"),
     Permission.SIGN_IN: ("sign_in.read_link", "sign_in.use_link", "sign_in_codes.send_code", "sign_in_codes.use_code"),
-    Permission.USE_ACCOUNT: ("account.show", "account.end_session"),
+    Permission.USE_ACCOUNT: ("account.show", "account.end_session", "sign_in_codes.confirm"),
     Permission.OPERATE: (
         "audit.list_entries",
         "audit.head",
