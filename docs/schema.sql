@@ -1175,7 +1175,7 @@ grant delete, insert, select, update on tasks.worker to modellix_app;
 --   replayed      the idempotency key named this task earlier, with the same request
 --   mismatch      the idempotency key was used with another request
 --   revoked       the API key is not active any more
---   insufficient  the quote does not fit into what is available
+--   insufficient  the quote does not fit into what is available, or into the budget of the key or of the team
 --   concurrency   the team has as many unfinished tasks as it may
 --   waiting       the same, but `wait` is set: the task exists, its quote is held, and `queue_positions` tells how many
 --                 are before it, itself included. While some wait nobody gets a slot past them
@@ -1187,15 +1187,30 @@ create or replace function tasks.accept(
 ) language plpgsql as $$
 declare
     batch tasks.submission[];
+    teams bigint[];
+    budgeted boolean;
+    left_of_team bigint[];
+    left_of_key bigint[];
+    asked_of_key bigint[];
 begin
-    select array_agg(s) into batch from json_populate_recordset(null::tasks.submission, p_batch) s;
-    perform ledger.lock(array_agg(team_id), array_agg(live)) from unnest(batch);
+    select array_agg(s), array_agg(s.team_id) into batch, teams
+    from json_populate_recordset(null::tasks.submission, p_batch) s;
+    perform ledger.lock(teams, array_agg(live)) from unnest(batch);
+    budgeted := exists (select from budgets.in_force(teams));
+    if budgeted then
+        select array_agg(u.of_team order by a.ordinality), array_agg(u.of_key order by a.ordinality),
+            array_agg(a.asked order by a.ordinality)
+        into left_of_team, left_of_key, asked_of_key
+        from (select *, sum(quote) over (partition by key_id order by ordinality) as asked
+              from unnest(batch) with ordinality) a
+        cross join lateral budgets.available(a.team_id, a.live, a.key_id) u;
+    end if;
 
     with asked as (
         select a.ordinality as ord, a.task_id, a.team_id, a.live, a.quote, a.wait,
             coalesce(a.slots, (select l.concurrency from limits.of_team(a.team_id) l)) as slots,
             decode(a.fingerprint, 'base64') as fingerprint,
-            b.available, s.running, s.waiting,
+            least(b.available, left_of_team[a.ordinality]) as available, s.running, s.waiting,
             i.task_id as known, i.fingerprint as known_fingerprint,
             case when a.key_id is null then a.actor is not null else a.key_id in (
                 select k from identity.active_keys(array(select key_id from unnest(batch))) k) end as active,
@@ -1206,7 +1221,9 @@ begin
         left join tasks.slot s using (team_id, live)
         left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live and i.key = a.idempotency_key
     ), sorted as (
-        select *, active and known is null and not twin and quote <= coalesce(available, 0) as candidate from asked
+        select *, active and known is null and not twin
+            and quote <= least(coalesce(available, 0), left_of_key[ord]) as candidate
+        from asked
     ), queued as (
         select *,
             sum(quote) filter (where candidate) over earlier_or_self as spent,
@@ -1221,7 +1238,7 @@ begin
             when known is not null then 'mismatch'
             when twin then 'again'
             when not candidate then 'insufficient'
-            when spent > available then 'again'
+            when spent > available or asked_of_key[ord] > left_of_key[ord] then 'again'
             when waiting = 0 and running + place <= slots then 'accepted'
             when waiting = 0 and running < slots then 'again'
             when not wait then 'concurrency'
@@ -1239,6 +1256,11 @@ begin
     end if;
     if 'waiting' = any (verdicts) then
         perform tasks.admit(array(select batch[n] from unnest(array_positions(verdicts, 'waiting')) n), true);
+    end if;
+    if budgeted then
+        perform budgets.hold(array_agg(a.team_id), array_agg(a.live), array_agg(a.quote), array_agg(a.task_id),
+            array_agg(a.key_id))
+        from unnest(batch) with ordinality a where verdicts[a.ordinality] in ('accepted', 'waiting') having count(*) > 0;
     end if;
 end
 $$;
@@ -1532,6 +1554,9 @@ begin
 
     if ended <> '{}' then
         perform ledger.settle(array_agg(p_task[i]), array_agg(coalesce(wanted[i].capture, 0))) from unnest(ended) as i;
+        if exists (select from budgets.charged(p_task)) then
+            perform budgets.settle(array_agg(p_task[i]), array_agg(coalesce(wanted[i].capture, 0))) from unnest(ended) as i;
+        end if;
 
         perform results.keep(array_agg(p_task[i]), array_agg(p_team[i]), array_agg(p_live[i]),
             array_agg(wanted[i].resources), array_agg(wanted[i].bytes), p_ttl_s)
@@ -1957,3 +1982,216 @@ create index outbox_ended on mail.outbox (ended_at) where state <> 'waiting'::te
 grant usage on schema mail to modellix_app;
 grant delete, insert, select on mail.outbox to modellix_app;
 grant update (body, code, due_at, ended_at, error, lease, state, tries) on mail.outbox to modellix_app;
+
+
+-- ==================================================== budgets =====================================================
+-- What a key or a whole team may spend in a period.
+create schema budgets;
+
+-- A limit in force, or one that was until ended_at; another period is another budget.
+create table budgets.budget (
+    id bigint generated always as identity,
+    team_id bigint not null,
+    live boolean not null,
+    key_id bigint,                            -- null: of all keys of the team in this mode, and of the console
+    amount bigint not null,                   -- micro-dollars
+    period text not null,
+    created_at timestamptz not null default now(),
+    ended_at timestamptz,
+    constraint budget_pkey primary key (id),
+    constraint budget_amount_check check (amount >= 0),
+    constraint budget_period_check check (period = any (array['none'::text, 'daily'::text, 'weekly'::text, 'monthly'::text]))
+);
+create index budget_in_force on budgets.budget (team_id) where ended_at is null;
+create unique index budget_of_key on budgets.budget (key_id) where key_id is not null and ended_at is null;
+create unique index budget_of_team on budgets.budget (team_id, live) where key_id is null and ended_at is null;
+
+-- Sums of the charges of one budget in one period.
+create table budgets.use (
+    budget_id bigint not null,
+    starts timestamptz not null,              -- of the period in UTC; 1970 for a budget that does not reset
+    held bigint not null default 0,           -- by unfinished tasks
+    used bigint not null default 0,           -- captured of tasks that ended
+    constraint use_pkey primary key (budget_id, starts),
+    constraint use_budget_id_fkey foreign key (budget_id) references budgets.budget(id),
+    constraint use_held_check check (held >= 0),
+    constraint use_used_check check (used >= 0)
+) with (fillfactor=50);
+
+-- What one task counts in one budget.
+create table budgets.charge (
+    task_id uuid not null,
+    budget_id bigint not null,
+    starts timestamptz not null,
+    amount bigint not null,                   -- held at accept
+    captured bigint,                          -- null while the task is unfinished
+    constraint charge_pkey primary key (task_id, budget_id),
+    constraint charge_budget_id_fkey foreign key (budget_id) references budgets.budget(id),
+    constraint charge_amount_check check (amount >= 0),
+    constraint charge_check check (captured >= 0 and captured <= amount)
+);
+create index charge_of_period on budgets.charge (budget_id, starts);
+create index charge_open on budgets.charge (budget_id) where captured is null;
+
+grant usage on schema budgets to modellix_app;
+grant select on budgets.budget to modellix_app;
+grant select on budgets.charge to modellix_app;
+grant select on budgets.use to modellix_app;
+
+-- What a key, and its team in a mode, may still spend in this period: null where there is no budget. One row. A plain
+-- SELECT, so that the planner folds it into the calling query.
+create or replace function budgets.available(p_team bigint, p_live boolean, p_key bigint)
+returns table (of_key bigint, of_team bigint) language sql stable as $$
+    select
+        (select b.amount - coalesce(u.held + u.used, 0)
+         from budgets.budget b left join budgets.use u
+             on u.budget_id = b.id and u.starts = budgets.period_start(b.period, now())
+         where b.key_id = p_key and b.ended_at is null),
+        (select b.amount - coalesce(u.held + u.used, 0)
+         from budgets.budget b left join budgets.use u
+             on u.budget_id = b.id and u.starts = budgets.period_start(b.period, now())
+         where b.team_id = p_team and b.live = p_live and b.key_id is null and b.ended_at is null)
+$$;
+grant execute on function budgets.available to modellix_app;
+
+-- The budgets that unfinished ones of these tasks count in. A plain SELECT, so that the planner folds it into the caller's.
+create or replace function budgets.charged(p_tasks uuid[]) returns setof bigint language sql stable as $$
+    select budget_id from budgets.charge where task_id = any (p_tasks) and captured is null
+$$;
+grant execute on function budgets.charged to modellix_app;
+
+-- Every charge. A plain SELECT, so that the planner folds it into the calling query.
+create or replace function budgets.charges() returns table (
+    task_id uuid, budget_id bigint, team_id bigint, live boolean, key_id bigint, amount bigint, captured bigint
+) language sql stable as $$
+    select c.task_id, b.id, b.team_id, b.live, b.key_id, c.amount, c.captured
+    from budgets.charge c join budgets.budget b on b.id = c.budget_id
+$$;
+grant execute on function budgets.charges to modellix_app;
+
+-- Where the use of a budget is not the sum of its charges: in all of it, or (`p_open`) in what unfinished tasks hold,
+-- which reads those alone.
+create or replace function budgets.differences(p_open boolean) returns table (
+    budget_id bigint, team_id bigint, live boolean, held bigint, used bigint, held_by_charges bigint, used_by_charges bigint
+) language sql stable as $$
+    select b.id, b.team_id, b.live, u.held, u.used, c.held, case when p_open then u.used else c.used end
+    from budgets.budget b
+    join (select budget_id, sum(held)::bigint as held, sum(used)::bigint as used from budgets.use group by 1) u
+        on u.budget_id = b.id
+    cross join lateral (
+        select coalesce(sum(amount) filter (where captured is null), 0)::bigint as held,
+            coalesce(sum(captured), 0)::bigint as used
+        from budgets.charge c where c.budget_id = b.id and (c.captured is null or not p_open)) c
+    where u.held <> c.held or (not p_open and u.used <> c.used)
+$$;
+grant execute on function budgets.differences to modellix_app;
+
+-- Counts accepted tasks in the budgets of their keys and teams. The caller holds the locks on the balances, which guard
+-- budgets too, and has chosen what fits; a wrong choice fails as a whole rather than exceed a budget.
+create or replace function budgets.hold(p_team bigint[], p_live boolean[], p_amount bigint[], p_task uuid[], p_key bigint[])
+returns void language plpgsql security definer set search_path = pg_catalog as $$
+begin
+    with added as (
+        insert into budgets.charge (task_id, budget_id, starts, amount)
+        select a.task_id, b.id, budgets.period_start(b.period, now()), a.amount
+        from unnest(p_team, p_live, p_amount, p_task, p_key) as a (team_id, live, amount, task_id, key_id)
+        join budgets.budget b on b.ended_at is null and b.team_id = a.team_id and b.live = a.live
+            and (b.key_id is null or b.key_id = a.key_id)
+        returning budget_id, starts, amount
+    )
+    insert into budgets.use as u (budget_id, starts, held)
+    select budget_id, starts, sum(amount) from added group by budget_id, starts
+    on conflict (budget_id, starts) do update set held = u.held + excluded.held;
+
+    if exists (
+        select from budgets.budget b
+        join budgets.use u on u.budget_id = b.id and u.starts = budgets.period_start(b.period, now())
+        where b.id in (select budget_id from budgets.charge where task_id = any (p_task) and amount > 0)
+            and u.held + u.used > b.amount
+    ) then
+        raise exception 'a budget does not cover this' using errcode = 'check_violation';
+    end if;
+end
+$$;
+grant execute on function budgets.hold to modellix_app;
+
+-- The budgets in force of these teams and of their keys. A plain SELECT, so that the planner folds it into the caller's.
+create or replace function budgets.in_force(p_teams bigint[]) returns setof bigint language sql stable as $$
+    select id from budgets.budget where team_id = any (p_teams) and ended_at is null
+$$;
+grant execute on function budgets.in_force to modellix_app;
+
+-- When a period that began at a moment resets; null for never.
+create or replace function budgets.period_end(p_period text, p_starts timestamptz) returns timestamptz
+language sql stable as $$
+    select (p_starts at time zone 'UTC' + case p_period
+        when 'daily' then interval '1 day' when 'weekly' then interval '1 week' when 'monthly' then interval '1 month'
+        end) at time zone 'UTC'
+$$;
+grant execute on function budgets.period_end to modellix_app;
+
+-- When the period that contains a moment began, in UTC; weeks begin on Monday.
+create or replace function budgets.period_start(p_period text, p_at timestamptz) returns timestamptz
+language sql stable as $$
+    select case p_period
+        when 'daily' then date_trunc('day', p_at, 'UTC')
+        when 'weekly' then date_trunc('week', p_at, 'UTC')
+        when 'monthly' then date_trunc('month', p_at, 'UTC')
+        else 'epoch'::timestamptz end
+$$;
+grant execute on function budgets.period_start to modellix_app;
+
+-- Sets, changes or (`p_amount` null) ends the budget of a key, or of a team where `p_key` is null. What was spent in the
+-- period still counts, unless the length of the period changes: that is another budget, which begins at zero.
+create or replace function budgets.put(p_team bigint, p_live boolean, p_key bigint, p_amount bigint, p_period text)
+returns void language plpgsql security definer set search_path = pg_catalog as $$
+begin
+    perform ledger.lock(array[p_team], array[p_live]);
+    update budgets.budget set ended_at = now()
+    where team_id = p_team and live = p_live and key_id is not distinct from p_key and ended_at is null
+        and (p_amount is null or period <> p_period);
+    if p_amount is null then
+        return;
+    end if;
+    update budgets.budget set amount = p_amount
+    where team_id = p_team and live = p_live and key_id is not distinct from p_key and ended_at is null;
+    if not found then
+        insert into budgets.budget (team_id, live, key_id, amount, period)
+        values (p_team, p_live, p_key, p_amount, p_period);
+    end if;
+end
+$$;
+grant execute on function budgets.put to modellix_app;
+
+-- Makes the use of an account's budgets what its charges say. The caller holds the lock on the balance.
+create or replace function budgets.rebuild(p_team bigint, p_live boolean) returns void
+language sql security definer set search_path = pg_catalog as $$
+    update budgets.use u set held = s.held, used = s.used
+    from (
+        select c.budget_id, c.starts, coalesce(sum(c.amount) filter (where c.captured is null), 0) as held,
+            coalesce(sum(c.captured), 0) as used
+        from budgets.charge c join budgets.budget b on b.id = c.budget_id
+        where b.team_id = p_team and b.live = p_live group by 1, 2) s
+    where u.budget_id = s.budget_id and u.starts = s.starts
+$$;
+grant execute on function budgets.rebuild to modellix_app;
+
+-- Ends what tasks hold in budgets and counts `p_capture` of each, in the period in which the task was accepted. Tasks
+-- without a budget are passed over. The caller holds the locks on the balances.
+create or replace function budgets.settle(p_task uuid[], p_capture bigint[]) returns void
+language plpgsql security definer set search_path = pg_catalog as $$
+begin
+    with ended as (
+        update budgets.charge c set captured = a.capture
+        from unnest(p_task, p_capture) as a (task_id, capture)
+        where c.task_id = a.task_id and c.captured is null
+        returning c.budget_id, c.starts, c.amount, c.captured
+    )
+    update budgets.use u set held = u.held - e.amount, used = u.used + e.captured
+    from (select budget_id, starts, sum(amount) as amount, sum(captured) as captured from ended group by 1, 2) e
+    where u.budget_id = e.budget_id and u.starts = e.starts;
+end
+$$;
+grant execute on function budgets.settle to modellix_app;
+
+revoke execute on all functions in schema budgets from public;

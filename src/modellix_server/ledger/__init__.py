@@ -9,6 +9,7 @@ from modellix_server.ledger.store import (
     Transfer,
     audit,
     balance,
+    balances,
     credit,
     open_team,
     transfers_of_task,

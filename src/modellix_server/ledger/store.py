@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -90,6 +91,14 @@ async def balance(db: Pool | Connection, team_id: int, *, live: bool) -> Balance
     """The stored balance; zero for a team without one."""
     row = await db.fetchrow("select posted, held from ledger.balance where team_id = $1 and live = $2", team_id, live)
     return Balance(row["posted"], row["held"]) if row else Balance(0, 0)
+
+
+async def balances(db: Pool | Connection, team_ids: Sequence[int]) -> dict[tuple[int, bool], int]:
+    """What these teams can spend, in micro-dollars, by team and mode (True: live)."""
+    rows = await db.fetch(
+        "select team_id, live, posted - held from ledger.balance where team_id = any ($1::bigint[])", team_ids
+    )
+    return {(team_id, live): available for team_id, live, available in rows}
 
 
 async def credit(db: Pool | Connection, team_id: int, micros: int, *, live: bool, actor: str, note: str | None) -> int:

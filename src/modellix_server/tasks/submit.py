@@ -15,12 +15,13 @@ from uuid import UUID
 
 import msgspec
 
+from modellix_server import budgets
 from modellix_server.base import faults, log, time_budget
 from modellix_server.base.batcher import Again, Batcher
 from modellix_server.base.database import DATABASE_ERRORS, Pool, refused
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
 from modellix_server.base.metrics import SIZES, Counter, Histogram
-from modellix_server.ledger import InsufficientBalance
+from modellix_server.ledger import InsufficientBalance, balances
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch
 from modellix_server.webhooks import TaskLink
 
@@ -89,8 +90,8 @@ class Submissions:
     async def accept(self, submission: Submission) -> Accepted:
         """Durably accept one request.
 
-        Raises Unauthorized (key revoked), IdempotencyMismatch, InsufficientBalance, ConcurrencyExceeded,
-        or Unavailable when the database could not be asked, or has not answered in time.
+        Raises Unauthorized (key revoked), IdempotencyMismatch, InsufficientBalance, BudgetExceeded,
+        ConcurrencyExceeded, or Unavailable when the database could not be asked, or has not answered in time.
         """
         try:
             return await self._accept(submission)
@@ -147,7 +148,30 @@ class Submissions:
         for word in row["verdicts"]:
             _VERDICTS[word,] += 1
         answers = zip(batch, row["verdicts"], row["task_ids"], row["queue_positions"], strict=True)
-        return [_verdict(*answer) for answer in answers]
+        outcomes = [_verdict(*answer) for answer in answers]
+        if "insufficient" in row["verdicts"]:
+            short = [n for n, word in enumerate(row["verdicts"]) if word == "insufficient"]
+            for n, outcome in zip(short, await self._shortages([batch[n] for n in short]), strict=True):
+                outcomes[n] = outcome
+        return outcomes
+
+    async def _shortages(self, refused: list[Submission]) -> list[AcceptOutcome]:
+        """What each of these did not fit into: a balance, or a budget, which is named."""
+        teams = list({s.team_id for s in refused})
+        of_key = await budgets.of_keys(self._db, [s.key_id for s in refused if s.key_id is not None])
+        of_team = await budgets.of_teams(self._db, teams)
+        if not of_key and not of_team:
+            return [_insufficient() for _ in refused]
+        available = await balances(self._db, teams)
+        return [
+            _shortage(
+                s,
+                available.get((s.team_id, s.live), 0),
+                None if s.key_id is None else of_key.get(s.key_id),
+                of_team.get((s.team_id, s.live)),
+            )
+            for s in refused
+        ]
 
     async def _resolve(self, batch: list[Submission]) -> list[AcceptOutcome]:
         """The call raised: find out which tasks exist, and, while there is time, offer each missing one alone."""
@@ -204,7 +228,7 @@ def _verdict(submission: Submission, word: str, task_id: UUID, queue_position: i
         case "revoked":
             return Unauthorized("invalid or missing API key")
         case "insufficient":
-            return InsufficientBalance("the available balance does not cover this task; top up or lower the cost")
+            return _insufficient()
         case "concurrency":
             # When a slot frees is not known; five seconds is the published advice.
             return ConcurrencyExceeded(f"team limit of {_limit(submission)}running tasks", retry_after_s=5)
@@ -215,6 +239,22 @@ def _verdict(submission: Submission, word: str, task_id: UUID, queue_position: i
 
 def _limit(submission: Submission) -> str:
     return "" if submission.slots is None else f"{submission.slots} "
+
+
+def _insufficient() -> InsufficientBalance:
+    return InsufficientBalance("the available balance does not cover this task; top up or lower the cost")
+
+
+def _shortage(
+    refused: Submission, available: int, of_key: budgets.Budget | None, of_team: budgets.Budget | None
+) -> AcceptOutcome:
+    """Read after the refusal: where all would cover it by now, it is offered again."""
+    if refused.quote > available:
+        return _insufficient()
+    for budget, owner in ((of_key, "this API key"), (of_team, "the team")):
+        if budget is not None and refused.quote > budget.left:
+            return budgets.BudgetExceeded(budget.refusal(owner))
+    return Again()
 
 
 def _mismatch() -> IdempotencyMismatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modellix_server import ledger
+from modellix_server import budgets, ledger
 from modellix_server.base.database import Connection
 from modellix_server.base.money import usd
 
@@ -33,6 +33,12 @@ _CHECKS = (
        group by s.team_id, s.live, s.waiting having s.waiting <> count(t.id)""",
     """select format('task %s waits for a slot and is %s', id, state) from tasks.task
        where queue_no is not null and state <> 'queued'""",
+    """select format('budget %s: task %s counts %s and %s, its hold is %s, captured %s', c.budget_id, c.task_id,
+           c.amount, coalesce(c.captured::text, 'is open'), h.amount, coalesce(h.captured::text, 'nothing'))
+       from budgets.charges() c left join ledger.holds() h on h.task_id = c.task_id
+       where h.task_id is null or h.amount <> c.amount or h.team_id <> c.team_id or h.live <> c.live
+           or (c.key_id is not null and h.key_id is distinct from c.key_id) or h.open <> (c.captured is null)
+           or (not h.open and coalesce(h.captured, 0) <> c.captured)""",
 )
 
 
@@ -45,17 +51,26 @@ _HOLDS_DIFFER = """
     ) t using (team_id, live)
     where coalesce(b.held, 0) <> coalesce(t.quotes, 0)
 """
+_BUDGETS_DIFFER = "select * from budgets.differences(true)"
 
 
 async def look(db: Connection) -> list[ledger.Finding]:
     """What does not add up between money and tasks, as far as that can be said often and at little cost."""
-    return [
+    found = [
         ledger.Finding(
             row["team_id"],
             row["live"],
             f"{usd(row['held'])} USD are held, the unfinished tasks are quoted {usd(row['quotes'])}",
         )
         for row in await db.fetch(_HOLDS_DIFFER)
+    ]
+    return found + [
+        ledger.Finding(
+            row["team_id"],
+            row["live"],
+            f"budget {row['budget_id']} says {usd(row['held'])} USD held, its tasks say {usd(row['held_by_charges'])}",
+        )
+        for row in await db.fetch(_BUDGETS_DIFFER)
     ]
 
 
@@ -71,7 +86,10 @@ async def end_stray_holds(db: Connection, team_id: int, *, live: bool) -> int:
         team_id,
         live,
     )
-    await db.execute("select ledger.settle($1, $2)", [row["task_id"] for row in rows], [row["cost"] for row in rows])
+    ended = [row["task_id"] for row in rows], [row["cost"] for row in rows]
+    await db.execute("select ledger.settle($1, $2)", *ended)
+    await db.execute("select budgets.settle($1, $2)", *ended)
+    await db.execute("select budgets.rebuild($1, $2)", team_id, live)
     return len(rows)
 
 
@@ -79,6 +97,7 @@ async def verify(db: Connection) -> list[str]:
     """Everything that does not add up, in words, as of one snapshot; empty when all is well."""
     async with db.transaction(isolation="repeatable_read", readonly=True):
         findings = await ledger.audit(db)
+        findings += await budgets.differences(db)
         for check in _CHECKS:
             findings += [row[0] for row in await db.fetch(check)]
     return findings

@@ -11,6 +11,7 @@ ROOMS = tuple(
         "identity",
         "limits",
         "ledger",
+        "budgets",
         "pricing",
         "results",
         "requestlog",

@@ -37,6 +37,9 @@ begin
 
     if ended <> '{}' then
         perform ledger.settle(array_agg(p_task[i]), array_agg(coalesce(wanted[i].capture, 0))) from unnest(ended) as i;
+        if exists (select from budgets.charged(p_task)) then
+            perform budgets.settle(array_agg(p_task[i]), array_agg(coalesce(wanted[i].capture, 0))) from unnest(ended) as i;
+        end if;
 
         perform results.keep(array_agg(p_task[i]), array_agg(p_team[i]), array_agg(p_live[i]),
             array_agg(wanted[i].resources), array_agg(wanted[i].bytes), p_ttl_s)
