@@ -9,7 +9,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
 from modellix_server.console.dispatch import Audience, View, ViewEndpoint, not_found
-from modellix_server.console.pages import api_keys, frame, home, sign_in, sign_in_again
+from modellix_server.console.pages import api_keys, frame, home, sign_in, sign_in_again, task_events, tasks
 from modellix_server.console.render import Renderer
 from modellix_server.console.static import Assets
 from modellix_server.operations.context import ServingContext
@@ -27,6 +27,9 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("POST", "/sign-out", sign_in.sign_out, Audience.SESSION, None),
     ("GET", "/console", home.home, Audience.SESSION, None),
     ("POST", "/console/switch", frame.switch, Audience.SESSION, None),
+    ("GET", "/console/tasks/events", task_events.follow, Audience.TEAM, Permission.READ_TASKS),
+    ("GET", "/console/tasks/{task_id}/card", tasks.card, Audience.TEAM, Permission.READ_TASKS),
+    ("POST", "/console/tasks/{task_id}/cancel", tasks.cancel, Audience.TEAM, Permission.USE_MODELS),
     ("GET", "/console/api-key", api_keys.show, Audience.TEAM, Permission.READ_KEYS),
     ("POST", "/console/api-key", api_keys.create, Audience.TEAM, Permission.MANAGE_OWN_KEYS),
     ("POST", "/console/api-key/{key_id:int}/revoke", api_keys.revoke, Audience.TEAM, Permission.MANAGE_OWN_KEYS),

@@ -31,7 +31,7 @@ class Renderer:
         )
         self._environment.install_gettext_callables(i18n.gettext, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
         self._environment.globals["asset"] = assets.url
-        self._environment.filters |= {"money": money, "moment": _moment}
+        self._environment.filters |= {"money": money, "moment": _moment, "length_of_time": length_of_time, "size": size}
         files = ctx.settings.results_origin
         self._policy = (
             "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -49,6 +49,23 @@ class Renderer:
 def money(micros: int) -> str:
     """`17200` as `$0.0172`."""
     return f"-${usd(-micros)}" if micros < 0 else f"${usd(micros)}"
+
+
+def length_of_time(milliseconds: int) -> str:
+    """`620` as `0.62 s`, `75000` as `1:15 min`."""
+    if milliseconds < 60_000:
+        return f"{milliseconds / 1000:.2f} s" if milliseconds < 10_000 else f"{milliseconds / 1000:.1f} s"
+    minutes, seconds = divmod(milliseconds // 1000, 60)
+    return f"{minutes}:{seconds:02} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{seconds:02} h"
+
+
+def size(count: int) -> str:
+    """`1234567` bytes as `1.2 MB`."""
+    if count < 1_000:
+        return f"{count} B"
+    amount, unit = next(((count / 1000**n, unit) for n, unit in ((1, "kB"), (2, "MB")) if count < 1000 ** (n + 1)),
+                        (count / 1000**3, "GB"))  # fmt: skip
+    return f"{amount:.1f} {unit}"
 
 
 @pass_context

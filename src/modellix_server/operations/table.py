@@ -12,7 +12,7 @@ from modellix_server.operations.principal import Permission
 _TABLE: dict[Permission, tuple[str, ...]] = {
     Permission.USE_MODELS: ("submissions.quote", "submissions.submit", "tasks.cancel", "tasks.delete_result"),
     Permission.READ_MODELS: ("models.list_all", "models.describe"),
-    Permission.READ_TASKS: ("tasks.read", "tasks.wait", "tasks.subscribe", "tasks.list_all"),
+    Permission.READ_TASKS: ("tasks.read", "tasks.wait", "tasks.subscribe", "tasks.list_all", "tasks.find"),
     Permission.READ_LOGS: ("logs.list_calls",),
     Permission.READ_MONEY: ("money.balance", "money.list_transfers", "usage.summed"),
     Permission.READ_TEAM: ("usage.key_names", "inputs.days_kept"),

@@ -2,14 +2,26 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
+
+import msgspec
 
 from modellix_server import tasks
 from modellix_server.base.pages import Page
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.operations.context import ServingContext
 from modellix_server.operations.principal import Permission, Principal
-from modellix_server.tasks import ListedTask, Subscription, TaskFilter, TaskQuery, TaskView
+from modellix_server.results import link
+from modellix_server.tasks import (
+    ListedTask,
+    StoredFile,
+    StoredResult,
+    Subscription,
+    TaskFilter,
+    TaskQuery,
+    TaskView,
+)
 
 _MOST_FINISHED = 10_000  # about 15 MB
 
@@ -70,6 +82,13 @@ async def list_all(
         return await tasks.list_tasks(db, of, wanted, after=after, most=most)
 
 
+async def find(ctx: ServingContext, who: Principal, of: TeamMode, task_id: UUID) -> ListedTask:
+    """One task as lists show it, expired or not, with its position in the queue. Raises NotFound."""
+    who.require(Permission.READ_TASKS, of)
+    async with ctx.reading() as db:
+        return await tasks.find_task(db, of, task_id)
+
+
 async def cancel(ctx: ServingContext, who: Principal, of: TeamMode, task_id: UUID) -> bool:
     """Cancel a task if it costs nothing; returns whether it is canceled. False: requested, not decided yet.
 
@@ -87,6 +106,26 @@ async def delete_result(ctx: ServingContext, who: Principal, of: TeamMode, task_
     who.require(Permission.USE_MODELS, of)
     await tasks.delete_result(ctx.db, ctx.storage, query(who, of, task_id))
     ctx.finished.pop(task_id, None)
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """One file of a result, and where anybody may fetch it until the result expires."""
+
+    url: str
+    file: StoredFile
+
+
+def result_files(ctx: ServingContext, task: ListedTask) -> list[ResultFile]:
+    """What a task delivered, while it is kept."""
+    if task.resources is None or task.finished_at is None:
+        return []
+    stored = msgspec.json.decode(task.resources, type=StoredResult)
+    until = int(task.finished_at.timestamp()) + ctx.settings.result_ttl_s
+    return [
+        ResultFile(link(ctx.settings, task.id, index, file.format, until), file)
+        for index, file in enumerate(stored.resources)
+    ]
 
 
 def query(who: Principal, of: TeamMode, task_id: UUID) -> TaskQuery:

@@ -16,11 +16,11 @@ from modellix_server.tasks.history import Review, TaskHistory, reviews, story
 from modellix_server.tasks.input_redaction import redact_inputs
 from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.late_results import look_again
-from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, list_tasks, usage
+from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, find_task, list_tasks, usage
 from modellix_server.tasks.read import Reader, TaskQuery, TaskView, public_form, views
 from modellix_server.tasks.restored import end_doubtful
 from modellix_server.tasks.routing import Destination, Routing, VendorAccount, account_address, api_path
-from modellix_server.tasks.rules import StoredResult
+from modellix_server.tasks.rules import StoredFile, StoredResult
 from modellix_server.tasks.signals import CallbackNotifier, Callbacks
 from modellix_server.tasks.steps import Tools
 from modellix_server.tasks.store import (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from modellix_server.base.database import Connection, Row
-from modellix_server.base.ids import first_uuid7
+from modellix_server.base.errors import NotFound
+from modellix_server.base.ids import first_uuid7, task_name
 from modellix_server.base.pages import ALWAYS, Page, Span, Where
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.tasks import rules
@@ -52,6 +53,10 @@ class ListedTask:
     actor: str | None
     """Who submitted it where no key did: `user:7`."""
     status: str
+    stage: str | None
+    """Of a pending task: queued, running or storing."""
+    moves: int
+    """State moves so far: the number of its latest event."""
     created_at: datetime
     finished_at: datetime | None
     quote: int
@@ -64,6 +69,8 @@ class ListedTask:
     """Of the call that made it."""
     resources: str | None
     """The result as it was stored, JSON, while it is kept."""
+    queue_position: int | None = None
+    """Where `find_task` read it, of a task that waits for a slot: 1 is the next to start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +92,8 @@ async def list_tasks(
     where.add_given("t.id < {}", after)
     limit = where.place(most)
     parts = [
-        f"""(select t.id, t.model, t.key_id, t.actor, t.state, t.created_at, t.finished_at, t.quote, t.captured,
-                t.error_code, t.error_message, t.params, t.request_id
+        f"""(select t.id, t.model, t.key_id, t.actor, t.state, t.moves, t.created_at, t.finished_at, t.quote,
+                t.captured, t.error_code, t.error_message, t.params, t.request_id
             from tasks.task t where {where} and {half} order by t.id desc limit {limit})"""  # noqa: S608 - texts of ours
         for half in _HALVES.get(wanted.status, (_ENDED,))
     ]
@@ -96,6 +103,19 @@ async def list_tasks(
     resources = {row["task_id"]: row["resources"] for row in kept}
     tasks = [_listed(row, resources.get(row["id"])) for row in rows]
     return Page(tasks, tasks[-1].id if len(tasks) == most else None)
+
+
+async def find_task(db: Connection, owner: TeamMode, task_id: UUID) -> ListedTask:
+    """One task, for as long as it is on record. Raises NotFound for an unknown or foreign one."""
+    found = await list_tasks(db, owner, TaskFilter(ids=[task_id]), after=None, most=1)
+    if not found.rows:
+        raise NotFound(f"task '{task_name(task_id)}' not found")
+    position = await db.fetchval(
+        """select tasks.queue_position(team_id, live, queue_no) from tasks.task
+           where id = $1 and queue_no is not null""",
+        task_id,
+    )
+    return replace(found.rows[0], queue_position=position)
 
 
 def _where(owner: TeamMode, wanted: TaskFilter) -> Where:
@@ -115,7 +135,8 @@ def _where(owner: TeamMode, wanted: TaskFilter) -> Where:
 
 def _listed(row: Row, resources: str | None) -> ListedTask:
     values = dict(row)
-    return ListedTask(status=rules.PUBLIC_WORDS[values.pop("state")], resources=resources, **values)
+    state = values.pop("state")
+    return ListedTask(status=rules.PUBLIC_WORDS[state], stage=rules.STAGES.get(state), resources=resources, **values)
 
 
 async def usage(db: Connection, owner: TeamMode, ended: Span, by: str) -> list[Usage]:
