@@ -26,6 +26,7 @@ CHANGES = {
     "team create": ("team.create", ["acme"]),
     "team limits": ("team.limits", ["acme", "--rpm", "50"]),
     "team inputs": ("team.inputs", ["acme", "--days", "30"]),
+    "team budget": ("team.budget", ["acme", "--budget", "50", "--reset", "monthly"]),
     "team credit": ("team.credit", ["acme", "--usd", "5", "--note", "first"]),
     "key create": ("key.create", ["--team", "acme", "--name", "ci"]),
     "key revoke": ("key.revoke", ["1"]),
@@ -56,6 +57,8 @@ READS = {
 IDLE = [
     ["team", "limits", "acme"],
     ["team", "inputs", "acme"],
+    ["team", "budget", "acme"],
+    ["team", "budget", "acme", "--budget", "1", "--reset", "hourly"],
     ["vault", "rotate", "--dry-run"],
     ["team", "create", "acme"],
     ["team", "credit", "acme", "--usd", "-500"],

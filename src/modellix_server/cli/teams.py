@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from modellix_server.base.money import micros_from_usd, usd
+from modellix_server.cli.budget_options import BudgetAmount, Reset, budget_limit, shown_budget
 from modellix_server.cli.command import TeamName, TestMode, command
 from modellix_server.cli.context import CommandContext, RefusedError
 
@@ -83,6 +84,28 @@ async def inputs(
     if keep or days is not None:
         await inputs.change_days(context.operations, context.who, team.id, days)
     context.show({"team": team.name, "input_days": await inputs.days_kept(context.operations, context.who, team.id)})
+
+
+@command(app, "budget")
+async def budget(
+    context: CommandContext,
+    name: TeamName,
+    amount: BudgetAmount = None,
+    reset: Reset = "none",
+    end: Annotated[bool, typer.Option("--end", help="End the budget: only the balance limits the team.")] = False,
+    test: TestMode = False,
+) -> None:
+    """Change the budget of a team over all its keys and users; without options, show it and its use."""
+    from modellix_server.operations import budgets
+
+    limit = budget_limit(amount, reset)
+    if end and limit is not None:
+        raise RefusedError("say either --budget or --end")
+    of = await context.team_mode(name, test=test)
+    if end or limit is not None:
+        await budgets.change_of_team(context.operations, context.who, of, limit)
+    now = await budgets.of_team(context.operations, context.who, of)
+    context.show({"team": name, "mode": of.mode, **shown_budget(now)})
 
 
 @command(app, "credit")
