@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass, field
 
 from modellix_server.api.hot.body_read_limiter import BodyReadLimiter
@@ -29,5 +28,3 @@ class ApiContext(ServingContext):
     """Set when the process has been asked to end, some time before it stops accepting connections."""
     body_reads: BodyReadLimiter = field(default_factory=BodyReadLimiter)
     """Paces the reading of large bodies."""
-    uploading: Counter[int] = field(default_factory=Counter)
-    """Team -> uploads being received now."""

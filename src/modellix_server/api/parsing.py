@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from modellix_server.api.dispatch import Request
-from modellix_server.api.hot.exchange import BODY_TIMEOUT_S, SMALL_BODY_BYTES, BodyTooLarge, too_slow
+from modellix_server.api.hot.exchange import BODY_TIMEOUT_S, SMALL_BODY_BYTES
 from modellix_server.api.hot.submit import decode
-from modellix_server.base.errors import InvalidFormat, InvalidParameters, OutOfRange
+from modellix_server.base.errors import BodyTooLarge, InvalidFormat, InvalidParameters, OutOfRange, too_slow
 from modellix_server.base.ids import parse_task_name
 from modellix_server.base.pages import MOST_A_PAGE, Span
 from modellix_server.catalogue import show

@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from starlette.responses import Response
 
 from modellix_server.api.context import ApiContext
 from modellix_server.api.dispatch import Request
-from modellix_server.api.multipart import received_file
 from modellix_server.api.parsing import within
-from modellix_server.base.errors import InvalidFormat, NotFound, Unavailable
+from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import file_name, parse_file_name
 from modellix_server.operations import files
-from modellix_server.results import Upload
-from modellix_server.tasks import ConcurrencyExceeded
+from modellix_server.results import Upload, UploadBody
 
 _MOST_LISTED = 100
-_AT_ONCE = 2
-"""Of a team in this process."""
-_AT_ONCE_OF_ALL = 32
-"""They occupy the spool meanwhile."""
 
 
 async def upload_file(request: Request) -> Response:
     """`POST /media/files`: keep one file, the part `file` of a multipart body."""
-    ctx, who = request.ctx, request.who
-    await files.require_room(ctx, who, who.team)
-    with _one_of_few(ctx.uploading, who.team.team_id):
-        async with received_file(request) as file:
-            upload = await files.add(ctx, who, who.team, file)
-    return request.success(_public(ctx, upload))
-
-
-@contextmanager
-def _one_of_few(uploading: Counter[int], team_id: int) -> Iterator[None]:
-    if uploading[team_id] >= _AT_ONCE:
-        raise ConcurrencyExceeded(f"team limit of {_AT_ONCE} uploads at once", retry_after_s=5)
-    if uploading.total() >= _AT_ONCE_OF_ALL:
-        raise Unavailable("too many uploads at once", retry_after_s=5)
-    uploading[team_id] += 1
-    try:
-        yield
-    finally:
-        uploading[team_id] -= 1
-        if not uploading[team_id]:
-            del uploading[team_id]
+    ctx, who, headers = request.ctx, request.who, request.headers
+    length = headers.get("content-length", "")
+    body = UploadBody(headers.get("content-type", ""), int(length) if length.isdigit() else None, request.stream())
+    return request.success(_public(ctx, await files.receive(ctx, who, who.team, body)))
 
 
 async def list_files(request: Request) -> Response:

@@ -65,3 +65,29 @@ class Unavailable(PlatformError):
     """Nothing was done, and the same request may succeed later."""
 
     status, category, code = 503, "Service unavailable", "unavailable"
+
+
+class BodyTooLarge(PlatformError):
+    """The body is over the cap."""
+
+    status: ClassVar[int] = 413
+    category: ClassVar[str] = "Invalid format"
+    code: ClassVar[str] = "body_too_large"
+
+
+class BodyTooSlow(PlatformError):
+    """The body did not arrive in time."""
+
+    status: ClassVar[int] = 408
+    category: ClassVar[str] = "Invalid format"
+    code: ClassVar[str] = "body_too_slow"
+
+
+def too_slow(within_s: float) -> BodyTooSlow:
+    """The refusal of a body that did not arrive in time."""
+    return BodyTooSlow(f"the request body did not arrive within {within_s:.0f} seconds")
+
+
+def too_large(most_bytes: int, what: str = "the request body") -> BodyTooLarge:
+    """The refusal of a body, or of a file in it, above its cap."""
+    return BodyTooLarge(f"{what} is larger than {most_bytes / (1 << 20):.0f} MB")

@@ -1,6 +1,7 @@
 """What operations work with: opened once a process, given to each of them first."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -89,6 +90,8 @@ class ServingContext(Context):
     """(team, live) -> whether its account takes no new tasks, because its ledger was found wrong."""
     finished: dict[UUID, bytes] = field(default_factory=dict)
     """Public forms of finished tasks, rendered once: nothing in them ever changes. Bounded by its user."""
+    uploading: Counter[int] = field(default_factory=Counter)
+    """Team -> uploads being received now."""
 
     async def check_database(self, within_s: float) -> None:
         """Raise Unavailable unless the database answers in time."""

@@ -1,42 +1,58 @@
 """A team's uploads, and the files behind signed links."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
-from modellix_server.base.errors import NotFound
+from modellix_server.base.errors import NotFound, Unavailable
 from modellix_server.base.ids import parse_file_name
 from modellix_server.base.team_mode import TeamMode
-from modellix_server.inspection import Kind
 from modellix_server.operations.context import ServingContext
 from modellix_server.operations.principal import Permission, Principal
-from modellix_server.results import Opened, Upload, check_file_link, check_link, stored_input_path
+from modellix_server.results import (
+    Opened,
+    Upload,
+    UploadBody,
+    check_file_link,
+    check_link,
+    received_file,
+    stored_input_path,
+)
+from modellix_server.tasks import ConcurrencyExceeded
+
+_AT_ONCE = 2
+"""Of a team in this process."""
+_AT_ONCE_OF_ALL = 32
+"""They occupy the spool meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewFile:
-    """A received file, in the spool."""
+async def receive(ctx: ServingContext, who: Principal, of: TeamMode, body: UploadBody) -> Upload:
+    """Receive, examine and keep the one file of a multipart body.
 
-    path: Path
-    sha256: str
-    kind: Kind
-    filename: str
-    """Safe to display; never a path."""
-
-
-async def require_room(ctx: ServingContext, who: Principal, of: TeamMode) -> None:
-    """Raise OutOfRange if the team's quota is used up; to be called before a file is received."""
-    who.require(Permission.MANAGE_FILES, of)
-    await ctx.uploads.require_room(of.team_id, 1, live=of.live)
-
-
-async def add(ctx: ServingContext, who: Principal, of: TeamMode, file: NewFile) -> Upload:
-    """Examine and keep a received file.
-
-    Raises InvalidFormat for one that is broken, OutOfRange when the team keeps too much, context.OUT_OF_REACH.
+    Raises InvalidFormat for one that is broken, OutOfRange when the team keeps too much, ConcurrencyExceeded,
+    Unavailable, what `results.received_file` raises, and context.OUT_OF_REACH.
     """
     who.require(Permission.MANAGE_FILES, of)
-    return await ctx.uploads.add(of.team_id, file.path, file.sha256, file.kind, file.filename, live=of.live)
+    await ctx.uploads.require_room(of.team_id, 1, live=of.live)
+    with _one_of_few(ctx.uploading, of.team_id):
+        async with received_file(ctx.spool, body) as file:
+            return await ctx.uploads.add(of.team_id, file.path, file.sha256, file.kind, file.filename, live=of.live)
+
+
+@contextmanager
+def _one_of_few(uploading: Counter[int], team_id: int) -> Iterator[None]:
+    if uploading[team_id] >= _AT_ONCE:
+        raise ConcurrencyExceeded(f"team limit of {_AT_ONCE} uploads at once", retry_after_s=5)
+    if uploading.total() >= _AT_ONCE_OF_ALL:
+        raise Unavailable("too many uploads at once", retry_after_s=5)
+    uploading[team_id] += 1
+    try:
+        yield
+    finally:
+        uploading[team_id] -= 1
+        if not uploading[team_id]:
+            del uploading[team_id]
 
 
 async def list_all(

@@ -18,7 +18,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
     Permission.READ_TEAM: ("budgets.of_team", "usage.key_names", "inputs.days_kept"),
     Permission.MANAGE_TEAM: ("budgets.change_of_team", "inputs.change_days"),
     Permission.READ_FILES: ("files.list_all",),
-    Permission.MANAGE_FILES: ("files.require_room", "files.add", "files.delete"),
+    Permission.MANAGE_FILES: ("files.receive", "files.delete"),
     Permission.REPORT_LEAKS: ("leaks.report",),
     Permission.READ_WEBHOOKS: ("webhooks.list_all", "webhooks.find", "webhooks.deliveries"),
     Permission.MANAGE_WEBHOOKS: (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import ClassVar
 
 from modellix_server.api.context import ApiContext
 from modellix_server.api.dispatch import (
@@ -23,7 +22,7 @@ from modellix_server.api.dispatch import (
     send_events,
 )
 from modellix_server.base import log, time_budget
-from modellix_server.base.errors import PlatformError
+from modellix_server.base.errors import too_large, too_slow
 from modellix_server.operations.principal import Permission
 from modellix_server.results import Scratch
 
@@ -31,22 +30,6 @@ MOST_BODY_BYTES = 64 * 1024 * 1024
 SMALL_BODY_BYTES = 256 * 1024
 """A larger body goes to a scratch file and is parsed in the helper process, off the event loop."""
 BODY_TIMEOUT_S = 300.0
-
-
-class BodyTooLarge(PlatformError):
-    """The body is over the cap."""
-
-    status: ClassVar[int] = 413
-    category: ClassVar[str] = "Invalid format"
-    code: ClassVar[str] = "body_too_large"
-
-
-class BodyTooSlow(PlatformError):
-    """The body did not arrive in time."""
-
-    status: ClassVar[int] = 408
-    category: ClassVar[str] = "Invalid format"
-    code: ClassVar[str] = "body_too_slow"
 
 
 class HotRequest(RequestContext):
@@ -152,7 +135,7 @@ async def read_body(request: HotRequest) -> bytes | Scratch:
 async def _read_body(request: HotRequest) -> bytes | Scratch:
     start, more, length = b"", True, request.content_length
     if length is not None and length > MOST_BODY_BYTES:
-        raise too_large()
+        raise too_large(MOST_BODY_BYTES)
     if length is None or length <= SMALL_BODY_BYTES:
         start, more = await _read_start(request)
         if len(start) <= SMALL_BODY_BYTES and not more:
@@ -191,15 +174,5 @@ async def _receive(request: HotRequest) -> tuple[bytes, bool]:
     chunk: bytes = message.get("body", b"")
     request.bytes_in += len(chunk)
     if request.bytes_in > MOST_BODY_BYTES:
-        raise too_large()
+        raise too_large(MOST_BODY_BYTES)
     return chunk, message.get("more_body", False)
-
-
-def too_slow(within_s: float) -> BodyTooSlow:
-    """The refusal of a body that did not arrive in time."""
-    return BodyTooSlow(f"the request body did not arrive within {within_s:.0f} seconds")
-
-
-def too_large(most_bytes: int = MOST_BODY_BYTES, what: str = "the request body") -> BodyTooLarge:
-    """The refusal of a body, or of a file in it, above its cap."""
-    return BodyTooLarge(f"{what} is larger than {most_bytes / (1 << 20):.0f} MB")

@@ -7,19 +7,25 @@ import hashlib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from io import BufferedWriter
 from pathlib import Path
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from modellix_server.api.dispatch import Request
-from modellix_server.api.hot.exchange import BodyTooLarge, too_large, too_slow
-from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter
+from modellix_server.base.errors import (
+    BodyTooLarge,
+    InvalidFormat,
+    InvalidParameters,
+    MissingParameter,
+    too_large,
+    too_slow,
+)
 from modellix_server.catalogue import show
-from modellix_server.inspection import Format, sniff
-from modellix_server.operations.files import NewFile
-from modellix_server.results import MOST_UPLOAD_BYTES
+from modellix_server.inspection import Format, Kind, sniff
+from modellix_server.results.spool import Spool
+from modellix_server.results.uploads import MOST_UPLOAD_BYTES
 
 _TIMEOUT_S = 900.0
 _AT_ONCE_BYTES = 1 << 20
@@ -30,22 +36,42 @@ _MOST_NAME_CHARACTERS = 255
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A received file, in the spool."""
+
+    path: Path
+    sha256: str
+    kind: Kind
+    filename: str
+    """Safe to display; never a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadBody:
+    """A multipart body that is still to be read."""
+
+    content_type: str
+    length: int | None
+    """Bytes, as its sender says."""
+    chunks: AsyncIterator[bytes]
+
+
 @asynccontextmanager
-async def received_file(request: Request) -> AsyncIterator[NewFile]:
+async def received_file(spool: Spool, body: UploadBody) -> AsyncIterator[NewFile]:
     """The part `file` of the body; the spool file goes with the context.
 
-    Raises InvalidFormat, InvalidParameters, MissingParameter, BodyTooLarge, BodyTooSlow or ClientDisconnect.
+    Raises InvalidFormat, InvalidParameters, MissingParameter, BodyTooLarge, BodyTooSlow, and what `chunks` raises.
     """
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > _MOST_BODY_BYTES:
+    if body.length is not None and body.length > _MOST_BODY_BYTES:
         raise _too_large(_MOST_BODY_BYTES)
-    path = request.ctx.spool.path()
+    path = spool.path()
     try:
         with path.open("xb") as file:
-            reader = _Reader(request.headers.get("content-type", ""), file)
+            reader = _Reader(body.content_type, file)
             try:
                 async with asyncio.timeout(_TIMEOUT_S):
-                    await _receive(request, reader)
+                    await _receive(body.chunks, reader)
             except TimeoutError:
                 raise too_slow(_TIMEOUT_S) from None
         yield reader.result(path)
@@ -53,13 +79,14 @@ async def received_file(request: Request) -> AsyncIterator[NewFile]:
         path.unlink(missing_ok=True)
 
 
-async def _receive(request: Request, reader: _Reader) -> None:
-    pending = bytearray()
-    async for chunk in request.stream():
+async def _receive(chunks: AsyncIterator[bytes], reader: _Reader) -> None:
+    pending, received = bytearray(), 0
+    async for chunk in chunks:
         pending += chunk
+        received += len(chunk)
         # The empty one is the last.
         if len(pending) >= _AT_ONCE_BYTES or not chunk:
-            if request.context.bytes_in > _MOST_BODY_BYTES:
+            if received > _MOST_BODY_BYTES:
                 raise _too_large(_MOST_BODY_BYTES)
             # Off the event loop: the parser is slow where bytes look like boundaries, and the disk may make it wait.
             await asyncio.to_thread(reader.feed, bytes(pending))
