@@ -32,7 +32,9 @@ def main() -> int:
         for package in packages:
             fetch(package)
     wrong = [fault for package in packages for fault in faults(package)]
-    sys.stdout.write(("\n".join(wrong) or f"{sum(len(one['file']) for one in packages)} files are as the lock says") + "\n")
+    sys.stdout.write(
+        ("\n".join(wrong) or f"{sum(len(one['file']) for one in packages)} files are as the lock says") + "\n"
+    )
     return 1 if wrong else 0
 
 
