@@ -34,6 +34,8 @@ create table identity.team (
     created_at timestamptz not null default now(),
     -- days after which inputs are redacted: 0 as soon as a task has ended, null never
     input_days integer,
+    -- the team has no members and no keys that work from then on; its books stay
+    ended_at timestamptz,
     constraint team_pkey primary key (id),
     constraint team_name_key unique (name),
     constraint team_input_days_check check (input_days >= 0 and input_days <= 3650),
@@ -130,7 +132,7 @@ create table identity.sign_in_link (
 create table identity.sign_in_code (
     id bigint generated always as identity,
     email text not null,
-    -- null: nobody has this address. The hash is of nothing then, and nothing was sent
+    -- null: nobody has this address. Unless it may sign up, the hash is of nothing then, and nothing was sent
     user_id bigint,
     hash bytea not null,
     address text not null,                    -- who asked
@@ -138,6 +140,7 @@ create table identity.sign_in_code (
     created_at timestamptz not null default now(),
     ends_at timestamptz not null,
     used_at timestamptz,
+    sign_up boolean not null default false,   -- nobody has this address yet, and whoever enters the code becomes a user
     constraint sign_in_code_pkey primary key (id),
     constraint sign_in_code_user_id_fkey foreign key (user_id) references identity.app_user(id),
     constraint sign_in_code_hash_check check (length(hash) = 32),
@@ -147,21 +150,60 @@ create index sign_in_code_age on identity.sign_in_code (created_at);
 create index sign_in_code_of_address on identity.sign_in_code (address, created_at);
 create index sign_in_code_of_email on identity.sign_in_code (email, id);
 
+-- An invitation to a team, for whoever signs in with its address. Of its link, only the SHA-256 is stored.
+create table identity.invitation (
+    id bigint generated always as identity,
+    team_id bigint not null,
+    email text not null,
+    role text not null,
+    hash bytea not null,
+    invited_by bigint not null,
+    created_at timestamptz not null default now(),
+    ends_at timestamptz not null,
+    closed_at timestamptz,                    -- accepted, withdrawn, or replaced by another one
+    accepted_by bigint,
+    constraint invitation_pkey primary key (id),
+    constraint invitation_hash_key unique (hash),
+    constraint invitation_accepted_by_fkey foreign key (accepted_by) references identity.app_user(id),
+    constraint invitation_invited_by_fkey foreign key (invited_by) references identity.app_user(id),
+    constraint invitation_team_id_fkey foreign key (team_id) references identity.team(id),
+    constraint invitation_email_check check (email = lower(email) and length(email) >= 3 and length(email) <= 254),
+    constraint invitation_hash_check check (length(hash) = 32),
+    constraint invitation_role_check check (role = any (array['owner'::text, 'admin'::text, 'developer'::text, 'billing'::text, 'viewer'::text]))
+);
+create index invitation_of_email on identity.invitation (email) where closed_at is null;
+create index invitation_of_team on identity.invitation (team_id, created_at);
+create unique index invitation_open on identity.invitation (team_id, email) where closed_at is null;
+
+-- Who had the money that a first team starts with, by a keyed hash of the address: once, also after the user was
+-- deleted.
+create table identity.starter_credit (
+    address_hash bytea not null,
+    team_id bigint not null,
+    created_at timestamptz not null default now(),
+    constraint starter_credit_pkey primary key (address_hash),
+    constraint starter_credit_team_id_fkey foreign key (team_id) references identity.team(id),
+    constraint starter_credit_address_hash_check check (length(address_hash) = 32)
+);
+
 grant usage on schema identity to modellix_app;
 grant insert, select on identity.api_key to modellix_app;
 grant insert, select on identity.app_user to modellix_app;
+grant insert, select on identity.invitation to modellix_app;
 grant delete, insert, select on identity.membership to modellix_app;
 grant delete, insert, select on identity.session to modellix_app;
 grant delete, insert, select on identity.sign_in_code to modellix_app;
 grant delete, insert, select on identity.sign_in_link to modellix_app;
+grant insert, select on identity.starter_credit to modellix_app;
 grant insert, select on identity.team to modellix_app;
 grant update (revoked_at) on identity.api_key to modellix_app;
 grant update (deleted_at, email, language, name, operator, theme, time_zone) on identity.app_user to modellix_app;
+grant update (accepted_by, closed_at) on identity.invitation to modellix_app;
 grant update (role) on identity.membership to modellix_app;
 grant update (hash, live, method, seen_at, signed_in_at, team_id) on identity.session to modellix_app;
 grant update (tries, used_at) on identity.sign_in_code to modellix_app;
 grant update (used_at) on identity.sign_in_link to modellix_app;
-grant update (input_days) on identity.team to modellix_app;
+grant update (ended_at, input_days, name) on identity.team to modellix_app;
 
 -- Which of these keys may still sign a request; asked inside the transaction that accepts a task. One
 -- plain SELECT without settings of its own, so that the planner folds it into the calling query.

@@ -64,6 +64,12 @@ def test_a_weak_secret_stops_the_start_and_its_variable_is_named(variable, kind)
         assert WEAK[kind] not in str(refused.value)
 
 
+def test_a_sign_up_policy_that_is_none_stops_the_start():
+    assert load(environment(MODELLIX_SIGN_UP="domain:example.com")).sign_up.admits("a@example.com")
+    with pytest.raises(BadSettings, match=r"^MODELLIX_SIGN_UP must be invited, open or domain"):
+        load(environment(MODELLIX_SIGN_UP="closed"))
+
+
 def test_old_master_keys_are_held_to_the_same():
     good = b64(secrets.token_bytes(32))
     assert len(load(environment(MODELLIX_OLD_MASTER_KEYS=f" {good} ,")).old_master_keys) == 1

@@ -225,7 +225,9 @@ async def test_keys_are_listed_by_team(pool, settings):
         "delete from identity.team",
         "update identity.api_key set live = true",
         "update identity.api_key set hash = hash",
-        "update identity.team set name = 'x'",
+        "update identity.team set created_at = now()",
+        "delete from identity.invitation",
+        "update identity.invitation set email = 'x@example.com'",
         "delete from limits.team_limit",
     ],
 )

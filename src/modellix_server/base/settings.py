@@ -18,6 +18,7 @@ from msgspec import Meta
 from modellix_server.base.addresses import Network
 from modellix_server.base.envelope import Keyring, MasterKeys
 from modellix_server.base.secret import Secret, weakness
+from modellix_server.base.sign_up_policy import SignUpPolicy
 
 _PREFIX = "MODELLIX_"
 _TEN_YEARS_S = 315_360_000
@@ -102,6 +103,14 @@ class Settings:
         "folder for messages as `.eml` files, where no mail server is set",
         "",
         shown="none; `mail` in the data directory with `up`",
+    )
+    sign_up: SignUpPolicy = _variable(  # noqa: RUF009 - a field
+        "who may sign up: `invited`, `open`, or addresses of domains: `domain:example.com`",
+        SignUpPolicy(),
+        shown="`invited`",
+    )
+    starter_credit_usd: float = _variable(
+        "USD of live credit that the first team of somebody who signs up starts with", 0.0, Meta(ge=0, le=10_000)
     )
     log_level: Literal["debug", "info", "warning", "error"] = _variable("`debug`, `info`, `warning` or `error`", "info")
     old_master_keys: tuple[Secret, ...] = _variable(
@@ -221,6 +230,8 @@ def _convert(text: str, kind: Any, bounds: Meta) -> Any:
         if why := weakness(secret):
             raise ValueError(f"{why}: make one with `openssl rand -base64 32`")
         return secret
+    if kind is SignUpPolicy:
+        return SignUpPolicy.of(text)
     if kind == Network:
         try:
             return ipaddress.ip_network(text)

@@ -9,6 +9,31 @@ from modellix_server.identity.codes import (
     plain_code,
     use_code,
 )
+from modellix_server.identity.invitations import (
+    INVITATION_LASTS,
+    Invitation,
+    TooManyInvitations,
+    claim_starter_credit,
+    close_invitation,
+    create_invitation,
+    find_invitation,
+    invitations_of_team,
+    invitations_to,
+)
+from modellix_server.identity.members import (
+    Member,
+    change_role,
+    change_user,
+    delete_user,
+    end_team,
+    lock_team,
+    members_of,
+    remove_member,
+    rename_team,
+    require_team,
+    revoke_keys,
+    role_of,
+)
 from modellix_server.identity.people import (
     Membership,
     Role,
@@ -18,6 +43,7 @@ from modellix_server.identity.people import (
     find_user,
     first_operator,
     memberships,
+    other_operators,
     plain_email,
     user_by_email,
     user_names,
@@ -26,6 +52,7 @@ from modellix_server.identity.sessions import (
     Session,
     Visitor,
     create_link,
+    end_other_sessions,
     end_session,
     find_visitor,
     open_session,

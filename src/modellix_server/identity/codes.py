@@ -6,12 +6,12 @@ import hashlib
 import hmac
 import re
 import secrets
+from dataclasses import dataclass
 from datetime import timedelta
 
 from modellix_server.base.database import Connection
 from modellix_server.base.errors import PlatformError
 from modellix_server.base.secret import Secret
-from modellix_server.identity.people import User
 
 CODE_LASTS = timedelta(minutes=10)
 MOST_TRIES = 5
@@ -28,8 +28,21 @@ class TooManyCodes(PlatformError):
     status, category, code = 429, "Rate limit exceeded", "too_many_codes"
 
 
-async def create_code(tx: Connection, secret: Secret, email: str, user: User | None, address: str) -> str:
-    """A new code for an address, which replaces those before it. Without a user none of its guesses can be right.
+@dataclass(frozen=True, slots=True)
+class UsedCode:
+    """A code that was entered in time."""
+
+    email: str
+    user_id: int | None
+    """None: nobody had the address when the code was asked for, and who entered it becomes a user."""
+
+
+async def create_code(
+    tx: Connection, secret: Secret, email: str, user_id: int | None, address: str, *, sign_up: bool = False
+) -> str:
+    """A new code for an address, which replaces those before it.
+
+    Without a user, and unless the address may `sign_up`, none of its guesses can be right.
 
     Raises TooManyCodes.
     """
@@ -51,13 +64,14 @@ async def create_code(tx: Connection, secret: Secret, email: str, user: User | N
         raise TooManyCodes("too many codes were asked for: try again in an hour", retry_after_s=3600)
     code = f"{secrets.randbelow(10**6):06}"
     await tx.execute(
-        """insert into identity.sign_in_code (email, user_id, hash, address, ends_at)
-           values ($1, $2, $3, $4, now() + $5::interval)""",
+        """insert into identity.sign_in_code (email, user_id, hash, address, ends_at, sign_up)
+           values ($1, $2, $3, $4, now() + $5::interval, $6)""",
         email,
-        user.id if user else None,
-        _stored(secret, email, code) if user else secrets.token_bytes(32),
+        user_id,
+        secrets.token_bytes(32) if user_id is None and not sign_up else _stored(secret, email, code),
         address,
         CODE_LASTS,
+        sign_up,
     )
     return code
 
@@ -77,12 +91,13 @@ async def guess_code(tx: Connection, secret: Secret, email: str, code: str) -> i
     return found
 
 
-async def use_code(tx: Connection, code_id: int) -> int | None:
-    """Use a guessed code up: the user it signs in; None when another one did so first."""
-    found: int | None = await tx.fetchval(
-        "update identity.sign_in_code set used_at = now() where id = $1 and used_at is null returning user_id", code_id
+async def use_code(tx: Connection, code_id: int) -> UsedCode | None:
+    """Use a guessed code up; None when another one did so first."""
+    row = await tx.fetchrow(
+        "update identity.sign_in_code set used_at = now() where id = $1 and used_at is null returning email, user_id",
+        code_id,
     )
-    return found
+    return UsedCode(*row) if row else None
 
 
 def plain_code(text: str) -> str:

@@ -114,6 +114,14 @@ async def first_operator(db: Pool | Connection) -> User | None:
     return User(*row) if row else None
 
 
+async def other_operators(tx: Connection, user_id: int) -> int:
+    """How many operators there are besides this one, none of whom can go until this transaction ends."""
+    rows = await tx.fetch(
+        "select id from identity.app_user where operator and deleted_at is null order by id for no key update"
+    )
+    return sum(row["id"] != user_id for row in rows)
+
+
 async def add_member(tx: Connection, team_id: int, user_id: int, role: Role) -> None:
     """Let a user belong to a team. Raises InvalidParameters for one who does already."""
     added = await tx.fetchval(

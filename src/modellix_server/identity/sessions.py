@@ -60,7 +60,8 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _stored(token: str) -> bytes:
+def stored_token(token: str) -> bytes:
+    """What is kept of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -72,7 +73,7 @@ async def open_session(tx: Connection, user_id: int, *, method: str, address: st
             values ($1, $2, $3, $4, $5, now() + $6, (
                 select team_id from identity.membership where user_id = $2 order by created_at, team_id limit 1
             )) returning {_SESSION}""",  # noqa: S608 - a constant
-        _stored(token),
+        stored_token(token),
         user_id,
         method,
         address,
@@ -89,7 +90,7 @@ async def renew_session(tx: Connection, session_id: int, *, method: str) -> str:
     await tx.execute(
         "update identity.session set hash = $2, method = $3, signed_in_at = now() where id = $1",
         session_id,
-        _stored(token),
+        stored_token(token),
         method,
     )
     return token
@@ -106,7 +107,7 @@ async def find_visitor(db: Pool | Connection, token: str) -> Visitor | None:
             left join identity.membership m on m.user_id = u.id left join identity.team t on t.id = m.team_id
             where s.hash = $1 and s.ends_at > now() and s.seen_at > now() - $2::interval and u.deleted_at is null
             order by m.created_at, t.id""",  # noqa: S608 - a constant
-        _stored(token),
+        stored_token(token),
         IDLE,
         _SEEN_EVERY,
     )
@@ -144,13 +145,19 @@ async def end_session(tx: Connection, user_id: int, session_id: int) -> None:
         raise NotFound("session not found")
 
 
+async def end_other_sessions(tx: Connection, user_id: int, kept_id: int) -> int:
+    """Sign the other browsers of this user out; returns how many."""
+    done: str = await tx.execute("delete from identity.session where user_id = $1 and id <> $2", user_id, kept_id)
+    return int(done.rpartition(" ")[2])
+
+
 async def create_link(tx: Connection, user_id: int | None) -> str:
     """A one-time link's token for a user, or, without one, for an operator to be. Used and old ones are deleted."""
     token = new_token()
     await tx.execute("delete from identity.sign_in_link where ends_at < now() or used_at is not null")
     await tx.execute(
         "insert into identity.sign_in_link (hash, user_id, ends_at) values ($1, $2, now() + $3)",
-        _stored(token),
+        stored_token(token),
         user_id,
         LINK_LASTS,
     )
@@ -161,7 +168,7 @@ async def read_link(db: Pool | Connection, token: str) -> int | None:
     """The user that a link is for; None for a user to be. Raises NotFound for one that is used, old or unknown."""
     row = await db.fetchrow(
         "select user_id from identity.sign_in_link where hash = $1 and used_at is null and ends_at > now()",
-        _stored(token),
+        stored_token(token),
     )
     if row is None:
         raise NotFound("this sign-in link was used already, or is too old")
@@ -174,7 +181,7 @@ async def use_link(tx: Connection, token: str) -> int | None:
     row = await tx.fetchrow(
         """update identity.sign_in_link set used_at = now()
            where hash = $1 and used_at is null and ends_at > now() returning user_id""",
-        _stored(token),
+        stored_token(token),
     )
     if row is None:
         raise NotFound("this sign-in link was used already, or is too old")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -63,16 +64,23 @@ def pepper(secret: Secret) -> bytes:
     return secret.derive("api-keys")
 
 
-async def create_team(db: Pool | Connection, name: str) -> Team:
-    """Raises InvalidParameters for a name that is taken or is not 1 to 64 printable characters."""
+@contextlib.contextmanager
+def unfit_team_name(name: str) -> Iterator[None]:
+    """Raise InvalidParameters for a name that the database refused: taken, or not 1 to 64 printable characters."""
     try:
-        row = await db.fetchrow(
-            "insert into identity.team (name) values ($1) returning id, name, created_at", name.strip()
-        )
+        yield
     except asyncpg.UniqueViolationError:
         raise InvalidParameters(f"a team named {name.strip()!r} already exists") from None
     except (asyncpg.CheckViolationError, asyncpg.CharacterNotInRepertoireError):
         raise InvalidParameters("a team's name has 1 to 64 printable characters") from None
+
+
+async def create_team(db: Pool | Connection, name: str) -> Team:
+    """Raises InvalidParameters for a name that is taken or is not 1 to 64 printable characters."""
+    with unfit_team_name(name):
+        row = await db.fetchrow(
+            "insert into identity.team (name) values ($1) returning id, name, created_at", name.strip()
+        )
     assert row is not None
     return Team(*row)
 

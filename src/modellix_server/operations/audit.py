@@ -16,6 +16,12 @@ async def list_entries(
     return await audit.list_entries(ctx.db, limit=limit, before=before, team_id=team_id)
 
 
+async def list_of_team(ctx: Context, who: Principal, *, limit: int, before: int | None = None) -> list[AuditEntry]:
+    """The newest entries of the principal's team, or those before a number."""
+    who.require(Permission.READ_MEMBERS)
+    return await audit.list_entries(ctx.db, limit=limit, before=before, team_id=who.team.team_id)
+
+
 async def head(ctx: Context, who: Principal) -> Head:
     """The end of the chain, to be noted where nobody who can write to the database can write."""
     who.require(Permission.OPERATE)

@@ -23,6 +23,7 @@ async def create(ctx: Context, who: Principal, of: TeamMode, name: str) -> tuple
 
 async def create_in(tx: Connection, ctx: Context, who: Principal, of: TeamMode, name: str) -> tuple[str, ApiKey]:
     """The same within a transaction that does more."""
+    await identity.require_team(tx, of.team_id)
     text, key = await identity.create_key(
         tx, ctx.settings.secret, of.team_id, live=of.live, name=name, created_by=who.id
     )

@@ -34,6 +34,7 @@ class Permission(StrEnum):
     READ_TEAM = "read the team and its limits"
     READ_MEMBERS = "read the members and what they did"
     MANAGE_MEMBERS = "invite, change and remove members"
+    MANAGE_OWNERS = "invite, change and remove owners"
     MANAGE_TEAM = "change the team's name, budgets and policies"
     END_TEAM = "end the team"
     RECHARGE = "recharge the team's account"
@@ -89,7 +90,7 @@ _OF_AN_ADMIN = _OF_A_DEVELOPER | {
 }
 ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
     {
-        Role.OWNER: _OF_AN_ADMIN | {Permission.END_TEAM},
+        Role.OWNER: _OF_AN_ADMIN | {Permission.MANAGE_OWNERS, Permission.END_TEAM},
         Role.ADMIN: _OF_AN_ADMIN,
         Role.DEVELOPER: _OF_A_DEVELOPER,
         Role.BILLING: _OF_A_BILLING_MEMBER,

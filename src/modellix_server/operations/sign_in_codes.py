@@ -5,6 +5,7 @@ from modellix_server.base.errors import Unauthorized, Unavailable
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
 from modellix_server.operations.sign_in import Browser
+from modellix_server.operations.sign_up import admits, join
 
 
 def missing_settings(ctx: Context) -> tuple[str, ...]:
@@ -13,7 +14,7 @@ def missing_settings(ctx: Context) -> tuple[str, ...]:
 
 
 async def send_code(ctx: Context, who: Principal, email: str, browser: Browser, *, language: str | None = None) -> None:
-    """Have a code sent to a user's address; does the same for an unknown one, but sends nothing.
+    """Have a code sent to an address that has a user or may sign up; does the same for another, but sends nothing.
 
     `language` is the browser's, for a user who has not chosen one. Raises InvalidParameters for what is no address,
     TooManyCodes, and Unavailable where no mail can be sent.
@@ -24,7 +25,10 @@ async def send_code(ctx: Context, who: Principal, email: str, browser: Browser, 
     to = identity.plain_email(email)
     async with ctx.transaction() as tx:
         user = await identity.user_by_email(tx, to)
-        code = await identity.create_code(tx, ctx.settings.secret, to, user, browser.address)
+        sign_up = await admits(tx, ctx.settings, to) and user is None
+        code = await identity.create_code(
+            tx, ctx.settings.secret, to, user.id if user else None, browser.address, sign_up=sign_up
+        )
         await mail.enqueue(
             tx,
             to,
@@ -32,12 +36,12 @@ async def send_code(ctx: Context, who: Principal, email: str, browser: Browser, 
             {"origin": ctx.settings.public_origin, "code": code},
             language=(user.language if user else None) or language,
             useless_after_s=identity.CODE_LASTS.total_seconds(),
-            send=user is not None,
+            send=user is not None or sign_up,
         )
 
 
 async def use_code(ctx: Context, who: Principal, email: str, code: str, browser: Browser) -> str:
-    """Sign a browser in: the text of its new cookie.
+    """Sign a browser in, somebody new too: the text of its new cookie.
 
     Raises Unauthorized for a code that is wrong, old, used, replaced, or was guessed at too often: which of them, and
     whether the address is known, is not told. Raises InvalidParameters for what is no address.
@@ -45,10 +49,13 @@ async def use_code(ctx: Context, who: Principal, email: str, code: str, browser:
     who.require(Permission.SIGN_IN)
     code_id = await _guess(ctx, identity.plain_email(email), code)
     async with ctx.transaction() as tx:
-        user_id = await identity.use_code(tx, code_id)
-        if user_id is None:
+        used = await identity.use_code(tx, code_id)
+        if used is None:
             raise _wrong()
-        user = await identity.find_user(tx, user_id)
+        if used.user_id is None:
+            user = await identity.user_by_email(tx, used.email) or await join(tx, ctx.settings, used.email, who.origin)
+        else:
+            user = await identity.find_user(tx, used.user_id)
         cookie, session = await identity.open_session(
             tx, user.id, method="code", address=browser.address, agent=browser.agent
         )
@@ -67,7 +74,8 @@ async def confirm(ctx: Context, who: Principal, code: str) -> str:
     assert who.session_id is not None
     code_id = await _guess(ctx, (await identity.find_user(ctx.db, who.user_id)).email, code)
     async with ctx.transaction() as tx:
-        if await identity.use_code(tx, code_id) != who.user_id:
+        used = await identity.use_code(tx, code_id)
+        if used is None or used.user_id != who.user_id:
             raise _wrong()
         cookie = await identity.renew_session(tx, who.session_id, method="code")
         await audit.record(tx, who.actor, "session.confirm", f"session:{who.session_id}", method="code")

@@ -13,6 +13,8 @@ from modellix_server.operations import sign_in_codes
 async def send_code(request: PageRequest) -> Response:
     """Send a code to the user's address, and ask for it."""
     assert request.visitor is not None
+    if sign_in_codes.missing_settings(request.ctx):
+        return _ask(request, sent=False)
     email, language = request.visitor.user.email, request.language
     try:
         await sign_in_codes.send_code(request.ctx, request.who, email, request.browser, language=language)
