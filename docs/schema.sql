@@ -338,6 +338,7 @@ create table ledger.total (
     live boolean not null,
     posted bigint not null,
     held bigint not null,
+    transfers bigint not null default 0,      -- how many were added up since anchors are left
     constraint total_pkey primary key (team_id, live)
 ) with (fillfactor=50);
 
@@ -349,6 +350,16 @@ create table ledger.frozen (
     since timestamptz not null default now(),
     reason text not null,
     constraint frozen_pkey primary key (team_id, live)
+);
+
+-- The balance of an account after its transfer `id`, for statements; every 1,000 transfers.
+create table ledger.anchor (
+    team_id bigint not null,
+    live boolean not null,
+    id bigint not null,
+    posted bigint not null,
+    held bigint not null,
+    constraint anchor_pkey primary key (team_id, live, id)
 );
 
 -- What each transfer does to its account's balance.
@@ -374,6 +385,7 @@ create view ledger.effect as
    FROM ledger.transfer;
 
 grant usage on schema ledger to modellix_app;
+grant select on ledger.anchor to modellix_app;
 grant select on ledger.balance to modellix_app;
 grant select on ledger.checkpoint to modellix_app;
 grant select on ledger.effect to modellix_app;
@@ -404,10 +416,19 @@ begin
     select * into strict at from ledger.checkpoint;
     if at.ahead_xid <= pg_snapshot_xmin(pg_current_snapshot()) and at.ahead > at.up_to then
         goal := least(at.ahead, at.up_to + p_most);
-        insert into ledger.total as t (team_id, live, posted, held)
-        select team_id, live, sum(posted), sum(held) from ledger.effect
+        insert into ledger.anchor (team_id, live, id, posted, held)
+        select n.team_id, n.live, n.id, coalesce(t.posted, 0) + n.posted, coalesce(t.held, 0) + n.held
+        from (select team_id, live, id, row_number() over each as number, sum(posted) over each as posted,
+                  sum(held) over each as held
+              from ledger.effect where id > at.up_to and id <= goal
+              window each as (partition by team_id, live order by id)) n
+        left join ledger.total t using (team_id, live)
+        where (coalesce(t.transfers, 0) + n.number) % 1000 = 0;
+        insert into ledger.total as t (team_id, live, posted, held, transfers)
+        select team_id, live, sum(posted), sum(held), count(*) from ledger.effect
         where id > at.up_to and id <= goal group by team_id, live
-        on conflict (team_id, live) do update set posted = t.posted + excluded.posted, held = t.held + excluded.held;
+        on conflict (team_id, live) do update set posted = t.posted + excluded.posted, held = t.held + excluded.held,
+            transfers = t.transfers + excluded.transfers;
         moved := goal - at.up_to;
         at.up_to := goal;
     end if;
@@ -549,6 +570,7 @@ create or replace function ledger.rebuild_balance(p_team bigint, p_live boolean)
 language plpgsql security definer set search_path = pg_catalog as $$
 begin
     perform ledger.lock(array[p_team], array[p_live]);
+    delete from ledger.anchor where team_id = p_team and live = p_live;
     delete from ledger.total where team_id = p_team and live = p_live;
     insert into ledger.total (team_id, live, posted, held)
     select team_id, live, sum(posted), sum(held) from ledger.effect
@@ -2237,3 +2259,54 @@ $$;
 grant execute on function budgets.settle to modellix_app;
 
 revoke execute on all functions in schema budgets from public;
+
+
+-- ==================================================== billing =====================================================
+-- How money comes in: redemption codes, recharges, and alerts about balances.
+create schema billing;
+
+-- Redemption codes made together, each worth the same.
+create table billing.code_batch (
+    id bigint generated always as identity,
+    name text not null,
+    live boolean not null,
+    amount bigint not null,                   -- micro-dollars of each code
+    expires_at timestamptz,
+    created_at timestamptz not null default now(),
+    created_by text not null,
+    revoked_at timestamptz,
+    constraint code_batch_pkey primary key (id),
+    constraint code_batch_amount_check check (amount > 0),
+    constraint code_batch_name_check check (name ~ '^[^[:cntrl:]]{1,100}$'::text)
+);
+
+-- One redemption code, used up by one team once.
+create table billing.code (
+    id bigint generated always as identity,
+    batch_id bigint constraint code_batch_id_not_null1 not null,
+    hash bytea not null,                      -- HMAC under the pepper; the code itself is shown once and kept nowhere
+    ending text not null,                     -- its last characters, by which people recognise it
+    team_id bigint,
+    redeemed_at timestamptz,
+    redeemed_by text,
+    constraint code_pkey primary key (id),
+    constraint code_hash_key unique (hash),
+    constraint code_batch_id_fkey foreign key (batch_id) references billing.code_batch(id),
+    constraint code_check check ((redeemed_at is null) = (team_id is null) and (redeemed_at is null) = (redeemed_by is null))
+);
+create index code_of_batch on billing.code (batch_id);
+
+-- Wrong codes that a team entered within the last window; a code is counted before it is compared.
+create table billing.guess (
+    team_id bigint not null,
+    window_start timestamptz not null,
+    count integer not null,
+    constraint guess_pkey primary key (team_id)
+);
+
+grant usage on schema billing to modellix_app;
+grant insert, select, update on billing.code to modellix_app;
+grant insert, select, update on billing.code_batch to modellix_app;
+grant insert, select, update on billing.guess to modellix_app;
+grant usage on sequence billing.code_batch_id_seq to modellix_app;
+grant usage on sequence billing.code_id_seq to modellix_app;

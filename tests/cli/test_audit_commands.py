@@ -28,6 +28,8 @@ CHANGES = {
     "team inputs": ("team.inputs", ["acme", "--days", "30"]),
     "team budget": ("team.budget", ["acme", "--budget", "50", "--reset", "monthly"]),
     "team credit": ("team.credit", ["acme", "--usd", "5", "--note", "first"]),
+    "code create": ("code.create", ["--usd", "5", "--count", "2", "--name", "launch"]),
+    "code revoke": ("code.revoke", ["1"]),
     "key create": ("key.create", ["--team", "acme", "--name", "ci"]),
     "key revoke": ("key.revoke", ["1"]),
     "upstream set": ("upstream.set", ["dashscope", "--region", "cn"]),
@@ -45,6 +47,7 @@ CHANGES = {
 READS = {
     "team list": [],
     "key list": [],
+    "code list": [],
     "upstream list": [],
     "price list": [],
     "task review": [],

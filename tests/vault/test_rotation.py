@@ -37,6 +37,7 @@ NOT_SEALED = {
     "identity.sign_in_code.hash": "HMAC of a sign-in code under a pepper",
     "identity.invitation.hash": "SHA-256 of 32 random bytes in a link",
     "identity.starter_credit.address_hash": "HMAC of an address under MODELLIX_SECRET",
+    "billing.code.hash": "HMAC of a redemption code under a pepper",
     "identity.session.hash": "SHA-256 of 32 random bytes in a cookie",
     "identity.sign_in_link.hash": "SHA-256 of 32 random bytes in a link",
     "identity.api_key.hash": "HMAC of an API key under MODELLIX_SECRET",

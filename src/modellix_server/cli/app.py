@@ -4,6 +4,7 @@ import typer
 
 from modellix_server.cli import (
     audit,
+    codes,
     keys,
     ledger,
     maintenance,
@@ -35,6 +36,7 @@ sign_in.register(admin)
 for name, group in (
     ("team", teams),
     ("key", keys),
+    ("code", codes),
     ("upstream", vendor_accounts),
     ("vault", vault),
     ("price", prices),

@@ -9,7 +9,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
 from modellix_server.console.dispatch import Audience, View, ViewEndpoint, not_found
-from modellix_server.console.pages import api_keys, frame, home, sign_in, sign_in_again, task_events, tasks
+from modellix_server.console.pages import api_keys, billing, frame, home, sign_in, sign_in_again, task_events, tasks
 from modellix_server.console.render import Renderer
 from modellix_server.console.static import Assets
 from modellix_server.operations.context import ServingContext
@@ -33,6 +33,8 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("GET", "/console/api-key", api_keys.show, Audience.TEAM, Permission.READ_KEYS),
     ("POST", "/console/api-key", api_keys.create, Audience.TEAM, Permission.MANAGE_OWN_KEYS),
     ("POST", "/console/api-key/{key_id:int}/revoke", api_keys.revoke, Audience.TEAM, Permission.MANAGE_OWN_KEYS),
+    ("GET", "/console/billing", billing.show, Audience.TEAM, Permission.READ_MONEY),
+    ("POST", "/console/billing/redeem", billing.redeem, Audience.TEAM, Permission.RECHARGE),
 )
 """Method, path, view, who may see it, and the permission that a member of the team needs."""
 

@@ -19,7 +19,8 @@ from modellix_server.console import i18n
 from modellix_server.console.i18n import gettext as _
 from modellix_server.console.render import Renderer
 from modellix_server.identity import Membership, Visitor
-from modellix_server.operations import sign_in, sign_in_codes
+from modellix_server.ledger import Balance
+from modellix_server.operations import money, sign_in, sign_in_codes
 from modellix_server.operations.context import OUT_OF_REACH, ServingContext
 from modellix_server.operations.principal import Forbidden, Permission, Principal, SignInTooOld, anybody, member
 from modellix_server.operations.sign_in import Browser
@@ -56,6 +57,8 @@ class PageRequest(Request):
         self.membership: Membership | None = None
         """Of the team that the page shows."""
         self.who: Principal = anybody(self.address)
+        self.balance: Balance | None = None
+        """Of the team in its mode, for who may see it."""
 
     @property
     def address(self) -> str:
@@ -85,6 +88,7 @@ class PageRequest(Request):
             "time_zone": visitor.user.time_zone if visitor else None,
             "visitor": visitor,
             "membership": self.membership,
+            "balance": self.balance,
             "scope": f"{scope.team_id}-{scope.mode}" if scope else "",
             "live": scope.live if scope else False,
             "can": self.can,
@@ -130,7 +134,13 @@ class PageRequest(Request):
             raise Forbidden(_("you belong to no team"))
         if permission is not None:
             self.who.require(permission)
+        await self.read_balance()
         return None
+
+    async def read_balance(self) -> None:
+        """Read the balance that the frame shows; again after a view has changed it."""
+        if self.membership is not None and Permission.READ_MONEY in self.who.permissions:
+            self.balance = await money.balance(self.ctx, self.who, self.who.team)
 
 
 View = Callable[[PageRequest], Awaitable[Response]]

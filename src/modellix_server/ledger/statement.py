@@ -1,12 +1,13 @@
 """A team's statement: its transfers, newest first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from modellix_server.base.database import Connection
 from modellix_server.base.pages import ALWAYS, Page, Span, Where
 from modellix_server.base.team_mode import TeamMode
-from modellix_server.ledger.store import Transfer
+from modellix_server.ledger.store import Balance, Transfer
 
 FUNDING = ("topup", "adjust")
 _MARGIN = "interval '1 minute'"  # transactions that ran side by side have numbers and times in different orders
@@ -51,3 +52,23 @@ async def list_transfers(
         *where.arguments,
     )
     return Page([Transfer(*row) for row in rows], rows[-1]["id"] if len(rows) == most else None)
+
+
+async def balances_after(db: Connection, owner: TeamMode, transfer_ids: Sequence[int]) -> dict[int, Balance]:
+    """The team's balance after each of some transfers of it; `db` must read one snapshot.
+
+    From the nearest later balance that is known, an anchor or the present one, what came in between is taken off.
+    """
+    rows = await db.fetch(
+        """select w.id, coalesce(a.posted, b.posted) - e.posted as posted, coalesce(a.held, b.held) - e.held as held
+           from unnest($3::bigint[]) w (id)
+           join ledger.balance b on b.team_id = $1 and b.live = $2
+           left join lateral (
+               select id, posted, held from ledger.anchor
+               where team_id = $1 and live = $2 and id >= w.id order by id limit 1) a on true
+           cross join lateral (
+               select coalesce(sum(posted), 0) as posted, coalesce(sum(held), 0) as held from ledger.effect
+               where team_id = $1 and live = $2 and id > w.id and id <= coalesce(a.id, 9223372036854775807)) e""",
+        *(owner.team_id, owner.live, transfer_ids),
+    )
+    return {row["id"]: Balance(int(row["posted"]), int(row["held"])) for row in rows}

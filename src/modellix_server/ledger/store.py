@@ -81,6 +81,13 @@ class Transfer:
     actor: str | None
     note: str | None
 
+    @property
+    def change(self) -> int:
+        """What it does to what is available, in micro-dollars; nothing where held money is charged."""
+        if self.credit == "team":
+            return self.amount
+        return -self.amount if self.debit == "team" else 0
+
 
 async def open_team(db: Connection, team_id: int) -> None:
     """Create the balances of a new team, zero in both modes."""

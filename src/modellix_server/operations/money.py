@@ -1,6 +1,8 @@
 """A team's money in one mode."""
 
-from modellix_server import audit, ledger
+from dataclasses import dataclass
+
+from modellix_server import audit, identity, ledger
 from modellix_server.base.database import Connection
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.base.money import usd
@@ -11,6 +13,16 @@ from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
 
 _MOST_MICROS = 10**15  # a billion USD
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """A transfer as people read it."""
+
+    transfer: Transfer
+    after: Balance
+    by: str | None
+    """The name of the key or user that caused it, or what the ledger has in its place."""
 
 
 async def balance(ctx: Context, who: Principal, of: TeamMode) -> Balance:
@@ -26,6 +38,24 @@ async def list_transfers(
     who.require(Permission.READ_MONEY, of)
     async with ctx.reading() as db:
         return await ledger.list_transfers(db, of, wanted, after=after, most=most)
+
+
+async def list_entries(
+    ctx: Context, who: Principal, of: TeamMode, wanted: TransferFilter, *, after: int | None, most: int
+) -> Page[LedgerEntry, int]:
+    """The same with the balance after each transfer, and who caused it."""
+    who.require(Permission.READ_MONEY, of)
+    async with ctx.reading() as db:
+        page = await ledger.list_transfers(db, of, wanted, after=after, most=most)
+        balances = await ledger.balances_after(db, of, [one.id for one in page.rows])
+    keys = {one.id: one.name for one in await identity.list_keys(ctx.db, of.team_id)}
+    users = {int(one.actor[5:]) for one in page.rows if one.actor and one.actor.startswith("user:")}
+    names = {f"user:{number}": name for number, name in (await identity.user_names(ctx.db, users)).items()}
+    rows = [
+        LedgerEntry(one, balances[one.id], keys.get(one.key_id or 0) or names.get(one.actor or "", one.actor))
+        for one in page.rows
+    ]
+    return Page(rows, page.next)
 
 
 async def credit(ctx: Context, who: Principal, of: TeamMode, micros: int, note: str | None) -> int:

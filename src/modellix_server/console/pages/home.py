@@ -3,7 +3,7 @@
 from starlette.responses import RedirectResponse, Response
 
 from modellix_server.console.dispatch import PageRequest
-from modellix_server.operations import keys, money, tasks
+from modellix_server.operations import keys, tasks
 from modellix_server.operations.principal import Permission
 from modellix_server.tasks import TaskFilter
 
@@ -24,12 +24,10 @@ async def home(request: PageRequest) -> Response:
     if request.membership is None:
         return request.render("home/no_team.html")
     ctx, who = request.ctx, request.who
-    balance = latest = has_key = None
-    if Permission.READ_MONEY in who.permissions:
-        balance = await money.balance(ctx, who, who.team)
+    latest = has_key = None
     if Permission.READ_TASKS in who.permissions:
         latest = (await tasks.list_all(ctx, who, who.team, TaskFilter(), after=None, most=_LATEST)).rows
     if Permission.READ_KEYS in who.permissions:
         has_key = any(key.revoked_at is None for key, _ in await keys.list_of_team(ctx, who, who.team))
     origin = ctx.settings.public_origin
-    return request.render("home/home.html", balance=balance, latest=latest, has_key=has_key, origin=origin)
+    return request.render("home/home.html", latest=latest, has_key=has_key, origin=origin)

@@ -20,10 +20,19 @@ begin
     select * into strict at from ledger.checkpoint;
     if at.ahead_xid <= pg_snapshot_xmin(pg_current_snapshot()) and at.ahead > at.up_to then
         goal := least(at.ahead, at.up_to + p_most);
-        insert into ledger.total as t (team_id, live, posted, held)
-        select team_id, live, sum(posted), sum(held) from ledger.effect
+        insert into ledger.anchor (team_id, live, id, posted, held)
+        select n.team_id, n.live, n.id, coalesce(t.posted, 0) + n.posted, coalesce(t.held, 0) + n.held
+        from (select team_id, live, id, row_number() over each as number, sum(posted) over each as posted,
+                  sum(held) over each as held
+              from ledger.effect where id > at.up_to and id <= goal
+              window each as (partition by team_id, live order by id)) n
+        left join ledger.total t using (team_id, live)
+        where (coalesce(t.transfers, 0) + n.number) % 1000 = 0;
+        insert into ledger.total as t (team_id, live, posted, held, transfers)
+        select team_id, live, sum(posted), sum(held), count(*) from ledger.effect
         where id > at.up_to and id <= goal group by team_id, live
-        on conflict (team_id, live) do update set posted = t.posted + excluded.posted, held = t.held + excluded.held;
+        on conflict (team_id, live) do update set posted = t.posted + excluded.posted, held = t.held + excluded.held,
+            transfers = t.transfers + excluded.transfers;
         moved := goal - at.up_to;
         at.up_to := goal;
     end if;

@@ -4,6 +4,7 @@ create or replace function ledger.rebuild_balance(p_team bigint, p_live boolean)
 language plpgsql security definer set search_path = pg_catalog as $$
 begin
     perform ledger.lock(array[p_team], array[p_live]);
+    delete from ledger.anchor where team_id = p_team and live = p_live;
     delete from ledger.total where team_id = p_team and live = p_live;
     insert into ledger.total (team_id, live, posted, held)
     select team_id, live, sum(posted), sum(held) from ledger.effect

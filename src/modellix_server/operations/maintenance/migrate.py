@@ -13,6 +13,7 @@ ROOMS = tuple(
         "ledger",
         "budgets",
         "pricing",
+        "billing",
         "results",
         "requestlog",
         "vault",
