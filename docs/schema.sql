@@ -53,6 +53,11 @@ create table identity.api_key (
     created_at timestamptz not null default now(),
     created_by text not null,
     revoked_at timestamptz,
+    -- what it may use, beside the models of `types`; both empty: every model
+    models text[] not null default '{}'::text[],
+    types text[] not null default '{}'::text[],
+    expires_at timestamptz,                   -- refused from then on
+    deleted_at timestamptz,                   -- not shown any more; the row stays, as the books name it
     constraint api_key_pkey primary key (id),
     constraint api_key_hash_key unique (hash),
     constraint api_key_team_id_fkey foreign key (team_id) references identity.team(id),
@@ -150,6 +155,25 @@ create index sign_in_code_age on identity.sign_in_code (created_at);
 create index sign_in_code_of_address on identity.sign_in_code (address, created_at);
 create index sign_in_code_of_email on identity.sign_in_code (email, id);
 
+-- Former texts of keys, which work until their overlap ends.
+create table identity.rotated_key (
+    hash bytea not null,
+    key_id bigint not null,
+    ends_at timestamptz not null,
+    constraint rotated_key_pkey primary key (hash),
+    constraint rotated_key_key_id_fkey foreign key (key_id) references identity.api_key(id),
+    constraint rotated_key_hash_check check (length(hash) = 32)
+);
+create index rotated_key_of_key on identity.rotated_key (key_id);
+
+-- When a key was last used, to within a minute. Apart from the keys, as a change of those empties caches.
+create table identity.key_use (
+    key_id bigint not null,
+    used_at timestamptz not null,
+    constraint key_use_pkey primary key (key_id),
+    constraint key_use_key_id_fkey foreign key (key_id) references identity.api_key(id)
+) with (fillfactor=50);
+
 -- An invitation to a team, for whoever signs in with its address. Of its link, only the SHA-256 is stored.
 create table identity.invitation (
     id bigint generated always as identity,
@@ -190,15 +214,18 @@ grant usage on schema identity to modellix_app;
 grant insert, select on identity.api_key to modellix_app;
 grant insert, select on identity.app_user to modellix_app;
 grant insert, select on identity.invitation to modellix_app;
+grant insert, select on identity.key_use to modellix_app;
 grant delete, insert, select on identity.membership to modellix_app;
+grant select on identity.rotated_key to modellix_app;
 grant delete, insert, select on identity.session to modellix_app;
 grant delete, insert, select on identity.sign_in_code to modellix_app;
 grant delete, insert, select on identity.sign_in_link to modellix_app;
 grant insert, select on identity.starter_credit to modellix_app;
 grant insert, select on identity.team to modellix_app;
-grant update (revoked_at) on identity.api_key to modellix_app;
+grant update (deleted_at, expires_at, models, revoked_at, types) on identity.api_key to modellix_app;
 grant update (deleted_at, email, language, name, operator, theme, time_zone) on identity.app_user to modellix_app;
 grant update (accepted_by, closed_at) on identity.invitation to modellix_app;
+grant update (used_at) on identity.key_use to modellix_app;
 grant update (role) on identity.membership to modellix_app;
 grant update (hash, live, method, seen_at, signed_in_at, team_id) on identity.session to modellix_app;
 grant update (tries, used_at) on identity.sign_in_code to modellix_app;
@@ -209,7 +236,8 @@ grant update (ended_at, input_days, name) on identity.team to modellix_app;
 -- plain SELECT without settings of its own, so that the planner folds it into the calling query.
 create or replace function identity.active_keys(p_keys bigint[]) returns setof bigint
 language sql stable as $$
-    select k.id from identity.api_key k where k.id = any (p_keys) and k.revoked_at is null
+    select k.id from identity.api_key k
+    where k.id = any (p_keys) and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())
 $$;
 grant execute on function identity.active_keys to modellix_app;
 
@@ -221,6 +249,30 @@ begin
     return null;
 end
 $$;
+
+-- Gives a key another text. The former one works for `p_overlap` more; what overlapped from earlier rotations, no longer.
+create or replace function identity.rotate(
+    p_key bigint, p_hash bytea, p_prefix text, p_last4 text, p_overlap interval
+) returns void language plpgsql security definer set search_path = pg_catalog as $$
+begin
+    delete from identity.rotated_key where key_id = p_key and ends_at <= now();
+    update identity.rotated_key set ends_at = least(ends_at, now() + p_overlap) where key_id = p_key;
+    insert into identity.rotated_key (hash, key_id, ends_at)
+    select hash, id, now() + p_overlap from identity.api_key where id = p_key;
+    update identity.api_key set hash = p_hash, prefix = p_prefix, last4 = p_last4 where id = p_key;
+end
+$$;
+grant execute on function identity.rotate to modellix_app;
+
+-- The keys of these hashes: of their texts, and of former texts whose overlap has not ended. Whether a key itself is good
+-- is for the caller to ask. A plain SELECT, so that the planner folds it into the calling query.
+create or replace function identity.texts_of_keys(p_hashes bytea[])
+returns table (hash bytea, key_id bigint, ends_at timestamptz) language sql stable as $$
+    select k.hash, k.id, null::timestamptz from identity.api_key k where k.hash = any (p_hashes)
+    union all
+    select r.hash, r.key_id, r.ends_at from identity.rotated_key r where r.hash = any (p_hashes) and r.ends_at > now()
+$$;
+grant execute on function identity.texts_of_keys to modellix_app;
 
 revoke execute on all functions in schema identity from public;
 

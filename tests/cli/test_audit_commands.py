@@ -31,7 +31,9 @@ CHANGES = {
     "code create": ("code.create", ["--usd", "5", "--count", "2", "--name", "launch"]),
     "code revoke": ("code.revoke", ["1"]),
     "key create": ("key.create", ["--team", "acme", "--name", "ci"]),
+    "key rotate": ("key.rotate", ["1"]),
     "key revoke": ("key.revoke", ["1"]),
+    "key delete": ("key.delete", ["1"]),
     "upstream set": ("upstream.set", ["dashscope", "--region", "cn"]),
     "upstream disable": ("upstream.change", ["dashscope"]),
     "upstream enable": ("upstream.change", ["dashscope", "--weight", "3"]),
@@ -66,6 +68,8 @@ IDLE = [
     ["team", "create", "acme"],
     ["team", "credit", "acme", "--usd", "-500"],
     ["key", "revoke", "99"],
+    ["key", "rotate", "1"],
+    ["key", "create", "--team", "acme", "--model", "no/model"],
     ["sign-in-link", "nobody@example.com"],
     ["price", "clear", "alibaba/other"],
 ]

@@ -51,6 +51,7 @@ MATRIX = {
     "GET /api/v1/models/{provider}/{model}": Row(Access.KEY, "/api/v1/models/alibaba/qwen-image-plus"),
     "POST /api/v1/quote": Row(Access.KEY, body=PICTURE),
     "GET /api/v1/apikey/validate": Row(Access.PUBLIC),
+    "GET /api/v1/key": Row(Access.KEY),
     "GET /api/v1/team/balance": Row(Access.KEY),
     "GET /api/v1/team/ledger": Row(Access.KEY),
     "GET /api/v1/team/usage": Row(Access.KEY),

@@ -41,6 +41,7 @@ NOT_SEALED = {
     "identity.session.hash": "SHA-256 of 32 random bytes in a cookie",
     "identity.sign_in_link.hash": "SHA-256 of 32 random bytes in a link",
     "identity.api_key.hash": "HMAC of an API key under MODELLIX_SECRET",
+    "identity.rotated_key.hash": "HMAC of a former text of an API key, likewise",
     "tasks.idempotency.fingerprint": "SHA-256 of a request",
     "results.input.sha256": "digest of a file",
     "results.upload.sha256": "digest of a file",

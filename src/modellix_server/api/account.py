@@ -15,7 +15,8 @@ from modellix_server.api.parsing import Filters, read_json
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, Unauthorized
 from modellix_server.base.ids import task_name
 from modellix_server.base.money import usd_number
-from modellix_server.operations import leaks, money
+from modellix_server.budgets import Budget
+from modellix_server.operations import keys, leaks, money
 from modellix_server.operations import usage as usages
 
 _TRANSFER_COLUMNS = ("id", "at", "kind", "debit", "credit", "amount", "amount_micros", "task_id", "key_id", "note")
@@ -35,6 +36,44 @@ async def validate_key(request: Request) -> Response:
         return request.success({"is_valid": False})
     context.rate = request.ctx.windows.take(context.caller)  # counted, never refused
     return request.success({"is_valid": True})
+
+
+async def own_key(request: Request) -> Response:
+    """`GET /key`: what the key itself may do, and what it has spent."""
+    own = await keys.read_own(request.ctx, request.who)
+    key = own.key
+    return request.success(
+        {
+            "id": key.id,
+            "name": key.name,
+            "mode": request.who.team.mode,
+            "looks_like": f"{key.prefix}…{key.last4}",
+            "created_at": iso(key.created_at),
+            "expires_at": iso(key.expires_at) if key.expires_at else None,
+            "models": None if key.allowed.every else list(key.allowed.models),
+            "types": None if key.allowed.every else list(key.allowed.types),
+            "limits": {
+                "requests_per_minute": own.limits.key_rpm,
+                "team_requests_per_minute": own.limits.rpm,
+                "team_running_tasks": own.limits.concurrency,
+            },
+            "budget": _budget(own.budget),
+            "team_budget": _budget(own.team_budget),
+        }
+    )
+
+
+def _budget(budget: Budget | None) -> Shown | None:
+    if budget is None:
+        return None
+    return {
+        "amount": usd_number(budget.amount),
+        "period": budget.period,
+        "used": usd_number(budget.used),
+        "held": usd_number(budget.held),
+        "left": usd_number(max(budget.left, 0)),
+        "resets_at": iso(budget.resets_at) if budget.resets_at else None,
+    }
 
 
 async def balance(request: Request) -> Response:

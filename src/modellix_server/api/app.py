@@ -70,6 +70,7 @@ _PLAIN: tuple[tuple[str, str, Handler, Permission], ...] = (
     ("GET", "/api/v1/models", models.list_models, Permission.READ_MODELS),
     ("GET", "/api/v1/models/{provider}/{model}", models.describe_model, Permission.READ_MODELS),
     ("POST", "/api/v1/quote", models.quote, Permission.USE_MODELS),
+    ("GET", "/api/v1/key", account.own_key, Permission.READ_TEAM),
     ("GET", "/api/v1/team/balance", account.balance, Permission.READ_MONEY),
     ("GET", "/api/v1/team/ledger", account.statement, Permission.READ_MONEY),
     ("GET", "/api/v1/team/usage", account.usage, Permission.READ_MONEY),

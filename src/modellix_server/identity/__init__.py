@@ -1,5 +1,19 @@
 """Users, teams, sessions, API keys, and authentication of callers."""
 
+from modellix_server.identity.api_keys import (
+    ANY_MODEL,
+    AllowedModels,
+    ApiKey,
+    change_key,
+    create_key,
+    delete_key,
+    find_key,
+    key_names,
+    list_keys,
+    revoke_key,
+    revoke_leaked,
+    rotate_key,
+)
 from modellix_server.identity.callers import Callers
 from modellix_server.identity.codes import (
     CODE_LASTS,
@@ -63,17 +77,12 @@ from modellix_server.identity.sessions import (
     use_link,
 )
 from modellix_server.identity.store import (
-    ApiKey,
     Caller,
     Team,
-    create_key,
     create_team,
     find_team,
     input_days,
-    list_keys,
     list_teams,
-    revoke_key,
-    revoke_leaked,
     set_input_days,
     teams_without_inputs,
 )

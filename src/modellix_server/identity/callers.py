@@ -4,19 +4,22 @@ The cache is an optimisation of refusals and reads only. Whether a key may still
 again in the transaction that accepts a task (`identity.active_keys`).
 """
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from modellix_server.base.batcher import Batcher
-from modellix_server.base.database import UNREACHABLE, Pool
+from modellix_server.base.database import DATABASE_ERRORS, UNREACHABLE, Pool
 from modellix_server.base.errors import Unauthorized, Unavailable
 from modellix_server.base.notify import Follower
 from modellix_server.base.secret import Secret
-from modellix_server.identity import keys, store
+from modellix_server.identity import api_keys, keys, store
 from modellix_server.identity.store import Caller
 
 _TTL_S = 5.0  # how long a change goes unnoticed if its notification is lost
+_NOTED_EVERY_S = 30.0
 _MOST = 50_000  # about 20 MB
 
 
@@ -27,11 +30,12 @@ class Callers(Follower):
 
     def __init__(self, db: Pool, secret: Secret, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._db = db
-        self._pepper = store.pepper(secret)
+        self._pepper = api_keys.pepper(secret)
         self._clock = clock
-        self._find: Batcher[bytes, Caller | None] = Batcher(self._look_up)
+        self._find: Batcher[bytes, tuple[Caller, float | None] | None] = Batcher(self._look_up)
         # Keyed by the digest of the whole header: no key's text stays in memory, and no two keys share an entry.
         self._known: dict[bytes, tuple[float, Caller]] = {}
+        self._used: dict[int, datetime] = {}
         self._changes = 0
         self._hearing = False
 
@@ -45,7 +49,7 @@ class Callers(Follower):
     async def authenticate(self, header: str | None) -> Caller:
         """The caller behind an `Authorization` header.
 
-        Raises Unauthorized for a missing, malformed, unknown or revoked key, Unavailable without the database.
+        Raises Unauthorized for a missing, malformed, unknown, expired or revoked key, Unavailable without the database.
         """
         if (known := self.cached(header)) is not None:
             return known
@@ -54,15 +58,19 @@ class Callers(Follower):
             raise _refused()
         changes = self._changes
         try:
-            caller = await self._find(keys.stored_form(text, self._pepper))
+            found = await self._find(keys.stored_form(text, self._pepper))
         except UNREACHABLE as error:
             raise Unavailable("the database cannot be reached", retry_after_s=1) from error
-        if caller is None:
+        if found is None:
             raise _refused()
+        caller, lasts_s = found
         if self._hearing and changes == self._changes:  # else the answer may predate a change
             if len(self._known) >= _MOST:
                 self._known.clear()
-            self._known[_digest(header)] = (self._clock() + _TTL_S, caller)
+            self._known[_digest(header)] = (
+                self._clock() + (_TTL_S if lasts_s is None else min(_TTL_S, lasts_s)),
+                caller,
+            )
         return caller
 
     def following(self) -> None:
@@ -79,8 +87,28 @@ class Callers(Follower):
         self._hearing = False
         self.heard("")
 
-    async def _look_up(self, hashes: list[bytes]) -> list[Caller | None]:
+    async def keep_noting_use(self) -> None:
+        """Record every half minute which keys were used, until cancelled."""
+        while True:
+            await asyncio.sleep(_NOTED_EVERY_S)
+            await self.note_use()
+
+    async def note_use(self) -> None:
+        """Record which keys were used; later, while the database cannot be reached.
+
+        Keys are noted where they are looked up: a key in use is, every few seconds. The hot path does nothing for it.
+        """
+        used, self._used = self._used, {}
+        try:
+            if used:
+                await api_keys.note_use(self._db, used)
+        except DATABASE_ERRORS:
+            self._used = used | self._used
+
+    async def _look_up(self, hashes: list[bytes]) -> list[tuple[Caller, float | None] | None]:
         found = await store.callers(self._db, hashes)
+        now = datetime.now(UTC)
+        self._used |= {caller.key_id: now for caller, _ in found.values()}
         return [found.get(one) for one in hashes]
 
 

@@ -1,4 +1,4 @@
-"""All SQL of identity."""
+"""Teams and authenticated callers, with their SQL."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from datetime import datetime
 
 import asyncpg
 
-from modellix_server.base.database import Connection, Pool
+from modellix_server.base.database import Connection, Pool, Row
 from modellix_server.base.errors import InvalidParameters, NotFound
-from modellix_server.base.secret import Secret
-from modellix_server.identity import keys
+from modellix_server.identity.api_keys import AllowedModels
 
-_KEY = "id, team_id, live, name, prefix, last4, created_at, created_by, revoked_at"
+
+_CALLER = ("key_id", "team_id", "live", "key_name", "concurrency", "rpm", "key_rpm", "input_days")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +24,6 @@ class Team:
     id: int
     name: str
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A key without its text: that exists once, in the answer to its creation."""
-
-    id: int
-    team_id: int
-    live: bool
-    name: str
-    prefix: str
-    last4: str
-    created_at: datetime
-    created_by: str
-    revoked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +42,8 @@ class Caller:
     """Requests per minute of this key."""
     input_days: int | None = None
     """Days that the team keeps inputs; None: as long as the records."""
-
-
-def pepper(secret: Secret) -> bytes:
-    """The HMAC key under which API keys are stored."""
-    return secret.derive("api-keys")
+    allowed: AllowedModels | None = None
+    """The models that the key may use; None: every one."""
 
 
 @contextlib.contextmanager
@@ -98,76 +80,27 @@ async def find_team(db: Pool | Connection, name: str) -> Team:
     return Team(*row)
 
 
-async def create_key(
-    db: Pool | Connection, secret: Secret, team_id: int, *, live: bool, name: str, created_by: str
-) -> tuple[str, ApiKey]:
-    """Create a key: its text, which cannot be read again, and its row.
+async def callers(db: Pool | Connection, hashes: Sequence[bytes]) -> dict[bytes, tuple[Caller, float | None]]:
+    """The callers behind stored forms, each with the seconds until it expires, if it does.
 
-    Raises NotFound for an unknown team, InvalidParameters for a name that is not 1 to 64 printable characters.
+    Unknown, revoked and expired ones are left out.
     """
-    text = keys.mint(live=live)
-    try:
-        row = await db.fetchrow(
-            f"""insert into identity.api_key (team_id, live, name, hash, prefix, last4, created_by)
-                values ($1, $2, $3, $4, $5, $6, $7) returning {_KEY}""",  # noqa: S608 - a constant
-            team_id,
-            live,
-            name,
-            keys.stored_form(text, pepper(secret)),
-            *keys.shown_form(text),
-            created_by,
-        )
-    except asyncpg.ForeignKeyViolationError:
-        raise NotFound("team not found") from None
-    except (asyncpg.CheckViolationError, asyncpg.CharacterNotInRepertoireError):
-        raise InvalidParameters("a key's name has 1 to 64 printable characters") from None
-    assert row is not None
-    return text, ApiKey(*row)
-
-
-async def list_keys(db: Pool | Connection, team_id: int | None = None) -> list[ApiKey]:
-    """Keys of one team or of all, oldest first, revoked ones included."""
     rows = await db.fetch(
-        f"select {_KEY} from identity.api_key where $1::bigint is null or team_id = $1 order by id",  # noqa: S608
-        team_id,
-    )
-    return [ApiKey(*row) for row in rows]
-
-
-async def revoke_key(db: Pool | Connection, key_id: int) -> ApiKey:
-    """Revoke a key, effective at once. Idempotent: the first time is kept. Raises NotFound."""
-    row = await db.fetchrow(
-        f"""update identity.api_key set revoked_at = coalesce(revoked_at, now())
-            where id = $1 returning {_KEY}""",  # noqa: S608 - a constant
-        key_id,
-    )
-    if row is None:
-        raise NotFound(f"key {key_id} not found")
-    return ApiKey(*row)
-
-
-async def revoke_leaked(db: Connection, secret: Secret, texts: Sequence[str]) -> list[tuple[str, ApiKey]]:
-    """Revoke those of these keys that are active; returns each with its text, by id. Malformed texts are skipped."""
-    by_hash = {keys.stored_form(text, pepper(secret)): text for text in texts if keys.genuine(text)}
-    found = await db.fetch(
-        """select id, hash from identity.api_key where hash = any ($1::bytea[]) and revoked_at is null
-           order by id for no key update""",
-        list(by_hash),
-    )
-    # Every statement that updates keys empties the caches of all processes; a report without a key must not.
-    return [(by_hash[row["hash"]], await revoke_key(db, row["id"])) for row in found]
-
-
-async def callers(db: Pool | Connection, hashes: Sequence[bytes]) -> dict[bytes, Caller]:
-    """The callers behind stored forms; unknown and revoked ones are left out."""
-    rows = await db.fetch(
-        """select k.hash, k.id, k.team_id, k.live, k.name, l.concurrency, l.rpm, l.key_rpm, t.input_days
-           from identity.api_key k join identity.team t on t.id = k.team_id
+        """select s.hash, extract(epoch from least(k.expires_at, s.ends_at) - now())::float8, k.models, k.types,
+               k.id as key_id, k.team_id, k.live, k.name as key_name, l.concurrency, l.rpm, l.key_rpm, t.input_days
+           from identity.texts_of_keys($1) s join identity.api_key k on k.id = s.key_id
+           join identity.team t on t.id = k.team_id
            cross join lateral limits.of_team(k.team_id) l
-           where k.hash = any ($1::bytea[]) and k.revoked_at is null""",
+           where k.revoked_at is null and (k.expires_at is null or k.expires_at > now())""",
         hashes,
     )
-    return {row[0]: Caller(*row[1:]) for row in rows}
+    return {row[0]: (_caller(row), row[1]) for row in rows}
+
+
+def _caller(row: Row) -> Caller:
+    allowed = AllowedModels(tuple(row["models"]), tuple(row["types"]))
+    values = {name: row[name] for name in _CALLER}
+    return Caller(**values, allowed=None if allowed.every else allowed)
 
 
 async def input_days(db: Pool | Connection, team_id: int) -> int | None:

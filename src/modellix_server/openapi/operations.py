@@ -3,7 +3,7 @@
 `document.describe` joins this table with the router's routes, and fails at start when they do not match.
 """
 
-from modellix_server import ledger, tasks
+from modellix_server import budgets, ledger, tasks
 from modellix_server.openapi.operation import AnswerDoc, BodyDoc, RouteDoc
 from modellix_server.openapi.parameters import (
     FORMAT,
@@ -16,7 +16,20 @@ from modellix_server.openapi.parameters import (
     query,
 )
 from modellix_server.openapi.schemas import CURSOR, FILE_ID, MODEL, STATUSES, TASK_ID
-from modellix_server.openapi.shapes import ANYTHING, array, flag, obj, only, ref, text, usd, whole, word
+from modellix_server.openapi.shapes import (
+    ANYTHING,
+    array,
+    flag,
+    moment,
+    obj,
+    only,
+    or_null,
+    ref,
+    text,
+    usd,
+    whole,
+    word,
+)
 from modellix_server.openapi.webhooks import WEBHOOK_OPERATIONS
 
 _CSV = text("A header line, then one line per row; columns as in the JSON")
@@ -149,7 +162,33 @@ _MODELS = {
     ),
 }  # fmt: skip
 
+_NAMES = {**array(text()), "type": ["array", "null"]}
+_BUDGET = or_null(
+    obj(
+        "Null without a budget",
+        amount=usd(), period=word(budgets.PERIODS, "When it starts again, in UTC"),
+        used=usd("Charged in this period"), held=usd("By unfinished tasks"), left=usd(),
+        resets_at=or_null(moment()),
+    )
+)  # fmt: skip
+
 _ACCOUNT = {
+    "GET /api/v1/key": RouteDoc(
+        "getKey", "Account", "What the key itself may do, and what it has spent",
+        AnswerDoc(
+            obj(
+                id=whole(), name=text(), mode=word(("live", "test")), looks_like=text("Its first and last characters"),
+                created_at=moment(), expires_at=or_null(moment()),
+                models={**_NAMES, "description": "What it may use, beside the models of `types`; null: every model"},
+                types={**_NAMES, "description": "Types of models of which it may use all; null: every model"},
+                limits=obj(
+                    requests_per_minute=whole(), team_requests_per_minute=whole("Of all keys of the team"),
+                    team_running_tasks=whole("Unfinished tasks of the team at a time"),
+                ),
+                budget=_BUDGET, team_budget=_BUDGET,
+            )
+        ),
+    ),
     "GET /api/v1/team/balance": RouteDoc(
         "getBalance", "Account", "The available balance, in the key's mode", AnswerDoc(obj(balance=usd("USD"))),
     ),

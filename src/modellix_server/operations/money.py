@@ -48,7 +48,7 @@ async def list_entries(
     async with ctx.reading() as db:
         page = await ledger.list_transfers(db, of, wanted, after=after, most=most)
         balances = await ledger.balances_after(db, of, [one.id for one in page.rows])
-    keys = {one.id: one.name for one in await identity.list_keys(ctx.db, of.team_id)}
+    keys = await identity.key_names(ctx.db, of.team_id)
     users = {int(one.actor[5:]) for one in page.rows if one.actor and one.actor.startswith("user:")}
     names = {f"user:{number}": name for number, name in (await identity.user_names(ctx.db, users)).items()}
     rows = [

@@ -10,7 +10,7 @@ import msgspec
 from modellix_server.audit import Actor
 from modellix_server.base.errors import PlatformError
 from modellix_server.base.team_mode import TeamMode
-from modellix_server.identity import Caller, Role, Visitor
+from modellix_server.identity import AllowedModels, Caller, Role, Visitor
 
 
 class Permission(StrEnum):
@@ -138,6 +138,8 @@ class Principal(msgspec.Struct, frozen=True):
     session_id: int | None = None
     signed_in_at: datetime | None = None
     """When that user last proved who it is."""
+    allowed: AllowedModels | None = None
+    """The models that its API key may use; None: every one."""
 
     @property
     def actor(self) -> Actor:
@@ -173,6 +175,7 @@ def api_key(caller: Caller, origin: str) -> Principal:
         TeamMode(caller.team_id, caller.live),
         caller.key_id,
         caller.concurrency,
+        allowed=caller.allowed,
     )
 
 

@@ -41,9 +41,11 @@ class SubmitOptions:
 def quote(ctx: ServingContext, who: Principal, model: Model, given: object) -> Quote:
     """What a task would hold, and can cost at most.
 
-    Raises InvalidFormat, MissingParameter, InvalidParameters, OutOfRange or Unpriced.
+    Raises Forbidden for a model that the key may not use, InvalidFormat, MissingParameter, InvalidParameters,
+    OutOfRange or Unpriced.
     """
     who.require(Permission.USE_MODELS)
+    _require_allowed(who, model)
     return model.quote(model.check(given), ctx.prices(), live=who.team.live)
 
 
@@ -58,7 +60,7 @@ async def submit(
     """Accept one task. `files`, taken out of its parameters by `inspection.take_inputs`, are dropped at the end.
 
     Raises what `quote` raises, Unavailable (frozen account, vendor out of reach, database), InsufficientBalance,
-    ConcurrencyExceeded, IdempotencyMismatch, Unauthorized for a key that was revoked meanwhile.
+    ConcurrencyExceeded, IdempotencyMismatch, Unauthorized for a key that was revoked or has expired meanwhile.
     """
     who.require(Permission.USE_MODELS)
     if not files:
@@ -67,6 +69,11 @@ async def submit(
         return await _submit(ctx, who, model, given, files, options)
     finally:
         await drop_inputs(files)
+
+
+def _require_allowed(who: Principal, model: Model) -> None:
+    if who.allowed is not None and not who.allowed.cover(model.slug, model.type):
+        raise Forbidden(f"this API key may use only {who.allowed}")
 
 
 async def _submit(
@@ -81,6 +88,7 @@ async def _submit(
     team, key = who.team, options.idempotency_key
     if who.key_id is None and who.user_id is None:
         raise Forbidden("this needs an API key or a signed-in user")
+    _require_allowed(who, model)
     params: dict[str, Any] = model.check(given)
     text = _encode(params)
     fingerprint = hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None

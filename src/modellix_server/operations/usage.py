@@ -16,6 +16,6 @@ async def summed(ctx: Context, who: Principal, of: TeamMode, ended: Span, by: st
 
 
 async def key_names(ctx: Context, who: Principal, of: TeamMode) -> dict[int, str]:
-    """The names of a team's keys by id, revoked ones too."""
+    """The names of a team's keys by id, revoked and deleted ones too."""
     who.require(Permission.READ_TEAM, of)
-    return {key.id: key.name for key in await identity.list_keys(ctx.db, of.team_id)}
+    return await identity.key_names(ctx.db, of.team_id)

@@ -170,6 +170,7 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
         asyncio.create_task(_wake_workers(db, hint)),
         asyncio.create_task(book.keep_fresh()),
         asyncio.create_task(breakers.keep_fresh()),
+        asyncio.create_task(callers.keep_noting_use()),
         asyncio.create_task(frozen.keep_fresh()),
     ]
     try:
@@ -178,6 +179,7 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+        await callers.note_use()
         await writer.close()
         await tracing.close()
         await helper.close()

@@ -24,7 +24,7 @@ from modellix_server.webhooks import check_url
 
 # First segments of other routes: no model's type or provider has such a name.
 _RESERVED = frozenset(
-    {"tasks", "models", "apikey", "team", "media", "quote", "logs", "keys", "webhooks", "openapi.json"}
+    {"tasks", "models", "apikey", "team", "media", "quote", "logs", "key", "keys", "webhooks", "openapi.json"}
 )
 _WAYS = frozenset({"async", "stream"})
 _USD = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?", re.ASCII)

@@ -38,7 +38,7 @@ async def _page(
     for live in (False, True):
         who = request.in_mode(live=live)
         found += await keys.list_of_team(request.ctx, who, who.team)
-    found.sort(key=lambda one: (one[0].revoked_at is not None, -one[0].id))
+    found.sort(key=lambda one: (one.key.state != "active", -one.key.id))
     own = request.who.team.mode
     values = {"keys": found, "name": name, "chosen": chosen or own, "text": text, "problem": problem}
     return request.render("api_keys/api_keys.html", 400 if problem else 200, **values, me=request.who.id)

@@ -28,6 +28,6 @@ async def home(request: PageRequest) -> Response:
     if Permission.READ_TASKS in who.permissions:
         latest = (await tasks.list_all(ctx, who, who.team, TaskFilter(), after=None, most=_LATEST)).rows
     if Permission.READ_KEYS in who.permissions:
-        has_key = any(key.revoked_at is None for key, _ in await keys.list_of_team(ctx, who, who.team))
+        has_key = any(one.key.state == "active" for one in await keys.list_of_team(ctx, who, who.team))
     origin = ctx.settings.public_origin
     return request.render("home/home.html", latest=latest, has_key=has_key, origin=origin)
