@@ -13,7 +13,6 @@ from modellix_server.base.database import Connection, Pool, Row
 from modellix_server.base.errors import InvalidParameters, NotFound
 from modellix_server.identity.api_keys import AllowedModels
 
-
 _CALLER = ("key_id", "team_id", "live", "key_name", "concurrency", "rpm", "key_rpm", "input_days")
 
 
