@@ -76,15 +76,15 @@ async def member(platform: Platform, team_id: int, role: Role, *, operator: bool
     return Visitor(platform.origin, cookie, user)
 
 
-async def mail_to(platform: Platform, address: str, after: int = 0) -> Message:
-    """The newest message to an address, once there are more than `after` of them."""
+async def mail_to(platform: Platform, address: str, *, having: str = "Subject") -> Message:
+    """The newest message to an address that has a header, once there is one."""
     folder = Path(platform.env["MODELLIX_MAIL_DIR"])
 
     def found() -> list[Message]:
         messages = [message_from_bytes(file.read_bytes()) for file in sorted(folder.glob("*.eml"))]
-        return [message for message in messages if message["To"] == address]
+        return [message for message in messages if message["To"] == address and message[having]]
 
-    return (await eventually(lambda: here if len(here := found()) > after else None))[-1]
+    return (await eventually(found))[-1]
 
 
 async def new_team(platform: Platform) -> Team:

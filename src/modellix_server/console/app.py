@@ -9,7 +9,19 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
 from modellix_server.console.dispatch import Audience, View, ViewEndpoint, not_found
-from modellix_server.console.pages import api_keys, billing, frame, home, sign_in, sign_in_again, task_events, tasks
+from modellix_server.console.pages import (
+    account,
+    api_keys,
+    billing,
+    frame,
+    home,
+    invitation,
+    sign_in,
+    sign_in_again,
+    task_events,
+    tasks,
+    team,
+)
 from modellix_server.console.render import Renderer
 from modellix_server.console.static import Assets
 from modellix_server.operations.context import ServingContext
@@ -25,6 +37,8 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("POST", "/sign-in/again", sign_in_again.send_code, Audience.SESSION, None),
     ("POST", "/sign-in/again/code", sign_in_again.use_code, Audience.SESSION, None),
     ("POST", "/sign-out", sign_in.sign_out, Audience.SESSION, None),
+    ("GET", "/invitation/{token}", invitation.offer, Audience.PUBLIC, None),
+    ("POST", "/invitation/{token}", invitation.accept, Audience.SESSION, None),
     ("GET", "/console", home.home, Audience.SESSION, None),
     ("POST", "/console/switch", frame.switch, Audience.SESSION, None),
     ("GET", "/console/tasks/events", task_events.follow, Audience.TEAM, Permission.READ_TASKS),
@@ -35,6 +49,26 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("POST", "/console/api-key/{key_id:int}/revoke", api_keys.revoke, Audience.TEAM, Permission.MANAGE_OWN_KEYS),
     ("GET", "/console/billing", billing.show, Audience.TEAM, Permission.READ_MONEY),
     ("POST", "/console/billing/redeem", billing.redeem, Audience.TEAM, Permission.RECHARGE),
+    ("GET", "/console/team", team.show, Audience.TEAM, Permission.READ_TEAM),
+    ("POST", "/console/team/invite", team.invite, Audience.TEAM, Permission.MANAGE_MEMBERS),
+    (
+        *("POST", "/console/team/invitations/{invitation_id:int}/withdraw", team.withdraw),
+        *(Audience.TEAM, Permission.MANAGE_MEMBERS),
+    ),
+    ("POST", "/console/team/members/{user_id:int}/role", team.change_role, Audience.TEAM, Permission.MANAGE_MEMBERS),
+    ("POST", "/console/team/members/{user_id:int}/remove", team.remove, Audience.TEAM, Permission.MANAGE_MEMBERS),
+    ("POST", "/console/team/leave", team.leave, Audience.TEAM, None),
+    ("POST", "/console/team/name", team.rename, Audience.TEAM, Permission.MANAGE_TEAM),
+    ("POST", "/console/team/budget", team.change_budget, Audience.TEAM, Permission.MANAGE_TEAM),
+    ("POST", "/console/team/inputs", team.keep_inputs, Audience.TEAM, Permission.MANAGE_TEAM),
+    ("POST", "/console/team/end", team.end, Audience.TEAM, Permission.END_TEAM),
+    ("POST", "/console/teams", team.create, Audience.SESSION, None),
+    ("POST", "/console/invitations/{invitation_id:int}/accept", invitation.accept_own, Audience.SESSION, None),
+    ("GET", "/console/account", account.show, Audience.SESSION, None),
+    ("POST", "/console/account", account.change, Audience.SESSION, None),
+    ("POST", "/console/account/sessions/{session_id:int}/end", account.end_session, Audience.SESSION, None),
+    ("POST", "/console/account/sessions/others/end", account.end_other_sessions, Audience.SESSION, None),
+    ("POST", "/console/account/delete", account.delete, Audience.SESSION, None),
 )
 """Method, path, view, who may see it, and the permission that a member of the team needs."""
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from modellix_server.base.money import usd
-from modellix_server.console import i18n
+from modellix_server.console import i18n, words
 from modellix_server.console.static import Assets
 from modellix_server.operations.context import ServingContext
 
@@ -31,7 +31,13 @@ class Renderer:
         )
         self._environment.install_gettext_callables(i18n.gettext, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
         self._environment.globals["asset"] = assets.url
-        self._environment.filters |= {"money": money, "moment": _moment, "length_of_time": length_of_time, "size": size}
+        self._environment.filters |= {
+            "money": money,
+            "moment": _moment,
+            "role": words.role,
+            "length_of_time": length_of_time,
+            "size": size,
+        }
         files = ctx.settings.results_origin
         self._policy = (
             "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from modellix_server import audit
+from modellix_server import audit, identity
 from modellix_server.audit import AuditEntry, Head
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
@@ -16,10 +16,15 @@ async def list_entries(
     return await audit.list_entries(ctx.db, limit=limit, before=before, team_id=team_id)
 
 
-async def list_of_team(ctx: Context, who: Principal, *, limit: int, before: int | None = None) -> list[AuditEntry]:
-    """The newest entries of the principal's team, or those before a number."""
+async def list_of_team(
+    ctx: Context, who: Principal, *, limit: int, before: int | None = None
+) -> tuple[list[AuditEntry], dict[str, str]]:
+    """The newest entries of the principal's team, or those before a number; and the names of the users in them."""
     who.require(Permission.READ_MEMBERS)
-    return await audit.list_entries(ctx.db, limit=limit, before=before, team_id=who.team.team_id)
+    found = await audit.list_entries(ctx.db, limit=limit, before=before, team_id=who.team.team_id)
+    named = {text for entry in found for text in (entry.actor, entry.subject) if text.startswith("user:")}
+    names = await identity.user_names(ctx.db, [int(text.removeprefix("user:")) for text in named])
+    return found, {f"user:{number}": name for number, name in names.items()}
 
 
 async def head(ctx: Context, who: Principal) -> Head:

@@ -3,7 +3,7 @@
 from starlette.responses import RedirectResponse, Response
 
 from modellix_server.console.dispatch import PageRequest
-from modellix_server.operations import keys, tasks
+from modellix_server.operations import invitations, keys, own_teams, tasks
 from modellix_server.operations.principal import Permission
 from modellix_server.tasks import TaskFilter
 
@@ -22,7 +22,10 @@ async def welcome(request: PageRequest) -> Response:
 async def home(request: PageRequest) -> Response:
     """Balance, latest tasks, and what to do first."""
     if request.membership is None:
-        return request.render("home/no_team.html")
+        invited = await invitations.list_own(request.ctx, request.who)
+        may_create = await own_teams.may_create(request.ctx, request.who)
+        new = {"form": "", "problem": "", "typed_team": ""}
+        return request.render("home/no_team.html", 200, invitations=invited, may_create=may_create, **new)
     ctx, who = request.ctx, request.who
     latest = has_key = None
     if Permission.READ_TASKS in who.permissions:

@@ -1,0 +1,94 @@
+"""The names that pages give to roles, permissions and audit entries, in the reader's language."""
+
+import json
+
+from modellix_server.audit import AuditEntry
+from modellix_server.base.money import usd
+from modellix_server.console.i18n import gettext as _
+from modellix_server.identity import Role
+from modellix_server.operations.principal import Permission
+
+
+def role(value: Role | str) -> str:
+    """`owner` as readers know it."""
+    return {
+        Role.OWNER: _("Owner"),
+        Role.ADMIN: _("Admin"),
+        Role.DEVELOPER: _("Developer"),
+        Role.BILLING: _("Billing"),
+        Role.VIEWER: _("Viewer"),
+    }[Role(value)]
+
+
+def permissions() -> dict[Permission, str]:
+    """What roles differ in, in the order of the team page's table."""
+    return {
+        Permission.READ_MODELS: _("See models and prices"),
+        Permission.USE_MODELS: _("Run models, cancel tasks, delete results"),
+        Permission.READ_TASKS: _("See tasks, prompts and results"),
+        Permission.READ_LOGS: _("See the request log"),
+        Permission.READ_FILES: _("See uploaded files"),
+        Permission.MANAGE_FILES: _("Upload and delete files"),
+        Permission.READ_KEYS: _("See API keys"),
+        Permission.MANAGE_OWN_KEYS: _("Create API keys, and revoke their own"),
+        Permission.MANAGE_KEYS: _("Revoke API keys of others"),
+        Permission.READ_WEBHOOKS: _("See webhooks and deliveries"),
+        Permission.MANAGE_WEBHOOKS: _("Create and change webhooks"),
+        Permission.READ_MONEY: _("See balance, ledger and usage"),
+        Permission.RECHARGE: _("Recharge the account"),
+        Permission.READ_TEAM: _("See the team's limits and policies"),
+        Permission.READ_MEMBERS: _("See members, invitations and history"),
+        Permission.MANAGE_MEMBERS: _("Invite, change and remove members"),
+        Permission.MANAGE_OWNERS: _("Invite, change and remove owners"),
+        Permission.MANAGE_TEAM: _("Change name, budgets and policies"),
+        Permission.END_TEAM: _("End the team"),
+    }
+
+
+def action(entry: AuditEntry) -> str:
+    """What was done; an action that has no words here keeps its own name."""
+    return {
+        "key.create": _("API key created"),
+        "key.change": _("API key changed"),
+        "key.rotate": _("API key rotated"),
+        "key.revoke": _("API key revoked"),
+        "key.delete": _("API key deleted"),
+        "key.leaked": _("Leaked API key revoked"),
+        "ledger.freeze": _("Account frozen"),
+        "ledger.unfreeze": _("Account unfrozen"),
+        "member.invite": _("Invitation sent"),
+        "member.withdraw": _("Invitation withdrawn"),
+        "member.join": _("Member joined"),
+        "member.role": _("Role changed"),
+        "member.remove": _("Member left or was removed"),
+        "team.create": _("Team created"),
+        "team.rename": _("Team renamed"),
+        "team.budget": _("Budget changed"),
+        "team.inputs": _("Keeping of inputs changed"),
+        "team.limits": _("Limits changed"),
+        "team.credit": _("Credit granted"),
+        "team.end": _("Team ended"),
+        "webhook.create": _("Webhook created"),
+        "webhook.change": _("Webhook changed"),
+        "webhook.rotate": _("Webhook secret rotated"),
+        "webhook.delete": _("Webhook deleted"),
+        "webhook.replay": _("Webhook deliveries replayed"),
+    }.get(entry.action, entry.action)
+
+
+def details(entry: AuditEntry) -> str:
+    """The values of an audit entry that say most."""
+    found = json.loads(entry.details)
+    match entry.action:
+        case "member.role":
+            return f"{role(found['before'])} → {role(found['role'])}"
+        case "member.invite" | "member.join":
+            return role(found["role"])
+        case "team.rename":
+            return f"{found['before']} → {found['name']}"
+        case "team.credit" | "team.budget" if found.get("micros") is not None:
+            return f"{usd(found['micros'])} USD"
+        case "team.inputs" if found["days"] is not None:
+            return str(found["days"])
+        case _:
+            return str(found.get("name") or "")
