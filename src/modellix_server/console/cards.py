@@ -39,6 +39,8 @@ class TaskCard:
     captured: int | None
     error_code: str | None
     error_message: str | None
+    submitter: str
+    """`key:7` or `user:3`."""
     excerpt: str
     """Of its prompt; empty where there is none, or it is not kept."""
     files: list[ResultFile]
@@ -79,6 +81,7 @@ def make_card(ctx: ServingContext, task: ListedTask) -> TaskCard:
         captured=task.captured,
         error_code=task.error_code,
         error_message=task.error_message,
+        submitter=task.actor or f"key:{task.key_id}",
         excerpt=excerpt(msgspec.json.decode(task.params)),
         files=result_files(ctx, task),
         gone=task.status == "success" and task.resources is None,

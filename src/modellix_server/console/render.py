@@ -35,6 +35,7 @@ class Renderer:
             "money": money,
             "moment": _moment,
             "role": words.role,
+            "exact": _exact,
             "length_of_time": length_of_time,
             "size": size,
         }
@@ -77,16 +78,25 @@ def size(count: int) -> str:
 @pass_context
 def _moment(context: TemplateContext, at: datetime) -> Markup:
     """A time in the viewer's zone, with UTC on hover; the script puts it in the browser's zone where none is chosen."""
+    return _time(context, at, "%Y-%m-%d %H:%M", "minute")
+
+
+@pass_context
+def _exact(context: TemplateContext, at: datetime) -> Markup:
+    """The same, to the second."""
+    return _time(context, at, "%Y-%m-%d %H:%M:%S", "second")
+
+
+def _time(context: TemplateContext, at: datetime, form: str, unit: str) -> Markup:
     name = context.get("time_zone")
     try:
         zone = ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError):
         zone = None
     utc = at.astimezone(UTC)
-    text = at.astimezone(zone).strftime("%Y-%m-%d %H:%M") if zone else utc.strftime("%Y-%m-%d %H:%M UTC")
     return Markup('<time datetime="{}" title="{}"{}>{}</time>').format(  # format escapes what it is given
         utc.isoformat(timespec="seconds"),
         utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        Markup("") if zone else Markup(" data-local"),
-        text,
+        Markup("") if zone else Markup(' data-local="{}"').format(unit),
+        at.astimezone(zone).strftime(form) if zone else utc.strftime(f"{form} UTC"),
     )

@@ -10,9 +10,22 @@ from types import MappingProxyType
 from modellix_server.operations.principal import Permission
 
 _TABLE: dict[Permission, tuple[str, ...]] = {
-    Permission.USE_MODELS: ("submissions.quote", "submissions.submit", "tasks.cancel", "tasks.delete_result"),
+    Permission.USE_MODELS: (
+        "submissions.quote",
+        "submissions.submit",
+        "tasks.cancel",
+        "tasks.delete_result",
+        "task_inputs.repeat",
+    ),
     Permission.READ_MODELS: ("models.list_all", "models.describe"),
-    Permission.READ_TASKS: ("tasks.read", "tasks.wait", "tasks.subscribe", "tasks.list_all", "tasks.find"),
+    Permission.READ_TASKS: (
+        "tasks.read",
+        "tasks.wait",
+        "tasks.subscribe",
+        "tasks.list_all",
+        "tasks.find",
+        "task_records.read",
+    ),
     Permission.READ_LOGS: ("logs.list_calls",),
     Permission.READ_MONEY: ("money.balance", "money.list_transfers", "money.list_entries", "usage.summed"),
     Permission.RECHARGE: ("billing.redeem",),

@@ -28,5 +28,5 @@ from modellix_server.results.storage import (
     Storage,
     TooBig,
 )
-from modellix_server.results.store import resources
+from modellix_server.results.store import find_inputs, resources
 from modellix_server.results.uploads import MOST_UPLOAD_BYTES, Upload, Uploads, redact_names

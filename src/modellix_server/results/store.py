@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from modellix_server.base.database import Pool
 
 if TYPE_CHECKING:
-    from modellix_server.inspection import InputFile
+    from modellix_server.inspection import InputFile, Kind
 
 # Rows in one order, so that two bodies with the same files never deadlock.
 _EXTEND_INPUTS = """
@@ -44,6 +46,26 @@ async def extend_inputs(db: Pool, files: Sequence[InputFile], ttl_s: int) -> boo
         ttl_s,
     )
     return len(extended) == len(files)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptInput:
+    """A stored input: bytes, and until when they are kept."""
+
+    mime: str
+    kind: Kind
+    size: int
+    expires_at: datetime
+
+
+async def find_inputs(db: Pool, digests: Sequence[str]) -> dict[str, KeptInput]:
+    """Those of these inputs (SHA-256 as hex) that are still kept."""
+    rows = await db.fetch(
+        """select encode(sha256, 'hex') as digest, mime, kind, size, expires_at from results.input
+           where sha256 = any ($1) and expires_at > now() and (deleting_until is null or deleting_until <= now())""",
+        [bytes.fromhex(digest) for digest in digests],
+    )
+    return {digest: KeptInput(*about) for digest, *about in rows}
 
 
 async def claim_expired_results(db: Pool, limit: int, lease_s: float) -> list[UUID]:

@@ -12,7 +12,7 @@ from modellix_server.tasks.errors import (
     Unfinished,
 )
 from modellix_server.tasks.follow import LONGEST_WAIT_S, Subscription, SubscriptionHub
-from modellix_server.tasks.history import Review, TaskHistory, reviews, story
+from modellix_server.tasks.history import Review, TaskHistory, TaskStep, course, reviews, story
 from modellix_server.tasks.input_redaction import redact_inputs
 from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.late_results import look_again

@@ -46,6 +46,34 @@ async def story(db: Pool | Connection, task_id: UUID) -> TaskHistory | None:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskStep:
+    """One thing that happened to a task, as its team may know it: a move, or an attempt at a vendor."""
+
+    at: datetime
+    state: str | None
+    """The state that the task moved to; None for an attempt."""
+    attempt: int | None = None
+    outcome: str | None = None
+    """accepted, done, refused, busy, not_sent, unknown; None while the vendor has not answered."""
+    status: int | None = None
+    """HTTP status of the vendor's answer."""
+    answered_at: datetime | None = None
+
+
+async def course(db: Pool | Connection, task_id: UUID) -> list[TaskStep]:
+    """What happened to a task since it was accepted, oldest first: no vendor account, nothing in a vendor's words."""
+    rows = await db.fetch(
+        """select at, state, null::int, null::text, null::int, null::timestamptz, seq as place
+               from tasks.move where task_id = $1
+           union all
+           select intent_at, null, n, outcome, status, answered_at, n from tasks.attempt where task_id = $1
+           order by 1, 2 nulls last, place""",
+        task_id,
+    )
+    return [TaskStep(*row[:6]) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """Something a person should look at."""
 

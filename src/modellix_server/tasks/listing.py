@@ -41,6 +41,10 @@ class TaskFilter:
     key_id: int | None = None
     submitted: Span = ALWAYS
     ids: Sequence[UUID] | None = None
+    models: Sequence[str] | None = None
+    """Any of these."""
+    error_code: str | None = None
+    """Of a failed task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +95,26 @@ async def list_tasks(
     where = _where(owner, wanted)
     where.add_given("t.id < {}", after)
     limit = where.place(most)
-    parts = [
-        f"""(select t.id, t.model, t.key_id, t.actor, t.state, t.moves, t.created_at, t.finished_at, t.quote,
-                t.captured, t.error_code, t.error_message, t.params, t.request_id
-            from tasks.task t where {where} and {half} order by t.id desc limit {limit})"""  # noqa: S608 - texts of ours
-        for half in _HALVES.get(wanted.status, (_ENDED,))
-    ]
+    models = "" if wanted.models is None else where.place(wanted.models)
+    parts = [_part(where, half, models, limit) for half in _HALVES.get(wanted.status, (_ENDED,))]
     both = f"select * from ({' union all '.join(parts)}) as found order by id desc limit {limit}"  # noqa: S608
     rows = await db.fetch(both, *where.arguments)
     kept = await db.fetch("select task_id, resources from results.of_tasks($1)", [row["id"] for row in rows])
     resources = {row["task_id"]: row["resources"] for row in kept}
     tasks = [_listed(row, resources.get(row["id"])) for row in rows]
     return Page(tasks, tasks[-1].id if len(tasks) == most else None)
+
+
+def _part(where: Where, half: str, models: str, limit: str) -> str:
+    """The latest tasks of one half; with many models those of each, as an index has them in order."""
+    found = f"""select t.id, t.model, t.key_id, t.actor, t.state, t.moves, t.created_at, t.finished_at, t.quote,
+            t.captured, t.error_code, t.error_message, t.params, t.request_id
+        from tasks.task t where {where} and {half}"""  # noqa: S608 - texts of ours
+    if not models:
+        return f"({found} order by t.id desc limit {limit})"
+    of_each = f"{found} and t.model = of.model order by t.id desc limit {limit}"
+    return f"""(select each.* from unnest({models}::text[]) as of (model) cross join lateral ({of_each}) as each
+        order by each.id desc limit {limit})"""  # noqa: S608
 
 
 async def find_task(db: Connection, owner: TeamMode, task_id: UUID) -> ListedTask:
@@ -121,6 +133,8 @@ async def find_task(db: Connection, owner: TeamMode, task_id: UUID) -> ListedTas
 def _where(owner: TeamMode, wanted: TaskFilter) -> Where:
     where = Where([])
     where.add("t.team_id = {} and t.live = {}", owner.team_id, owner.live)
+    if wanted.error_code is not None:
+        where.add("t.state = 'failed' and t.error_code = {}", wanted.error_code)
     if wanted.status is not None:
         where.add(_STATUS[wanted.status])
     where.add_given("t.model = {}", wanted.model)

@@ -12,6 +12,6 @@ from modellix_server.webhooks.endpoints import (
     rotate,
     team_secret,
 )
-from modellix_server.webhooks.messages import Delivery, deliveries, drop_old, replay, replay_failed
+from modellix_server.webhooks.messages import Delivery, deliveries, deliveries_of_task, drop_old, replay, replay_failed
 from modellix_server.webhooks.signing import message_name
 from modellix_server.webhooks.target import TaskLink, check_url, task_link

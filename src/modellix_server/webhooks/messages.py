@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from modellix_server.base.database import Connection, Pool
+from modellix_server.base.database import Connection, Pool, Row
 from modellix_server.base.errors import NotFound
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.webhooks.endpoints import locked
 from modellix_server.webhooks.rules import Outcome
+
+_COMMIT_LAG = timedelta(seconds=10)  # both times are of one transaction, except of tasks of earlier versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,25 +120,44 @@ async def report(db: Pool, reports: Sequence[Report]) -> list[Disabled]:
     return [Disabled(*row) for row in rows]
 
 
+_DELIVERIES = """
+    select m.id, m.task_id, m.endpoint_id, coalesce(m.url, p.url) as url, m.event, m.state, m.created_at,
+        case when m.state = 'waiting' then m.due_at end as due_at,
+        (select array_agg((a.at, a.status, a.error, a.took_ms) order by a.n)
+         from webhooks.delivery_attempt a where a.message_id = m.id) as attempts
+    from webhooks.message m left join webhooks.endpoint p on p.id = m.endpoint_id
+"""
+
+
 async def deliveries(db: Pool | Connection, team: TeamMode, endpoint_id: UUID | None, limit: int) -> list[Delivery]:
     """The latest messages of an endpoint, or of the whole team, newest first."""
     rows = await db.fetch(
-        """select m.id, m.task_id, m.endpoint_id, coalesce(m.url, p.url) as url, m.event, m.state, m.created_at,
-               case when m.state = 'waiting' then m.due_at end as due_at,
-               (select array_agg((a.at, a.status, a.error, a.took_ms) order by a.n)
-                from webhooks.delivery_attempt a where a.message_id = m.id) as attempts
-           from webhooks.message m left join webhooks.endpoint p on p.id = m.endpoint_id
-           where m.team_id = $1 and m.live = $2 and ($3::uuid is null or m.endpoint_id = $3)
+        f"""{_DELIVERIES} where m.team_id = $1 and m.live = $2 and ($3::uuid is null or m.endpoint_id = $3)
            order by m.created_at desc, m.id limit $4""",
         team.team_id,
         team.live,
         endpoint_id,
         limit,
     )
-    return [
-        Delivery(**{**row, "attempts": tuple(Attempt(*one) for one in row["attempts"] or ())})  #
-        for row in rows
-    ]
+    return [_delivery(row) for row in rows]
+
+
+async def deliveries_of_task(db: Connection, team: TeamMode, task_id: UUID, ended_at: datetime) -> list[Delivery]:
+    """The messages about one task, which are written in the transaction that ends it."""
+    rows = await db.fetch(
+        f"""{_DELIVERIES} where m.team_id = $1 and m.live = $2 and m.task_id = $3
+               and m.created_at between $4 and $5 order by m.id""",
+        team.team_id,
+        team.live,
+        task_id,
+        ended_at - _COMMIT_LAG,
+        ended_at + _COMMIT_LAG,
+    )
+    return [_delivery(row) for row in rows]
+
+
+def _delivery(row: Row) -> Delivery:
+    return Delivery(**{**row, "attempts": tuple(Attempt(*one) for one in row["attempts"] or ())})
 
 
 _AGAIN = "state = 'waiting', ended_at = null, due_at = now(), tries = 0"

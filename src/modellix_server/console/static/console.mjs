@@ -11,6 +11,7 @@ function localize() {
     const at = new Date(time.dateTime);
     const two = (number) => String(number).padStart(2, "0");
     time.textContent = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
+    if (time.dataset.local === "second") time.textContent += `:${two(at.getSeconds())}`;
     time.removeAttribute("data-local");
   }
 }

@@ -1,0 +1,96 @@
+"""What a task was given: its media as links while they are kept, and the same task once more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from modellix_server.base import json_paths
+from modellix_server.base.errors import InvalidParameters, NotFound
+from modellix_server.base.ids import task_name
+from modellix_server.base.team_mode import TeamMode
+from modellix_server.inspection import FORMATS, STORED, InputFile, Kind, Refused
+from modellix_server.operations import submissions, tasks
+from modellix_server.operations.context import ServingContext
+from modellix_server.operations.principal import Permission, Principal
+from modellix_server.operations.submissions import SubmitOptions
+from modellix_server.results import file_link, find_inputs, stored_input_path
+from modellix_server.tasks import Accepted, ListedTask
+
+_FORMAT_OF = {one.mime: one.name for one in FORMATS.values()}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMedia:
+    """One media value among the inputs of a task."""
+
+    where: str
+    """Its name: `images[1]`."""
+    text: str
+    """As the task has it: a link, or `sha256:` and a digest."""
+    url: str | None
+    """A link to it on our own origin of files, while it is kept."""
+    kind: Kind | None = None
+
+
+async def media_of(ctx: ServingContext, task: ListedTask) -> list[TaskMedia]:
+    """The media among a task's inputs, in their order; none of a model that the catalogue has no more."""
+    model = ctx.catalogue.models.get(task.model)
+    if model is None or not model.media:
+        return []
+    found = json_paths.find(msgspec.json.decode(task.params), [medium.name for medium in model.media])
+    kept = await find_inputs(ctx.db, [one.text.removeprefix(STORED) for one in found if one.text.startswith(STORED)])
+    media = []
+    for one in found:
+        file = kept.get(one.text.removeprefix(STORED)) if one.text.startswith(STORED) else None
+        if file is not None:
+            until = int(file.expires_at.timestamp())
+            url = file_link(ctx.settings, one.text.removeprefix(STORED), _FORMAT_OF[file.mime], until)
+            media.append(TaskMedia(one.where, one.text, url, file.kind))
+        else:
+            own = one.text.startswith(ctx.settings.results_origin + "/")
+            media.append(TaskMedia(one.where, one.text, one.text if own else None))
+    return media
+
+
+async def repeat(ctx: ServingContext, who: Principal, of: TeamMode, task_id: UUID, options: SubmitOptions) -> Accepted:
+    """Accept a task with the same model and inputs as an earlier one.
+
+    Raises NotFound for an unknown task or a model that is gone, InvalidParameters when its inputs are not kept any
+    more, and what `submissions.submit` raises.
+    """
+    who.require(Permission.USE_MODELS, of)
+    task = await tasks.find(ctx, who, of, task_id)
+    model = ctx.catalogue.models.get(task.model)
+    if model is None:
+        raise NotFound(f"there is no model '{task.model}' any more")
+    params: dict[str, Any] = msgspec.json.decode(task.params)
+    if not params:
+        raise InvalidParameters(f"the inputs of task '{task_name(task_id)}' are not kept any more")
+    named = [one.text for one in json_paths.find(params, [medium.name for medium in model.media])]
+    files = [await _kept(ctx, text.removeprefix(STORED)) for text in dict.fromkeys(named) if text.startswith(STORED)]
+    return await submissions.submit(ctx, who, model, params, files, options)
+
+
+async def _kept(ctx: ServingContext, digest: str) -> InputFile:
+    """A stored input, examined again: for a submission it is as good as bytes in a body."""
+    file = (await find_inputs(ctx.db, [digest])).get(digest)
+    if file is None:
+        raise InvalidParameters("a file among the inputs is not kept any more: run it with another one")
+    path = ctx.spool.path()
+    try:
+        opened = await ctx.storage.open(stored_input_path(digest))
+        with path.open("xb") as copy:
+            async for chunk in opened.chunks:
+                copy.write(chunk)
+        found = await ctx.helper.probe(file.kind, path)
+    except FileNotFoundError:
+        raise InvalidParameters("a file among the inputs is not kept any more: run it with another one") from None
+    finally:
+        path.unlink(missing_ok=True)
+    if isinstance(found, Refused):
+        raise InvalidParameters(f"a file among the inputs cannot be used: {found.why}")
+    return InputFile(digest, file.mime, file.kind, file.size, None, found)
