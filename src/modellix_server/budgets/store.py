@@ -56,9 +56,19 @@ class Budget:
     """None: never."""
 
     @property
+    def taken(self) -> int:
+        """What counts against the amount: charged, and held by unfinished tasks."""
+        return self.held + self.used
+
+    @property
+    def share(self) -> float:
+        """How much of it is taken, from 0 to 1."""
+        return min(self.taken / self.amount, 1.0) if self.amount else 1.0
+
+    @property
     def left(self) -> int:
         """What a new task may hold; negative after the amount was lowered below the use."""
-        return self.amount - self.held - self.used
+        return self.amount - self.taken
 
     def refusal(self, owner: str) -> str:
         """Why a task does not fit, in words; `owner` is whose budget it is: `this API key`, `the team`."""

@@ -34,6 +34,7 @@ from modellix_server.identity.invitations import (
     invitations_of_team,
     invitations_to,
 )
+from modellix_server.identity.keys import genuine
 from modellix_server.identity.members import (
     Member,
     change_role,

@@ -19,7 +19,7 @@ from modellix_server.identity import api_keys, keys, store
 from modellix_server.identity.store import Caller
 
 _TTL_S = 5.0  # how long a change goes unnoticed if its notification is lost
-_NOTED_EVERY_S = 30.0
+_NOTED_EVERY_S = 5.0
 _MOST = 50_000  # about 20 MB
 
 
@@ -88,7 +88,7 @@ class Callers(Follower):
         self.heard("")
 
     async def keep_noting_use(self) -> None:
-        """Record every half minute which keys were used, until cancelled."""
+        """Record every few seconds which keys were used, until cancelled."""
         while True:
             await asyncio.sleep(_NOTED_EVERY_S)
             await self.note_use()

@@ -202,6 +202,13 @@ async def read_own(ctx: Context, who: Principal) -> OwnKey:
         )
 
 
+def as_env_file(text: str, origin: str) -> str:
+    """A new key as environment variables for a file. Raises InvalidParameters for a text that is no key."""
+    if not identity.genuine(text):
+        raise InvalidParameters("this is no API key")
+    return f"MODELLIX_API_KEY={text}\nMODELLIX_BASE_URL={origin}\n"
+
+
 async def _locked(db: Pool | Connection, who: Principal, key_id: int) -> ApiKey:
     """A key that the principal may change. Raises NotFound, Forbidden for the key of somebody else."""
     key = await identity.find_key(db, key_id, lock=True)
