@@ -13,9 +13,12 @@ from modellix_server.console.pages import (
     account,
     api_keys,
     billing,
+    files,
     frame,
     home,
     invitation,
+    models,
+    playground,
     sign_in,
     sign_in_again,
     task,
@@ -27,6 +30,8 @@ from modellix_server.console.render import Renderer
 from modellix_server.console.static import Assets
 from modellix_server.operations.context import ServingContext
 from modellix_server.operations.principal import Permission
+
+_MODEL = "/console/models/{provider}/{model_id}"
 
 PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("GET", "/", home.welcome, Audience.PUBLIC, None),
@@ -42,6 +47,12 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("POST", "/invitation/{token}", invitation.accept, Audience.SESSION, None),
     ("GET", "/console", home.home, Audience.SESSION, None),
     ("POST", "/console/switch", frame.switch, Audience.SESSION, None),
+    ("GET", "/console/models", models.show, Audience.TEAM, Permission.READ_MODELS),
+    ("GET", _MODEL, playground.show, Audience.TEAM, Permission.READ_MODELS),
+    ("POST", _MODEL, playground.show_typed, Audience.TEAM, Permission.READ_MODELS),
+    ("POST", _MODEL + "/draft", playground.draft, Audience.TEAM, Permission.READ_MODELS),
+    ("POST", _MODEL + "/run", playground.run, Audience.TEAM, Permission.USE_MODELS),
+    ("POST", "/console/files/upload", files.upload, Audience.TEAM, Permission.MANAGE_FILES),
     ("GET", "/console/tasks", tasks.listed, Audience.TEAM, Permission.READ_TASKS),
     ("GET", "/console/tasks/events", task_events.follow, Audience.TEAM, Permission.READ_TASKS),
     ("GET", "/console/tasks/{task_id}/card", task.card, Audience.TEAM, Permission.READ_TASKS),

@@ -51,8 +51,10 @@ class PageRequest(Request):
         super().__init__(scope, receive)
         self.ctx = ctx
         self._renderer = renderer
+        self.form_fields: list[tuple[str, str]] = []
+        """Of a posted form, in its order."""
         self.fields: dict[str, str] = {}
-        """Of a posted form; of a field sent twice the last."""
+        """The same by name; of a field sent twice the last."""
         self.visitor: Visitor | None = None
         self.membership: Membership | None = None
         """Of the team that the page shows."""
@@ -69,6 +71,11 @@ class PageRequest(Request):
     def browser(self) -> Browser:
         """Where somebody signs in from."""
         return Browser(self.address, self.headers.get("user-agent", ""))
+
+    @property
+    def is_piece(self) -> bool:
+        """Whether a script asks, for a piece of the page that it shows (htmx: `HX-Request`)."""
+        return self.headers.get("hx-request") == "true"
 
     def in_mode(self, *, live: bool) -> Principal:
         """The same member in a mode of the team."""
@@ -117,7 +124,9 @@ class PageRequest(Request):
         i18n.read_in(self.language)
         if self.method == "POST":
             _require_own_page(self)
-            self.fields = await _read_form(self)
+            if not self.headers.get("content-type", "").startswith("multipart/"):  # a file, which its view receives
+                self.form_fields = await _read_form(self)
+            self.fields = dict(self.form_fields)
         self.visitor = await sign_in.authenticate(self.ctx, self.cookies.get(cookie_name(self.ctx)))
         if self.visitor is not None:
             i18n.read_in(self.language)
@@ -127,7 +136,8 @@ class PageRequest(Request):
             return None
         if self.visitor is None:
             back = self.url.path if self.method == "GET" else "/console"
-            return RedirectResponse(f"/sign-in?next={quote(back)}", 303)
+            there = f"/sign-in?next={quote(back)}"
+            return Response(headers={"HX-Redirect": there}) if self.is_piece else RedirectResponse(there, 303)
         if access is Audience.OPERATOR:
             self.who.require(Permission.OPERATE)
         if access is Audience.TEAM and self.membership is None:
@@ -181,7 +191,11 @@ class ViewEndpoint:
 
 
 def refused(request: PageRequest, error: PlatformError) -> Response:
-    """The page of a refusal."""
+    """The page of a refusal; for a script a line, to be shown above what the page shows."""
+    if request.is_piece:
+        answer = request.render("refusal.html", error.status, detail=error.detail)
+        answer.headers.update({"HX-Retarget": "#refusal", "HX-Reswap": "innerHTML"})
+        return answer
     return request.render("error.html", error.status, category=error.category, detail=error.detail)
 
 
@@ -255,7 +269,7 @@ def _require_own_page(request: Request) -> None:
         raise CrossOrigin("this form came from another site")
 
 
-async def _read_form(request: Request) -> dict[str, str]:
+async def _read_form(request: Request) -> list[tuple[str, str]]:
     """The fields of a form, within limits. Raises InvalidFormat."""
     body = b""
     async for chunk in request.stream():
@@ -263,7 +277,6 @@ async def _read_form(request: Request) -> dict[str, str]:
         if len(body) > _MOST_FORM_BYTES:
             raise InvalidFormat("this form is too large")
     try:
-        fields = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+        return parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError:
         raise InvalidFormat("this form cannot be read") from None
-    return dict(fields)

@@ -37,6 +37,7 @@ class Renderer:
             "role": words.role,
             "exact": _exact,
             "length_of_time": length_of_time,
+            "seconds": seconds,
             "size": size,
         }
         files = ctx.settings.results_origin
@@ -56,6 +57,11 @@ class Renderer:
 def money(micros: int) -> str:
     """`17200` as `$0.0172`."""
     return f"-${usd(-micros)}" if micros < 0 else f"${usd(micros)}"
+
+
+def seconds(milliseconds: int) -> str:
+    """`5000` as `5`, `5500` as `5.5`."""
+    return f"{milliseconds / 1000:g}"
 
 
 def length_of_time(milliseconds: int) -> str:

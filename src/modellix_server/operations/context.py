@@ -13,7 +13,7 @@ from modellix_server.base.errors import Unavailable
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Catalogue, Model, Prices
 from modellix_server.results import TROUBLE, Helper, Spool, Storage, Uploads
-from modellix_server.tasks import Intake, Reader, Submissions, SubscriptionHub
+from modellix_server.tasks import Intake, ModelHealthReader, Reader, Submissions, SubscriptionHub
 from modellix_server.tasks.models import load_models
 from modellix_server.upstreams.contract import Upstream
 
@@ -88,6 +88,7 @@ class ServingContext(Context):
     """(model, live) -> why no task of it can be sent to a vendor; None when one can."""
     frozen: Callable[[int, bool], bool]
     """(team, live) -> whether its account takes no new tasks, because its ledger was found wrong."""
+    model_health: ModelHealthReader
     finished: dict[UUID, bytes] = field(default_factory=dict)
     """Public forms of finished tasks, rendered once: nothing in them ever changes. Bounded by its user."""
     uploading: Counter[int] = field(default_factory=Counter)

@@ -17,7 +17,13 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "tasks.delete_result",
         "task_inputs.repeat",
     ),
-    Permission.READ_MODELS: ("models.list_all", "models.describe"),
+    Permission.READ_MODELS: (
+        "models.list_all",
+        "models.list_details",
+        "models.describe",
+        "models.health",
+        "models.obstacle",
+    ),
     Permission.READ_TASKS: (
         "tasks.read",
         "tasks.wait",
@@ -25,6 +31,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "tasks.list_all",
         "tasks.find",
         "task_records.read",
+        "task_inputs.to_edit",
     ),
     Permission.READ_LOGS: ("logs.list_calls",),
     Permission.READ_MONEY: ("money.balance", "money.list_transfers", "money.list_entries", "usage.summed"),

@@ -10,8 +10,9 @@ import msgspec
 
 from modellix_server.base import json_paths
 from modellix_server.base.errors import InvalidParameters, NotFound
-from modellix_server.base.ids import task_name
+from modellix_server.base.ids import file_name, task_name
 from modellix_server.base.team_mode import TeamMode
+from modellix_server.catalogue import Model
 from modellix_server.inspection import FORMATS, STORED, InputFile, Kind, Refused
 from modellix_server.operations import submissions, tasks
 from modellix_server.operations.context import ServingContext
@@ -54,6 +55,30 @@ async def media_of(ctx: ServingContext, task: ListedTask) -> list[TaskMedia]:
             own = one.text.startswith(ctx.settings.results_origin + "/")
             media.append(TaskMedia(one.where, one.text, one.text if own else None))
     return media
+
+
+async def to_edit(
+    ctx: ServingContext, who: Principal, of: TeamMode, model: Model, task_id: UUID
+) -> tuple[dict[str, Any], list[str]]:
+    """A request body with the inputs of an earlier task, and the parameters whose files are not kept any more.
+
+    What the model does not take, or not any more, and what is at its default, is left out. Raises NotFound.
+    """
+    task = await tasks.find(ctx, who, of, task_id)
+    said = model.schema["properties"]
+    given = msgspec.json.decode(task.params)
+    body = {name: value for name, value in given.items() if name in said and value != said[name].get("default")}
+    media = tuple(medium.name for medium in model.media)
+    names: dict[str, str] = {}
+    lost: list[str] = []
+    for one in json_paths.find(body, media):
+        if one.text.startswith(STORED):
+            upload = await ctx.uploads.with_digest(of.team_id, one.text.removeprefix(STORED), live=of.live)
+            names[one.text] = file_name(upload.id) if upload else ""
+            if upload is None:
+                lost.append(one.place)
+    body = json_paths.replace(body, media, lambda one: names.get(one.text, one.text))
+    return body, lost
 
 
 async def repeat(ctx: ServingContext, who: Principal, of: TeamMode, task_id: UUID, options: SubmitOptions) -> Accepted:

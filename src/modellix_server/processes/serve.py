@@ -150,6 +150,7 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
         intake=tasks.Intake(settings, db, helper, uploads, load_all()),
         submissions=tasks.Submissions(db, hint),
         reader=tasks.Reader(db, settings.result_ttl_s),
+        model_health=tasks.ModelHealthReader(db),
         subscriptions=(subscriptions := tasks.SubscriptionHub(db)),
         request_log=writer,
         callbacks=tasks.Callbacks(settings),

@@ -116,6 +116,12 @@ class Uploads:
         row = await self._db.fetchrow(f"{_UPLOADS} and id = $1", file_id)
         return None if row is None else Upload(*row)
 
+    async def with_digest(self, team_id: int, sha256: str, *, live: bool) -> Upload | None:
+        """The team's latest file with these bytes; None when it has none, or it has expired."""
+        own = "sha256 = $1 and team_id = $2 and live = $3 order by id desc limit 1"
+        row = await self._db.fetchrow(f"{_UPLOADS} and {own}", bytes.fromhex(sha256), team_id, live)
+        return None if row is None else Upload(*row)
+
     async def page(self, team_id: int, before: UUID | None, limit: int, *, live: bool) -> list[Upload]:
         """A team's files, newest first; with `before` those older than that one."""
         older = "team_id = $1 and live = $2 and ($3::uuid is null or id < $3) order by id desc limit $4"

@@ -1,0 +1,84 @@
+"""The models of this installation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from modellix_server.catalogue import Model
+from modellix_server.console.dispatch import PageRequest
+from modellix_server.operations import models
+from modellix_server.operations.models import ModelDetails, ModelFilter, TierPrice
+from modellix_server.tasks import ModelHealth
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Filters and order of the list, as the query string has them."""
+
+    words: str
+    type: str
+    provider: str
+    available: bool
+    sort: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model as the list shows it."""
+
+    model: Model
+    prices: list[TierPrice]
+    health: ModelHealth | None
+    obstacle: str | None
+
+    @property
+    def lowest(self) -> int:
+        """Micro-dollars of its cheapest unit, for the order; unpriced ones come last."""
+        return min((tier.micros for tier in self.prices if tier.micros is not None), default=1 << 62)
+
+    @property
+    def usual_ms(self) -> int:
+        """For the order; unknown ones come last."""
+        usual = self.health.usual_ms if self.health else None
+        return 1 << 62 if usual is None else usual
+
+
+async def show(request: PageRequest) -> Response:
+    """All models, with filters."""
+    ctx, who, query = request.ctx, request.who, request.query_params
+    wanted = Wanted(
+        query.get("q", "").strip(),
+        query.get("type", ""),
+        query.get("provider", ""),
+        query.get("health") == "available",
+        query.get("sort", ""),
+    )
+    health = await models.health(ctx, who)
+    found = []
+    for details in models.list_details(ctx, who, ModelFilter(type=wanted.type, provider=wanted.provider)):
+        model = details.model
+        if _fits(details, wanted.words):
+            obstacle = await models.obstacle(ctx, who, model)
+            if not (wanted.available and obstacle):
+                found.append(Entry(model, details.prices, health.get((model.slug, who.team.live)), obstacle))
+    if wanted.sort == "price":
+        found.sort(key=lambda one: one.lowest)
+    elif wanted.sort == "time":
+        found.sort(key=lambda one: one.usual_ms)
+    every = ctx.catalogue.models.values()
+    return request.render(
+        "models/models.html",
+        wanted=wanted,
+        found=found,
+        all=len(every),
+        types=sorted({model.type for model in every}),
+        providers=sorted({model.provider for model in every}),
+    )
+
+
+def _fits(details: ModelDetails, words: str) -> bool:
+    model = details.model
+    text = f"{model.slug} {model.name} {model.summary} {model.type}".casefold()
+    return all(word in text for word in words.casefold().split())
