@@ -1,6 +1,5 @@
 """Every model's form stands for its example, and for what somebody typed."""
 
-
 import pytest
 
 from modellix_server.catalogue import Catalogue, Model

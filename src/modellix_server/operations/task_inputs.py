@@ -64,6 +64,7 @@ async def to_edit(
 
     What the model does not take, or not any more, and what is at its default, is left out. Raises NotFound.
     """
+    who.require(Permission.READ_TASKS, of)
     task = await tasks.find(ctx, who, of, task_id)
     said = model.schema["properties"]
     given = msgspec.json.decode(task.params)
