@@ -10,9 +10,10 @@ from starlette.responses import Response
 
 from modellix_server import ledger, tasks
 from modellix_server.api.dispatch import Request, authorization_of
-from modellix_server.api.lists import FORMATS, Shown, answer_list, download, iso, one_page
+from modellix_server.api.lists import answer_list, download, one_page
 from modellix_server.api.parsing import Filters, read_json
 from modellix_server.base.errors import InvalidFormat, InvalidParameters, Unauthorized
+from modellix_server.base.exports import FORMATS, Exported, iso
 from modellix_server.base.ids import task_name
 from modellix_server.base.money import usd_number
 from modellix_server.budgets import Budget
@@ -63,7 +64,7 @@ async def own_key(request: Request) -> Response:
     )
 
 
-def _budget(budget: Budget | None) -> Shown | None:
+def _budget(budget: Budget | None) -> Exported | None:
     if budget is None:
         return None
     return {
@@ -121,18 +122,18 @@ async def usage(request: Request) -> Response:
     return request.success({"by": by, "usage": rows, "total": total})
 
 
-def _group(by: str, group: str, names: dict[int, str]) -> Shown:
+def _group(by: str, group: str, names: dict[int, str]) -> Exported:
     if by != "key":
         return {by: group}
     key_id = int(group) if group else None  # signed-in users submit without a key
     return {"key_id": key_id, "key_name": None if key_id is None else names.get(key_id)}
 
 
-def _sums(one: tasks.Usage) -> Shown:
+def _sums(one: tasks.Usage) -> Exported:
     return {"succeeded": one.succeeded, "failed": one.failed, "cost": usd_number(one.charged)}
 
 
-def _transfer(transfer: ledger.Transfer) -> Shown:
+def _transfer(transfer: ledger.Transfer) -> Exported:
     return {
         "id": transfer.id,
         "at": iso(transfer.at),

@@ -7,8 +7,9 @@ from starlette.responses import Response
 
 from modellix_server.api.dispatch import Request
 from modellix_server.api.hot.status import named_task
-from modellix_server.api.lists import Shown, answer_list, iso
+from modellix_server.api.lists import answer_list
 from modellix_server.api.parsing import Filters
+from modellix_server.base.exports import Exported, iso
 from modellix_server.base.ids import parse_task_name, task_name
 from modellix_server.base.money import usd_number
 from modellix_server.operations import tasks, usage
@@ -41,7 +42,7 @@ async def list_of_tasks(request: Request) -> Response:
     )
 
 
-def _listed(task: ListedTask, names: dict[int, str]) -> Shown:
+def _listed(task: ListedTask, names: dict[int, str]) -> Exported:
     ended = task.finished_at
     return {
         "task_id": task_name(task.id),

@@ -80,13 +80,19 @@ class PageFilters:
     @property
     def chosen(self) -> bool:
         """Whether anything is filtered."""
-        return bool(self._query.keys() - {"view", "after", "scope", "window"}) or self.window != (self._usual or "all")
+        return bool(self._query.keys() - {"view", "after", "scope", "window", "tail"}) or self.window != (
+            self._usual or "all"
+        )
 
     def url(self, **changes: str | None) -> str:
         """The same list from its start, with some of its query changed; None and empty remove."""
+        return self._path + self.query(**changes)
+
+    def query(self, **changes: str | None) -> str:
+        """The query string alone, with its question mark."""
         query = {**self._query, "after": None, **changes}
         text = urlencode({name: value for name, value in query.items() if value})
-        return f"{self._path}?{text}" if text else self._path
+        return f"?{text}" if text else ""
 
 
 def viewer_zone(request: PageRequest) -> ZoneInfo:

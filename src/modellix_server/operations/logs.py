@@ -11,6 +11,7 @@ from uuid import UUID
 
 from modellix_server import requestlog, tasks
 from modellix_server.base.database import Connection
+from modellix_server.base.errors import NotFound
 from modellix_server.base.ids import first_uuid7, made_at_ms
 from modellix_server.base.pages import Page
 from modellix_server.base.team_mode import TeamMode
@@ -41,7 +42,7 @@ async def list_calls(
     """Up to `most` calls, the latest first; those before `after` when it is given."""
     who.require(Permission.READ_LOGS, of)
     # Accepted submissions were all answered with 200.
-    submissions = (wanted.least_status or 200) <= 200 <= (wanted.most_status or 200)
+    submissions = (wanted.least_status or 200) <= 200 <= (wanted.most_status or 200) and wanted.submits is not False
     async with ctx.reading() as db:
         calls = await requestlog.list_entries(db, of, wanted, after=_among_calls(after), most=most)
         found: list[Record] = list(calls.rows)
@@ -56,7 +57,25 @@ async def list_calls(
             ]
             found.sort(key=_order, reverse=True)
     page = found[:most]
-    return Page(page, _place(page[-1]) if len(page) == most else edge)
+    return Page(page, place_of(page[-1]) if len(page) == most else edge)
+
+
+async def find_call(ctx: Context, who: Principal, of: TeamMode, place: RecordPlace) -> Record:
+    """One call, by its place in the list. Raises NotFound."""
+    who.require(Permission.READ_LOGS, of)
+    async with ctx.reading() as db:
+        if isinstance(place, UUID):
+            task = await tasks.find_task(db, of, place)
+            return SubmissionCall(task, (await requestlog.list_submissions(db, [place])).get(place))
+        call = await requestlog.find_entry(db, of, place)
+    if call is None:
+        raise NotFound("no such call, or it is not on record any more")
+    return call
+
+
+def place_of(record: Record) -> RecordPlace:
+    """Its place in the list."""
+    return record.place if isinstance(record, LoggedCall) else record.task.id
 
 
 async def _submissions(
@@ -90,10 +109,6 @@ def _order(record: Record) -> tuple[datetime, int, Any]:
     if isinstance(record, LoggedCall):
         return record.at, 1, block_and_line(record.row)
     return happened_at(record), 0, record.task.id
-
-
-def _place(record: Record) -> RecordPlace:
-    return record.place if isinstance(record, LoggedCall) else record.task.id
 
 
 def _among_calls(after: RecordPlace | None) -> EntryPlace | None:

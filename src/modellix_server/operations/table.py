@@ -33,7 +33,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "task_records.read",
         "task_inputs.to_edit",
     ),
-    Permission.READ_LOGS: ("logs.list_calls",),
+    Permission.READ_LOGS: ("logs.list_calls", "logs.find_call"),
     Permission.READ_MONEY: ("money.balance", "money.list_transfers", "money.list_entries", "usage.summed"),
     Permission.RECHARGE: ("billing.redeem",),
     Permission.READ_TEAM: (

@@ -4,6 +4,7 @@ from modellix_server.requestlog.reading import (
     EntryFilter,
     EntryPlace,
     LoggedCall,
+    find_entry,
     list_entries,
     list_submissions,
     tasks_of_request,

@@ -28,13 +28,15 @@ class EntryFilter:
     task_id: UUID | None = None
     request_id: str | None = None
     at: Span = ALWAYS
+    submits: bool | None = None
+    """Only calls that were to make a task, or only others."""
 
     @property
     def sifts(self) -> bool:
         """Whether it excludes rows that no index excludes."""
         if self.task_id is not None or self.request_id is not None:
             return False
-        sifting = (self.least_status, self.most_status, self.model, self.key_id, self.user_id)
+        sifting = (self.least_status, self.most_status, self.model, self.key_id, self.user_id, self.submits)
         return any(value is not None for value in sifting)
 
 
@@ -92,6 +94,7 @@ async def list_entries(
     passing.add_given("model = {}", wanted.model)
     passing.add_given("key_id = {}", wanted.key_id)
     passing.add_given("user_id = {}", wanted.user_id)
+    passing.add_given("(method = 'POST' and model is not null) = {}", wanted.submits)
     rows = await db.fetch(
         f"""with seen as materialized (
                 select {_COLUMNS}, ctid from requestlog.entry where {seen}
@@ -112,6 +115,19 @@ async def list_entries(
         return Page(calls, calls[-1].place)
     seen_all = rows[0]["seen"] < look_at
     return Page(calls, None if seen_all else EntryPlace(rows[0]["oldest_at"], rows[0]["oldest_row"]))
+
+
+async def find_entry(db: Connection, owner: TeamMode, place: EntryPlace) -> LoggedCall | None:
+    """The call at a place; a row that was redacted since is another row of the same moment."""
+    rows = await db.fetch(
+        f"""select ctid::text as row, {_COLUMNS} from requestlog.entry
+            where team_id = $1 and live = $2 and at = $3 order by ctid::text <> $4 limit 1""",  # noqa: S608
+        owner.team_id,
+        owner.live,
+        place.at,
+        place.row or "",
+    )
+    return LoggedCall(*rows[0]) if rows else None
 
 
 def _seen(owner: TeamMode, wanted: EntryFilter, after: EntryPlace | None) -> Where:

@@ -45,6 +45,16 @@ setInterval(() => {
     one.textContent = seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")} min`;
   }
 }, 500);
+// Pieces that are fetched anew at intervals, such as a log that is watched.
+setInterval(() => {
+  if (document.hidden) return;
+  for (const one of document.querySelectorAll("[data-live][data-every]")) {
+    const now = Date.now();
+    if (now - (one.lastRenewed ?? (one.lastRenewed = now)) < Number(one.dataset.every)) continue;
+    one.lastRenewed = now;
+    renew(one).catch(() => {});
+  }
+}, 500);
 new MutationObserver(follow).observe(document.body, { childList: true, subtree: true });
 document.addEventListener("visibilitychange", follow);
 follow();
