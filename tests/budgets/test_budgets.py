@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 
 import asyncpg
+import msgspec
 import pytest
 
 from modellix_server import budgets, identity, ledger
@@ -164,4 +165,20 @@ async def test_what_a_user_submits_counts_in_the_teams_budget_only(pool: Pool, n
     assert (await of_key(pool, acme.key_id)).left == 100
     refused = await asyncio.gather(Submissions(pool, asyncio.Event()).accept(acme.wants(100)), return_exceptions=True)
     assert "insufficient budget of the team" in refused[0].message
+    await clean(pool)
+
+
+async def test_one_batch_is_judged_by_what_is_left(pool: Pool, settings, new_customer) -> None:
+    """By itself, not by the function that would fail as a whole."""
+    acme = await new_customer(micros=100_000)
+    _, other = await identity.create_key(pool, settings.secret, acme.team_id, live=False, name="b", created_by="t")
+    free = acme.with_key(other.id)
+    await limit(pool, acme.team_id, acme.key_id, 250)
+    wishes = [acme.wants(100), free.wants(100), acme.wants(300), acme.wants(100), free.wants(900), acme.wants(100)]
+    judged = await pool.fetchval("select verdicts from tasks.accept($1)", msgspec.json.encode(wishes).decode())
+    assert judged == ["accepted", "accepted", "insufficient", "again", "accepted", "again"]
+    judged = await pool.fetchval("select verdicts from tasks.accept($1)", msgspec.json.encode([wishes[3]]).decode())
+    assert judged == ["accepted"]
+    judged = await pool.fetchval("select verdicts from tasks.accept($1)", msgspec.json.encode([wishes[5]]).decode())
+    assert judged == ["insufficient"]
     await clean(pool)

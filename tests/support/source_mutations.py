@@ -22,6 +22,8 @@ class Mutation:
 
 SETTLE = "tests/tasks/test_settle.py"
 ACCEPT = "tests/tasks/test_accept.py"
+BUDGETS = "tests/budgets/test_budgets.py"
+KEY_LIMITS = "tests/identity/test_key_limits.py"
 ADVANCE_SQL = "tasks/functions/advance.sql"
 SETTLE_SQL = "tasks/functions/settle.sql"
 CLAIM_SQL = "tasks/functions/claim.sql"
@@ -165,7 +167,7 @@ MUTATIONS = (
     Mutation(
         "accepting waits for the balance",
         ACCEPT_SQL,
-        "    perform ledger.lock(array_agg(team_id), array_agg(live)) from unnest(batch);\n",
+        "    perform ledger.lock(teams, array_agg(live)) from unnest(batch);\n",
         "",
         (f"{ACCEPT}::test_three_processes_and_slots_for_seven",),
     ),
@@ -210,6 +212,55 @@ MUTATIONS = (
         "            when not active then 'revoked'\n",
         "",
         (f"{ACCEPT}::test_revocation_takes_effect_at_once",),
+    ),
+    Mutation(
+        "an expired API key accepts nothing",
+        "identity/functions/active_keys.sql",
+        " and (k.expires_at is null or k.expires_at > now())",
+        "",
+        (f"{KEY_LIMITS}::test_a_key_is_refused_from_its_expiry_on_also_out_of_a_cache",),
+    ),
+    Mutation(
+        "a key's former text works until the overlap ends",
+        "identity/functions/texts_of_keys.sql",
+        " and r.ends_at > now()",
+        "",
+        (f"{KEY_LIMITS}::test_both_texts_work_until_the_overlap_ends",),
+    ),
+    Mutation(
+        "a cached caller expires in time",
+        "identity/callers.py",
+        "_TTL_S if lasts_s is None else min(_TTL_S, lasts_s)",
+        "_TTL_S",
+        (f"{KEY_LIMITS}::test_a_key_is_refused_from_its_expiry_on_also_out_of_a_cache",),
+    ),
+    Mutation(
+        "a submission fits into its key's budget",
+        ACCEPT_SQL,
+        "            and quote <= least(coalesce(available, 0), left_of_key[ord]) as candidate",
+        "            and quote <= coalesce(available, 0) as candidate",
+        (f"{BUDGETS}::test_one_batch_is_judged_by_what_is_left",),
+    ),
+    Mutation(
+        "neighbours share their key's budget",
+        ACCEPT_SQL,
+        "when spent > available or asked_of_key[ord] > left_of_key[ord] then 'again'",
+        "when spent > available then 'again'",
+        (f"{BUDGETS}::test_one_batch_is_judged_by_what_is_left",),
+    ),
+    Mutation(
+        "what ended counts in its budget as charged",
+        SETTLE_SQL,
+        "if exists (select from budgets.charged(p_task)) then",
+        "if false then",
+        (f"{BUDGETS}::test_any_order_of_accept_settle_and_change_adds_up",),
+    ),
+    Mutation(
+        "a key submits only what it may use",
+        "operations/submissions.py",
+        "    _require_allowed(who, model)\n    params",
+        "    params",
+        ("tests/journeys/test_key_limits.py::test_a_model_that_the_key_may_not_use_is_refused_at_quote_and_submit",),
     ),
     Mutation(
         "an accept whose answer was lost is looked up",
