@@ -48,11 +48,11 @@ class Visitor:
     async def get(self, path: str, **headers: str) -> Shown:
         return await self._send("GET", path, None, headers)
 
-    async def post(self, path: str, fields: dict[str, Any], **headers: str) -> Shown:
+    async def post(self, path: str, fields: Any, **headers: str) -> Shown:
         """Send a form as a browser does, and read the cookie that the answer sets."""
         return await self._send("POST", path, fields, {"Sec-Fetch-Site": "same-origin", **headers})
 
-    async def _send(self, method: str, path: str, fields: dict[str, Any] | None, headers: dict[str, str]) -> Shown:
+    async def _send(self, method: str, path: str, fields: Any, headers: dict[str, str]) -> Shown:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.cookie is not None:
             sent["Cookie"] = f"{COOKIE}={self.cookie}"

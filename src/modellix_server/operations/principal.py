@@ -44,7 +44,7 @@ class Permission(StrEnum):
     OPERATE = "run the platform: teams, credit, vendor accounts, prices, reviews, audit, maintenance"
 
 
-OF_ANYBODY = frozenset({Permission.REPORT_LEAKS, Permission.SIGN_IN})
+OF_ANYBODY = frozenset({Permission.READ_MODELS, Permission.REPORT_LEAKS, Permission.SIGN_IN})
 """Without a credential."""
 OF_AN_API_KEY = frozenset(
     {

@@ -1,6 +1,7 @@
 """Submissions: what a task would cost, and accepting one."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,11 @@ def quote(ctx: ServingContext, who: Principal, model: Model, given: object) -> Q
     who.require(Permission.USE_MODELS)
     _require_allowed(who, model)
     return model.quote(model.check(given), ctx.prices(), live=who.team.live)
+
+
+def total(quotes: Iterable[Quote]) -> int:
+    """What tasks would hold together, micro-dollars."""
+    return sum(quote.amount_micros for quote in quotes)
 
 
 async def submit(

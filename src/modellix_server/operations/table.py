@@ -16,6 +16,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "tasks.cancel",
         "tasks.delete_result",
         "task_inputs.repeat",
+        "tasks.first_steps",
     ),
     Permission.READ_MODELS: (
         "models.list_all",
@@ -34,7 +35,13 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "task_inputs.to_edit",
     ),
     Permission.READ_LOGS: ("logs.list_calls", "logs.find_call"),
-    Permission.READ_MONEY: ("money.balance", "money.list_transfers", "money.list_entries", "usage.summed"),
+    Permission.READ_MONEY: (
+        "money.balance",
+        "money.list_transfers",
+        "money.list_entries",
+        "usage.summed",
+        "usage.spent",
+    ),
     Permission.RECHARGE: ("billing.redeem",),
     Permission.READ_TEAM: (
         "budgets.of_team",

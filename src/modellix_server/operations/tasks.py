@@ -89,6 +89,12 @@ async def find(ctx: ServingContext, who: Principal, of: TeamMode, task_id: UUID)
         return await tasks.find_task(db, of, task_id)
 
 
+async def first_steps(ctx: ServingContext, who: Principal, of: TeamMode) -> tuple[bool, bool]:
+    """Whether anybody of the team submitted a task at a browser, and whether an API key did."""
+    who.require(Permission.USE_MODELS, of)
+    return await tasks.ways_used(ctx.db, of)
+
+
 async def cancel(ctx: ServingContext, who: Principal, of: TeamMode, task_id: UUID) -> bool:
     """Cancel a task if it costs nothing; returns whether it is canceled. False: requested, not decided yet.
 

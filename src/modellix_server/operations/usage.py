@@ -15,6 +15,13 @@ async def summed(ctx: Context, who: Principal, of: TeamMode, ended: Span, by: st
         return await tasks.usage(db, of, ended, by)
 
 
+async def spent(ctx: Context, who: Principal, of: TeamMode, ended: Span) -> int:
+    """What the tasks that ended in a span cost together, micro-dollars."""
+    who.require(Permission.READ_MONEY, of)
+    async with ctx.reading() as db:
+        return sum(one.charged for one in await tasks.usage(db, of, ended, "day"))
+
+
 async def key_names(ctx: Context, who: Principal, of: TeamMode) -> dict[int, str]:
     """The names of a team's keys by id, revoked and deleted ones too."""
     who.require(Permission.READ_TEAM, of)

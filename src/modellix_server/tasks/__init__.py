@@ -16,7 +16,16 @@ from modellix_server.tasks.history import Review, TaskHistory, TaskStep, course,
 from modellix_server.tasks.input_redaction import redact_inputs
 from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.late_results import look_again
-from modellix_server.tasks.listing import USAGE_GROUPS, ListedTask, TaskFilter, Usage, find_task, list_tasks, usage
+from modellix_server.tasks.listing import (
+    USAGE_GROUPS,
+    ListedTask,
+    TaskFilter,
+    Usage,
+    find_task,
+    list_tasks,
+    usage,
+    ways_used,
+)
 from modellix_server.tasks.model_health import ModelHealth, ModelHealthReader
 from modellix_server.tasks.read import Reader, TaskQuery, TaskView, public_form, views
 from modellix_server.tasks.restored import end_doubtful

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from modellix_server.base.database import Connection, Row
+from modellix_server.base.database import Connection, Pool, Row
 from modellix_server.base.errors import NotFound
 from modellix_server.base.ids import first_uuid7, task_name
 from modellix_server.base.pages import ALWAYS, Page, Span, Where
@@ -128,6 +128,18 @@ async def find_task(db: Connection, owner: TeamMode, task_id: UUID) -> ListedTas
         task_id,
     )
     return replace(found.rows[0], queue_position=position)
+
+
+async def ways_used(db: Pool, owner: TeamMode) -> tuple[bool, bool]:
+    """Whether the team has tasks of signed-in users, and of API keys."""
+    row = await db.fetchrow(
+        """select exists (select from tasks.task where team_id = $1 and live = $2 and key_id is null),
+               exists (select from tasks.task where team_id = $1 and live = $2 and key_id is not null)""",
+        owner.team_id,
+        owner.live,
+    )
+    assert row is not None
+    return row[0], row[1]
 
 
 def _where(owner: TeamMode, wanted: TaskFilter) -> Where:

@@ -1,13 +1,39 @@
 """The first page of an installation, and of the console."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
 from starlette.responses import RedirectResponse, Response
 
+from modellix_server.base.pages import Span
+from modellix_server.console.cards import make_card
 from modellix_server.console.dispatch import PageRequest
-from modellix_server.operations import invitations, keys, own_teams, tasks
-from modellix_server.operations.principal import Permission
+from modellix_server.operations import invitations, keys, members, own_teams, tasks, usage, vendor_accounts
+from modellix_server.operations.principal import Permission, user
 from modellix_server.tasks import TaskFilter
 
-_LATEST = 8
+_LATEST = 6
+_RUNNING = 6
+_SPAN = timedelta(days=7)
+_PICTURES = ("boat.jpg", "cat.jpg", "house.jpg", "flower.jpg")
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What of the first minute is done; None where the viewer has nothing to do with it."""
+
+    tried: bool | None
+    has_key: bool | None
+    called: bool | None
+    has_vendor: bool | None
+    invited: bool | None
+
+    @property
+    def all_done(self) -> bool:
+        """Whether nothing is left."""
+        return False not in (self.tried, self.has_key, self.called, self.has_vendor, self.invited)
 
 
 async def welcome(request: PageRequest) -> Response:
@@ -16,21 +42,48 @@ async def welcome(request: PageRequest) -> Response:
         return RedirectResponse("/console", 303)
     models = request.ctx.catalogue.models.values()
     providers = sorted({model.provider for model in models})
-    return request.render("home/welcome.html", models=len(models), providers=providers)
+    videos = sum(model.type.endswith("video") for model in models)
+    return request.render(
+        "home/welcome.html", models=len(models), videos=videos, providers=providers, pictures=_PICTURES
+    )
 
 
 async def home(request: PageRequest) -> Response:
-    """Balance, latest tasks, and what to do first."""
+    """Balance and spend, what runs, the latest results, and what to do first."""
     if request.membership is None:
         invited = await invitations.list_own(request.ctx, request.who)
         may_create = await own_teams.may_create(request.ctx, request.who)
         new = {"form": "", "problem": "", "typed_team": ""}
         return request.render("home/no_team.html", 200, invitations=invited, may_create=may_create, **new)
     ctx, who = request.ctx, request.who
-    latest = has_key = None
+    running, latest, spent = [], [], None
     if Permission.READ_TASKS in who.permissions:
-        latest = (await tasks.list_all(ctx, who, who.team, TaskFilter(), after=None, most=_LATEST)).rows
+        running = (await tasks.list_all(ctx, who, who.team, TaskFilter("pending"), after=None, most=_RUNNING)).rows
+        latest = (await tasks.list_all(ctx, who, who.team, TaskFilter("success"), after=None, most=_LATEST)).rows
+    now = datetime.now(UTC)
+    if Permission.READ_MONEY in who.permissions:
+        spent = await usage.spent(ctx, who, who.team, Span(now - _SPAN, None))
+    return request.render(
+        "home/home.html",
+        now=now,
+        spent=spent,
+        running=[make_card(ctx, task) for task in running],
+        latest=[make_card(ctx, task) for task in latest],
+        steps=await _steps(request),
+        origin=ctx.settings.public_origin,
+    )
+
+
+async def _steps(request: PageRequest) -> Steps:
+    ctx, who = request.ctx, request.who
+    assert request.visitor is not None
+    tried = has_key = called = has_vendor = invited = None
+    if Permission.USE_MODELS in who.permissions:
+        tried, called = await tasks.first_steps(ctx, who, who.team)
     if Permission.READ_KEYS in who.permissions:
         has_key = any(one.key.state == "active" for one in await keys.list_of_team(ctx, who, who.team))
-    origin = ctx.settings.public_origin
-    return request.render("home/home.html", latest=latest, has_key=has_key, origin=origin)
+    if Permission.MANAGE_MEMBERS in who.permissions:
+        invited = len(await members.list_all(ctx, who)) > 1
+    if request.visitor.user.operator:
+        has_vendor = bool(await vendor_accounts.list_all(ctx, user(request.visitor, request.address)))
+    return Steps(tried, has_key, called, has_vendor, invited)

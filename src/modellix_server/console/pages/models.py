@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.responses import Response
 
 from modellix_server.catalogue import Model
+from modellix_server.console import code_samples, schema_form
 from modellix_server.console.dispatch import PageRequest
 from modellix_server.operations import models
 from modellix_server.operations.models import ModelDetails, ModelFilter, TierPrice
@@ -47,6 +49,30 @@ class Entry:
 
 async def show(request: PageRequest) -> Response:
     """All models, with filters."""
+    return request.render("models/models.html", frame="console.html", base="/console/models", **await _listed(request))
+
+
+async def show_public(request: PageRequest) -> Response:
+    """The same for who is not signed in."""
+    return request.render("models/models.html", frame="public.html", base="/models", **await _listed(request))
+
+
+async def describe_public(request: PageRequest) -> Response:
+    """One model for who is not signed in: what it does, inputs, prices, and how it is called."""
+    ctx, who, parts = request.ctx, request.who, request.path_params
+    details = models.describe(ctx, who, f"{parts['provider']}/{parts['model_id']}")
+    model = details.model
+    return request.render(
+        "models/model.html",
+        model=model,
+        tiers=details.prices,
+        health=(await models.health(ctx, who)).get((model.slug, True)),
+        inputs=schema_form.fields_of(model, {}),
+        samples=code_samples.samples(ctx.settings.public_origin, model, model.example),
+    )
+
+
+async def _listed(request: PageRequest) -> dict[str, Any]:
     ctx, who, query = request.ctx, request.who, request.query_params
     wanted = Wanted(
         query.get("q", "").strip(),
@@ -56,26 +82,26 @@ async def show(request: PageRequest) -> Response:
         query.get("sort", ""),
     )
     health = await models.health(ctx, who)
+    live = who.scope is None or who.scope.live
     found = []
     for details in models.list_details(ctx, who, ModelFilter(type=wanted.type, provider=wanted.provider)):
         model = details.model
         if _fits(details, wanted.words):
-            obstacle = await models.obstacle(ctx, who, model)
+            obstacle = await models.obstacle(ctx, who, model) if who.scope else None
             if not (wanted.available and obstacle):
-                found.append(Entry(model, details.prices, health.get((model.slug, who.team.live)), obstacle))
+                found.append(Entry(model, details.prices, health.get((model.slug, live)), obstacle))
     if wanted.sort == "price":
         found.sort(key=lambda one: one.lowest)
     elif wanted.sort == "time":
         found.sort(key=lambda one: one.usual_ms)
     every = ctx.catalogue.models.values()
-    return request.render(
-        "models/models.html",
-        wanted=wanted,
-        found=found,
-        all=len(every),
-        types=sorted({model.type for model in every}),
-        providers=sorted({model.provider for model in every}),
-    )
+    return {
+        "wanted": wanted,
+        "found": found,
+        "all": len(every),
+        "types": sorted({model.type for model in every}),
+        "providers": sorted({model.provider for model in every}),
+    }
 
 
 def _fits(details: ModelDetails, words: str) -> bool:

@@ -1,5 +1,5 @@
 // Keeps pieces of a page that show an unfinished task up to date. One stream for all of them says which has news; that
-// piece is then fetched anew. Nothing is followed while the page is hidden. Elapsed times run by themselves.
+// piece is then fetched anew, and with it the balance. Nothing is followed while the page is hidden. Elapsed times run by themselves.
 let source = null;
 let followed = "";
 
@@ -11,6 +11,8 @@ async function renew(piece) {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const fresh = page.getElementById(piece.id);
   if (!fresh) return;
+  const balance = page.getElementById("balance");
+  if (balance) document.getElementById("balance")?.replaceWith(balance);
   const focus = piece.contains(document.activeElement) ? document.activeElement.id : "";
   piece.replaceWith(fresh);
   if (focus) document.getElementById(focus)?.focus();
