@@ -40,7 +40,9 @@ async def test_the_total_is_told_before(developer: Visitor) -> None:
 
 
 async def test_what_one_refuses_stops_no_other(developer: Visitor) -> None:
-    page = await developer.post("/console/compare", chosen(A, C, prompt="x" * 801))  # 800 characters are the most of the first
+    page = await developer.post(
+        "/console/compare", chosen(A, C, prompt="x" * 801)
+    )  # 800 characters are the most of the first
     assert page.status == 200
     assert len(re.findall(r'id="task-[0-9a-f]{32}"', page.text)) == 1
     assert "800" in page.text
