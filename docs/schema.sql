@@ -1837,6 +1837,7 @@ create table webhooks.message (
 ) with (fillfactor=80);
 create index message_age on webhooks.message (ended_at) where ended_at is not null;
 create index message_due on webhooks.message (lane, due_at) where state = 'waiting'::text;
+create index message_failed on webhooks.message (team_id, live, created_at desc) where state = 'failed'::text;
 create index message_listing on webhooks.message (team_id, live, created_at desc);
 create index message_of_endpoint on webhooks.message (endpoint_id, created_at desc) where endpoint_id is not null;
 

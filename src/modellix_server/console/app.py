@@ -27,6 +27,7 @@ from modellix_server.console.pages import (
     task_events,
     tasks,
     team,
+    webhooks,
 )
 from modellix_server.console.render import Renderer
 from modellix_server.console.static import Assets
@@ -59,6 +60,26 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("POST", _MODEL, playground.show_typed, Audience.TEAM, Permission.READ_MODELS),
     ("POST", _MODEL + "/draft", playground.draft, Audience.TEAM, Permission.READ_MODELS),
     ("POST", _MODEL + "/run", playground.run, Audience.TEAM, Permission.USE_MODELS),
+    ("GET", "/console/webhooks", webhooks.show, Audience.TEAM, Permission.READ_WEBHOOKS),
+    ("POST", "/console/webhooks", webhooks.create, Audience.TEAM, Permission.MANAGE_WEBHOOKS),
+    ("POST", "/console/webhooks/secret", webhooks.team_secret, Audience.TEAM, Permission.MANAGE_WEBHOOKS),
+    (
+        *("POST", "/console/webhooks/deliveries/{message_id}/replay", webhooks.replay),
+        *(Audience.TEAM, Permission.MANAGE_WEBHOOKS),
+    ),
+    ("POST", "/console/webhooks/{endpoint_id}", webhooks.change, Audience.TEAM, Permission.MANAGE_WEBHOOKS),
+    ("POST", "/console/webhooks/{endpoint_id}/delete", webhooks.delete, Audience.TEAM, Permission.MANAGE_WEBHOOKS),
+    ("POST", "/console/webhooks/{endpoint_id}/rotate", webhooks.rotate, Audience.TEAM, Permission.MANAGE_WEBHOOKS),
+    (
+        "POST",
+        "/console/webhooks/{endpoint_id}/replay",
+        webhooks.replay_failed,
+        Audience.TEAM,
+        Permission.MANAGE_WEBHOOKS,
+    ),
+    ("GET", "/console/files", files.show, Audience.TEAM, Permission.READ_FILES),
+    ("POST", "/console/files", files.add, Audience.TEAM, Permission.MANAGE_FILES),
+    ("POST", "/console/files/{file_id}/delete", files.delete, Audience.TEAM, Permission.MANAGE_FILES),
     ("POST", "/console/files/upload", files.upload, Audience.TEAM, Permission.MANAGE_FILES),
     ("GET", "/console/tasks", tasks.listed, Audience.TEAM, Permission.READ_TASKS),
     ("GET", "/console/tasks/events", task_events.follow, Audience.TEAM, Permission.READ_TASKS),

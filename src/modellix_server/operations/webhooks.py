@@ -86,13 +86,24 @@ async def team_secret(ctx: Context, who: Principal, of: TeamMode) -> str:
 
 
 async def deliveries(
-    ctx: Context, who: Principal, of: TeamMode, endpoint_id: UUID | None = None, *, limit: int = 50
+    ctx: Context,
+    who: Principal,
+    of: TeamMode,
+    endpoint_id: UUID | None = None,
+    *,
+    limit: int = 50,
+    after: UUID | None = None,
+    failed: bool = False,
 ) -> list[Delivery]:
-    """The latest messages to an endpoint, or to the whole team, newest first. Raises NotFound for no such endpoint."""
+    """The latest messages to an endpoint, or to the whole team, newest first. Raises NotFound for no such endpoint.
+
+    With `after` those older than that message, with `failed` only those that were given up.
+    """
     who.require(Permission.READ_WEBHOOKS, of)
     if endpoint_id is not None:
         await webhooks.find(ctx.db, of, endpoint_id)
-    return await webhooks.deliveries(ctx.db, of, endpoint_id, limit)
+    async with ctx.reading() as db:
+        return await webhooks.deliveries(db, of, endpoint_id, limit, after=after, failed=failed)
 
 
 async def replay(ctx: Context, who: Principal, of: TeamMode, message_id: UUID) -> None:

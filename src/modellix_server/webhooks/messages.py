@@ -9,6 +9,7 @@ from uuid import UUID
 
 from modellix_server.base.database import Connection, Pool, Row
 from modellix_server.base.errors import NotFound
+from modellix_server.base.pages import Where
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.webhooks.endpoints import locked
 from modellix_server.webhooks.rules import Outcome
@@ -129,15 +130,28 @@ _DELIVERIES = """
 """
 
 
-async def deliveries(db: Pool | Connection, team: TeamMode, endpoint_id: UUID | None, limit: int) -> list[Delivery]:
-    """The latest messages of an endpoint, or of the whole team, newest first."""
+async def deliveries(
+    db: Pool | Connection,
+    team: TeamMode,
+    endpoint_id: UUID | None,
+    limit: int,
+    *,
+    after: UUID | None = None,
+    failed: bool = False,
+) -> list[Delivery]:
+    """The latest messages of an endpoint, or of the whole team, newest first.
+
+    With `after` those older than that message, with `failed` only those that were given up.
+    """
+    where = Where([])
+    where.add("m.team_id = {} and m.live = {}", team.team_id, team.live)
+    where.add_given("m.endpoint_id = {}", endpoint_id)
+    if failed:
+        where.add("m.state = 'failed'")
+    where.add_given("(m.created_at, m.id) < (select c.created_at, c.id from webhooks.message c where c.id = {})", after)
     rows = await db.fetch(
-        f"""{_DELIVERIES} where m.team_id = $1 and m.live = $2 and ($3::uuid is null or m.endpoint_id = $3)
-           order by m.created_at desc, m.id limit $4""",
-        team.team_id,
-        team.live,
-        endpoint_id,
-        limit,
+        f"{_DELIVERIES} where {where} order by m.created_at desc, m.id desc limit {where.place(limit)}",
+        *where.arguments,
     )
     return [_delivery(row) for row in rows]
 

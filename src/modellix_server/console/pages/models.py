@@ -24,6 +24,8 @@ class Wanted:
     provider: str
     available: bool
     sort: str
+    input: str
+    """Link to a file that is to be used: only models that take files are listed, and are handed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +82,14 @@ async def _listed(request: PageRequest) -> dict[str, Any]:
         query.get("provider", ""),
         query.get("health") == "available",
         query.get("sort", ""),
+        query.get("input", ""),
     )
     health = await models.health(ctx, who)
     live = who.scope is None or who.scope.live
     found = []
     for details in models.list_details(ctx, who, ModelFilter(type=wanted.type, provider=wanted.provider)):
         model = details.model
-        if _fits(details, wanted.words):
+        if _fits(details, wanted.words) and (model.media or not wanted.input):
             obstacle = await models.obstacle(ctx, who, model) if who.scope else None
             if not (wanted.available and obstacle):
                 found.append(Entry(model, details.prices, health.get((model.slug, live)), obstacle))
