@@ -24,7 +24,7 @@ async def test_a_file_is_uploaded_linked_and_deleted(platform: Platform) -> None
     visitor, viewer = await member(platform, team.id, Role.DEVELOPER), await member(platform, team.id, Role.VIEWER)
     assert "No file is kept" in (await visitor.get("/console/files")).text
     picture = png(photo(320, 240))
-    page = await visitor.post("/console/files", form(picture, '<img src=x onerror=alert(1)>.png'))
+    page = await visitor.post("/console/files", form(picture, "<img src=x onerror=alert(1)>.png"))
     assert (page.status, page.headers["Location"]) == (303, "/console/files")
     page = await visitor.get("/console/files")
     for text in ("&lt;img src=x", "PNG · 320", "Copy link", "Use as input"):
