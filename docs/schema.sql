@@ -446,6 +446,27 @@ grant select on ledger.total to modellix_app;
 grant select on ledger.transfer to modellix_app;
 grant update (looked_at, sealed, sealed_at) on ledger.checkpoint to modellix_app;
 
+-- A correction in either direction: into the account when p_micros is positive, out of it when negative. Unlike a credit,
+-- money that comes back this way is no top-up. Fails on the balance's check when it would take more than there is.
+create or replace function ledger.adjust(p_team bigint, p_live boolean, p_micros bigint, p_actor text, p_note text) returns bigint
+language plpgsql security definer set search_path = pg_catalog as $$
+declare available bigint;
+begin
+    update ledger.balance set posted = posted + p_micros where team_id = p_team and live = p_live
+    returning posted - held into available;
+    if not found then
+        raise exception 'team % has no balance', p_team using errcode = 'no_data_found';
+    end if;
+    insert into ledger.transfer (team_id, live, kind, debit, credit, amount, actor, note)
+    values (p_team, p_live, 'adjust',
+        case when p_micros > 0 then 'adjustment' else 'team' end,
+        case when p_micros > 0 then 'team' else 'adjustment' end,
+        abs(p_micros), p_actor, p_note);
+    return available;
+end
+$$;
+grant execute on function ledger.adjust to modellix_app;
+
 -- Moves the checkpoint forward, by at most p_most transfers; `moved` is by how many, `newer` how many are after it.
 -- One caller at a time (advisory lock), and first in its transaction.
 -- Numbers are given out in order but committed in any. Whoever writes transfers has locked a balance first, and with
@@ -2357,9 +2378,56 @@ create table billing.guess (
     constraint guess_pkey primary key (team_id)
 );
 
+-- One attempt of a team to put money in. Credited once at most, whatever the provider says how often.
+create table billing.recharge (
+    id uuid not null,
+    team_id bigint not null,
+    live boolean not null,
+    provider text not null,
+    -- micro-dollars, whole cents; what the provider must have taken before anything is credited
+    amount bigint not null,
+    currency text not null,
+    -- open: not paid; waiting: the bank has not said yet; refused: paid otherwise than ordered, nothing credited, see
+    -- the reviews
+    state text not null default 'open'::text,
+    checkout_id text,
+    payment_id text,                          -- the provider's payment: unique, so that one payment is credited once
+    pay_url text,
+    created_at timestamptz not null default now(),
+    created_by text not null,
+    changed_at timestamptz not null default now(),
+    paid_at timestamptz,
+    taken_back bigint not null default 0,     -- micro-dollars that were refunded or disputed, by the provider's record
+    -- the part of taken_back that was spent before it could be taken from the balance
+    owed bigint not null default 0,
+    version integer not null default 0,
+    constraint recharge_pkey primary key (id),
+    constraint recharge_amount_check check (amount > 0),
+    constraint recharge_check check ((state = 'paid'::text) = (paid_at is not null)),
+    constraint recharge_check1 check (0 <= owed and owed <= taken_back and taken_back <= amount),
+    constraint recharge_check2 check (state = 'paid'::text or taken_back = 0),
+    constraint recharge_state_check check (state = any (array['open'::text, 'waiting'::text, 'paid'::text, 'expired'::text, 'failed'::text, 'refused'::text]))
+);
+create unique index recharge_checkout on billing.recharge (provider, checkout_id) where checkout_id is not null;
+create index recharge_listing on billing.recharge (team_id, live, id);
+create index recharge_owed on billing.recharge (team_id, live) where owed > 0;
+create unique index recharge_payment on billing.recharge (provider, payment_id) where payment_id is not null;
+
+-- Verified events of payment providers that were acted on.
+create table billing.payment_event (
+    provider text not null,
+    id text not null,
+    type text not null,
+    recharge_id uuid,
+    at timestamptz not null default now(),
+    constraint payment_event_pkey primary key (provider, id)
+);
+
 grant usage on schema billing to modellix_app;
 grant insert, select, update on billing.code to modellix_app;
 grant insert, select, update on billing.code_batch to modellix_app;
 grant insert, select, update on billing.guess to modellix_app;
+grant insert, select on billing.payment_event to modellix_app;
+grant insert, select, update on billing.recharge to modellix_app;
 grant usage on sequence billing.code_batch_id_seq to modellix_app;
 grant usage on sequence billing.code_id_seq to modellix_app;

@@ -140,6 +140,7 @@ def test_every_variable_has_a_row_in_the_documentation_and_names_its_secrets():
     assert {name for name, variable in rows.items() if variable.secret} == {
         *("MODELLIX_DATABASE_URL", "MODELLIX_OWNER_DATABASE_URL", "MODELLIX_SECRET", "MODELLIX_MASTER_KEY"),
         *("MODELLIX_OLD_MASTER_KEYS", "MODELLIX_SMTP_URL"),
+        *("MODELLIX_STRIPE_SECRET_KEY", "MODELLIX_STRIPE_WEBHOOK_SECRETS"),
     }
     assert all(f"| `{name}`" in markdown() and variable.help for name, variable in rows.items())
 
@@ -150,6 +151,25 @@ def test_a_data_directory_makes_secrets_that_are_taken(tmp_path):
     settings = directory.settings({})
     assert settings.secret != settings.master_key
     assert directory.settings({"MODELLIX_MASTER_KEY": b64(RANDOM)}).reread_master_keys is None
+
+
+def test_payment_secrets_need_each_other_and_are_never_quoted():
+    key, signing = "sk_live_" + "k" * 30, "whsec_" + "s" * 32
+    given = {"MODELLIX_STRIPE_SECRET_KEY": key, "MODELLIX_STRIPE_WEBHOOK_SECRETS": f"{signing},{signing}2"}
+    settings = load(environment(**given))
+    assert settings.stripe_webhook_secrets == (signing, f"{signing}2")
+    assert key not in repr(settings)
+    assert signing not in repr(settings)
+    for name, wrong in (
+        ("MODELLIX_STRIPE_SECRET_KEY", "sk_test_" + "k" * 30),
+        ("MODELLIX_STRIPE_SECRET_KEY", ""),
+        ("MODELLIX_STRIPE_WEBHOOK_SECRETS", "whsec_short"),
+        ("MODELLIX_STRIPE_WEBHOOK_SECRETS", f"{signing},x"),
+        ("MODELLIX_STRIPE_WEBHOOK_SECRETS", ""),
+    ):
+        with pytest.raises(BadSettings, match=name) as refused:
+            load(environment(**{**given, name: wrong}))
+        assert not wrong or wrong not in str(refused.value)
 
 
 def test_settings_print_no_secret():

@@ -95,6 +95,7 @@ MATRIX = {
     "POST /api/v1/webhooks/{endpoint_id:endpoint}/replay": Row(Access.KEY, f"{HOOK}/replay", body={}, good=404),
     "POST /api/v1/keys/leaked": Row(Access.PUBLIC, body={"key": "not a key"}),
     "POST /callbacks/{upstream}/{token}": Row(Access.LINK, "/callbacks/ark/forged", body={}),
+    "POST /payments/stripe/events": Row(Access.LINK, body={}, good=400),
     "GET /api/v1/openapi.json": Row(Access.PUBLIC),
     "GET /healthz": Row(Access.PUBLIC),
     "GET /readyz": Row(Access.PUBLIC),

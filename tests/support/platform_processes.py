@@ -178,7 +178,7 @@ async def open_platform(server: Any, folder: Path, **settings: str) -> AsyncIter
     """A platform on a fresh database; `settings` are MODELLIX_* variables without the prefix."""
     name = f"journeys_{next(_numbers)}"
     database = await server.create(name)
-    port, sandbox_port = free_port(), free_port()
+    port, sandbox_port = int(settings.get("port", free_port())), free_port()
     secret = Secret(secrets.token_bytes(32))
     spool = folder / "spool"
     spool.mkdir()

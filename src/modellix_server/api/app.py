@@ -26,6 +26,7 @@ from modellix_server.api.hot.client_connection import CONNECTION
 from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.api.hot.status import read_task
 from modellix_server.api.hot.submit import may_name_model, submit_task
+from modellix_server.api.payments import payment_event
 from modellix_server.base.settings import Settings
 from modellix_server.openapi.operation import Access, Declared
 from modellix_server.operations.principal import Permission
@@ -111,7 +112,7 @@ class _SubmitRoute(Declared):
         return super().matches(scope) if may_name_model(scope["path"]) else (Match.NONE, {})
 
 
-_OTHERS = ("/api", "/callbacks/", "/results/", "/files/", "/samples/", "/healthz", "/readyz")
+_OTHERS = ("/api", "/callbacks/", "/payments/", "/results/", "/files/", "/samples/", "/healthz", "/readyz")
 """Where the paths begin that are not pages."""
 
 
@@ -178,6 +179,7 @@ def build_router(ctx: ApiContext) -> Starlette:
             *(_SubmitRoute(path, submit, Access.KEY, submit.permission, ["POST"]) for path in _SUBMIT_PATHS),
             *(_SubmitRoute(path, stream, Access.KEY, stream.permission, ["POST"]) for path in _STREAM_PATHS),
             Declared("/callbacks/{upstream}/{token}", vendor_callback, Access.LINK, None, ["POST"]),
+            Declared("/payments/stripe/events", payment_event, Access.LINK, None, ["POST"]),
             Declared("/results/{task_id}/{name}", files.result_file, Access.LINK, None, ["GET"]),
             Declared("/files/{name}", files.input_file, Access.LINK, None, ["GET"]),
             Declared("/samples/{name}", files.sample_file, Access.PUBLIC, None, ["GET"]),

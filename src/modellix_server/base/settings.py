@@ -112,6 +112,19 @@ class Settings:
     starter_credit_usd: float = _variable(
         "USD of live credit that the first team of somebody who signs up starts with", 0.0, Meta(ge=0, le=10_000)
     )
+    stripe_secret_key: str = _variable(
+        "Stripe's secret or restricted key of live mode (`sk_live_…`, `rk_live_…`): teams recharge by Checkout",
+        "",
+        Meta(pattern=r"^(sk|rk)_live_\w{16,}$"),
+        secret=True,
+    )
+    stripe_webhook_secrets: tuple[str, ...] = _variable(
+        "signing secrets (`whsec_…`) of Stripe's events to `/payments/stripe/events`; two while one replaces the other",
+        (),
+        Meta(pattern=r"^whsec_\S{24,}$"),
+        secret=True,
+    )
+    stripe_url: str = _variable("origin of Stripe's API; another one for tests", "https://api.stripe.com")
     log_level: Literal["debug", "info", "warning", "error"] = _variable("`debug`, `info`, `warning` or `error`", "info")
     old_master_keys: tuple[Secret, ...] = _variable(
         "former master keys; needed until a rotation is complete", (), secret=True
@@ -153,6 +166,8 @@ _OUTSIDE = (
 )
 """Variables that select the source of settings, or are used before settings are read."""
 
+_SHOWN = (str, tuple[str, ...])
+"""Types of which an error quotes the value."""
 _TYPES = {str: "text", int: "integer", float: "number", Secret: "base64", Network: "network"}
 
 
@@ -186,6 +201,8 @@ def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Sett
     found = _read(texts)
     if found["secret"] == found["master_key"]:
         raise BadSettings("MODELLIX_MASTER_KEY must not be the same as MODELLIX_SECRET")
+    if bool(found.get("stripe_secret_key")) != bool(found.get("stripe_webhook_secrets")):
+        raise BadSettings("MODELLIX_STRIPE_SECRET_KEY and MODELLIX_STRIPE_WEBHOOK_SECRETS need each other")
     found.setdefault("owner_database_url", found["database_url"])
     host, port = found.get("host", Settings.host), found.get("port", Settings.port)
     found.setdefault("public_url", f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
@@ -215,7 +232,10 @@ def _read(texts: Mapping[str, str], only: tuple[str, ...] = ()) -> dict[str, Any
             try:
                 found[name] = _convert(text, kind, declared.metadata["bounds"])
             except ValueError as error:
-                raise BadSettings(f"{_PREFIX}{name.upper()} {error}") from None
+                what = (
+                    "is not of the form that it must have" if declared.metadata["secret"] and kind in _SHOWN else error
+                )
+                raise BadSettings(f"{_PREFIX}{name.upper()} {what}") from None
         elif not _default(declared):
             raise BadSettings(f"{_PREFIX}{name.upper()} is not set")
     return found

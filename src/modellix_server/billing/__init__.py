@@ -1,6 +1,6 @@
-"""How money comes in: redemption codes.
+"""How money comes in: redemption codes, and recharges through a payment provider.
 
-Knows no ledger: it says what a code is worth, and operations move the money in the same transaction.
+Knows no ledger: it says what a code or a payment is worth, and operations move the money in the same transaction.
 """
 
 from modellix_server.billing.codes import (
@@ -16,3 +16,29 @@ from modellix_server.billing.codes import (
     redeem,
     revoke_batch,
 )
+from modellix_server.billing.gateways import Gateways
+from modellix_server.billing.provider import (
+    MICROS_PER_CENT,
+    Checkout,
+    ForgedEvent,
+    Payment,
+    PaymentEvent,
+    PaymentProvider,
+    PaymentsOff,
+    ProviderFailed,
+    RechargeOrder,
+)
+from modellix_server.billing.recharges import (
+    MOST_MICROS,
+    Recharge,
+    add,
+    find,
+    find_at,
+    list_recharges,
+    lock,
+    note_checkout,
+    note_event,
+    save,
+    with_debt,
+)
+from modellix_server.billing.rules import RechargeChange, bring_up_to_date

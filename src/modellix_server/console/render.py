@@ -41,8 +41,10 @@ class Renderer:
             "size": size,
         }
         files = ctx.settings.results_origin
+        payments = f"{ctx.settings.public_origin} https://checkout.stripe.com"  # a form may lead there
         self._policy = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+            f"form-action 'self' {payments}; "
             f"img-src 'self' {files} data: blob:; media-src 'self' {files} blob:; "
             "frame-ancestors 'none'; base-uri 'none'"
         )

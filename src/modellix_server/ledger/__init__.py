@@ -7,10 +7,12 @@ from modellix_server.ledger.store import (
     Balance,
     InsufficientBalance,
     Transfer,
+    adjust,
     audit,
     balance,
     balances,
     credit,
+    lock_balance,
     open_team,
     transfers_of_task,
 )

@@ -113,15 +113,36 @@ async def credit(db: Pool | Connection, team_id: int, micros: int, *, live: bool
 
     Raises InsufficientBalance when a correction exceeds what is available, LookupError for an unknown team.
     """
+    return await _move(db, "ledger.credit", team_id, micros, live=live, actor=actor, note=note)
+
+
+async def adjust(db: Connection, team_id: int, micros: int, *, live: bool, actor: str, note: str) -> int:
+    """Correct a balance, upwards if positive; returns what is available then, in micro-dollars.
+
+    Raises InsufficientBalance when it takes more than is available, LookupError for an unknown team.
+    """
+    return await _move(db, "ledger.adjust", team_id, micros, live=live, actor=actor, note=note)
+
+
+async def _move(
+    db: Pool | Connection, function: str, team_id: int, micros: int, *, live: bool, actor: str, note: str | None
+) -> int:
     try:
         available: int = await db.fetchval(
-            "select ledger.credit($1, $2, $3, $4, $5)", team_id, live, micros, actor, note
+            f"select {function}($1, $2, $3, $4, $5)",
+            *(team_id, live, micros, actor, note),
         )
     except asyncpg.CheckViolationError:
         raise InsufficientBalance(f"less than {usd(-micros)} USD is available") from None
     except asyncpg.NoDataFoundError:
         raise LookupError(f"team {team_id} has no balance") from None
     return available
+
+
+async def lock_balance(db: Connection, team_id: int, *, live: bool) -> Balance:
+    """The stored balance, which nobody else changes before this transaction ends."""
+    await db.execute("select ledger.lock(array[$1::bigint], array[$2::boolean])", team_id, live)
+    return await balance(db, team_id, live=live)
 
 
 async def transfers_of_task(db: Pool | Connection, task_id: UUID) -> list[Transfer]:

@@ -11,6 +11,7 @@ from uuid import UUID
 from modellix_server.base.database import UNREACHABLE, Connection, Pool, browsing, connect
 from modellix_server.base.errors import Unavailable
 from modellix_server.base.settings import Settings
+from modellix_server.billing import Gateways
 from modellix_server.catalogue import Catalogue, Model, Prices
 from modellix_server.results import TROUBLE, Helper, Spool, Storage, Uploads
 from modellix_server.tasks import Intake, ModelHealthReader, Reader, Submissions, SubscriptionHub
@@ -39,6 +40,11 @@ class Context:
     def catalogue(self) -> Catalogue:
         """Every model; read when it is first asked for. Raises BadSettings."""
         return self._models[0]
+
+    @cached_property
+    def gateways(self) -> Gateways:
+        """The payment providers."""
+        return Gateways(self.settings)
 
     @property
     def upstreams(self) -> Mapping[str, Upstream]:

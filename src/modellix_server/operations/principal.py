@@ -38,13 +38,15 @@ class Permission(StrEnum):
     MANAGE_TEAM = "change the team's name, budgets and policies"
     END_TEAM = "end the team"
     RECHARGE = "recharge the team's account"
+    PAY = "pay for a recharge, and say that it was paid"
+    """Without a credential: what is said is believed by its signature only, or asked for at the payment provider."""
     USE_ACCOUNT = "use one's own account and sessions"
     SIGN_IN = "sign in"
     REPORT_LEAKS = "report leaked API keys"
     OPERATE = "run the platform: teams, credit, vendor accounts, prices, reviews, audit, maintenance"
 
 
-OF_ANYBODY = frozenset({Permission.READ_MODELS, Permission.REPORT_LEAKS, Permission.SIGN_IN})
+OF_ANYBODY = frozenset({Permission.READ_MODELS, Permission.REPORT_LEAKS, Permission.SIGN_IN, Permission.PAY})
 """Without a credential."""
 OF_AN_API_KEY = frozenset(
     {
@@ -64,7 +66,9 @@ OF_AN_API_KEY = frozenset(
 """What an API key may do with its own team's things, in its own mode."""
 OF_AN_OPERATOR = frozenset(Permission)
 
-_OF_A_USER = frozenset({Permission.USE_ACCOUNT, Permission.READ_MODELS, Permission.REPORT_LEAKS, Permission.SIGN_IN})
+_OF_A_USER = frozenset(
+    {Permission.PAY, Permission.USE_ACCOUNT, Permission.READ_MODELS, Permission.REPORT_LEAKS, Permission.SIGN_IN}
+)
 _OF_A_BILLING_MEMBER = _OF_A_USER | {Permission.READ_MONEY, Permission.READ_TEAM, Permission.RECHARGE}
 _OF_A_VIEWER = _OF_A_USER | {
     Permission.READ_TASKS,

@@ -5,7 +5,7 @@ import contextlib
 import errno
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from modellix_server.base.outbound import PUBLIC_ONLY, AnswerLost, NotSent, Orig
 from modellix_server.base.process import reuse_memory
 from modellix_server.catalogue import samples
 from modellix_server.sandbox import load_all, media, wire
-from modellix_server.sandbox.callbacks import Post
+from modellix_server.sandbox.callbacks import NO_HEADERS, Post
 from modellix_server.sandbox.rendering.studio import Studio
 from modellix_server.sandbox.spool import SandboxSpool
 
@@ -154,12 +154,12 @@ def _fetcher(outbound: Outbound, origin: str | None) -> media.Fetch:
 def _poster(outbound: Outbound, origins: Origins) -> Post:
     """Call clients back at public addresses, and at the platform's own."""
 
-    async def post(url: str, body: bytes, limit_s: float) -> bytes | None:
+    async def post(url: str, body: bytes, limit_s: float, headers: Mapping[str, str] = NO_HEADERS) -> bytes | None:
         try:
             answer = await outbound.call(
                 "POST",
                 url,
-                headers={"Content-Type": "application/json"},
+                headers={"Content-Type": "application/json", **headers},
                 body=body,
                 origins=origins,
                 timeout_s=limit_s,

@@ -181,6 +181,7 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await callers.note_use()
+        await ctx.gateways.close()
         await writer.close()
         await tracing.close()
         await helper.close()

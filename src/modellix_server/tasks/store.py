@@ -143,7 +143,7 @@ async def refuse_cancel(db: Pool, task_id: UUID, epoch: int) -> None:
     )
 
 
-async def review(db: Pool, task_id: UUID | None, reason: str, detail: str) -> None:
+async def review(db: Pool | Connection, task_id: UUID | None, reason: str, detail: str) -> None:
     """Leave something for a person to look at."""
     await db.execute(
         "insert into tasks.review (task_id, reason, detail) values ($1, $2, $3)", task_id, reason, storable(detail)
