@@ -174,6 +174,44 @@ create table identity.key_use (
     constraint key_use_key_id_fkey foreign key (key_id) references identity.api_key(id)
 ) with (fillfactor=50);
 
+-- An account elsewhere that signs a user in. It is known by issuer and subject, never by its address.
+create table identity.external_identity (
+    issuer text not null,
+    subject text not null,
+    user_id bigint not null,
+    provider text not null,
+    name text not null,                       -- what its owner recognises it by: an address or a login
+    created_at timestamptz not null default now(),
+    used_at timestamptz not null default now(),
+    constraint external_identity_pkey primary key (issuer, subject),
+    constraint external_identity_user_id_issuer_key unique (user_id, issuer),
+    constraint external_identity_user_id_fkey foreign key (user_id) references identity.app_user(id),
+    constraint external_identity_issuer_check check (length(issuer) <= 500),
+    constraint external_identity_name_check check (length(name) <= 254),
+    constraint external_identity_subject_check check (length(subject) >= 1 and length(subject) <= 255)
+);
+
+-- A browser that was sent to a provider and has not come back yet. Only hashes of its state and cookie are stored.
+create table identity.outside_sign_in (
+    state_hash bytea not null,
+    browser_hash bytea not null,
+    provider text not null,
+    nonce text not null,
+    verifier text not null,
+    target text not null,
+    user_id bigint,                           -- who links an account elsewhere to its own; null: somebody signs in
+    address text not null,
+    created_at timestamptz not null default now(),
+    ends_at timestamptz not null,
+    constraint outside_sign_in_pkey primary key (state_hash),
+    constraint outside_sign_in_user_id_fkey foreign key (user_id) references identity.app_user(id),
+    constraint outside_sign_in_browser_hash_check check (length(browser_hash) = 32),
+    constraint outside_sign_in_state_hash_check check (length(state_hash) = 32),
+    constraint outside_sign_in_target_check check (length(target) <= 2000)
+);
+create index outside_sign_in_age on identity.outside_sign_in (ends_at);
+create index outside_sign_in_of_address on identity.outside_sign_in (address, created_at);
+
 -- An invitation to a team, for whoever signs in with its address. Of its link, only the SHA-256 is stored.
 create table identity.invitation (
     id bigint generated always as identity,
@@ -213,9 +251,11 @@ create table identity.starter_credit (
 grant usage on schema identity to modellix_app;
 grant insert, select on identity.api_key to modellix_app;
 grant insert, select on identity.app_user to modellix_app;
+grant delete, insert, select on identity.external_identity to modellix_app;
 grant insert, select on identity.invitation to modellix_app;
 grant insert, select on identity.key_use to modellix_app;
 grant delete, insert, select on identity.membership to modellix_app;
+grant delete, insert, select on identity.outside_sign_in to modellix_app;
 grant select on identity.rotated_key to modellix_app;
 grant delete, insert, select on identity.session to modellix_app;
 grant delete, insert, select on identity.sign_in_code to modellix_app;
@@ -224,6 +264,7 @@ grant insert, select on identity.starter_credit to modellix_app;
 grant insert, select on identity.team to modellix_app;
 grant update (deleted_at, expires_at, models, revoked_at, types) on identity.api_key to modellix_app;
 grant update (deleted_at, email, language, name, operator, theme, time_zone) on identity.app_user to modellix_app;
+grant update (name, used_at) on identity.external_identity to modellix_app;
 grant update (accepted_by, closed_at) on identity.invitation to modellix_app;
 grant update (used_at) on identity.key_use to modellix_app;
 grant update (role) on identity.membership to modellix_app;

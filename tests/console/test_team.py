@@ -40,8 +40,9 @@ async def test_an_invited_stranger_signs_in_by_code_and_joins(with_mail: Platfor
     owner = await member(with_mail, team.id, Role.OWNER)
     email = "stranger@example.net"
     page = await owner.post("/console/team/invite", {"email": email.upper(), "role": "viewer"})
-    assert page.status == 200
-    assert "An invitation is on its way" in page.text
+    assert page.status == 303
+    page = await owner.get(page.headers["Location"])
+    assert f"An invitation is on its way to {email}" in page.text
     assert re.search(rf">{email}</td><td[^>]*>Viewer</td>", page.text)
     body = (await mail_to(with_mail, email)).get_payload(0).get_payload(decode=True).decode()
     found = re.search(r"/invitation/[\w-]{43}", body)

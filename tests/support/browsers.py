@@ -44,6 +44,8 @@ class Visitor:
     origin: str
     cookie: str | None = None
     user: User | None = None
+    away: str | None = None
+    """The cookie that it keeps while it is at an identity provider."""
 
     async def get(self, path: str, **headers: str) -> Shown:
         return await self._send("GET", path, None, headers)
@@ -54,15 +56,16 @@ class Visitor:
 
     async def _send(self, method: str, path: str, fields: Any, headers: dict[str, str]) -> Shown:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        if self.cookie is not None:
-            sent["Cookie"] = f"{COOKIE}={self.cookie}"
+        kept = {COOKIE: self.cookie, f"{COOKIE}-away": self.away}
+        sent["Cookie"] = "; ".join(f"{name}={text}" for name, text in kept.items() if text is not None)
         url = URL(self.origin + path, encoded=True)
         async with (
             aiohttp.ClientSession() as http,
             http.request(method, url, data=fields, headers=sent, allow_redirects=False) as answer,
         ):
-            if found := re.match(rf'{COOKIE}="?([^;"]*)', answer.headers.get("Set-Cookie", "")):
-                self.cookie = found[1] or None
+            for line in answer.headers.getall("Set-Cookie", []):
+                if found := re.match(rf'{COOKIE}(-away)?="?([^;"]*)', line):
+                    setattr(self, "away" if found[1] else "cookie", found[2] or None)
             return Shown(answer.status, await answer.text(), dict(answer.headers))
 
 

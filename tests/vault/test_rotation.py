@@ -38,6 +38,8 @@ NOT_SEALED = {
     "identity.invitation.hash": "SHA-256 of 32 random bytes in a link",
     "identity.starter_credit.address_hash": "HMAC of an address under MODELLIX_SECRET",
     "billing.code.hash": "HMAC of a redemption code under a pepper",
+    "identity.outside_sign_in.state_hash": "SHA-256 of 32 random bytes in a link",
+    "identity.outside_sign_in.browser_hash": "SHA-256 of 32 random bytes in a cookie",
     "identity.session.hash": "SHA-256 of 32 random bytes in a cookie",
     "identity.sign_in_link.hash": "SHA-256 of 32 random bytes in a link",
     "identity.api_key.hash": "HMAC of an API key under MODELLIX_SECRET",

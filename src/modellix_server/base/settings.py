@@ -125,6 +125,15 @@ class Settings:
         secret=True,
     )
     stripe_url: str = _variable("origin of Stripe's API; another one for tests", "https://api.stripe.com")
+    google_client_id: str = _variable("OAuth client that lets people sign in with Google", "")
+    google_client_secret: str = _variable("its secret", "", secret=True)
+    github_client_id: str = _variable("OAuth app that lets people sign in with GitHub", "")
+    github_client_secret: str = _variable("its secret", "", secret=True)
+    github_url: str = _variable("GitHub, or a GitHub Enterprise Server", "https://github.com")
+    oidc_issuer: str = _variable("issuer of an OpenID provider that lets people sign in: `https://id.example.com`", "")
+    oidc_client_id: str = _variable("client at that provider", "")
+    oidc_client_secret: str = _variable("its secret", "", secret=True)
+    oidc_name: str = _variable("name of that provider on buttons", "Single sign-on")
     log_level: Literal["debug", "info", "warning", "error"] = _variable("`debug`, `info`, `warning` or `error`", "info")
     old_master_keys: tuple[Secret, ...] = _variable(
         "former master keys; needed until a rotation is complete", (), secret=True

@@ -21,6 +21,7 @@ from modellix_server.console.pages import (
     invitation,
     logs,
     models,
+    outside,
     playground,
     sign_in,
     sign_in_again,
@@ -44,6 +45,8 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("POST", "/sign-in/code", sign_in.use_code, Audience.PUBLIC, None),
     ("GET", "/sign-in/link/{token}", sign_in.offer_link, Audience.PUBLIC, None),
     ("POST", "/sign-in/link/{token}", sign_in.use_link, Audience.PUBLIC, None),
+    ("POST", "/sign-in/with/{provider}", outside.start, Audience.PUBLIC, None),
+    ("GET", "/sign-in/with/{provider}/callback", outside.come_back, Audience.PUBLIC, None),
     ("POST", "/sign-in/again", sign_in_again.send_code, Audience.SESSION, None),
     ("POST", "/sign-in/again/code", sign_in_again.use_code, Audience.SESSION, None),
     ("GET", "/sandbox/checkout/{checkout}", emulated_checkout.show, Audience.PUBLIC, None),
@@ -124,6 +127,8 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("POST", "/console/account", account.change, Audience.SESSION, None),
     ("POST", "/console/account/sessions/{session_id:int}/end", account.end_session, Audience.SESSION, None),
     ("POST", "/console/account/sessions/others/end", account.end_other_sessions, Audience.SESSION, None),
+    ("POST", "/console/account/link/{provider}", outside.start_linking, Audience.SESSION, None),
+    ("POST", "/console/account/unlink", outside.unlink, Audience.SESSION, None),
     ("POST", "/console/account/delete", account.delete, Audience.SESSION, None),
 )
 """Method, path, view, who may see it, and the permission that a member of the team needs."""

@@ -18,7 +18,7 @@ from modellix_server.base.team_mode import TeamMode
 from modellix_server.console import i18n
 from modellix_server.console.i18n import gettext as _
 from modellix_server.console.render import Renderer
-from modellix_server.identity import Membership, Visitor
+from modellix_server.identity import AWAY_LASTS, Membership, Visitor
 from modellix_server.ledger import Balance
 from modellix_server.operations import money, sign_in, sign_in_codes
 from modellix_server.operations.context import OUT_OF_REACH, ServingContext
@@ -205,6 +205,7 @@ def ask_again(request: PageRequest, **values: Any) -> Response:
         "back": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         "kept": urlencode(list(request.fields.items())),
         "missing": sign_in_codes.missing_settings(request.ctx),
+        "providers": list(request.ctx.identity_providers.values()),
         "sent": False,
         "problem": "",
     }
@@ -238,6 +239,20 @@ def sign_in_with(ctx: ServingContext, response: Response, cookie: str | None) ->
         response.delete_cookie(cookie_name(ctx), path="/", secure=secure, httponly=True, samesite="lax")
     else:
         response.set_cookie(cookie_name(ctx), cookie, path="/", secure=secure, httponly=True, samesite="lax")
+    return response
+
+
+def away_cookie_name(ctx: ServingContext) -> str:
+    """Of the cookie by which a browser is known that comes back from an identity provider."""
+    return f"{cookie_name(ctx)}-away"
+
+
+def depart_with(ctx: ServingContext, response: Response, cookie: str | None) -> Response:
+    """The answer that sends a browser to a provider, or, with None, takes it back."""
+    lasts = int(AWAY_LASTS.total_seconds()) if cookie is not None else 0
+    response.set_cookie(
+        away_cookie_name(ctx), cookie or "", lasts, path="/", secure=_is_secure(ctx), httponly=True, samesite="lax"
+    )
     return response
 
 

@@ -49,6 +49,19 @@ from modellix_server.identity.members import (
     revoke_keys,
     role_of,
 )
+from modellix_server.identity.outside import (
+    AWAY_LASTS,
+    ExternalIdentity,
+    OutsideSignIn,
+    TooManyDepartures,
+    identities_of,
+    link,
+    note_departure,
+    providers_of,
+    take_departure,
+    unlink,
+    user_of,
+)
 from modellix_server.identity.people import (
     Membership,
     Role,
@@ -57,12 +70,14 @@ from modellix_server.identity.people import (
     create_user,
     find_user,
     first_operator,
+    lock_user,
     memberships,
     other_operators,
     plain_email,
     user_by_email,
     user_names,
 )
+from modellix_server.identity.providers import Departure, OutsidePerson, Provider, ProviderRefused, departure
 from modellix_server.identity.sessions import (
     Session,
     Visitor,

@@ -45,8 +45,8 @@ class Invitation:
     ends_at: datetime
 
 
-async def create_invitation(tx: Connection, team_id: int, email: str, role: Role, by: int) -> str:
-    """The token of a new invitation's link; it replaces the one before for the same address.
+async def create_invitation(tx: Connection, team_id: int, email: str, role: Role, by: int) -> tuple[str, int]:
+    """The token of a new invitation's link, and its number; it replaces the one before for the same address.
 
     The team must be locked. Raises TooManyInvitations.
     """
@@ -62,9 +62,9 @@ async def create_invitation(tx: Connection, team_id: int, email: str, role: Role
         email,
     )
     token = new_token()
-    await tx.execute(
+    number = await tx.fetchval(
         """insert into identity.invitation (team_id, email, role, hash, invited_by, ends_at)
-           values ($1, $2, $3, $4, $5, now() + $6)""",
+           values ($1, $2, $3, $4, $5, now() + $6) returning id""",
         team_id,
         email,
         role.value,
@@ -72,7 +72,7 @@ async def create_invitation(tx: Connection, team_id: int, email: str, role: Role
         by,
         INVITATION_LASTS,
     )
-    return token
+    return token, number
 
 
 async def invitations_of_team(db: Pool | Connection, team_id: int) -> list[Invitation]:

@@ -137,6 +137,8 @@ async def delete_user(tx: Connection, user_id: int) -> None:
     await tx.execute("delete from identity.session where user_id = $1", user_id)
     await tx.execute("delete from identity.sign_in_link where user_id = $1", user_id)
     await tx.execute("delete from identity.sign_in_code where user_id = $1", user_id)
+    await tx.execute("delete from identity.external_identity where user_id = $1", user_id)
+    await tx.execute("delete from identity.outside_sign_in where user_id = $1", user_id)
     await tx.execute(
         """update identity.app_user set email = null, name = $2, operator = false, language = null, time_zone = null,
                theme = null, deleted_at = now() where id = $1""",

@@ -100,6 +100,11 @@ async def find_user(db: Pool | Connection, user_id: int) -> User:
     return User(*row)
 
 
+async def lock_user(tx: Connection, user_id: int) -> None:
+    """Let nobody else decide about how this user signs in until this transaction ends."""
+    await tx.execute("select id from identity.app_user where id = $1 for no key update", user_id)
+
+
 async def user_names(db: Pool | Connection, user_ids: Collection[int]) -> dict[int, str]:
     """The names of users, deleted ones included."""
     rows = await db.fetch("select id, name from identity.app_user where id = any ($1::bigint[])", user_ids)

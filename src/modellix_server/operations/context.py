@@ -13,6 +13,7 @@ from modellix_server.base.errors import Unavailable
 from modellix_server.base.settings import Settings
 from modellix_server.billing import Gateways
 from modellix_server.catalogue import Catalogue, Model, Prices
+from modellix_server.identity import Provider, providers_of
 from modellix_server.results import TROUBLE, Helper, Spool, Storage, Uploads
 from modellix_server.tasks import Intake, ModelHealthReader, Reader, Submissions, SubscriptionHub
 from modellix_server.tasks.models import load_models
@@ -50,6 +51,11 @@ class Context:
     def upstreams(self) -> Mapping[str, Upstream]:
         """Every upstream by name."""
         return self._models[1]
+
+    @cached_property
+    def identity_providers(self) -> Mapping[str, Provider]:
+        """The providers that people may sign in with, by their names in paths. Raises BadSettings."""
+        return providers_of(self.settings)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

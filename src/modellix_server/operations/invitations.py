@@ -19,8 +19,10 @@ async def list_of_team(ctx: Context, who: Principal) -> list[Invitation]:
     return await identity.invitations_of_team(ctx.db, who.team.team_id)
 
 
-async def invite(ctx: Context, who: Principal, email: str, role: Role, *, language: str | None = None) -> str:
-    """Invite an address for 7 days, once; an invitation before to the same address is replaced. Returns the link.
+async def invite(
+    ctx: Context, who: Principal, email: str, role: Role, *, language: str | None = None
+) -> tuple[str, int]:
+    """Invite an address for 7 days, once, in place of an invitation before. Returns its link and number.
 
     It is sent by mail where mail can be sent. `language` is for somebody who is no user yet. Raises InvalidParameters
     for what is no address or a member's, Forbidden, SignInTooOld, TooManyInvitations.
@@ -34,7 +36,7 @@ async def invite(ctx: Context, who: Principal, email: str, role: Role, *, langua
         user = await identity.user_by_email(tx, to)
         if user is not None and await identity.role_of(tx, team_id, user.id):
             raise InvalidParameters("this user belongs to the team already")
-        token = await identity.create_invitation(tx, team_id, to, role, who.user_id)
+        token, number = await identity.create_invitation(tx, team_id, to, role, who.user_id)
         link = ctx.settings.public_origin + _PATH + token
         inviter = await identity.find_user(tx, who.user_id)
         if not mail.missing_settings(ctx.settings):
@@ -53,7 +55,7 @@ async def invite(ctx: Context, who: Principal, email: str, role: Role, *, langua
                 useless_after_s=identity.INVITATION_LASTS.total_seconds(),
             )
         await audit.record(tx, who.actor, "member.invite", f"address:{to}", team_id=team_id, role=role.value)
-    return link
+    return link, number
 
 
 async def withdraw(ctx: Context, who: Principal, invitation_id: int) -> None:

@@ -28,11 +28,15 @@ async def join(tx: Connection, settings: Settings, email: str, origin: str, name
     if not await admits(tx, settings, email):
         raise Forbidden("nobody with this address is known here, and only who is invited may sign up")
     short = email.partition("@")[0][:_LONGEST_NAME]
-    user = await identity.create_user(tx, email, name.strip() or short)
+    user = await identity.create_user(tx, email, _fit(name) or short)
     if not await identity.invitations_to(tx, email):
         await _first_team(tx, settings, user, origin, short)
     await audit.record(tx, audit.Actor(f"user:{user.id}", origin), "user.create", f"user:{user.id}")
     return user
+
+
+def _fit(name: str) -> str:
+    return "".join(one for one in name if one.isprintable()).strip()[:100].strip()
 
 
 async def _first_team(tx: Connection, settings: Settings, user: User, origin: str, name: str) -> None:

@@ -87,6 +87,8 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
     ),
     Permission.SIGN_IN: (
         "invitations.read",
+        "outside_sign_in.start",
+        "outside_sign_in.finish",
         "sign_in.read_link",
         "sign_in.use_link",
         "sign_in_codes.send_code",
@@ -103,6 +105,9 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "invitations.accept",
         "invitations.accept_own",
         "members.leave",
+        "outside_sign_in.start_linking",
+        "outside_sign_in.list_linked",
+        "outside_sign_in.unlink",
         "own_teams.may_create",
         "own_teams.create",
         "sign_in_codes.confirm",

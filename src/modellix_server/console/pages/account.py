@@ -6,7 +6,7 @@ from starlette.responses import RedirectResponse, Response
 
 from modellix_server.base.errors import InvalidParameters, PlatformError
 from modellix_server.console.dispatch import PageRequest, sign_in_with
-from modellix_server.operations import account, invitations, own_teams, sign_in_codes
+from modellix_server.operations import account, invitations, outside_sign_in, own_teams, sign_in_codes
 
 _PATH = "/console/account"
 
@@ -69,6 +69,8 @@ async def _page(
         sessions=await account.sessions(ctx, who),
         this=request.visitor.session.id,
         missing=sign_in_codes.missing_settings(ctx),
+        linked=await outside_sign_in.list_linked(ctx, who),
+        titles={slug: one.title for slug, one in ctx.identity_providers.items()},
         invitations=await invitations.list_own(ctx, who),
         may_create=await own_teams.may_create(ctx, who),
     )

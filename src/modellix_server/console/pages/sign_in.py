@@ -64,10 +64,17 @@ async def sign_out(request: PageRequest) -> Response:
     return sign_in_with(request.ctx, RedirectResponse("/sign-in", 303), None)
 
 
+def ways_with(request: PageRequest, target: str, problem: PlatformError) -> Response:
+    """How to sign in here, after a way that led nowhere."""
+    return _ways(request, target, problem=problem)
+
+
 def _ways(request: PageRequest, target: str, *, email: str = "", problem: PlatformError | None = None) -> Response:
+    providers = list(request.ctx.identity_providers.values())
     missing = sign_in_codes.missing_settings(request.ctx)
     status, words = (problem.status, problem.detail) if problem else (200, "")
-    return request.render("sign_in/ways.html", status, next=target, email=email, problem=words, missing=missing)
+    values = {"next": target, "email": email, "problem": words, "missing": missing, "providers": providers}
+    return request.render("sign_in/ways.html", status, **values)
 
 
 async def _offer(request: PageRequest, *, email: str = "", name: str = "", problem: str = "") -> Response:

@@ -38,10 +38,12 @@ async def invite(request: PageRequest) -> Response:
     email, name = request.fields.get("email", "").strip(), request.fields.get("role", "")
     values = {"email": email, "role": name}
     try:
-        link = await invitations.invite(request.ctx, request.who, email, _role(name), language=request.language)
+        link, number = await invitations.invite(request.ctx, request.who, email, _role(name), language=request.language)
     except (InvalidParameters, TooManyInvitations) as error:
         return await _page(request, "members", form="invite", problem=error, values=values)
-    return await _page(request, "members", invited=email, link=link)
+    if sign_in_codes.missing_settings(request.ctx):
+        return await _page(request, "members", invited=email, link=link)
+    return RedirectResponse(f"{_PATH}?tab=members&sent={number}", 303)
 
 
 async def withdraw(request: PageRequest) -> Response:
@@ -152,7 +154,16 @@ async def _page(
     tabs = {name: text for name, text in tabs.items() if text}
     tab = tab if tab in tabs else next(iter(tabs))
     parts = {"members": _members, "roles": _roles, "policies": _policies, "history": _history}
-    shown = {"invited": "", "link": "", "tab": tab, "tabs": tabs, "form": form, "typed": values or {}, **more}
+    shown = {
+        "invited": "",
+        "link": "",
+        "sent": request.query_params.get("sent", ""),
+        "tab": tab,
+        "tabs": tabs,
+        "form": form,
+        "typed": values or {},
+        **more,
+    }
     shown["problem"] = problem.detail if problem else ""
     return request.render(f"team/{tab}.html", problem.status if problem else 200, **shown, **await parts[tab](request))
 
