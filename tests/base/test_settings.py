@@ -139,7 +139,8 @@ def test_every_variable_has_a_row_in_the_documentation_and_names_its_secrets():
     assert {name for name, variable in rows.items() if not variable.default} == set(environment())
     assert {name for name, variable in rows.items() if variable.secret} == {
         *("MODELLIX_DATABASE_URL", "MODELLIX_OWNER_DATABASE_URL", "MODELLIX_SECRET", "MODELLIX_MASTER_KEY"),
-        *("MODELLIX_OLD_MASTER_KEYS", "MODELLIX_SMTP_URL"),
+        *("MODELLIX_OLD_MASTER_KEYS", "MODELLIX_SMTP_URL", "MODELLIX_GOOGLE_CLIENT_SECRET"),
+        *("MODELLIX_GITHUB_CLIENT_SECRET", "MODELLIX_OIDC_CLIENT_SECRET"),
         *("MODELLIX_STRIPE_SECRET_KEY", "MODELLIX_STRIPE_WEBHOOK_SECRETS"),
     }
     assert all(f"| `{name}`" in markdown() and variable.help for name, variable in rows.items())
