@@ -1,7 +1,7 @@
 # Everything a developer or operator of one machine needs. Works as root and as an ordinary user.
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help up test test-all soak check bench
+.PHONY: screenshots help up test test-all soak check bench
 
 # Which Python makes the environment: 3.11 or newer.
 PYTHON ?= python3
@@ -40,6 +40,9 @@ test-all: .venv/.test  ## Run the long tests too: every kill-point, every mutati
 
 soak: .venv/.test  ## Load the platform for MINUTES= and break its parts at random; prints its seed, SEED= repeats it
 	@$(BIN)/python -m bench.soak --minutes '$(MINUTES)' $(if $(SEED),--seed '$(SEED)')
+
+screenshots: .venv/.test  ## Take pictures of every page into docs/images/console
+	@$(BIN)/python -m tests.browser.screenshots
 
 check: .venv/.check  ## Check format, lint, types, imports and tidiness
 	@$(BIN)/ruff format --check .

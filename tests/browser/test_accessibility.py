@@ -1,0 +1,75 @@
+"""Every page in both themes: no serious fault that axe finds, nothing wider than the window, and no fault in a script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.async_api import Browser
+from tests.support import tour
+from tests.support.platform_processes import Platform
+from tests.support.tour import Tour
+
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+SERIOUS = ("serious", "critical")
+MOST_BYTES = 150_000
+
+
+@pytest.fixture(scope="module")
+async def lived_in(platform: Platform) -> Tour:
+    return await tour.prepare(platform)
+
+
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [
+        ("light", 1280),
+        pytest.param("dark", 1280, marks=pytest.mark.full),
+        pytest.param("light", 390, marks=pytest.mark.full),
+    ],
+)
+async def test_every_page_can_be_used_by_everybody(
+    platform: Platform, browser: Browser, lived_in: Tour, theme: Literal["light", "dark"], width: int
+) -> None:
+    context = await browser.new_context(color_scheme=theme, viewport={"width": width, "height": 900})
+    page = await lived_in.sign_in(context, platform)
+    faults: list[str] = []
+    place = ""
+    page.on("console", lambda said: faults.append(f"{place}: {said.text}") if said.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(f"{place}: {error}"))
+    for place, path in lived_in.places.items():
+        answer = await page.goto(platform.origin + path)
+        assert answer is not None
+        assert answer.status == 200, (place, path)
+        await page.evaluate(AXE)
+        found: dict[str, Any] = await page.evaluate("axe.run({resultTypes: ['violations']})")
+        for one in found["violations"]:
+            if one["impact"] in SERIOUS:
+                faults += [f"{place}: {one['id']}: {node['html'][:200]}" for node in one["nodes"][:3]]
+        if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            faults.append(f"{place}: wider than the window of {width} pixels")
+    assert faults == []
+    await context.close()
+
+
+async def test_every_page_is_small(platform: Platform, browser: Browser, lived_in: Tour) -> None:
+    """Document, style and script together, as they are transferred; pictures of tasks are not the page's."""
+    for place, path in lived_in.places.items():
+        context = await browser.new_context()
+        page = await lived_in.sign_in(context, platform)
+        session = await context.new_cdp_session(page)
+        await session.send("Network.enable")
+        kinds: dict[str, str] = {}
+        sizes: dict[str, float] = {}
+        session.on(
+            "Network.responseReceived", lambda said, kinds=kinds: kinds.update({said["requestId"]: said["type"]})
+        )
+        session.on(
+            "Network.loadingFinished",
+            lambda said, sizes=sizes: sizes.update({said["requestId"]: said["encodedDataLength"]}),
+        )
+        await page.goto(platform.origin + path, wait_until="load")
+        total = sum(sizes.get(one, 0) for one, kind in kinds.items() if kind in ("Document", "Stylesheet", "Script"))
+        assert 0 < total < MOST_BYTES, place
+        await context.close()
