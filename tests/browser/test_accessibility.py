@@ -1,4 +1,4 @@
-"""Every page in both themes: no serious fault that axe finds, nothing wider than the window, and no fault in a script."""
+"""Every page in both themes: no serious fault that axe finds, nothing wider than the window, no fault in a script."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from tests.support.platform_processes import Platform
 from tests.support.waiting import eventually
 
 from modellix_server import identity
-from modellix_server import identity
 from modellix_server.console.app import PAGES
 from modellix_server.console.dispatch import Audience
 from modellix_server.identity import Role
