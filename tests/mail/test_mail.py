@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from tests.support.inbox import Inbox, open_inbox
 from tests.support.ports import free_port
 
 from modellix_server import mail
@@ -21,27 +20,6 @@ from modellix_server.mail.sender import MailSender
 CODE = {"origin": "http://here", "code": "123456"}
 
 
-class Inbox:
-    """What a real SMTP server has taken, and what it answers first."""
-
-    def __init__(self) -> None:
-        self.taken: list[email.message.EmailMessage] = []
-        self.at_recipient: list[str] = []
-        self.at_data: list[str] = []
-
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]):  # noqa: N802
-        if self.at_recipient:
-            return self.at_recipient.pop(0)
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        if self.at_data:
-            return self.at_data.pop(0)
-        self.taken.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
-        return "250 OK"
-
-
 @pytest.fixture
 def port() -> int:
     return free_port()
@@ -49,11 +27,8 @@ def port() -> int:
 
 @pytest.fixture
 def inbox(port: int) -> Iterator[Inbox]:
-    handler = Inbox()
-    server = Controller(handler, hostname="127.0.0.1", port=port)
-    server.start()
-    yield handler
-    server.stop()
+    with open_inbox(port) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -108,15 +83,10 @@ async def test_a_server_that_is_away_loses_nothing_and_gets_each_message_once(po
         await now_due(pool)
     assert (await mail.backlog(pool)).waiting == 3
     assert "cannot be used" in (await row(pool))["error"]
-    handler = Inbox()
-    server = Controller(handler, hostname="127.0.0.1", port=port)
-    server.start()
-    try:
+    with open_inbox(port) as inbox:
         assert await sender.send_some()
         assert not await sender.send_some()
-    finally:
-        server.stop()
-    assert sorted(message["To"] for message in handler.taken) == [f"user{number}@example.com" for number in range(3)]
+    assert sorted(message["To"] for message in inbox.taken) == [f"user{number}@example.com" for number in range(3)]
 
 
 async def test_what_is_refused_for_now_is_sent_again_under_the_same_id(pool, inbox, sender) -> None:
