@@ -1332,6 +1332,17 @@ create table tasks.inputs_redacted (
     constraint inputs_redacted_pkey primary key (team_id, live)
 );
 
+-- Words of up to 256 consecutive tasks. Later tasks than the last block are searched without.
+create table tasks.search_block (
+    team_id bigint not null,
+    live boolean not null,
+    first uuid not null,
+    last uuid not null,
+    words tsvector not null,                  -- of the inputs, without positions; and team:<id>:<mode>
+    constraint search_block_pkey primary key (team_id, live, first)
+);
+create index search_block_words on tasks.search_block using gin (words);
+
 grant usage on schema tasks to modellix_app;
 grant usage on sequence tasks.queue_no to modellix_app;
 grant insert, select, update on tasks.attempt to modellix_app;
@@ -1342,6 +1353,7 @@ grant delete, insert, select, update on tasks.late_result to modellix_app;
 grant insert, select on tasks.move to modellix_app;
 grant insert, select on tasks.review to modellix_app;
 grant insert, select on tasks.route to modellix_app;
+grant insert, select, update on tasks.search_block to modellix_app;
 grant delete, insert, select, update on tasks.slot to modellix_app;
 grant delete, insert, select, update on tasks.task to modellix_app;
 grant delete, insert, select, update on tasks.worker to modellix_app;

@@ -8,6 +8,7 @@ import html
 import json
 import re
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -233,3 +234,24 @@ async def test_media_that_came_in_a_body_are_shown_and_run_again(platform: Platf
     page = await visitor.post(f"/console/tasks/{task}/again", {"once": "z"})
     assert page.status == 400
     assert "not kept any more" in page.text
+
+
+async def test_prompts_are_searched_in_tasks_and_logs(platform: Platform) -> None:
+    team = await platform.team()
+    visitor = await member(platform, team.id, Role.VIEWER)
+    found = (await team.post(PATH, {"prompt": "a Lighthouse 灯塔黄昏"})).data["task_id"]
+    other = (await team.post(PATH, {"prompt": "a kite"})).data["task_id"]
+    for path in ("/console/tasks", "/console/tasks?view=table", "/console/logs"):
+        for query, shown in {
+            "lighthouse": True,
+            "LIGHT": True,
+            "灯塔": True,
+            "黄昏 light": True,
+            "house": False,
+        }.items():
+            page = await visitor.get(f"{path}{'&' if '?' in path else '?'}q={quote(query)}")
+            assert page.status == 200
+            assert (f"/{found}" in page.text) is shown, (path, query)
+            assert f"/{other}" not in page.text, (path, query)
+    for query in ("%27%22%3C", "&%20%7C%20!", "%00"):
+        assert (await visitor.get(f"/console/tasks?q={query}")).status in (200, 400)

@@ -44,6 +44,8 @@ async def list_calls(
     # Accepted submissions were all answered with 200.
     submissions = (wanted.least_status or 200) <= 200 <= (wanted.most_status or 200) and wanted.submits is not False
     async with ctx.reading() as db:
+        if wanted.text is not None:
+            return await _searched(db, of, wanted, after=_among_tasks(after), most=most)
         calls = await requestlog.list_entries(db, of, wanted, after=_among_calls(after), most=most)
         found: list[Record] = list(calls.rows)
         edge = (
@@ -78,17 +80,29 @@ def place_of(record: Record) -> RecordPlace:
     return record.place if isinstance(record, LoggedCall) else record.task.id
 
 
+async def _searched(
+    db: Connection, of: TeamMode, wanted: EntryFilter, *, after: UUID | None, most: int
+) -> Page[Record, RecordPlace]:
+    page = await tasks.list_tasks(db, of, await _among_submitted(db, of, wanted), after=after, most=most)
+    calls = await requestlog.list_submissions(db, [task.id for task in page.rows])
+    return Page([SubmissionCall(task, calls.get(task.id)) for task in page.rows], page.next)
+
+
 async def _submissions(
     db: Connection, of: TeamMode, wanted: EntryFilter, *, after: UUID | None, most: int
 ) -> list[SubmissionCall]:
+    narrow = await _among_submitted(db, of, wanted)
+    submitted = await tasks.list_tasks(db, of, narrow, after=after, most=most)
+    calls = await requestlog.list_submissions(db, [task.id for task in submitted.rows])
+    return [SubmissionCall(task, calls.get(task.id)) for task in submitted.rows]
+
+
+async def _among_submitted(db: Connection, of: TeamMode, wanted: EntryFilter) -> TaskFilter:
     ids = None if wanted.task_id is None else [wanted.task_id]
     if wanted.request_id is not None:
         made = await requestlog.tasks_of_request(db, of, wanted.request_id)
         ids = [one for one in made if ids is None or one in ids]
-    narrow = TaskFilter(None, wanted.model, wanted.key_id, wanted.at, ids)
-    submitted = await tasks.list_tasks(db, of, narrow, after=after, most=most)
-    calls = await requestlog.list_submissions(db, [task.id for task in submitted.rows])
-    return [SubmissionCall(task, calls.get(task.id)) for task in submitted.rows]
+    return TaskFilter(None, wanted.model, wanted.key_id, wanted.at, ids, text=wanted.text)
 
 
 def happened_at(record: Record) -> datetime:

@@ -123,6 +123,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "freezes.list_all",
         "freezes.unfreeze",
         "inputs.redact_once",
+        "search.index_once",
         "keys.list_all",
         "maintenance.backup.back_up",
         "master_key.rotate",

@@ -23,7 +23,7 @@ from modellix_server.base.notify import Follower, follow
 from modellix_server.base.outbound import Outbound
 from modellix_server.base.process import reuse_memory
 from modellix_server.base.settings import Settings
-from modellix_server.operations import inputs, reconciliation
+from modellix_server.operations import inputs, reconciliation, search
 from modellix_server.operations.context import Context
 from modellix_server.operations.master_key import self_test
 from modellix_server.operations.principal import system
@@ -200,6 +200,7 @@ async def _chores(settings: Settings, db: Pool, storage: Storage, tools: tasks.T
         _Chore("ledger monitor", 60, lambda: reconciliation.monitor_once(ctx, monitor), first_after_s=5),
         _Chore("expired results", 30, lambda: delete_expired(db, storage, 500)),
         _Chore("inputs that are not kept", 30, lambda: inputs.redact_once(ctx, system("inputs", socket.gethostname()))),
+        _Chore("words to search for", 60, lambda: search.index_once(ctx, system("search", socket.gethostname()))),
         _Chore("waiting tasks", 5, lambda: tasks.start_waiting(db)),
         _Chore("late verdicts", 30, lambda: tasks.look_again(tools)),
         _Chore("old idempotency keys", 300, lambda: tasks.forget_idempotency_keys(db, _IDEMPOTENCY_S)),

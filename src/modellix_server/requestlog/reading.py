@@ -30,6 +30,8 @@ class EntryFilter:
     at: Span = ALWAYS
     submits: bool | None = None
     """Only calls that were to make a task, or only others."""
+    text: str | None = None
+    """In the inputs of accepted submissions; other calls are left out."""
 
     @property
     def sifts(self) -> bool:

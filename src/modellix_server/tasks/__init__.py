@@ -22,7 +22,6 @@ from modellix_server.tasks.listing import (
     TaskFilter,
     Usage,
     find_task,
-    list_tasks,
     usage,
     ways_used,
 )
@@ -31,6 +30,7 @@ from modellix_server.tasks.read import Reader, TaskQuery, TaskView, public_form,
 from modellix_server.tasks.restored import end_doubtful
 from modellix_server.tasks.routing import Destination, Routing, VendorAccount, account_address, api_path
 from modellix_server.tasks.rules import StoredFile, StoredResult
+from modellix_server.tasks.search import add_block, list_tasks, to_index
 from modellix_server.tasks.signals import CallbackNotifier, Callbacks
 from modellix_server.tasks.steps import Tools
 from modellix_server.tasks.store import (

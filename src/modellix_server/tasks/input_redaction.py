@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from modellix_server.base.database import Connection
 from modellix_server.base.ids import first_uuid7
 from modellix_server.base.team_mode import TeamMode
+from modellix_server.tasks.search import lock_words, words_anew
 
 _COMMIT_LAG = timedelta(minutes=2)  # a task's id is made before the transaction that accepts it
 
@@ -15,9 +16,10 @@ async def redact_inputs(db: Connection, owner: TeamMode, before: datetime, most:
     """Redact up to `most` ended tasks that were accepted before a time; returns how many.
 
     The vendor's words about an attempt go too, as they may repeat the input. A task that is to be looked at once more
-    keeps it until then. To be called in a transaction.
+    keeps it until then. The words by which the tasks were found go as well. To be called in a transaction.
     """
     until = first_uuid7(before)
+    await lock_words(db, owner)
     rows = await db.fetch(
         """update tasks.task t set params = '{}' where t.id in (
                select e.id from tasks.task e
@@ -33,6 +35,7 @@ async def redact_inputs(db: Connection, owner: TeamMode, before: datetime, most:
         most,
     )
     await db.execute("update tasks.attempt set answer = null where task_id = any ($1)", [row["id"] for row in rows])
+    await words_anew(db, owner, [row["id"] for row in rows])
     if len(rows) < most:
         await db.execute(
             """insert into tasks.inputs_redacted (team_id, live, up_to)

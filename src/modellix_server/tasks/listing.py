@@ -45,6 +45,8 @@ class TaskFilter:
     """Any of these."""
     error_code: str | None = None
     """Of a failed task."""
+    text: str | None = None
+    """In its inputs, as `tasks.search` finds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,29 +94,48 @@ async def list_tasks(
     db: Connection, owner: TeamMode, wanted: TaskFilter, *, after: UUID | None, most: int
 ) -> Page[ListedTask, UUID]:
     """Up to `most` tasks, the latest first; those older than `after` when it is given."""
-    where = _where(owner, wanted)
+    where = conditions(owner, wanted)
     where.add_given("t.id < {}", after)
     limit = where.place(most)
-    models = "" if wanted.models is None else where.place(wanted.models)
-    parts = [_part(where, half, models, limit) for half in _HALVES.get(wanted.status, (_ENDED,))]
-    both = f"select * from ({' union all '.join(parts)}) as found order by id desc limit {limit}"  # noqa: S608
-    rows = await db.fetch(both, *where.arguments)
-    kept = await db.fetch("select task_id, resources from results.of_tasks($1)", [row["id"] for row in rows])
-    resources = {row["task_id"]: row["resources"] for row in kept}
-    tasks = [_listed(row, resources.get(row["id"])) for row in rows]
+    of_models = None
+    if wanted.models is not None:
+        of_models = (f"unnest({where.place(wanted.models)}::text[]) as of (model)", "t.model = of.model")
+    tasks = await with_results(db, await _latest(db, wanted, where, limit, of_models))
     return Page(tasks, tasks[-1].id if len(tasks) == most else None)
 
 
-def _part(where: Where, half: str, models: str, limit: str) -> str:
-    """The latest tasks of one half; with many models those of each, as an index has them in order."""
-    found = f"""select t.id, t.model, t.key_id, t.actor, t.state, t.moves, t.created_at, t.finished_at, t.quote,
-            t.captured, t.error_code, t.error_message, t.params, t.request_id
-        from tasks.task t where {where} and {half}"""  # noqa: S608 - texts of ours
-    if not models:
-        return f"({found} order by t.id desc limit {limit})"
-    of_each = f"{found} and t.model = of.model order by t.id desc limit {limit}"
-    return f"""(select each.* from unnest({models}::text[]) as of (model) cross join lateral ({of_each}) as each
-        order by each.id desc limit {limit})"""  # noqa: S608
+async def rows_in(
+    db: Connection, wanted: TaskFilter, where: Where, above: Sequence[UUID], below: Sequence[UUID], most: int
+) -> list[Row]:
+    """Up to `most` tasks within ranges of ids, whose bounds do not belong to them; the latest first."""
+    limit = where.place(most)
+    ranges = f"unnest({where.place(above)}::uuid[], {where.place(below)}::uuid[]) as of (above, below)"
+    return await _latest(db, wanted, where, limit, (ranges, "t.id > of.above and t.id < of.below"))
+
+
+async def _latest(
+    db: Connection, wanted: TaskFilter, where: Where, limit: str, each: tuple[str, str] | None
+) -> list[Row]:
+    """The latest tasks of both halves: of all, or of those of each row of `each`, in the order that an index has."""
+    parts = []
+    for half in _HALVES.get(wanted.status, (_ENDED,)):
+        found = f"""select t.id, t.model, t.key_id, t.actor, t.state, t.moves, t.created_at, t.finished_at, t.quote,
+                t.captured, t.error_code, t.error_message, t.params, t.request_id
+            from tasks.task t where {where} and {half}"""  # noqa: S608 - texts of ours
+        if each is not None:
+            of_each = f"{found} and {each[1]} order by t.id desc limit {limit}"
+            found = f"select t.* from {each[0]} cross join lateral ({of_each}) as t"  # noqa: S608
+        parts.append(f"({found} order by t.id desc limit {limit})")
+    both = f"select * from ({' union all '.join(parts)}) as found order by id desc limit {limit}"  # noqa: S608
+    rows: list[Row] = await db.fetch(both, *where.arguments)
+    return rows
+
+
+async def with_results(db: Connection, rows: Sequence[Row]) -> list[ListedTask]:
+    """Rows as tasks, with what is kept of their results."""
+    kept = await db.fetch("select task_id, resources from results.of_tasks($1)", [row["id"] for row in rows])
+    resources = {row["task_id"]: row["resources"] for row in kept}
+    return [_listed(row, resources.get(row["id"])) for row in rows]
 
 
 async def find_task(db: Connection, owner: TeamMode, task_id: UUID) -> ListedTask:
@@ -142,7 +163,8 @@ async def ways_used(db: Pool, owner: TeamMode) -> tuple[bool, bool]:
     return row[0], row[1]
 
 
-def _where(owner: TeamMode, wanted: TaskFilter) -> Where:
+def conditions(owner: TeamMode, wanted: TaskFilter) -> Where:
+    """What a filter asks of a row; texts and lists of models are not among it."""
     where = Where([])
     where.add("t.team_id = {} and t.live = {}", owner.team_id, owner.live)
     if wanted.error_code is not None:

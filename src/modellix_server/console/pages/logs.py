@@ -100,6 +100,7 @@ def _wanted(filters: PageFilters) -> EntryFilter:
         task_id=task_id,
         request_id=filters.text("request"),
         at=filters.span(),
+        text=filters.text("q"),
         submits=_KINDS.get(filters.choice("calls", _KINDS) or ""),
     )
 

@@ -35,6 +35,7 @@ async def listed(request: PageRequest) -> Response:
         submitted=filters.span(),
         models=None if type_ is None else [name for name, one in catalogue.items() if one.type == type_],
         error_code=filters.choice("code", FAILURES),
+        text=filters.text("q"),
     )
     page = await tasks.list_all(
         request.ctx, request.who, request.who.team, wanted, after=_after(filters), most=_VIEWS[view]
