@@ -2203,8 +2203,10 @@ create table budgets.use (
     starts timestamptz not null,              -- of the period in UTC; 1970 for a budget that does not reset
     held bigint not null default 0,           -- by unfinished tasks
     used bigint not null default 0,           -- captured of tasks that ended
+    carried bigint not null default 0,        -- the part of `used` whose charges were dropped
     constraint use_pkey primary key (budget_id, starts),
     constraint use_budget_id_fkey foreign key (budget_id) references budgets.budget(id),
+    constraint use_carried_check check (carried >= 0),
     constraint use_held_check check (held >= 0),
     constraint use_used_check check (used >= 0)
 ) with (fillfactor=50);
@@ -2221,7 +2223,7 @@ create table budgets.charge (
     constraint charge_amount_check check (amount >= 0),
     constraint charge_check check (captured >= 0 and captured <= amount)
 );
-create index charge_of_period on budgets.charge (budget_id, starts);
+create index charge_of_budget on budgets.charge (budget_id, task_id);
 create index charge_open on budgets.charge (budget_id) where captured is null;
 
 grant usage on schema budgets to modellix_app;
@@ -2261,21 +2263,53 @@ $$;
 grant execute on function budgets.charges to modellix_app;
 
 -- Where the use of a budget is not the sum of its charges: in all of it, or (`p_open`) in what unfinished tasks hold,
--- which reads those alone.
+-- which reads those alone. A plain SELECT, so that the planner folds it into the calling query.
 create or replace function budgets.differences(p_open boolean) returns table (
     budget_id bigint, team_id bigint, live boolean, held bigint, used bigint, held_by_charges bigint, used_by_charges bigint
 ) language sql stable as $$
-    select b.id, b.team_id, b.live, u.held, u.used, c.held, case when p_open then u.used else c.used end
-    from budgets.budget b
-    join (select budget_id, sum(held)::bigint as held, sum(used)::bigint as used from budgets.use group by 1) u
-        on u.budget_id = b.id
-    cross join lateral (
-        select coalesce(sum(amount) filter (where captured is null), 0)::bigint as held,
+    select b.id, b.team_id, b.live, coalesce(u.held, 0), coalesce(u.used, 0), coalesce(c.held, 0),
+        case when p_open then coalesce(u.used, 0) else coalesce(c.used, 0) + coalesce(u.carried, 0) end
+    from (select budget_id, sum(held)::bigint as held, sum(used)::bigint as used, sum(carried)::bigint as carried
+          from budgets.use group by 1) u
+    full join (
+        select budget_id, coalesce(sum(amount) filter (where captured is null), 0)::bigint as held,
             coalesce(sum(captured), 0)::bigint as used
-        from budgets.charge c where c.budget_id = b.id and (c.captured is null or not p_open)) c
-    where u.held <> c.held or (not p_open and u.used <> c.used)
+        from budgets.charge where captured is null or not p_open group by 1) c using (budget_id)
+    join budgets.budget b on b.id = budget_id
+    where coalesce(u.held, 0) <> coalesce(c.held, 0)
+        or (not p_open and coalesce(u.used, 0) <> coalesce(c.used, 0) + coalesce(u.carried, 0))
 $$;
 grant execute on function budgets.differences to modellix_app;
+
+-- Drops charges of ended tasks before `p_before` of one account, at most `p_most`, and sums of periods that nobody asks for
+-- any more; returns how many charges. The sums that are still asked for keep what the charges cost.
+create or replace function budgets.forget(p_team bigint, p_live boolean, p_before uuid, p_since timestamptz, p_most int)
+returns int language plpgsql security definer set search_path = pg_catalog as $$
+declare
+    dropped int;
+begin
+    perform ledger.lock(array[p_team], array[p_live]);
+    with old as (
+        select c.task_id, c.budget_id from budgets.budget b join budgets.charge c on c.budget_id = b.id
+        where b.team_id = p_team and b.live = p_live and c.task_id < p_before and c.captured is not null limit p_most
+    ), gone as (
+        delete from budgets.charge c using old
+        where c.task_id = old.task_id and c.budget_id = old.budget_id returning c.budget_id, c.starts, c.captured
+    ), summed as (
+        update budgets.use u set carried = u.carried + g.captured
+        from (select budget_id, starts, sum(captured) as captured from gone group by 1, 2) g
+        where u.budget_id = g.budget_id and u.starts = g.starts
+    )
+    select count(*) into dropped from gone;
+    if dropped < p_most then
+        delete from budgets.use u using budgets.budget b
+        where b.id = u.budget_id and b.team_id = p_team and b.live = p_live and u.held = 0 and u.used = u.carried
+            and coalesce(budgets.period_end(b.period, u.starts), b.ended_at) < p_since;
+    end if;
+    return dropped;
+end
+$$;
+grant execute on function budgets.forget to modellix_app;
 
 -- Counts accepted tasks in the budgets of their keys and teams. The caller holds the locks on the balances, which guard
 -- budgets too, and has chosen what fits; a wrong choice fails as a whole rather than exceed a budget.
@@ -2357,11 +2391,12 @@ grant execute on function budgets.put to modellix_app;
 -- Makes the use of an account's budgets what its charges say. The caller holds the lock on the balance.
 create or replace function budgets.rebuild(p_team bigint, p_live boolean) returns void
 language sql security definer set search_path = pg_catalog as $$
-    update budgets.use u set held = s.held, used = s.used
+    update budgets.use u set held = s.held, used = u.carried + s.used
     from (
-        select c.budget_id, c.starts, coalesce(sum(c.amount) filter (where c.captured is null), 0) as held,
+        select o.budget_id, o.starts, coalesce(sum(c.amount) filter (where c.captured is null), 0) as held,
             coalesce(sum(c.captured), 0) as used
-        from budgets.charge c join budgets.budget b on b.id = c.budget_id
+        from budgets.budget b join budgets.use o on o.budget_id = b.id
+        left join budgets.charge c on c.budget_id = o.budget_id and c.starts = o.starts
         where b.team_id = p_team and b.live = p_live group by 1, 2) s
     where u.budget_id = s.budget_id and u.starts = s.starts
 $$;

@@ -182,3 +182,34 @@ async def test_one_batch_is_judged_by_what_is_left(pool: Pool, settings, new_cus
     judged = await pool.fetchval("select verdicts from tasks.accept($1)", msgspec.json.encode([wishes[5]]).decode())
     assert judged == ["insufficient"]
     await clean(pool)
+
+
+async def test_old_charges_are_forgotten_and_what_they_cost_is_not(pool: Pool, database, new_customer) -> None:
+    acme = await new_customer(micros=100_000)
+    await limit(pool, acme.team_id, acme.key_id, 1000, "none")
+    await limit(pool, acme.team_id, None, 1000, "daily")
+    submissions = Submissions(pool, asyncio.Event())
+    tasks = [(await submissions.accept(acme.wants(100))).task_id for _ in range(4)]
+    await settle(pool, tasks[:3], [60, 0, 100])
+    assert await budgets.forget_old(pool, 3600) == 0
+    assert await budgets.forget_old(pool, -1) == 6, "not those of the task that runs"
+    await clean(pool)
+    now = await of_key(pool, acme.key_id)
+    assert (now.held, now.used, now.left) == (100, 160, 740)
+    owner = await asyncpg.connect(database.owner_dsn)
+    daily = "budget_id = (select id from budgets.budget where period = 'daily')"
+    for table in ("use", "charge"):  # as if it was accepted last week
+        await owner.execute(f"update budgets.{table} set starts = starts - interval '7 days' where {daily}")
+    await budgets.forget_old(pool, -1)
+    assert await pool.fetchval(f"select held from budgets.use where {daily}") == 100
+    await settle(pool, tasks[3:], [10])
+    assert await budgets.forget_old(pool, -1) == 2
+    assert await pool.fetchval(f"select count(*) from budgets.use where {daily}") == 0
+    assert (await of_key(pool, acme.key_id)).used == 170
+    await owner.execute("update budgets.use set used = used + 1")
+    await owner.close()
+    async with pool.acquire() as db:
+        assert any("its charges say 0 and 170" in finding for finding in await verify(db))
+        async with db.transaction():
+            await db.execute("select budgets.rebuild($1, false)", acme.team_id)
+    await clean(pool)

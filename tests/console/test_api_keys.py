@@ -57,6 +57,8 @@ async def test_limits_are_set_shown_and_changed(platform: Platform) -> None:
     assert 'value="2.50"' in form
     assert '<option value="weekly" selected>' in form
     assert '<option value="keep" selected>' in form
+    for there in re.findall(r'href="(/console/\w+\?key=[^"]+)"', form):
+        assert (await visitor.get(unescape(there))).status == 200
     saved = await visitor.post(path, {"mode": "test", "budget": "3", "reset": "weekly", "expires": "keep"})
     assert (saved.status, saved.headers["Location"]) == (303, "/console/api-key")
     page = await visitor.get("/console/api-key")

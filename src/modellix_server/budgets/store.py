@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import InvalidParameters, OutOfRange
+from modellix_server.base.ids import first_uuid7
 from modellix_server.base.money import usd
 from modellix_server.base.team_mode import TeamMode
 
@@ -15,6 +16,7 @@ PERIODS = ("none", "daily", "weekly", "monthly")
 """How often a budget starts again: never, or every UTC day, week (from Monday) or month."""
 
 _MOST_MICROS = 10**15
+_AT_ONCE = 2000
 _ADJECTIVE = {"none": "in total", "daily": "per day", "weekly": "per week", "monthly": "per month"}
 _USE = """
     select b.team_id, b.live, b.key_id, b.amount, b.period, coalesce(u.held, 0) as held, coalesce(u.used, 0) as used,
@@ -99,6 +101,17 @@ async def of_teams(db: Pool | Connection, team_ids: Sequence[int]) -> dict[tuple
     """The budgets in force of these teams as a whole, by team and mode (True: live)."""
     rows = await db.fetch(_USE + "b.key_id is null and b.team_id = any ($1::bigint[])", team_ids)
     return {(row["team_id"], row["live"]): Budget(*row) for row in rows}
+
+
+async def forget_old(db: Pool, age_s: float) -> int:
+    """Drop charges of ended tasks and sums of periods that are older; returns how many charges."""
+    since, dropped = datetime.now(UTC) - timedelta(seconds=age_s), 0
+    for row in await db.fetch("select distinct team_id, live from budgets.budget order by team_id, live"):
+        of = row["team_id"], row["live"]
+        dropped += await db.fetchval(
+            "select budgets.forget($1, $2, $3, $4, $5)", *of, first_uuid7(since), since, _AT_ONCE
+        )
+    return dropped
 
 
 async def differences(db: Connection) -> list[str]:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import uvloop
 
-from modellix_server import mail, tasks, webhooks
+from modellix_server import budgets, mail, tasks, webhooks
 from modellix_server.base import log, tracing
 from modellix_server.base.database import DATABASE_ERRORS, Pool, open_pool, require_durability, require_limited_role
 from modellix_server.base.metrics import Gauge, Gauges, gauge
@@ -38,6 +38,7 @@ _IDEMPOTENCY_S = 72 * 3600
 _LOG_DAYS = 90
 _MESSAGES_S = 30 * 86_400
 _MAILS_S = 30 * 86_400
+_CHARGES_S = 3 * 86_400  # longer than any task runs
 _HANG_LEASES = 3
 _LEAST_HANG_S = 10.0  # a machine may be that busy
 _LOG = log.get("main")
@@ -204,6 +205,7 @@ async def _chores(settings: Settings, db: Pool, storage: Storage, tools: tasks.T
         _Chore("waiting tasks", 5, lambda: tasks.start_waiting(db)),
         _Chore("late verdicts", 30, lambda: tasks.look_again(tools)),
         _Chore("old idempotency keys", 300, lambda: tasks.forget_idempotency_keys(db, _IDEMPOTENCY_S)),
+        _Chore("old charges of budgets", 300, lambda: budgets.forget_old(db, _CHARGES_S)),
         _Chore("old webhook messages", 300, lambda: webhooks.drop_old(db, _MESSAGES_S)),
         _Chore("old mail", 300, lambda: mail.drop_old(db, _MAILS_S)),
         _Chore("request log partitions", 3600, lambda: ensure_partitions(db)),
