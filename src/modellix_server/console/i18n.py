@@ -58,3 +58,8 @@ def gettext(text: str) -> str:
 def ngettext(one: str, many: str, number: int) -> str:
     """A text about a number of things in the reader's language."""
     return _reader.get().ngettext(one, many, number)
+
+
+def pgettext(context: str, text: str) -> str:
+    """A text in the reader's language that means something else in other places: a role `Billing`, a page `Billing`."""
+    return _reader.get().pgettext(context, text)

@@ -16,6 +16,8 @@ from modellix_server.console import i18n, words
 from modellix_server.console.static import Assets
 from modellix_server.operations.context import ServingContext
 
+_IDEOGRAPHS = "\u2e80"  # letters from here on are Chinese, Japanese or Korean
+
 
 class Renderer:
     """Makes pages of templates and values."""
@@ -29,12 +31,15 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.install_gettext_callables(i18n.gettext, i18n.ngettext, newstyle=True)  # type: ignore[attr-defined]
+        self._environment.install_gettext_callables(  # type: ignore[attr-defined]
+            i18n.gettext, i18n.ngettext, newstyle=True, pgettext=i18n.pgettext
+        )
         self._environment.globals["asset"] = assets.url
         self._environment.filters |= {
             "money": money,
             "moment": _moment,
             "role": words.role,
+            "sentence": sentence,
             "exact": _exact,
             "length_of_time": length_of_time,
             "seconds": seconds,
@@ -59,6 +64,11 @@ class Renderer:
 def money(micros: int) -> str:
     """`17200` as `$0.0172`."""
     return f"-${usd(-micros)}" if micros < 0 else f"${usd(micros)}"
+
+
+def sentence(text: str) -> str:
+    """`it is gone` as `It is gone.`, with the full stop of its language."""
+    return f"{text[:1].upper()}{text[1:]}{'.' if text[-1:] < _IDEOGRAPHS else '。'}"
 
 
 def seconds(milliseconds: int) -> str:

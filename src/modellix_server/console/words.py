@@ -5,6 +5,7 @@ import json
 from modellix_server.audit import AuditEntry
 from modellix_server.base.money import usd
 from modellix_server.console.i18n import gettext as _
+from modellix_server.console.i18n import pgettext
 from modellix_server.identity import Role
 from modellix_server.operations.principal import Permission
 
@@ -15,7 +16,7 @@ def role(value: Role | str) -> str:
         Role.OWNER: _("Owner"),
         Role.ADMIN: _("Admin"),
         Role.DEVELOPER: _("Developer"),
-        Role.BILLING: _("Billing"),
+        Role.BILLING: pgettext("role", "Billing"),
         Role.VIEWER: _("Viewer"),
     }[Role(value)]
 

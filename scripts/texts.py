@@ -1,0 +1,114 @@
+"""The console's texts in other languages: collected from its templates and code into `console/locale/<language>.po`.
+
+    python scripts/texts.py            # add new texts to the catalogues, drop those that are gone
+    python scripts/texts.py --check    # say what is missing, uncertain, obsolete or wrong, and change nothing
+
+A reworded text keeps its translation as a suggestion marked `fuzzy`: pages show English until somebody has read it and
+removed the mark. Catalogues are sorted by text and hold no places and no dates, so that branches merge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po, write_po
+
+CONSOLE = Path(__file__).parents[1] / "src" / "modellix_server" / "console"
+_METHODS = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")]
+_TEMPLATES = {"newstyle_gettext": "true", "trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}
+_PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[a-z%]|%")
+_HEADER = r"""msgid ""
+msgstr ""
+"Language: {language}\n"
+"Content-Type: text/plain; charset=utf-8\n"
+"Plural-Forms: nplurals={count}; plural={rule};\n"
+
+"""
+
+
+def main() -> int:
+    """Merge, or check. Returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="only say what is wrong")
+    parser.add_argument("--console", type=Path, default=CONSOLE, help="the folder with templates, code and catalogues")
+    options = parser.parse_args()
+    texts = collect(options.console)
+    wrong = []
+    for file in sorted((options.console / "locale").glob("*.po")):
+        kept = read(file)
+        if not options.check:
+            merge(kept, texts, file)
+        wrong += [f"{file.name}: {fault}" for fault in faults(kept, texts)]
+    sys.stdout.write(("\n".join(wrong) or f"{len(texts)} texts are in every catalogue") + "\n")
+    return 1 if wrong else 0
+
+
+def collect(console: Path) -> Catalog:
+    """Every text that templates and code mark."""
+    texts = Catalog()
+    for _file, _line, text, _comments, context in extract_from_dir(
+        console, _METHODS, {"templates/**.html": _TEMPLATES}
+    ):
+        texts.add(text, context=context)
+    return texts
+
+
+def read(file: Path) -> Catalog:
+    """A language's catalogue, which is named after it."""
+    with file.open("rb") as opened:
+        return read_po(opened, locale=file.stem)
+
+
+def merge(kept: Catalog, texts: Catalog, file: Path) -> None:
+    """Bring a catalogue up to date and write it."""
+    kept.update(texts)
+    kept.obsolete.clear()
+    written = BytesIO()
+    write_po(written, kept, width=0, no_location=True, omit_header=True, sort_output=True)
+    header = _HEADER.format(language=file.stem, count=kept.num_plurals, rule=kept.plural_expr)
+    file.write_text(header + written.getvalue().decode().strip() + "\n", encoding="utf-8")
+
+
+def faults(kept: Catalog, texts: Catalog) -> Iterator[str]:
+    """What keeps a catalogue from being complete and right."""
+    for text in texts:
+        if text.id:
+            translated = kept.get(_key(text), text.context)
+            if fault := _fault(text, translated):
+                yield f"{fault}: {_key(text)!r}"
+    for text in kept:
+        if text.id and texts.get(_key(text), text.context) is None:
+            yield f"obsolete: {_key(text)!r}"
+
+
+def _fault(text: Message, translated: Message | None) -> str | None:
+    ids, strings = _forms(text.id), _forms(translated.string or "") if translated else ()
+    if any(one != one.strip() or "\n" in one for one in ids):
+        return "begins or ends with space, or has several lines"
+    if translated is None or not all(strings):
+        return "missing"
+    if translated.fuzzy:
+        return "fuzzy"
+    expected = set(_PLACEHOLDER.findall(ids[-1]))
+    if any(set(_PLACEHOLDER.findall(one)) != expected for one in strings):
+        return f"placeholders differ from {sorted(expected)}"
+    return None
+
+
+def _key(text: Message) -> str:
+    return _forms(text.id)[0]
+
+
+def _forms(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
