@@ -565,6 +565,20 @@ language sql stable as $$
 $$;
 grant execute on function ledger.available to modellix_app;
 
+-- The transfers that end a hold: one a task, in the transaction that ends the task. A plain SELECT, so that the planner
+-- folds it into the calling query.
+create or replace function ledger.closings() returns table (id bigint, team_id bigint, live boolean, task_id uuid)
+language sql stable as $$
+    select id, team_id, live, task_id from ledger.transfer where closes
+$$;
+grant execute on function ledger.closings to modellix_app;
+
+-- The number up to which no transfer can appear any more: all have been committed, or never will be.
+create or replace function ledger.complete_up_to() returns bigint language sql stable as $$
+    select up_to from ledger.checkpoint
+$$;
+grant execute on function ledger.complete_up_to to modellix_app;
+
 -- Money in, or a correction when `p_micros` is negative. Fails on the balance's check when a correction
 -- would take what is held or more than there is.
 create or replace function ledger.credit(p_team bigint, p_live boolean, p_micros bigint, p_actor text, p_note text) returns bigint
@@ -1332,6 +1346,29 @@ create table tasks.inputs_redacted (
     constraint inputs_redacted_pkey primary key (team_id, live)
 );
 
+-- Tasks that ended on a day (UTC), in sums; what ended since is added when it is read.
+create table tasks.usage_day (
+    team_id bigint not null,
+    live boolean not null,
+    day date not null,
+    model text not null,
+    key_id bigint not null,                   -- the key that submitted them; 0: a signed-in user did
+    actor text not null,                      -- the signed-in user that submitted them: user:<id>; empty: a key did
+    bucket smallint not null,                 -- how long they took: see tasks.latency_bucket; -1: they failed
+    succeeded bigint not null,
+    failed bigint not null,
+    charged bigint not null,                  -- micro-dollars
+    constraint usage_day_pkey primary key (team_id, live, day, model, key_id, actor, bucket)
+);
+
+-- How far tasks.usage_day has come.
+create table tasks.usage_mark (
+    only_one boolean not null default true,
+    up_to bigint not null default 0,          -- tasks that transfers up to this number closed are in tasks.usage_day
+    constraint usage_mark_pkey primary key (only_one),
+    constraint usage_mark_only_one_check check (only_one)
+);
+
 -- Words of up to 256 consecutive tasks. Later tasks than the last block are searched without.
 create table tasks.search_block (
     team_id bigint not null,
@@ -1356,6 +1393,8 @@ grant insert, select on tasks.route to modellix_app;
 grant insert, select, update on tasks.search_block to modellix_app;
 grant delete, insert, select, update on tasks.slot to modellix_app;
 grant delete, insert, select, update on tasks.task to modellix_app;
+grant select on tasks.usage_day to modellix_app;
+grant select on tasks.usage_mark to modellix_app;
 grant delete, insert, select, update on tasks.worker to modellix_app;
 
 -- Accepts a batch of submissions, a JSON array of `tasks.submission`, in one transaction; each succeeds or fails alone.
@@ -1455,6 +1494,37 @@ begin
 end
 $$;
 grant execute on function tasks.accept(json) to modellix_app;
+
+-- Adds the tasks of up to p_most further transfers to tasks.usage_day; returns how many transfers it has passed. One
+-- caller at a time, by the row of the mark.
+create or replace function tasks.add_usage(p_most bigint) returns bigint
+language plpgsql security definer set search_path = pg_catalog as $$
+declare
+    known bigint;
+    goal bigint;
+begin
+    select up_to into strict known from tasks.usage_mark for update;
+    goal := least(ledger.complete_up_to(), known + p_most);
+    if goal <= known then
+        return 0;
+    end if;
+    insert into tasks.usage_day as u (team_id, live, day, model, key_id, actor, bucket, succeeded, failed, charged)
+    select t.team_id, t.live, (t.finished_at at time zone 'UTC')::date, t.model, coalesce(t.key_id, 0),
+        coalesce(t.actor, ''),
+        case when t.state = 'succeeded' then tasks.latency_bucket(t.created_at, t.finished_at) else -1 end as bucket,
+        count(*) filter (where t.state = 'succeeded'), count(*) filter (where t.state <> 'succeeded'),
+        coalesce(sum(t.captured), 0)
+    from ledger.closings() c join tasks.task t on t.id = c.task_id
+    where c.id > known and c.id <= goal and t.finished_at is not null
+    group by 1, 2, 3, 4, 5, 6, 7
+    on conflict (team_id, live, day, model, key_id, actor, bucket) do update set
+        succeeded = u.succeeded + excluded.succeeded, failed = u.failed + excluded.failed,
+        charged = u.charged + excluded.charged;
+    update tasks.usage_mark set up_to = goal;
+    return goal - known;
+end
+$$;
+grant execute on function tasks.add_usage to modellix_app;
 
 -- Writes what `accept` has chosen: hold, slot or place in the queue, task, idempotency key and link. In a batch that
 -- waits, the order is the order of the queue.
@@ -1582,6 +1652,13 @@ begin
     return null;
 end
 $$;
+
+-- How long a task took, from accept to its end, in steps of a fifth: bucket n is 1.2^n to 1.2^(n+1) milliseconds.
+create or replace function tasks.latency_bucket(p_from timestamptz, p_to timestamptz) returns smallint
+language sql immutable as $$
+    select floor(ln(greatest(extract(epoch from p_to - p_from) * 1000, 1)) / ln(1.2))::smallint
+$$;
+grant execute on function tasks.latency_bucket to modellix_app;
 
 -- Counts one more; tells the count, or null when the task has ended meanwhile.
 create or replace function tasks.note_death(p_task uuid) returns int language sql as $$

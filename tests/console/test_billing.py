@@ -89,7 +89,7 @@ async def test_the_ledger_shows_the_balance_after_each_entry_and_links_to_tasks(
     assert team.key is not None
     page = await visitor.get(f"/console/billing?key={team.key.id}")
     assert [one[1] for one in cells(page.text)] == ["Charge"]
-    assert "No entry is like that" in (await visitor.get("/console/billing?to=2020-01-01")).text
+    assert "No entry is like that" in (await visitor.get("/console/billing?to=2020-01-01T00:00")).text
     for wrong in ("kind=x", "key=x", "from=yesterday", "after=-1", "kind=%00"):
         assert (await visitor.get(f"/console/billing?{wrong}")).status == 400
     stranger = await member(platform, (await new_team(platform)).id, Role.OWNER)

@@ -29,6 +29,7 @@ from modellix_server.console.pages import (
     task_events,
     tasks,
     team,
+    usage,
     webhooks,
 )
 from modellix_server.console.render import Renderer
@@ -105,6 +106,8 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("POST", "/console/api-key/{key_id:int}/rotate", api_keys.rotate, Audience.TEAM, Permission.MANAGE_OWN_KEYS),
     ("POST", "/console/api-key/{key_id:int}/revoke", api_keys.revoke, Audience.TEAM, Permission.MANAGE_OWN_KEYS),
     ("POST", "/console/api-key/{key_id:int}/delete", api_keys.delete, Audience.TEAM, Permission.MANAGE_OWN_KEYS),
+    ("GET", "/console/usage", usage.show, Audience.TEAM, Permission.READ_MONEY),
+    ("GET", "/console/usage/download", usage.download, Audience.TEAM, Permission.READ_MONEY),
     ("GET", "/console/billing", billing.show, Audience.TEAM, Permission.READ_MONEY),
     ("POST", "/console/billing/recharge", billing.recharge, Audience.TEAM, Permission.RECHARGE),
     ("POST", "/console/billing/redeem", billing.redeem, Audience.TEAM, Permission.RECHARGE),

@@ -34,6 +34,7 @@ from modellix_server.tasks.models import load_models
 from modellix_server.webhooks import Deliverer
 
 _CONNECTIONS = 6
+_USAGE_STEP = 200_000
 _IDEMPOTENCY_S = 72 * 3600
 _LOG_DAYS = 90
 _MESSAGES_S = 30 * 86_400
@@ -199,6 +200,7 @@ async def _chores(settings: Settings, db: Pool, storage: Storage, tools: tasks.T
     ctx, monitor = Context(settings, db), system("ledger monitor", socket.gethostname())
     chores = (
         _Chore("ledger monitor", 60, lambda: reconciliation.monitor_once(ctx, monitor), first_after_s=5),
+        _Chore("usage", 15, lambda: tasks.add_usage(db, _USAGE_STEP), first_after_s=5),
         _Chore("expired results", 30, lambda: delete_expired(db, storage, 500)),
         _Chore("inputs that are not kept", 30, lambda: inputs.redact_once(ctx, system("inputs", socket.gethostname()))),
         _Chore("words to search for", 60, lambda: search.index_once(ctx, system("search", socket.gethostname()))),

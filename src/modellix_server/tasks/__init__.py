@@ -43,5 +43,6 @@ from modellix_server.tasks.store import (
     start_waiting,
 )
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
+from modellix_server.tasks.usage_sums import SUM_GROUPS, UsageFilter, UsageSum, add_usage, usage_sums
 from modellix_server.tasks.verify import end_stray_holds, look, verify
 from modellix_server.tasks.worker import HINT_CHANNEL, Worker

@@ -11,8 +11,8 @@ from modellix_server.base.errors import InvalidParameters, OutOfRange
 from modellix_server.base.money import micros_from_usd, usd
 from modellix_server.budgets import PERIODS, BudgetLimit
 from modellix_server.console.dispatch import PageRequest
+from modellix_server.console.filters import PageFilters
 from modellix_server.console.i18n import gettext as _
-from modellix_server.console.query import PageQuery
 from modellix_server.identity import AllowedModels
 from modellix_server.operations import keys
 from modellix_server.operations.keys import KeyOptions, KeyOverview
@@ -117,7 +117,7 @@ async def _list(
         who = request.in_mode(live=live)
         found += await keys.list_of_team(request.ctx, who, who.team)
     found.sort(key=lambda one: (one.key.state != "active", -one.key.id))
-    first = PageQuery(request).number("after") or 0
+    first = PageFilters(request).number("after") or 0
     more = first + _ROWS
     return request.render(
         "api_keys/api_keys.html",

@@ -8,8 +8,8 @@ from modellix_server.base.errors import InvalidParameters, NotFound, PlatformErr
 from modellix_server.base.money import micros_from_usd
 from modellix_server.billing import CodeRefused, PaymentsOff, ProviderFailed, Recharge, TooManyGuesses
 from modellix_server.console.dispatch import PageRequest
+from modellix_server.console.filters import PageFilters
 from modellix_server.console.i18n import gettext as _
-from modellix_server.console.query import PageQuery
 from modellix_server.ledger import KINDS, TransferFilter
 from modellix_server.operations import billing, money, recharges, usage
 from modellix_server.operations.principal import Permission
@@ -50,7 +50,7 @@ async def redeem(request: PageRequest) -> Response:
 
 async def _returned(request: PageRequest) -> Recharge | None:
     """The recharge that the payment provider sent the browser back for, as it is there."""
-    text = PageQuery(request).text("recharge")
+    text = PageFilters(request).text("recharge")
     try:
         wanted = UUID(text) if text else None
     except ValueError:
@@ -78,10 +78,10 @@ async def _page(
     refusal: PlatformError | None = None,
     returned: Recharge | None = None,
 ) -> Response:
-    ctx, who, query = request.ctx, request.who, PageQuery(request)
-    kind, key_id = query.choice("kind", KINDS), query.number("key")
-    wanted = TransferFilter(kind="capture" if key_id else kind, key_id=key_id, at=query.days())
-    entries = await money.list_entries(ctx, who, who.team, wanted, after=query.number("after"), most=_ROWS)
+    ctx, who, filters = request.ctx, request.who, PageFilters(request)
+    kind, key_id = filters.choice("kind", KINDS), filters.number("key")
+    wanted = TransferFilter(kind="capture" if key_id else kind, key_id=key_id, at=filters.span())
+    entries = await money.list_entries(ctx, who, who.team, wanted, after=filters.number("after"), most=_ROWS)
     return request.render(
         "billing/billing.html",
         next((error.status for error in (problem, refusal) if error), 200),
@@ -94,10 +94,8 @@ async def _page(
         problem=problem.detail if problem else "",
         redeemed=redeemed,
         entries=entries,
-        filters={"kind": wanted.kind, "key": key_id, "from": query.day("from"), "to": query.day("to")},
+        filters=filters,
         kinds=KINDS,
         keys=await usage.key_names(ctx, who, who.team),
-        older=query.link(after=entries.next) if entries.next else None,
-        newest=query.link(after=None) if query.number("after") else None,
-        filtered=any(query.text(name) for name in ("kind", "key", "from", "to")),
+        next=filters.url(after=str(entries.next)) if entries.next else None,
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from starlette.responses import RedirectResponse, Response
 
-from modellix_server.base.pages import Span
 from modellix_server.console.cards import make_card
 from modellix_server.console.dispatch import PageRequest
 from modellix_server.operations import invitations, keys, members, own_teams, tasks, usage, vendor_accounts
@@ -16,7 +15,7 @@ from modellix_server.tasks import TaskFilter
 
 _LATEST = 6
 _RUNNING = 6
-_SPAN = timedelta(days=7)
+_SPENT_DAYS = 7
 _PICTURES = ("boat.jpg", "cat.jpg", "house.jpg", "flower.jpg")
 
 
@@ -62,7 +61,7 @@ async def home(request: PageRequest) -> Response:
         latest = (await tasks.list_all(ctx, who, who.team, TaskFilter("success"), after=None, most=_LATEST)).rows
     now = datetime.now(UTC)
     if Permission.READ_MONEY in who.permissions:
-        spent = await usage.spent(ctx, who, who.team, Span(now - _SPAN, None))
+        spent = await usage.spent(ctx, who, who.team, _SPENT_DAYS)
     return request.render(
         "home/home.html",
         now=now,
