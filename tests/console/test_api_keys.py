@@ -43,7 +43,7 @@ async def test_limits_are_set_shown_and_changed(platform: Platform) -> None:
     visitor = await owner(platform)
     page = await visitor.post("/console/api-key", LIMITS)
     assert page.status == 200
-    assert f"text-to-video models, {MODEL}" in page.text
+    assert re.search(rf"<div>All text to video models</div>\s*<div>{re.escape(MODEL)}</div>", page.text)
     assert "$0.0000 of $2.5000 this week" in page.text
     client = platform.anyone(f"Bearer {text_of(page)}")
     own = (await client.get("/api/v1/key")).data
