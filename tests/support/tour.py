@@ -25,7 +25,8 @@ _RUNS = (
 _NO_PAGES = frozenset(
     {
         *("/console/compare/total", "/console/tasks/events", "/console/tasks/{task_id}/card"),
-        *("/console/logs/download", "/sign-in/link/{token}", "/invitation/{token}"),
+        *("/sandbox/checkout/{checkout}", "/console/logs/download", "/sign-in/link/{token}", "/invitation/{token}"),
+        "/sign-in/with/{provider}/callback",
     }
 )
 """Pieces, streams and files, and pages that need a token."""
@@ -59,7 +60,11 @@ async def prepare(platform: Platform) -> Tour:
     owner = await member(platform, team.id, Role.OWNER, operator=True)
     for role in (Role.DEVELOPER, Role.BILLING):
         await member(platform, team.id, role)
-    await owner.post("/console/api-key", {"name": "shop window", "mode": "test", "budget": "20", "reset": "month"})
+    limits = {"type:text-to-image": "on", "type:image-to-image": "on", "model:alibaba/wan2.6-t2v": "on"}
+    limits |= {"budget": "0.20", "reset": "daily", "expires": "90"}
+    made = await owner.post("/console/api-key", {"name": "shop window", "mode": "test", **limits})
+    key = re.search(r'id="new-key">(mdlx-[\w-]+)<', made.text)
+    assert key is not None
     names = []
     for model, fields in _RUNS:
         ran = await owner.post(f"/console/models/{model}/run", fields)
@@ -70,8 +75,9 @@ async def prepare(platform: Platform) -> Tour:
         return not any("data-live" in card for card in cards)
 
     await eventually(ended)
-    client = platform.anyone(f"Bearer {team.key}")
-    await client.submit("text-to-image/alibaba/qwen-image-plus", prompt="A call of a program")
+    client = platform.anyone(f"Bearer {key[1]}")
+    for prompt in ("A call of a program", "Another call", "A third one"):
+        assert (await client.submit("text-to-image/alibaba/qwen-image-plus", prompt=prompt)).status == 200
     await client.get("/api/v1/tasks")
     return Tour(owner, await _places(owner, names[0]))
 
