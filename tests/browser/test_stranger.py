@@ -96,6 +96,19 @@ async def redeem(page: Page, code: str) -> None:
     assert await page.evaluate("window.same")
 
 
+async def recharge(page: Page) -> None:
+    """At the payment emulator, and back."""
+    before = float((await page.locator("#balance").inner_text()).removeprefix("$"))
+    await go(page, "Billing")
+    await page.get_by_role("button", name="Recharge").click()
+    await page.get_by_label("Amount").fill("12.50")
+    await page.get_by_role("button", name="Pay", exact=True).click()
+    await page.wait_for_url("**/sandbox/checkout/**")
+    await page.get_by_role("button", name="Pay", exact=True).click()
+    await expect(page.get_by_text("Your recharge of $12.5000 has been paid")).to_be_visible()
+    assert float((await page.locator("#balance").inner_text()).removeprefix("$")) == pytest.approx(before + 12.5)
+
+
 async def invite(page: Page) -> None:
     await go(page, "Team")
     await page.get_by_role("button", name="Invite", exact=True).click()
@@ -145,6 +158,7 @@ async def test_a_stranger_gets_everywhere(installed: tuple[Platform, Inbox], bro
     await find_call_in_log(page)
     created = await admin(platform, "code", "create", "--usd", "5", "--test")
     await redeem(page, str(next(iter(re.findall(r"[A-Z0-9-]{12,}", json.dumps(created))))))
+    await recharge(page)
     await invite(page)
 
     elsewhere = await browser.new_context()
