@@ -12,7 +12,9 @@ from bench.figures import Figure
 from bench.programs import CannotMeasureError
 from bench.requests import Extent
 from bench.stage import MODEL, Stage, World
+from modellix_server import identity
 from modellix_server.base.database import connect
+from modellix_server.identity import Role
 
 _TRIES = 15
 _FILL_TIMEOUT_MS = 900_000
@@ -51,6 +53,12 @@ _PAGES = (
     *("team/ledger", "team/ledger?kind=topup", "team/ledger?kind=capture", "team/ledger?key_id=200"),
     *(f"team/ledger?{_LONG_AGO}", f"team/ledger?kind=capture&{_LONG_AGO}"),
 )
+_CONSOLE = (
+    *("console", "console/tasks", "console/tasks?view=table", "console/tasks?status=failed", "console/logs"),
+    *("console/logs?window=7d&status=refused", "console/billing", "console/billing?kind=capture"),
+    *("console/models", "console/models/alibaba/qwen-image-plus", "console/compare", "console/api-key"),
+    *("console/webhooks", "console/files", "console/team", "console/account"),
+)
 
 
 async def measure(stage: Stage, extent: Extent, say: Callable[[str], None]) -> dict[str, Figure]:
@@ -61,10 +69,18 @@ async def measure(stage: Stage, extent: Extent, say: Callable[[str], None]) -> d
         await _fill(world, rows)
         await world.serve()
         say("turning pages")
-        taken = {page: await _median_ms(world, page) for page in _queries(rows)}
+        key = {"Authorization": f"Bearer {world.teams[0].key}"}
+        taken = {page: await _median_ms(world, f"api/v1/{page}", key) for page in _queries(rows)}
+        cookie = {"Cookie": f"__Host-modellix={await _sign_in(world)}"}
+        pages = {page: await _median_ms(world, page, cookie) for page in _CONSOLE}
     slowest = max(taken, key=lambda page: taken[page])
+    heaviest = max(pages, key=lambda page: pages[page])
     details = {page.replace("alibaba/", ""): round(ms, 1) for page, ms in taken.items()}
-    return {"list_page": Figure(round(taken[slowest], 1), "ms", [], {"rows": float(rows), **details})}
+    shown = {page: round(ms, 1) for page, ms in pages.items()}
+    return {
+        "list_page": Figure(round(taken[slowest], 1), "ms", [], {"rows": float(rows), **details}),
+        "console_page": Figure(round(pages[heaviest], 1), "ms", [], {"rows": float(rows), **shown}),
+    }
 
 
 def _queries(rows: int) -> Iterator[str]:
@@ -91,14 +107,23 @@ async def _fill(world: World, rows: int) -> None:
         await db.close()
 
 
-async def _median_ms(world: World, page: str) -> float:
-    headers = {"Authorization": f"Bearer {world.teams[0].key}"}
+async def _sign_in(world: World) -> str:
+    """The cookie of an owner of the team."""
+    async with world.pool.acquire() as db, db.transaction():
+        user = await identity.create_user(db, "bench@example.com", "Bench", operator=False)
+        await identity.add_member(db, 1, user.id, Role.OWNER)
+        cookie, _ = await identity.open_session(db, user.id, method="link", address="bench", agent="bench")
+    return cookie
+
+
+async def _median_ms(world: World, page: str, headers: dict[str, str]) -> float:
     mark = "&" if "?" in page else "?"
+    limited = f"{page}{mark}limit=50" if page.startswith("api/") else page
     taken = []
     async with aiohttp.ClientSession(headers=headers) as http:
         for _ in range(_TRIES):
             started = time.perf_counter()
-            async with http.get(f"{world.origin}/api/v1/{page}{mark}limit=50") as answer:
+            async with http.get(f"{world.origin}/{limited}") as answer:
                 body = await answer.read()
             taken.append((time.perf_counter() - started) * 1000)
             if answer.status != 200:
