@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.support.browsers import member, new_team
+from tests.support.browsers import Visitor, member, new_team
 from tests.support.platform_processes import Platform
 from tests.support.waiting import eventually
 
@@ -29,6 +29,23 @@ async def test_every_route_answers_every_role_as_the_table_says(platform: Platfo
         allowed = access is not Audience.OPERATOR and (permission is None or permission in ROLE_PERMISSIONS[role])
         assert (page.status != 403) is allowed, (method, path, role, page.status)
         assert page.status < 500
+
+
+async def test_every_route_is_closed_to_who_is_not_signed_in_and_to_other_teams(platform: Platform) -> None:
+    own, other = await new_team(platform), await new_team(platform)
+    stranger, owner = Visitor(platform.origin), await member(platform, own.id, Role.OWNER)
+    for method, path, _, access, _ in PAGES:
+        if access is Audience.PUBLIC or path in NOT_BY_ROLE:
+            continue
+        there = re.sub(r"\{[^}]+\}", lambda part: "999999999" if ":int" in part[0] else "none", path)
+        page = await (stranger.get(there) if method == "GET" else stranger.post(there, {}))
+        assert page.status == 303, (method, path)
+        assert page.headers["Location"].startswith("/sign-in?next="), (method, path)
+        foreign = f"{other.id}-test"
+        page = await (
+            owner.get(f"{there}?scope={foreign}") if method == "GET" else owner.post(there, {"scope": foreign})
+        )
+        assert page.status == 403, (method, path)
 
 
 @pytest.mark.parametrize("role", [Role.OWNER, Role.ADMIN, Role.DEVELOPER])

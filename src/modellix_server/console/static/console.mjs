@@ -1,4 +1,4 @@
-// What every page gains by script: copying, and times in the browser's zone. All else works without it.
+// What every page gains by script: copying, times in the browser's zone, keys. All else works without it.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
@@ -17,3 +17,21 @@ function localize() {
 }
 localize();
 new MutationObserver(localize).observe(document.body, { childList: true, subtree: true });
+
+// `/` goes to the search, Escape closes what is open.
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest("input, textarea, select, [contenteditable]");
+  if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    const search = document.querySelector("[data-search], [role=search] input:not([type=hidden])");
+    if (search) {
+      event.preventDefault();
+      search.focus();
+    }
+  }
+  if (event.key === "Escape") {
+    for (const open of document.querySelectorAll("details.teams[open], details.confirm[open]")) {
+      open.open = false;
+      if (open.contains(document.activeElement)) open.querySelector("summary").focus();
+    }
+  }
+});
