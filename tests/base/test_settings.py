@@ -70,6 +70,21 @@ def test_a_sign_up_policy_that_is_none_stops_the_start():
         load(environment(MODELLIX_SIGN_UP="closed"))
 
 
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"GOOGLE_CLIENT_ID": "x"}, "GOOGLE_CLIENT_SECRET must be set too"),
+        ({"GITHUB_CLIENT_SECRET": "x"}, "GITHUB_CLIENT_ID must be set too"),
+        ({"OIDC_CLIENT_ID": "x"}, "OIDC_ISSUER and MODELLIX_OIDC_CLIENT_SECRET must be set too"),
+        ({"OIDC_ISSUER": "no URL", "OIDC_CLIENT_ID": "x", "OIDC_CLIENT_SECRET": "x"}, "OIDC_ISSUER must be"),
+        ({"GITHUB_URL": "ftp://x"}, "GITHUB_URL must be"),
+    ],
+)
+def test_an_identity_provider_named_by_halves_stops_the_start(given, named):
+    with pytest.raises(BadSettings, match=f"^MODELLIX_{named}"):
+        load(environment(**{f"MODELLIX_{name}": text for name, text in given.items()}))
+
+
 def test_old_master_keys_are_held_to_the_same():
     good = b64(secrets.token_bytes(32))
     assert len(load(environment(MODELLIX_OLD_MASTER_KEYS=f" {good} ,")).old_master_keys) == 1

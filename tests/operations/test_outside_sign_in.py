@@ -17,7 +17,6 @@ from tests.support.people import new_team, signed_in
 
 from modellix_server import identity
 from modellix_server.base.errors import InvalidParameters, NotFound, Unavailable
-from modellix_server.base.settings import BadSettings
 from modellix_server.base.sign_up_policy import SignUpPolicy
 from modellix_server.identity import ProviderRefused, Role, TooManyDepartures, outside
 from modellix_server.operations import account, invitations, outside_sign_in
@@ -350,17 +349,3 @@ async def test_departures_are_limited_by_address(ctx, provider) -> None:
     starts = (outside_sign_in.start(ctx, WHO, "github", BROWSER, "/console") for _ in range(70))
     answers = await asyncio.gather(*starts, return_exceptions=True)
     assert sum(isinstance(one, TooManyDepartures) for one in answers) == 10
-
-
-@pytest.mark.parametrize(
-    "named",
-    [
-        {"google_client_id": "x"},
-        {"github_client_secret": "x"},
-        {"oidc_issuer": "https://x", "oidc_client_id": "x"},
-        {"oidc_issuer": "no URL", "oidc_client_id": "x", "oidc_client_secret": "x"},
-    ],
-)
-def test_a_provider_named_by_halves_stops_the_start(settings, named: dict[str, str]) -> None:
-    with pytest.raises(BadSettings, match="MODELLIX_"):
-        identity.providers_of(replace(settings, **named))

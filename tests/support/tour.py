@@ -79,7 +79,12 @@ async def prepare(platform: Platform) -> Tour:
     for prompt in ("A call of a program", "Another call", "A third one"):
         assert (await client.submit("text-to-image/alibaba/qwen-image-plus", prompt=prompt)).status == 200
     await client.get("/api/v1/tasks")
-    return Tour(owner, await _places(owner, names[0]))
+    places = await _places(owner, names[0])
+    places |= {f"team-{tab}": f"/console/team?tab={tab}" for tab in ("roles", "policies", "history")}
+    invited = await owner.post("/console/team/invite", {"email": "marie@example.org", "role": "viewer"})
+    if link := re.search(r'id="link">[^<]*(/invitation/[^<]+)<', invited.text):
+        places["public-invitation"] = link[1]
+    return Tour(owner, places)
 
 
 async def _places(owner: Visitor, task: str) -> dict[str, str]:

@@ -63,10 +63,10 @@ async def list_entries(
     db: Pool | Connection, *, limit: int = 50, before: int | None = None, team_id: int | None = None
 ) -> list[AuditEntry]:
     """The newest entries, or those before a number; of one team only when it is named."""
+    whose = "$2::bigint is null" if team_id is None else "team_id = $2"  # so that an index can be used
     rows = await db.fetch(
-        """select seq, at, actor, origin, action, subject, team_id, details::text from audit.audit_entry
-           where ($1::bigint is null or seq < $1) and ($2::bigint is null or team_id = $2)
-           order by seq desc limit $3""",
+        f"""select seq, at, actor, origin, action, subject, team_id, details::text from audit.audit_entry
+            where ($1::bigint is null or seq < $1) and {whose} order by seq desc limit $3""",  # noqa: S608
         before,
         team_id,
         limit,

@@ -22,6 +22,7 @@ from modellix_server.base.sign_up_policy import SignUpPolicy
 
 _PREFIX = "MODELLIX_"
 _TEN_YEARS_S = 315_360_000
+_ORIGIN = Meta(pattern=r"^https?://[^\s/?#@]+[^\s?#]*$")
 
 
 class BadSettings(ValueError):
@@ -129,8 +130,10 @@ class Settings:
     google_client_secret: str = _variable("its secret", "", secret=True)
     github_client_id: str = _variable("OAuth app that lets people sign in with GitHub", "")
     github_client_secret: str = _variable("its secret", "", secret=True)
-    github_url: str = _variable("GitHub, or a GitHub Enterprise Server", "https://github.com")
-    oidc_issuer: str = _variable("issuer of an OpenID provider that lets people sign in: `https://id.example.com`", "")
+    github_url: str = _variable("GitHub, or a GitHub Enterprise Server", "https://github.com", _ORIGIN)
+    oidc_issuer: str = _variable(
+        "issuer of an OpenID provider that lets people sign in: `https://id.example.com`", "", _ORIGIN
+    )
     oidc_client_id: str = _variable("client at that provider", "")
     oidc_client_secret: str = _variable("its secret", "", secret=True)
     oidc_name: str = _variable("name of that provider on buttons", "Single sign-on")
@@ -155,6 +158,14 @@ class Settings:
     def results_origin(self) -> str:
         """Where result links lead, without a trailing slash."""
         return (self.results_url or self.public_url).rstrip("/")
+
+
+_TOGETHER = (
+    ("google_client_id", "google_client_secret"),
+    ("github_client_id", "github_client_secret"),
+    ("oidc_issuer", "oidc_client_id", "oidc_client_secret"),
+)
+"""Variables that are of use together only."""
 
 
 class Variable(NamedTuple):
@@ -212,6 +223,10 @@ def load(env: Mapping[str, str], given: Mapping[str, str] | None = None) -> Sett
         raise BadSettings("MODELLIX_MASTER_KEY must not be the same as MODELLIX_SECRET")
     if bool(found.get("stripe_secret_key")) != bool(found.get("stripe_webhook_secrets")):
         raise BadSettings("MODELLIX_STRIPE_SECRET_KEY and MODELLIX_STRIPE_WEBHOOK_SECRETS need each other")
+    for names in _TOGETHER:
+        missing = [_PREFIX + name.upper() for name in names if not found.get(name)]
+        if 0 < len(missing) < len(names):
+            raise BadSettings(f"{' and '.join(missing)} must be set too")
     found.setdefault("owner_database_url", found["database_url"])
     host, port = found.get("host", Settings.host), found.get("port", Settings.port)
     found.setdefault("public_url", f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")

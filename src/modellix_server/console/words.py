@@ -21,6 +21,19 @@ def role(value: Role | str) -> str:
     }[Role(value)]
 
 
+_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    *(("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows")),
+    *(("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux")),
+)
+
+
+def browser(agent: str) -> str:
+    """`Firefox, Linux` of what a browser calls itself; all of it, where it says nothing that is known."""
+    known = [next((name for mark, name in marks if mark in agent), "") for marks in (_BROWSERS, _SYSTEMS)]
+    return ", ".join(filter(None, known)) if known[0] else agent
+
+
 def permissions() -> dict[Permission, str]:
     """What roles differ in, in the order of the team page's table."""
     return {

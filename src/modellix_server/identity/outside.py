@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import InvalidParameters, NotFound, PlatformError
-from modellix_server.base.settings import BadSettings, Settings
+from modellix_server.base.settings import Settings
 from modellix_server.identity.github import GitHubProvider
 from modellix_server.identity.oidc import OidcProvider
 from modellix_server.identity.providers import Departure, OutsidePerson, Provider
@@ -50,33 +50,16 @@ class ExternalIdentity:
 
 
 def providers_of(settings: Settings) -> Mapping[str, Provider]:
-    """The providers that the settings name, by slug. Raises BadSettings for one that is named by halves."""
+    """The providers that the settings name, by slug."""
     found: list[Provider] = []
-    if _named(settings, "google_client_id", "google_client_secret"):
-        id_, secret = settings.google_client_id, settings.google_client_secret
-        found.append(OidcProvider("google", "Google", GOOGLE, id_, secret))
-    if _named(settings, "github_client_id", "github_client_secret"):
-        id_, secret = settings.github_client_id, settings.github_client_secret
-        found.append(_checked("MODELLIX_GITHUB_URL", GitHubProvider, settings.github_url, id_, secret))
-    if _named(settings, "oidc_issuer", "oidc_client_id", "oidc_client_secret"):
-        id_, secret = settings.oidc_client_id, settings.oidc_client_secret
-        about = ("oidc", settings.oidc_name, settings.oidc_issuer, id_, secret)
-        found.append(_checked("MODELLIX_OIDC_ISSUER", OidcProvider, *about))
+    if client := settings.google_client_id:
+        found.append(OidcProvider("google", "Google", GOOGLE, client, settings.google_client_secret))
+    if client := settings.github_client_id:
+        found.append(GitHubProvider(settings.github_url, client, settings.github_client_secret))
+    if client := settings.oidc_client_id:
+        secret = settings.oidc_client_secret
+        found.append(OidcProvider("oidc", settings.oidc_name, settings.oidc_issuer, client, secret))
     return MappingProxyType({one.slug: one for one in found})
-
-
-def _named(settings: Settings, *names: str) -> bool:
-    missing = [f"MODELLIX_{name.upper()}" for name in names if not getattr(settings, name)]
-    if 0 < len(missing) < len(names):
-        raise BadSettings(f"{' and '.join(missing)} must be set too, or none of {', '.join(names)}")
-    return not missing
-
-
-def _checked(variable: str, make: type[OidcProvider] | type[GitHubProvider], *about: str) -> Provider:
-    try:
-        return make(*about)
-    except ValueError:
-        raise BadSettings(f"{variable} must be a URL, such as https://id.example.com") from None
 
 
 async def note_departure(

@@ -54,7 +54,7 @@ class Context:
 
     @cached_property
     def identity_providers(self) -> Mapping[str, Provider]:
-        """The providers that people may sign in with, by their names in paths. Raises BadSettings."""
+        """The providers that people may sign in with, by their names in paths."""
         return providers_of(self.settings)
 
     @asynccontextmanager

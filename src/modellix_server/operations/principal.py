@@ -147,8 +147,9 @@ class Principal(msgspec.Struct, frozen=True):
 
     @property
     def actor(self) -> Actor:
-        """As the audit log names it."""
-        return Actor(self.id, self.origin)
+        """As the audit log names it; of a user with the session."""
+        origin = self.origin if self.session_id is None else f"{self.origin}, session {self.session_id}"
+        return Actor(self.id, origin)
 
     @property
     def team(self) -> TeamMode:

@@ -5,7 +5,9 @@ from zoneinfo import available_timezones
 from starlette.responses import RedirectResponse, Response
 
 from modellix_server.base.errors import InvalidParameters, PlatformError
+from modellix_server.console import words
 from modellix_server.console.dispatch import PageRequest, sign_in_with
+from modellix_server.console.i18n import gettext as _
 from modellix_server.operations import account, invitations, outside_sign_in, own_teams, sign_in_codes
 
 _PATH = "/console/account"
@@ -66,7 +68,8 @@ async def _page(
         problem=problem.detail if problem else "",
         profile=typed or stored,
         zones=sorted(available_timezones()),
-        sessions=await account.sessions(ctx, who),
+        sessions=[(one, words.browser(one.agent)) for one in await account.sessions(ctx, who)],
+        ways={"link": _("One-time link"), "code": _("Code by mail")},
         this=request.visitor.session.id,
         missing=sign_in_codes.missing_settings(ctx),
         linked=await outside_sign_in.list_linked(ctx, who),

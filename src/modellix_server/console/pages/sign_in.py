@@ -73,7 +73,9 @@ def _ways(request: PageRequest, target: str, *, email: str = "", problem: Platfo
     providers = list(request.ctx.identity_providers.values())
     missing = sign_in_codes.missing_settings(request.ctx)
     status, words = (problem.status, problem.detail) if problem else (200, "")
-    values = {"next": target, "email": email, "problem": words, "missing": missing, "providers": providers}
+    policy = request.ctx.settings.sign_up
+    values = {"invited_only": not (policy.everybody or policy.domains), "domains": sorted(policy.domains)}
+    values |= {"next": target, "email": email, "problem": words, "missing": missing, "providers": providers}
     return request.render("sign_in/ways.html", status, **values)
 
 

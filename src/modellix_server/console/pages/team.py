@@ -213,7 +213,7 @@ def _entry(entry: AuditEntry, names: dict[str, str]) -> dict[str, Any]:
     return {
         "at": entry.at,
         "who": names.get(entry.actor, entry.actor) if by_user else _("the platform"),
-        "origin": entry.origin if by_user else "",
+        "origin": entry.origin.partition(",")[0] if by_user else "",
         "what": words.action(entry),
         "subject": names.get(entry.subject, entry.subject.removeprefix("address:") if "@" in entry.subject else ""),
         "details": words.details(entry),
