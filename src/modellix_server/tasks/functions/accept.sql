@@ -40,7 +40,7 @@ begin
         select a.ordinality as ord, a.task_id, a.team_id, a.live, a.quote, a.wait,
             coalesce(a.slots, (select l.concurrency from limits.of_team(a.team_id) l)) as slots,
             decode(a.fingerprint, 'base64') as fingerprint,
-            least(b.available, left_of_team[a.ordinality]) as available, s.running, s.waiting,
+            least(b.available, coalesce(left_of_team[a.ordinality], b.available)) as available, s.running, s.waiting,
             i.task_id as known, i.fingerprint as known_fingerprint,
             case when a.key_id is null then a.actor is not null else a.key_id in (
                 select k from identity.active_keys(array(select key_id from unnest(batch))) k) end as active,
