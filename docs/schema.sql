@@ -2588,11 +2588,27 @@ create table billing.payment_event (
     constraint payment_event_pkey primary key (provider, id)
 );
 
+-- Which member is told, by mail, when a balance falls below a threshold.
+create table billing.alert (
+    id bigint generated always as identity,
+    team_id bigint not null,
+    live boolean not null,
+    user_id bigint not null,
+    threshold bigint not null,                -- micro-dollars that must be available
+    created_at timestamptz not null default now(),
+    crossed_at timestamptz,                   -- told then, and the balance has not recovered since
+    constraint alert_pkey primary key (id),
+    constraint alert_team_id_live_user_id_threshold_key unique (team_id, live, user_id, threshold),
+    constraint alert_threshold_check check (threshold > 0)
+);
+
 grant usage on schema billing to modellix_app;
+grant delete, insert, select, update on billing.alert to modellix_app;
 grant insert, select, update on billing.code to modellix_app;
 grant insert, select, update on billing.code_batch to modellix_app;
 grant insert, select, update on billing.guess to modellix_app;
 grant insert, select on billing.payment_event to modellix_app;
 grant insert, select, update on billing.recharge to modellix_app;
+grant usage on sequence billing.alert_id_seq to modellix_app;
 grant usage on sequence billing.code_batch_id_seq to modellix_app;
 grant usage on sequence billing.code_id_seq to modellix_app;

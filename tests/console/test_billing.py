@@ -33,7 +33,7 @@ def shown_balance(text: str) -> str:
 def cells(text: str) -> list[list[str]]:
     body = re.search(r"<tbody>(.*?)</tbody>", text, re.DOTALL)
     assert body is not None
-    rows = re.findall(r"<tr>(.*?)</tr>", body[1], re.DOTALL)
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", body[1], re.DOTALL)
     return [
         [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
         for row in rows

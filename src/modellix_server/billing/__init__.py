@@ -1,8 +1,9 @@
-"""How money comes in: redemption codes, and recharges through a payment provider.
+"""How money comes in: redemption codes, recharges through a payment provider, alerts about balances.
 
 Knows no ledger: it says what a code or a payment is worth, and operations move the money in the same transaction.
 """
 
+from modellix_server.billing.alerts import BalanceAlert, add_alert, alerts_of, delete_alert, take_crossed
 from modellix_server.billing.codes import (
     MOST_CODES,
     CodeBatch,

@@ -2,7 +2,7 @@
 
 from modellix_server.ledger import monitor, seal
 from modellix_server.ledger.monitor import Finding, FrozenAccounts
-from modellix_server.ledger.statement import KINDS, TransferFilter, balances_after, list_transfers
+from modellix_server.ledger.statement import KINDS, TransferFilter, balances_after, funded, funding, list_transfers
 from modellix_server.ledger.store import (
     Balance,
     InsufficientBalance,

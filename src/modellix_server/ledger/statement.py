@@ -54,6 +54,37 @@ async def list_transfers(
     return Page([Transfer(*row) for row in rows], rows[-1]["id"] if len(rows) == most else None)
 
 
+async def funding(db: Connection, owner: TeamMode, at: Span) -> list[Transfer]:
+    """Top-ups and corrections within a span, in their order."""
+    where = _funding(owner, at)
+    rows = await db.fetch(
+        f"""select id, at, kind, debit, credit, amount, task_id, key_id, actor, note
+            from ledger.transfer where {where} order by id""",  # noqa: S608
+        *where.arguments,
+    )
+    return [Transfer(*row) for row in rows]
+
+
+async def funded(db: Connection, owner: TeamMode, at: Span) -> int:
+    """What top-ups and corrections within a span came to, in micro-dollars."""
+    where = _funding(owner, at)
+    total: int = await db.fetchval(
+        f"""select coalesce(sum(case credit when 'team' then amount else -amount end), 0)::bigint
+            from ledger.transfer where {where}""",  # noqa: S608
+        *where.arguments,
+    )
+    return total
+
+
+def _funding(owner: TeamMode, at: Span) -> Where:
+    where = Where([])
+    where.add("team_id = {} and live = {}", owner.team_id, owner.live)
+    where.add("kind in ('topup', 'adjust')")  # word for word the condition of an index
+    where.add_given("at >= {}", at.since)
+    where.add_given("at < {}", at.until)
+    return where
+
+
 async def balances_after(db: Connection, owner: TeamMode, transfer_ids: Sequence[int]) -> dict[int, Balance]:
     """The team's balance after each of some transfers of it; `db` must read one snapshot.
 

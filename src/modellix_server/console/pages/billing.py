@@ -11,7 +11,7 @@ from modellix_server.console.dispatch import PageRequest
 from modellix_server.console.filters import PageFilters
 from modellix_server.console.i18n import gettext as _
 from modellix_server.ledger import KINDS, TransferFilter
-from modellix_server.operations import billing, money, recharges, usage
+from modellix_server.operations import balance_alerts, billing, money, recharges, sign_in_codes, usage
 from modellix_server.operations.principal import Permission
 
 _ROWS = 50
@@ -48,6 +48,27 @@ async def redeem(request: PageRequest) -> Response:
     return await _page(request, redeemed=redeemed.amount)
 
 
+async def add_alert(request: PageRequest) -> Response:
+    """Tell this user when the balance is low."""
+    typed = request.fields.get("threshold", "").strip().removeprefix("$")
+    try:
+        await balance_alerts.add(request.ctx, request.who, request.who.team, micros_from_usd(typed))
+    except (ValueError, InvalidParameters) as error:
+        problem = (
+            error
+            if isinstance(error, InvalidParameters)
+            else InvalidParameters(_("write an amount in USD, such as 20"))
+        )
+        return await _page(request, threshold=typed, alert_problem=problem)
+    return RedirectResponse("/console/billing#alerts", 303)
+
+
+async def remove_alert(request: PageRequest) -> Response:
+    """Tell this user no more."""
+    await balance_alerts.remove(request.ctx, request.who, request.who.team, request.path_params["alert_id"])
+    return RedirectResponse("/console/billing#alerts", 303)
+
+
 async def _returned(request: PageRequest) -> Recharge | None:
     """The recharge that the payment provider sent the browser back for, as it is there."""
     text = PageFilters(request).text("recharge")
@@ -77,6 +98,8 @@ async def _page(
     amount: str = "20",
     refusal: PlatformError | None = None,
     returned: Recharge | None = None,
+    threshold: str = "5",
+    alert_problem: PlatformError | None = None,
 ) -> Response:
     ctx, who, filters = request.ctx, request.who, PageFilters(request)
     kind, key_id = filters.choice("kind", KINDS), filters.number("key")
@@ -84,12 +107,16 @@ async def _page(
     entries = await money.list_entries(ctx, who, who.team, wanted, after=filters.number("after"), most=_ROWS)
     return request.render(
         "billing/billing.html",
-        next((error.status for error in (problem, refusal) if error), 200),
+        next((error.status for error in (problem, refusal, alert_problem) if error), 200),
         amount=amount,
         refusal=refusal.detail if refusal else "",
         recharge=returned,
         recharges=(await recharges.list_all(ctx, who, who.team, after=None, most=_LATEST)).rows,
         can_recharge=recharges.possible(ctx, who, who.team),
+        alerts=await balance_alerts.list_own(ctx, who, who.team),
+        threshold=threshold,
+        alert_problem=alert_problem.detail if alert_problem else "",
+        mail_missing=sign_in_codes.missing_settings(ctx),
         code=code,
         problem=problem.detail if problem else "",
         redeemed=redeemed,

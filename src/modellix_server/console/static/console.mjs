@@ -6,6 +6,10 @@ document.addEventListener("click", async (event) => {
   if (!button.textContent.endsWith("✓")) button.append(" ✓");
 });
 
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-print]")) print();
+});
+
 function localize() {
   for (const time of document.querySelectorAll("time[data-local]")) {
     const at = new Date(time.dateTime);
