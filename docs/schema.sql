@@ -1380,6 +1380,19 @@ create table tasks.search_block (
 );
 create index search_block_words on tasks.search_block using gin (words);
 
+-- What an operator decided about something to review, in words
+create table tasks.review_decision (
+    review_id bigint not null,
+    at timestamptz not null default now(),
+    decided_by text not null,                 -- as the audit log names who acts: user:3, admin:anna
+    decision text not null,
+    note text not null,
+    constraint review_decision_pkey primary key (review_id),
+    constraint review_decision_review_id_fkey foreign key (review_id) references tasks.review(id),
+    constraint review_decision_decision_check check (length(decision) >= 1 and length(decision) <= 64),
+    constraint review_decision_note_check check (length(note) <= 1000)
+);
+
 grant usage on schema tasks to modellix_app;
 grant usage on sequence tasks.queue_no to modellix_app;
 grant insert, select, update on tasks.attempt to modellix_app;
@@ -1389,6 +1402,7 @@ grant insert, select, update on tasks.inputs_redacted to modellix_app;
 grant delete, insert, select, update on tasks.late_result to modellix_app;
 grant insert, select on tasks.move to modellix_app;
 grant insert, select on tasks.review to modellix_app;
+grant insert, select on tasks.review_decision to modellix_app;
 grant insert, select on tasks.route to modellix_app;
 grant insert, select, update on tasks.search_block to modellix_app;
 grant delete, insert, select, update on tasks.slot to modellix_app;
@@ -2612,3 +2626,27 @@ grant insert, select, update on billing.recharge to modellix_app;
 grant usage on sequence billing.alert_id_seq to modellix_app;
 grant usage on sequence billing.code_batch_id_seq to modellix_app;
 grant usage on sequence billing.code_id_seq to modellix_app;
+
+
+-- ================================================= announcements ==================================================
+-- What operators tell everybody who uses the console.
+create schema announcements;
+
+-- A line of text that pages show between two times
+create table announcements.announcement (
+    id bigint generated always as identity,
+    text text not null,
+    urgent boolean not null default false,    -- shown as a warning
+    starts_at timestamptz not null,
+    ends_at timestamptz not null,
+    created_at timestamptz not null default now(),
+    created_by text not null,                 -- as the audit log names who acts: user:3
+    constraint announcement_pkey primary key (id),
+    constraint announcement_check check (ends_at > starts_at),
+    constraint announcement_text_check check (length(text) >= 1 and length(text) <= 500 and text !~ '[[:cntrl:]]'::text)
+);
+create index announcement_ends on announcements.announcement (ends_at);
+
+grant usage on schema announcements to modellix_app;
+grant insert, select on announcements.announcement to modellix_app;
+grant update (ends_at) on announcements.announcement to modellix_app;

@@ -15,7 +15,11 @@ from tests.support.identity_providers import (
 )
 from tests.support.platform_processes import Platform, open_platform
 
-SIGN_UP = {"sign_up": "domain:open.example", "starter_credit_usd": "3"}
+SIGN_UP = {
+    "sign_up": "domain:open.example",
+    "starter_credit_usd": "3",
+    "support_contact": "help@example.com, https://example.com/help",
+}
 
 
 @pytest.fixture(scope="session")

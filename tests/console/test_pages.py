@@ -48,6 +48,17 @@ async def test_every_route_is_closed_to_who_is_not_signed_in_and_to_other_teams(
         assert page.status == 403, (method, path)
 
 
+async def test_an_operator_reaches_every_page_of_operators_whatever_role_it_has(platform: Platform) -> None:
+    visitor = await member(platform, (await new_team(platform)).id, Role.VIEWER, operator=True)
+    for method, path, _, access, _permission in PAGES:
+        if access is Audience.OPERATOR:
+            there = re.sub(r"\{[^}]+\}", lambda part: "999999999" if ":int" in part[0] else "none", path)
+            page = await (visitor.get(there) if method == "GET" else visitor.post(there, {}))
+            fit = (200, 404) if method == "GET" else (200, 303, 400, 404, 409)
+            assert page.status in fit, (method, path, page.status)
+    assert (await visitor.get("/console/api-key")).status == 403, "in its team it is what its role is"
+
+
 @pytest.mark.parametrize("role", [Role.OWNER, Role.ADMIN, Role.DEVELOPER])
 async def test_a_key_is_shown_once_works_and_is_refused_once_revoked(platform: Platform, role: Role) -> None:
     visitor = await member(platform, (await new_team(platform)).id, role)

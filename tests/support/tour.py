@@ -79,7 +79,8 @@ async def prepare(platform: Platform) -> Tour:
     for prompt in ("A call of a program", "Another call", "A third one"):
         assert (await client.submit("text-to-image/alibaba/qwen-image-plus", prompt=prompt)).status == 200
     await client.get("/api/v1/tasks")
-    places = await _places(owner, names[0])
+    await _operate(platform, owner)
+    places = await _places(owner, names[0], team.id)
     places |= {f"team-{tab}": f"/console/team?tab={tab}" for tab in ("roles", "policies", "history")}
     invited = await owner.post("/console/team/invite", {"email": "marie@example.org", "role": "viewer"})
     if link := re.search(r'id="link">[^<]*(/invitation/[^<]+)<', invited.text):
@@ -87,8 +88,26 @@ async def prepare(platform: Platform) -> Tour:
     return Tour(owner, places)
 
 
-async def _places(owner: Visitor, task: str) -> dict[str, str]:
-    values = {"provider": "alibaba", "model_id": "qwen-image-plus", "task_id": task}
+async def _operate(platform: Platform, operator: Visitor) -> None:
+    """What an operator leaves behind."""
+    account = {"upstream": "dashscope", "name": "main", "key": "sk-vendor-0123456789", "base_url": platform.sandbox}
+    await operator.post("/operator/vendors", account)
+    codes = {"name": "Launch week", "usd": "5", "count": "20", "mode": "live", "expires_at": "2099-01-01T00:00"}
+    await operator.post("/operator/codes", codes)
+    words = "On Sunday from 8 to 9 UTC tasks will wait: we change disks."
+    span = {"from": "2098-01-01T00:00", "until": "2098-01-02T00:00"}
+    await operator.post("/operator/announcements", {"text": words} | span)
+    preview = await operator.get("/operator/prices/change?model=alibaba/qwen-image-plus&kind=margin&value=20")
+    seen = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', preview.text))
+    await operator.post("/operator/prices/change", seen)
+    await platform.pool.execute(
+        "insert into tasks.review (reason, detail) values ('odd', 'odd measurement: 2 images said, 1 found')"
+    )
+
+
+async def _places(owner: Visitor, task: str, team_id: int) -> dict[str, str]:
+    values = {"provider": "alibaba", "model_id": "qwen-image-plus", "task_id": task, "team_id": str(team_id)}
+    values |= {"upstream": "dashscope", "name": "main"}
     values |= await _numbers(owner)
     places = {}
     for method, path, _, audience, _ in PAGES:

@@ -9,6 +9,7 @@ from typing import Any
 
 from modellix_server.audit.verify import Head
 from modellix_server.base.database import Connection, Pool
+from modellix_server.base.pages import ALWAYS, Span, Where
 from modellix_server.base.redaction import redact_text
 
 
@@ -60,16 +61,30 @@ async def record(
 
 
 async def list_entries(
-    db: Pool | Connection, *, limit: int = 50, before: int | None = None, team_id: int | None = None
+    db: Pool | Connection,
+    *,
+    limit: int = 50,
+    before: int | None = None,
+    team_id: int | None = None,
+    actor: str | None = None,
+    action: str | None = None,
+    subject: str | None = None,
+    span: Span = ALWAYS,
 ) -> list[AuditEntry]:
-    """The newest entries, or those before a number; of one team only when it is named."""
-    whose = "$2::bigint is null" if team_id is None else "team_id = $2"  # so that an index can be used
+    """The newest entries, or those before a number; of what is named only. `action` may be the first part of one."""
+    where = Where([limit])
+    where.add_given("seq < {}", before)
+    where.add_given("team_id = {}", team_id)
+    where.add_given("actor = {}", actor)
+    where.add_given("subject = {}", subject)
+    where.add_given("at >= {}", span.since)
+    where.add_given("at < {}", span.until)
+    if action is not None:
+        where.add("(action = {} or starts_with(action, {}))", action, f"{action}.")
     rows = await db.fetch(
         f"""select seq, at, actor, origin, action, subject, team_id, details::text from audit.audit_entry
-            where ($1::bigint is null or seq < $1) and {whose} order by seq desc limit $3""",  # noqa: S608
-        before,
-        team_id,
-        limit,
+            where {where} order by seq desc limit $1""",  # noqa: S608 - of constant texts
+        *where.arguments,
     )
     return [AuditEntry(*row) for row in rows]
 

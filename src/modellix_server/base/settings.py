@@ -19,6 +19,7 @@ from modellix_server.base.addresses import Network
 from modellix_server.base.envelope import Keyring, MasterKeys
 from modellix_server.base.secret import Secret, weakness
 from modellix_server.base.sign_up_policy import SignUpPolicy
+from modellix_server.base.support_contact import SupportContact
 
 _PREFIX = "MODELLIX_"
 _TEN_YEARS_S = 315_360_000
@@ -137,6 +138,9 @@ class Settings:
     oidc_client_id: str = _variable("client at that provider", "")
     oidc_client_secret: str = _variable("its secret", "", secret=True)
     oidc_name: str = _variable("name of that provider on buttons", "Single sign-on")
+    support_contact: tuple[SupportContact, ...] = _variable(
+        "where people find help: an address of mail, of a page, or both; at the foot of every page", ()
+    )
     log_level: Literal["debug", "info", "warning", "error"] = _variable("`debug`, `info`, `warning` or `error`", "info")
     old_master_keys: tuple[Secret, ...] = _variable(
         "former master keys; needed until a rotation is complete", (), secret=True
@@ -189,6 +193,7 @@ _OUTSIDE = (
 _SHOWN = (str, tuple[str, ...])
 """Types of which an error quotes the value."""
 _TYPES = {str: "text", int: "integer", float: "number", Secret: "base64", Network: "network"}
+_TYPES = {str: "text", int: "integer", float: "number", Secret: "base64", Network: "network", SupportContact: "text"}
 
 
 def variables() -> Iterator[Variable]:
@@ -276,6 +281,8 @@ def _convert(text: str, kind: Any, bounds: Meta) -> Any:
         return secret
     if kind is SignUpPolicy:
         return SignUpPolicy.of(text)
+    if kind is SupportContact:
+        return SupportContact.of(text)
     if kind == Network:
         try:
             return ipaddress.ip_network(text)

@@ -26,6 +26,11 @@ class SignUpPolicy:
             return cls(domains=domains)
         raise ValueError(f"must be invited, open or domain:example.com, not {text!r}")
 
+    def __str__(self) -> str:
+        if self.everybody:
+            return "open"
+        return f"domain:{','.join(sorted(self.domains))}" if self.domains else "invited"
+
     def admits(self, email: str) -> bool:
         """Whether this address may sign up uninvited; of a domain, not of those below it."""
         return self.everybody or email.rpartition("@")[2] in self.domains

@@ -64,7 +64,7 @@ async def list_all(context: CommandContext) -> None:
 
     found = await vendor_accounts.list_all(context.operations, context.who)
     context.show_all(
-        [{**_row(account), "answers": _answers(breaker)} for account, breaker in found],
+        [{**_row(one.account), "answers": _answers(one.breaker)} for one in found],
         none=f"No vendor accounts: live requests get 503. Known upstreams: {', '.join(load_all())}",
     )
 

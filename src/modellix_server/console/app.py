@@ -33,6 +33,7 @@ from modellix_server.console.pages import (
     usage,
     webhooks,
 )
+from modellix_server.console.pages.operator import OPERATOR_PAGES
 from modellix_server.console.render import Renderer
 from modellix_server.console.static import Assets
 from modellix_server.operations.context import ServingContext
@@ -146,6 +147,7 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("POST", "/console/account/link/{provider}", outside.start_linking, Audience.SESSION, None),
     ("POST", "/console/account/unlink", outside.unlink, Audience.SESSION, None),
     ("POST", "/console/account/delete", account.delete, Audience.SESSION, None),
+    *((method, path, view, Audience.OPERATOR, None) for method, path, view in OPERATOR_PAGES),
 )
 """Method, path, view, who may see it, and the permission that a member of the team needs."""
 

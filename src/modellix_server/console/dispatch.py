@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from modellix_server.announcements import Announcement
 from modellix_server.base import log, time_budget
 from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, Unavailable
 from modellix_server.base.team_mode import TeamMode
@@ -20,14 +21,16 @@ from modellix_server.console.i18n import gettext as _
 from modellix_server.console.render import Renderer
 from modellix_server.identity import AWAY_LASTS, Membership, Visitor
 from modellix_server.ledger import Balance
-from modellix_server.operations import money, sign_in, sign_in_codes
+from modellix_server.operations import announcements, money, sign_in, sign_in_codes
 from modellix_server.operations.context import OUT_OF_REACH, ServingContext
-from modellix_server.operations.principal import Forbidden, Permission, Principal, SignInTooOld, anybody, member
+from modellix_server.operations.principal import Forbidden, Permission, Principal, SignInTooOld, anybody, member, user
 from modellix_server.operations.sign_in import Browser
 
 _MOST_FORM_BYTES = 256 * 1024
 _MOST_FIELDS = 500
 _LOCAL = ("localhost", "127.0.0.1", "::1")
+_DISMISSED = "modellix-dismissed"
+"""Cookie of a script: the announcements that this browser has dismissed, by number, until it is closed."""
 _LOG = log.get("console")
 
 
@@ -59,6 +62,13 @@ class PageRequest(Request):
         self.membership: Membership | None = None
         """Of the team that the page shows."""
         self.who: Principal = anybody(self.address)
+        """Who acts: a member of the team, or on the pages of operators somebody who acts for the whole platform."""
+        self.as_member = self.who
+        """The same as the frame shows it: in the team, with what its role may do there."""
+        self.operating = False
+        """Whether the page is one of the operators'."""
+        self.announcements: list[Announcement] = []
+        """What the frame tells everybody now."""
         self.balance: Balance | None = None
         """Of the team in its mode, for who may see it."""
 
@@ -86,7 +96,7 @@ class PageRequest(Request):
 
     def render(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page, with what its frame shows."""
-        visitor, scope = self.visitor, self.who.scope
+        visitor, scope = self.visitor, self.as_member.scope
         frame = {
             "path": self.url.path,
             "here": self.url.path + (f"?{self.url.query}" if self.url.query else ""),
@@ -99,13 +109,17 @@ class PageRequest(Request):
             "scope": f"{scope.team_id}-{scope.mode}" if scope else "",
             "live": scope.live if scope else False,
             "can": self.can,
+            "operating": self.operating,
+            "announcements": self.announcements,
+            "dismissed": self.cookies.get(_DISMISSED, "").split("."),
+            "support": self.ctx.settings.support_contact,
             "request_id": self.scope.get("request_id"),
         }
         return self._renderer.page(template, status, **frame, **values)
 
     def can(self, permission: str) -> bool:
-        """Whether the principal has a permission, by its name: what it may not do, a page does not offer."""
-        return Permission[permission] in self.who.permissions
+        """Whether the member has a permission, by its name: what it may not do, a page does not offer."""
+        return Permission[permission] in self.as_member.permissions
 
     @property
     def language(self) -> str:
@@ -132,14 +146,19 @@ class PageRequest(Request):
             i18n.read_in(self.language)
             wanted = self.fields.get("scope") or self.query_params.get("scope")
             self.who, self.membership = sign_in.act(self.visitor, wanted, self.address)
+            self.as_member = self.who
         if access is Audience.PUBLIC:
             return None
         if self.visitor is None:
             back = self.url.path if self.method == "GET" else "/console"
             there = f"/sign-in?next={quote(back)}"
             return Response(headers={"HX-Redirect": there}) if self.is_piece else RedirectResponse(there, 303)
+        if not self.is_piece:
+            self.announcements = await announcements.current(self.ctx, self.who)
         if access is Audience.OPERATOR:
+            self.operating, self.who = True, user(self.visitor, self.address)
             self.who.require(Permission.OPERATE)
+            return None
         if access is Audience.TEAM and self.membership is None:
             raise Forbidden(_("you belong to no team"))
         if permission is not None:

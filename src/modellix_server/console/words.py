@@ -87,6 +87,19 @@ def action(entry: AuditEntry) -> str:
         "webhook.rotate": _("Webhook secret rotated"),
         "webhook.delete": _("Webhook deleted"),
         "webhook.replay": _("Webhook deliveries replayed"),
+        "announcement.add": _("Announcement made"),
+        "announcement.end": _("Announcement ended"),
+        "code.create": _("Redemption codes made"),
+        "code.revoke": _("Redemption codes revoked"),
+        "ledger.check": _("Ledger checked"),
+        "ledger.seal": _("Transfers sealed"),
+        "price.set": _("Price set"),
+        "price.clear": _("Price taken back"),
+        "review.decide": _("Review decided"),
+        "session.open": _("Signed in"),
+        "sign_in.link": _("Sign-in link made"),
+        "upstream.set": _("Vendor account stored"),
+        "upstream.change": _("Vendor account changed"),
     }.get(entry.action, entry.action)
 
 

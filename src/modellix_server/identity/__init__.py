@@ -94,11 +94,14 @@ from modellix_server.identity.sessions import (
 )
 from modellix_server.identity.store import (
     Caller,
+    FoundTeam,
     Team,
     create_team,
     find_team,
     input_days,
     list_teams,
+    search_teams,
     set_input_days,
+    team_by_id,
     teams_without_inputs,
 )

@@ -71,6 +71,39 @@ async def list_teams(db: Pool | Connection) -> list[Team]:
     return [Team(*row) for row in await db.fetch("select id, name, created_at from identity.team order by id")]
 
 
+@dataclass(frozen=True, slots=True)
+class FoundTeam:
+    """A team as an operator finds it."""
+
+    team: Team
+    ended: bool
+    members: int
+
+
+_FOUND = """select t.id, t.name, t.created_at, t.ended_at is not null,
+    (select count(*) from identity.membership m where m.team_id = t.id) from identity.team t"""
+
+
+async def search_teams(db: Pool | Connection, text: str, *, after: int | None, most: int) -> list[FoundTeam]:
+    """Teams whose name contains a text in any case, the newest first; those before number `after` if it is given."""
+    rows = await db.fetch(
+        f"""{_FOUND} where strpos(lower(t.name), lower($1)) > 0 and ($2::bigint is null or t.id < $2)
+            order by t.id desc limit $3""",
+        text,
+        after,
+        most,
+    )
+    return [FoundTeam(Team(*row[:3]), row[3], row[4]) for row in rows]
+
+
+async def team_by_id(db: Pool | Connection, team_id: int) -> FoundTeam:
+    """Raises NotFound."""
+    row = await db.fetchrow(f"{_FOUND} where t.id = $1", team_id)
+    if row is None:
+        raise NotFound("team not found")
+    return FoundTeam(Team(*row[:3]), row[3], row[4])
+
+
 async def find_team(db: Pool | Connection, name: str) -> Team:
     """The team of that name; raises NotFound."""
     row = await db.fetchrow("select id, name, created_at from identity.team where name = $1", name)

@@ -12,6 +12,7 @@ from modellix_server.ledger.store import (
     balance,
     balances,
     credit,
+    last_funding,
     lock_balance,
     open_team,
     transfers_of_task,

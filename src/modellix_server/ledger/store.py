@@ -145,6 +145,17 @@ async def lock_balance(db: Connection, team_id: int, *, live: bool) -> Balance:
     return await balance(db, team_id, live=live)
 
 
+async def last_funding(db: Pool | Connection, team_id: int, *, live: bool) -> int:
+    """The number of the latest transfer that brought money in or corrected it; 0 without one."""
+    number: int | None = await db.fetchval(
+        """select id from ledger.transfer where team_id = $1 and live = $2 and kind in ('topup', 'adjust')
+           order by id desc limit 1""",
+        team_id,
+        live,
+    )
+    return number or 0
+
+
 async def transfers_of_task(db: Pool | Connection, task_id: UUID) -> list[Transfer]:
     """Every entry of one task, oldest first."""
     rows = await db.fetch(

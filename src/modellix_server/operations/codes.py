@@ -17,9 +17,10 @@ async def create(
 ) -> tuple[CodeBatch, list[str]]:
     """New codes, each worth the same, and their texts, which cannot be shown again.
 
-    Raises InvalidParameters for an amount, a count or a name that is not fit.
+    Raises InvalidParameters for an amount, a count or a name that is not fit, SignInTooOld.
     """
     who.require(Permission.OPERATE)
+    who.require_fresh()
     if not 0 < micros <= _MOST_MICROS:
         raise InvalidParameters("a code is worth more than 0 and at most 10,000 USD")
     if not 1 <= count <= MOST_CODES:

@@ -6,13 +6,15 @@ import asyncpg
 
 from modellix_server import audit, identity, ledger, tasks
 from modellix_server.base.database import Connection
-from modellix_server.base.errors import PlatformError
+from modellix_server.base.errors import InvalidParameters, PlatformError
 from modellix_server.base.money import usd
 from modellix_server.base.team_mode import TeamMode
-from modellix_server.ledger import Balance, monitor
+from modellix_server.ledger import Balance, Finding, monitor
 from modellix_server.ledger.monitor import ALL_TEAMS, FrozenAccount
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
+
+_LONGEST_NOTE = 1_000
 
 
 class StaysFrozen(PlatformError):
@@ -35,6 +37,22 @@ async def list_all(ctx: Context, who: Principal) -> list[tuple[FrozenAccount, st
     who.require(Permission.OPERATE)
     names = {team.id: team.name for team in await identity.list_teams(ctx.db)}
     return [(one, names.get(one.team_id)) for one in await monitor.list_frozen(ctx.db)]
+
+
+async def freeze(ctx: Context, who: Principal, of: TeamMode, note: str) -> None:
+    """Let an account take no new tasks; those that it has go on. Its members are not told the note.
+
+    Raises InvalidParameters without a note, StaysFrozen for one that is frozen already, NotFound.
+    """
+    who.require(Permission.OPERATE)
+    if not note.strip() or len(note) > _LONGEST_NOTE or "\0" in note:
+        raise InvalidParameters(f"say why, in up to {_LONGEST_NOTE:,} characters")
+    async with ctx.transaction() as tx:
+        await identity.require_team(tx, of.team_id)
+        if not await monitor.freeze(tx, Finding(of.team_id, of.live, f"by {who.id}: {note.strip()}")):
+            raise StaysFrozen("this account is frozen already")
+        about = {"mode": of.mode, "finding": f"by hand: {note.strip()}"}
+        await audit.record(tx, who.actor, "ledger.freeze", f"team:{of.team_id}", team_id=of.team_id, **about)
 
 
 async def unfreeze(ctx: Context, who: Principal, of: TeamMode, note: str, *, restate: bool = False) -> Unfrozen:

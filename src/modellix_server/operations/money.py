@@ -1,10 +1,11 @@
 """A team's money in one mode."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from modellix_server import audit, identity, ledger
 from modellix_server.base.database import Connection
-from modellix_server.base.errors import InvalidParameters
+from modellix_server.base.errors import InvalidParameters, PlatformError
 from modellix_server.base.money import usd
 from modellix_server.base.pages import Page
 from modellix_server.base.team_mode import TeamMode
@@ -58,21 +59,45 @@ async def list_entries(
     return Page(rows, page.next)
 
 
-async def credit(ctx: Context, who: Principal, of: TeamMode, micros: int, note: str | None) -> int:
+class CreditedMeanwhile(PlatformError):
+    """Money has come in, or was corrected, since the form was shown."""
+
+    status: ClassVar[int] = 409
+    category: ClassVar[str] = "Conflict"
+    code: ClassVar[str] = "credited_meanwhile"
+
+
+async def credit(
+    ctx: Context, who: Principal, of: TeamMode, micros: int, note: str | None, *, seen: int | None = None
+) -> int:
     """Put money in, or take a correction out when negative; returns what is available then, in micro-dollars.
 
+    With `seen`, the number of a transfer (`last_funding`), raises CreditedMeanwhile if there was another one since:
+    a form that is sent twice credits once.
+
     Raises InvalidParameters for an amount that cannot be meant, InsufficientBalance for a correction that exceeds
-    what is available.
+    what is available, SignInTooOld.
     """
     who.require(Permission.OPERATE)
+    who.require_fresh()
     if not 0 < abs(micros) <= _MOST_MICROS:
         raise InvalidParameters("the amount must not be 0, nor beyond a billion USD")
     try:
         async with ctx.transaction() as tx:
+            if seen is not None:
+                await ledger.lock_balance(tx, of.team_id, live=of.live)
+                if seen != await ledger.last_funding(tx, of.team_id, live=of.live):
+                    raise CreditedMeanwhile("money has come in or was corrected meanwhile: look, then send this again")
             return await credit_in(tx, who, of, micros, note)
     except InsufficientBalance:
         have = (await ledger.balance(ctx.db, of.team_id, live=of.live)).available
         raise InsufficientBalance(f"{usd(have)} USD available, {usd(-micros)} USD asked") from None
+
+
+async def last_funding(ctx: Context, who: Principal, of: TeamMode) -> int:
+    """The number of the latest transfer that brought money in or corrected it; 0 without one."""
+    who.require(Permission.OPERATE)
+    return await ledger.last_funding(ctx.db, of.team_id, live=of.live)
 
 
 async def credit_in(tx: Connection, who: Principal, of: TeamMode, micros: int, note: str | None) -> int:

@@ -1,7 +1,9 @@
 """Reconciliation of the ledger: the monitor that runs all the time, and the verification of everything."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
 
 from modellix_server import audit, tasks
 from modellix_server.base import log
@@ -16,8 +18,20 @@ from modellix_server.operations.principal import Permission, Principal
 _STEP = 1_000_000
 """Transfers added up at once: about a second of the database's time."""
 
-_SEAL = "ledger.seal"
+_SEAL, _CHECK = "ledger.seal", "ledger.check"
 _LOG = log.get("operations")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerCheck:
+    """When the ledger was last looked at."""
+
+    monitored_at: datetime | None
+    """By the monitor."""
+    checked_at: datetime | None
+    """Everything, by `check`."""
+    findings: int
+    """What that found."""
 
 
 async def monitor_once(ctx: Context, who: Principal) -> int:
@@ -84,6 +98,24 @@ async def verify(ctx: Context, who: Principal) -> list[str]:
     async with ctx.connection("verify") as db, db.transaction(isolation="repeatable_read", readonly=True):
         chain = [f"audit log: {finding}" for finding in await audit.verify(db)]
         return [*await tasks.verify(db), *await _broken_seals(db), *chain]
+
+
+async def check(ctx: Context, who: Principal) -> list[str]:
+    """The same, and its result is kept in the audit log."""
+    who.require(Permission.OPERATE)
+    found = await verify(ctx, who)
+    async with ctx.transaction() as tx:
+        about: dict[str, Any] = {"findings": len(found), "first": found[0][:500] if found else None}
+        await audit.record(tx, who.actor, _CHECK, "transfers", **about)
+    return found
+
+
+async def last_check(ctx: Context, who: Principal) -> LedgerCheck:
+    """When the ledger was last checked, in both ways."""
+    who.require(Permission.OPERATE)
+    entry = next(iter(await audit.list_entries(ctx.db, limit=1, action=_CHECK)), None)
+    found = 0 if entry is None else int(json.loads(entry.details)["findings"])
+    return LedgerCheck(await monitor.completed_at(ctx.db), entry.at if entry else None, found)
 
 
 async def _broken_seals(db: Connection) -> list[str]:

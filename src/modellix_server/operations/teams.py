@@ -1,11 +1,15 @@
 """Teams, and what each of them may do at a time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modellix_server import audit, identity, ledger, limits, tasks
 from modellix_server.base.database import Connection
-from modellix_server.identity import Team
-from modellix_server.ledger import Balance
+from modellix_server.base.pages import Page
+from modellix_server.base.team_mode import mode_word
+from modellix_server.identity import Member, Team
+from modellix_server.ledger import Balance, monitor
+from modellix_server.ledger.monitor import FrozenAccount
 from modellix_server.limits import TeamLimits
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
@@ -19,6 +23,30 @@ class TeamOverview:
     live: Balance
     test: Balance
     limits: TeamLimits
+
+
+@dataclass(frozen=True, slots=True)
+class TeamSummary:
+    """A team in a list; money is what is available, in micro-dollars."""
+
+    team: Team
+    ended: bool
+    members: int
+    live: int
+    test: int
+    frozen: tuple[str, ...]
+    """The modes in which it takes no new tasks."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeamDetails:
+    """All that an operator sees of one team."""
+
+    overview: TeamOverview
+    ended: bool
+    members: list[Member]
+    frozen: Mapping[str, FrozenAccount]
+    """By mode."""
 
 
 async def create(ctx: Context, who: Principal, name: str) -> Team:
@@ -49,6 +77,41 @@ async def list_all(ctx: Context, who: Principal) -> list[TeamOverview]:
         )
         for team in await identity.list_teams(ctx.db)
     ]
+
+
+async def search(ctx: Context, who: Principal, text: str, *, after: int | None, most: int) -> Page[TeamSummary, int]:
+    """Up to `most` teams whose name contains a text, the newest first; those before number `after` if it is given."""
+    who.require(Permission.OPERATE)
+    async with ctx.reading() as db:
+        found = await identity.search_teams(db, text, after=after, most=most + 1)
+        money = await ledger.balances(db, [one.team.id for one in found])
+        frozen = {(one.team_id, mode_word(live=one.live)) for one in await monitor.list_frozen(db)}
+    rows = [
+        TeamSummary(
+            one.team,
+            one.ended,
+            one.members,
+            money.get((one.team.id, True), 0),
+            money.get((one.team.id, False), 0),
+            tuple(mode for mode in ("live", "test") if (one.team.id, mode) in frozen),
+        )
+        for one in found[:most]
+    ]
+    return Page(rows, rows[-1].team.id if len(found) > most else None)
+
+
+async def details(ctx: Context, who: Principal, team_id: int) -> TeamDetails:
+    """One team. Raises NotFound."""
+    who.require(Permission.OPERATE)
+    found = await identity.team_by_id(ctx.db, team_id)
+    overview = TeamOverview(
+        found.team,
+        await ledger.balance(ctx.db, team_id, live=True),
+        await ledger.balance(ctx.db, team_id, live=False),
+        await limits.of_team(ctx.db, team_id),
+    )
+    frozen = {mode_word(live=one.live): one for one in await monitor.list_frozen(ctx.db) if one.team_id == team_id}
+    return TeamDetails(overview, found.ended, await identity.members_of(ctx.db, team_id), frozen)
 
 
 async def find(ctx: Context, who: Principal, name: str) -> Team:

@@ -3,17 +3,18 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from modellix_server import audit, tasks, vault
 from modellix_server.base.database import Connection
-from modellix_server.base.errors import InvalidParameters, NotFound
+from modellix_server.base.errors import InvalidParameters, NotFound, PlatformError
 from modellix_server.base.outbound import AnswerLost, NotSent, Origins, Outbound
 from modellix_server.catalogue import Route
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
-from modellix_server.tasks import Breaker, VendorAccount, account_address, api_path
+from modellix_server.tasks import AccountHealth, Breaker, VendorAccount, account_address, api_path
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Order, UnmappedAnswer, Upstream
@@ -21,10 +22,31 @@ from modellix_server.vault import MAIN, ListedAccount
 
 _NO_SUCH_TASK = "00000000-0000-0000-0000-000000000000"
 _TIMEOUT_S = 15.0
+_HEALTH_SPAN = timedelta(hours=1)
 # Some vendors refuse a key under status 200 or 400, so their words count as well.
 _KEY_REFUSED = re.compile(r"invalid.?api.?key|unauthorized|not.authorized|authentication|login fail", re.IGNORECASE)
 
 ACCEPTED, REFUSED, UNREACHABLE = "key accepted", "key refused", "unreachable"
+LOST, BUSY = "no whole answer", "vendor is busy, try again"
+
+
+class AccountExists(PlatformError):
+    """There is an account of this name already."""
+
+    status: ClassVar[int] = 409
+    category: ClassVar[str] = "Conflict"
+    code: ClassVar[str] = "account_exists"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountOverview:
+    """An account and how it does."""
+
+    account: ListedAccount
+    breaker: Breaker | None
+    """Open, when the vendor does not answer there."""
+    health: AccountHealth | None
+    """Of live attempts of the last hour; None without any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +54,7 @@ class KeyCheck:
     """What came of asking a vendor about a key."""
 
     verdict: str
-    """ACCEPTED, REFUSED, UNREACHABLE or another sentence."""
+    """ACCEPTED, REFUSED, UNREACHABLE, LOST or BUSY."""
     http_status: int | None
     vendor_says: str | None
 
@@ -49,12 +71,14 @@ async def store(
     origins: Sequence[str] = (),
     polls_per_s: float | None = None,
     weight: int | None = None,
+    over: bool = True,
 ) -> ListedAccount:
     """Store an account over the former one of this name; without address and region those of the vendor are taken.
 
-    Raises InvalidParameters for what cannot be right.
+    Raises InvalidParameters for what cannot be right; AccountExists, unless `over`, when there is a former one.
     """
     who.require(Permission.OPERATE)
+    who.require_fresh()
     found = find_upstream(upstream)
     by_region = found.capabilities.origins
     if region is None:
@@ -68,6 +92,8 @@ async def store(
         "polls_per_s": polls_per_s,
     }
     async with ctx.transaction() as tx:
+        if not over and await vault.has_account(tx, upstream, name):
+            raise AccountExists(f"there is an account '{name}' at {upstream}: change that one, or take another name")
         await vault.set_account(tx, ctx.settings.keyring, upstream, key, name=name, weight=weight, **about)
         stored = await _listed(tx, ctx, upstream, name)
         await _record(tx, who, "upstream.set", stored, about | {"weight": stored.weight})
@@ -85,6 +111,7 @@ async def change(
 ) -> ListedAccount:
     """Change an account's share of new submissions. Raises InvalidParameters or NotFound."""
     who.require(Permission.OPERATE)
+    who.require_fresh()
     async with ctx.transaction() as tx:
         await vault.change_account(tx, upstream, name, weight=weight, enabled=enabled)
         changed = await _listed(tx, ctx, upstream, name)
@@ -92,12 +119,23 @@ async def change(
     return changed
 
 
-async def list_all(ctx: Context, who: Principal) -> list[tuple[ListedAccount, Breaker | None]]:
-    """Every account; with the open breaker of its upstream, when that does not answer."""
+async def list_all(ctx: Context, who: Principal) -> list[AccountOverview]:
+    """Every account with its health, by upstream."""
     who.require(Permission.OPERATE)
     broken = {one.upstream: one for one in await tasks.list_open(ctx.db) if one.live}
-    accounts = await vault.list_accounts(ctx.db, ctx.settings.keyring)
-    return [(one, broken.get(account_address(one.upstream, one.name))) for one in accounts]
+    async with ctx.reading() as db:
+        accounts = await vault.list_accounts(db, ctx.settings.keyring)
+        health = await tasks.account_health(db, datetime.now(UTC) - _HEALTH_SPAN)
+    return [
+        AccountOverview(one, broken.get(account_address(one.upstream, one.name)), health.get((one.upstream, one.name)))
+        for one in accounts
+    ]
+
+
+def upstreams(ctx: Context, who: Principal) -> dict[str, tuple[str, ...]]:
+    """The vendors that there are adapters for, each with its regions."""
+    who.require(Permission.OPERATE)
+    return {name: tuple(one.capabilities.origins) for name, one in ctx.upstreams.items()}
 
 
 async def check_key(ctx: Context, who: Principal, upstream: str, name: str = MAIN) -> KeyCheck:
@@ -136,14 +174,14 @@ async def _ask(upstream: Upstream, account: VendorAccount, http: VendorHttp) -> 
     except NotSent as error:
         return KeyCheck(UNREACHABLE, http.status, str(error))
     except AnswerLost as error:
-        return KeyCheck("no whole answer", http.status, str(error))
+        return KeyCheck(LOST, http.status, str(error))
     except UnmappedAnswer:
         pass  # expected: no such task
     words, status = http.words, http.status or 0
     if status in (401, 403) or _KEY_REFUSED.search(words or ""):
         return KeyCheck(REFUSED, http.status, words)
     if status == 429 or status >= 500:
-        return KeyCheck("vendor is busy, try again", http.status, words)
+        return KeyCheck(BUSY, http.status, words)
     return KeyCheck(ACCEPTED, http.status, words)
 
 

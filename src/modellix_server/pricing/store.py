@@ -70,9 +70,33 @@ async def list_prices(db: Pool | Connection) -> list[Price]:
     return [Price(*row) for row in rows]
 
 
+async def history(
+    db: Pool | Connection, *, limit: int, before: int | None = None, model: str | None = None
+) -> list[Price]:
+    """What was said about prices, the newest first, or before a version; of one model (`*`: of all) if it is named."""
+    rows = await db.fetch(
+        """select version, nullif(model, '*'), nullif(tier, '*'), unit_micros, margin_bp, created_at, created_by
+           from pricing.price where ($2::bigint is null or version < $2) and ($3::text is null or model = $3)
+           order by version desc limit $1""",
+        limit,
+        before,
+        model,
+    )
+    return [Price(*row) for row in rows]
+
+
+async def lock(tx: Connection) -> None:
+    """Let nobody else change prices until this transaction ends."""
+    await tx.execute("select pg_advisory_xact_lock(hashtext('pricing.price'))")
+
+
 async def book(db: Pool | Connection) -> Prices:
     """The operator's prices as the catalogue takes them; version 0 when there are none."""
-    rows = await list_prices(db)
+    return prices_of(await list_prices(db))
+
+
+def prices_of(rows: list[Price]) -> Prices:
+    """The latest price of every cell as the catalogue takes them."""
     return Prices(
         version=max((row.version for row in rows), default=0),
         adjustments={

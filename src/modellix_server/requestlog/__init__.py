@@ -4,9 +4,11 @@ from modellix_server.requestlog.reading import (
     EntryFilter,
     EntryPlace,
     LoggedCall,
+    ServerFaults,
     find_entry,
     list_entries,
     list_submissions,
+    server_faults,
     tasks_of_request,
 )
 from modellix_server.requestlog.redaction import redact_body, redact_path

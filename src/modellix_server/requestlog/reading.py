@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
-from modellix_server.base.database import Connection
+from modellix_server.base.database import Connection, Pool
 from modellix_server.base.pages import ALWAYS, Page, Span, Where
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.requestlog.store import SubmissionEntry
@@ -173,3 +173,23 @@ async def tasks_of_request(db: Connection, owner: TeamMode, request_id: str) -> 
         MOST_LOOKED_AT,
     )
     return [row["task_id"] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFaults:
+    """Calls of all teams that were answered with one status of ours, 500 or above, and one code."""
+
+    status: int
+    code: str | None
+    calls: int
+    last_at: datetime
+
+
+async def server_faults(db: Pool | Connection, since: datetime) -> list[ServerFaults]:
+    """The calls since then that we could not serve, the most frequent kind first."""
+    rows = await db.fetch(
+        """select status, code, count(*), max(at) from requestlog.entry where at >= $1 and status >= 500
+           group by 1, 2 order by 3 desc, 1, 2 limit 50""",
+        since,
+    )
+    return [ServerFaults(*row) for row in rows]

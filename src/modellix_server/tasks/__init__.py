@@ -12,7 +12,7 @@ from modellix_server.tasks.errors import (
     Unfinished,
 )
 from modellix_server.tasks.follow import LONGEST_WAIT_S, Subscription, SubscriptionHub
-from modellix_server.tasks.history import Review, TaskHistory, TaskStep, course, reviews, story
+from modellix_server.tasks.history import TaskHistory, TaskStep, course, story
 from modellix_server.tasks.input_redaction import redact_inputs
 from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.late_results import look_again
@@ -26,8 +26,26 @@ from modellix_server.tasks.listing import (
     ways_used,
 )
 from modellix_server.tasks.model_health import ModelHealth, ModelHealthReader
+from modellix_server.tasks.overview import (
+    AccountHealth,
+    ListedWorker,
+    TaskFailures,
+    account_health,
+    count_unfinished,
+    failures_since,
+    list_workers,
+)
 from modellix_server.tasks.read import Reader, TaskQuery, TaskView, public_form, views
 from modellix_server.tasks.restored import end_doubtful
+from modellix_server.tasks.reviews import (
+    DECISIONS,
+    Review,
+    ReviewDecided,
+    ReviewDecision,
+    count_reviews,
+    decide_review,
+    list_reviews,
+)
 from modellix_server.tasks.routing import Destination, Routing, VendorAccount, account_address, api_path
 from modellix_server.tasks.rules import StoredFile, StoredResult
 from modellix_server.tasks.search import add_block, list_tasks, to_index

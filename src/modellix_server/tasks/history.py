@@ -71,19 +71,3 @@ async def course(db: Pool | Connection, task_id: UUID) -> list[TaskStep]:
         task_id,
     )
     return [TaskStep(*row[:6]) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """Something a person should look at."""
-
-    at: datetime
-    task_id: UUID | None
-    reason: str
-    detail: str
-
-
-async def reviews(db: Pool | Connection, limit: int) -> list[Review]:
-    """The latest things to look at, newest first."""
-    rows = await db.fetch("select at, task_id, reason, detail from tasks.review order by id desc limit $1", limit)
-    return [Review(*row) for row in rows]

@@ -10,6 +10,7 @@ from modellix_server.vault.store import (
     StoredAccount,
     UnusableAccount,
     change_account,
+    has_account,
     list_accounts,
     move_old_keys,
     open_account,

@@ -186,6 +186,14 @@ async def open_accounts(
     return opened, unusable
 
 
+async def has_account(db: Pool | Connection, upstream: str, name: str) -> bool:
+    """Whether there is an account of this name."""
+    found: bool = await db.fetchval(
+        "select exists (select from vault.account where upstream = $1)", _address(upstream, name)
+    )
+    return found
+
+
 async def list_accounts(db: Pool | Connection, keys: Keyring) -> list[ListedAccount]:
     """All accounts, by upstream, oldest first."""
     rows = await db.fetch(

@@ -39,3 +39,13 @@ document.addEventListener("keydown", (event) => {
     }
   }
 });
+
+// A dismissed announcement stays away until the browser is closed.
+document.addEventListener("click", (event) => {
+  const bar = event.target.closest("[data-dismiss]")?.closest("[data-announcement]");
+  if (!bar) return;
+  const name = "modellix-dismissed=";
+  const former = document.cookie.split("; ").find((one) => one.startsWith(name))?.slice(name.length);
+  document.cookie = `${name}${former ? `${former}.` : ""}${bar.dataset.announcement}; path=/; samesite=lax`;
+  bar.remove();
+});

@@ -24,13 +24,16 @@ from modellix_server.base.team_mode import mode_word
 from modellix_server.embedded.data_directory import DataDirectory
 from modellix_server.embedded.postgres import full_disk
 from modellix_server.ledger import monitor
+from modellix_server.operations.context import Context
 from modellix_server.operations.maintenance.migrate import ROOMS
+from modellix_server.operations.principal import Permission, Principal
 from modellix_server.results import TROUBLE, Storage
 from modellix_server.tasks.models import load_models
 
 Grade = Literal["good", "warning", "bad"]
 Answer = tuple[Grade, str]
 """How it is, and what to say about it."""
+_Check = Callable[[Connection, Settings], Awaitable[Answer]]
 
 _LEAST_FREE_BYTES = 1 << 30
 _LEAST_SEGMENT_BYTES = 16 << 20  # what PostgreSQL asks for at a time (wal_segment_size)
@@ -61,13 +64,35 @@ async def examine(
         settings = data_directory.settings(env)
     except BadSettings as error:
         return [Diagnosis("settings", "bad", str(error))]
-    found: list[tuple[str, Answer]] = [
-        ("settings", ("good", f"database, storage and secrets are named; public URL {settings.public_origin}"))
-    ]
+    found = [_named(settings)]
     if not env.get("MODELLIX_DATABASE_URL"):
         found.append(("secrets", _secrets_file(data_directory)))
+    found += await _checked(settings, data_directory, _IN_THE_DATABASE, test_mail_to)
+    return [Diagnosis(what, *answer) for what, answer in found]
+
+
+async def diagnose(ctx: Context, who: Principal) -> list[Diagnosis]:
+    """The same as the process sees it that is asked: it has no data directory, and mostly not the owner's role.
+
+    Without the check of the whole ledger, which reads every transfer (`reconciliation.check`).
+    """
+    who.require(Permission.OPERATE)
+    settings = ctx.settings
+    left_out = {"ledger"} | ({"tables"} if settings.owner_database_url == settings.database_url else set())
+    checks = {what: check for what, check in _IN_THE_DATABASE.items() if what not in left_out}
+    found = [_named(settings), *await _checked(settings, None, checks, None)]
+    return [Diagnosis(what, *answer) for what, answer in found]
+
+
+def _named(settings: Settings) -> tuple[str, Answer]:
+    return "settings", ("good", f"database, storage and secrets are named; public URL {settings.public_origin}")
+
+
+async def _checked(
+    settings: Settings, data_directory: DataDirectory | None, checks: Mapping[str, _Check], test_mail_to: str | None
+) -> list[tuple[str, Answer]]:
     api = f"{local_origin(settings.host, settings.port)}/readyz"
-    found += [
+    found = [
         ("catalogue", _catalogue(settings)),
         ("disk", _disk(settings, data_directory)),
         ("storage", await _storage(settings)),
@@ -79,22 +104,22 @@ async def examine(
         db = await connect(settings.database_url, name="doctor")
     except DATABASE_ERRORS as error:
         why = _why_not(settings, data_directory)
-        found.append(("database", ("bad", f"it does not answer ({type(error).__name__}): {why}")))
-    else:
-        try:
-            for what, check in _IN_THE_DATABASE.items():
-                found.append((what, await check(db, settings)))
-        except DATABASE_ERRORS as error:
-            found.append(("database", ("bad", f"it stopped answering: {error}")))
-        finally:
-            await db.close()
-    return [Diagnosis(what, *answer) for what, answer in found]
+        return [*found, ("database", ("bad", f"it does not answer ({type(error).__name__}): {why}"))]
+    try:
+        for what, check in checks.items():
+            found.append((what, await check(db, settings)))
+    except DATABASE_ERRORS as error:
+        found.append(("database", ("bad", f"it stopped answering: {error}")))
+    finally:
+        await db.close()
+    return found
 
 
-def _why_not(settings: Settings, data_directory: DataDirectory) -> str:
+def _why_not(settings: Settings, data_directory: DataDirectory | None) -> str:
     with contextlib.suppress(OSError):
         if (
-            data_directory.runs_database(settings)
+            data_directory is not None
+            and data_directory.runs_database(settings)
             and shutil.disk_usage(data_directory.cluster / "pg_wal").free < _LEAST_SEGMENT_BYTES
         ):
             return full_disk(data_directory)
@@ -117,10 +142,10 @@ def _catalogue(settings: Settings) -> Answer:
     return "good", f"{len(catalogue)} models"
 
 
-def _disk(settings: Settings, data_directory: DataDirectory) -> Answer:
+def _disk(settings: Settings, data_directory: DataDirectory | None) -> Answer:
     parts = urlsplit(settings.storage_url)
     places = {settings.spool_dir or tempfile.gettempdir()} | ({parts.path} if parts.scheme == "file" else set())
-    if data_directory.runs_database(settings):  # the log may be a link to another disk
+    if data_directory is not None and data_directory.runs_database(settings):  # the log may be a link to another disk
         places |= {str(data_directory.cluster), str(data_directory.cluster / "pg_wal")}
     short = []
     for place in sorted(places):
@@ -273,10 +298,10 @@ async def _request_log(db: Connection, _: Settings) -> Answer:
 
 async def _reviews(db: Connection, _: Settings) -> Answer:
     yesterday = datetime.now(UTC) - timedelta(days=1)
-    recent = sum(one.at > yesterday for one in await tasks.reviews(db, _MOST_REVIEWS))
+    recent = sum(one.at > yesterday for one in await tasks.list_reviews(db, limit=_MOST_REVIEWS, decided=False))
     if recent:
         count = f"{recent} or more" if recent == _MOST_REVIEWS else str(recent)
-        return "warning", f"{count} things of the last day to look at: `admin task review`"
+        return "warning", f"{count} things of the last day to look at: `admin task review`, or the page Reviews"
     return "good", "nothing of the last day to look at"
 
 
@@ -303,7 +328,7 @@ async def _ledger(db: Connection, _: Settings) -> Answer:
     return "good", "balances, transfers, holds and tasks agree"
 
 
-_IN_THE_DATABASE: dict[str, Callable[[Connection, Settings], Awaitable[Answer]]] = {
+_IN_THE_DATABASE: dict[str, _Check] = {
     "database": _database,
     "clock": _clock,
     "tables": _tables,

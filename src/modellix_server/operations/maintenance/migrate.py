@@ -19,6 +19,7 @@ ROOMS = tuple(
         "vault",
         "webhooks",
         "mail",
+        "announcements",
         "tasks",
         "audit",
     )
