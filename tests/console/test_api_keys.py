@@ -146,3 +146,24 @@ async def test_keys_of_others(platform: Platform) -> None:
             page = await visitor.post(f"/console/api-key/{number}{act}", {"mode": "test", "overlap_h": "1"})
             assert page.status == status, act
     assert (await admin.get(f"/console/api-key/{number}?mode=live")).status == 404
+
+
+async def test_many_keys_are_shown_a_hundred_at_a_time(platform: Platform) -> None:
+    team = await new_team(platform)
+    await platform.pool.execute(
+        """insert into identity.api_key (team_id, live, name, hash, prefix, last4, created_by)
+           select $1, false, 'number ' || n, sha256(('many ' || n)::bytea), 'p', 'l', 'tests'
+           from generate_series(1, 150) n""",
+        team.id,
+    )
+    visitor = await member(platform, team.id, Role.OWNER)
+    page = await visitor.get("/console/api-key")
+    assert "number 150<" in page.text
+    assert "number 51<" in page.text
+    assert "number 50<" not in page.text
+    assert 'href="/console/api-key?after=100" rel="next"' in page.text
+    page = await visitor.get("/console/api-key?after=100")
+    assert "number 50<" in page.text
+    assert 'rel="next"' not in page.text
+    assert 'href="/console/api-key"' in page.text
+    assert (await visitor.get("/console/api-key?after=x")).status == 400

@@ -117,14 +117,15 @@ async def _list(
         who = request.in_mode(live=live)
         found += await keys.list_of_team(request.ctx, who, who.team)
     found.sort(key=lambda one: (one.key.state != "active", -one.key.id))
-    first = PageFilters(request).number("after") or 0
+    filters = PageFilters(request)
+    first = filters.number("after") or 0
     more = first + _ROWS
     return request.render(
         "api_keys/api_keys.html",
         400 if problem else 200,
         keys=found[first:more],
+        filters=filters,
         older=f"{_PATH}?after={more}" if more < len(found) else None,
-        newest=_PATH if first else None,
         form=form,
         text=text,
         made=next((one.key for one in found if one.key.id == made), None),
