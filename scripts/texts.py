@@ -3,8 +3,8 @@
     python scripts/texts.py            # add new texts to the catalogues, drop those that are gone
     python scripts/texts.py --check    # say what is missing, uncertain, obsolete or wrong, and change nothing
 
-A reworded text keeps its translation as a suggestion marked `fuzzy`: pages show English until somebody has read it and
-removed the mark. Catalogues are sorted by text and hold no places and no dates, so that branches merge.
+`console/locale/models/<language>.po` does the same for what model files say; a text that it lacks is shown in English.
+Catalogues are sorted by text and hold no places and no dates, so that branches merge.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
+
+from modellix_server.catalogue import Catalogue as Models
 
 CONSOLE = Path(__file__).parents[1] / "src" / "modellix_server" / "console"
 _METHODS = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")]
@@ -39,14 +42,21 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="only say what is wrong")
     parser.add_argument("--console", type=Path, default=CONSOLE, help="the folder with templates, code and catalogues")
     options = parser.parse_args()
-    texts = collect(options.console)
-    wrong = []
-    for file in sorted((options.console / "locale").glob("*.po")):
+    texts, of_models = collect(options.console), collect_models()
+    files = [(file, texts) for file in sorted((options.console / "locale").glob("*.po"))]
+    files += [(file, of_models) for file in sorted((options.console / "locale" / "models").glob("*.po"))]
+    wrong, missing = [], 0
+    for file, wanted in files:
         kept = read(file)
         if not options.check:
-            merge(kept, texts, file)
-        wrong += [f"{file.name}: {fault}" for fault in faults(kept, texts)]
+            merge(kept, wanted, file)
+        for fault in faults(kept, wanted):
+            if wanted is of_models and fault.startswith("missing"):
+                missing += 1
+            else:
+                wrong.append(f"{file.relative_to(options.console)}: {fault}")
     sys.stdout.write(("\n".join(wrong) or f"{len(texts)} texts are in every catalogue") + "\n")
+    sys.stdout.write(f"{missing} of {len(of_models)} texts of models are not\n")
     return 1 if wrong else 0
 
 
@@ -60,6 +70,25 @@ def collect(console: Path) -> Catalog:
     return texts
 
 
+def collect_models() -> Catalog:
+    """Every text of the built-in model files that pages show, and the labels that forms make of their inputs' names."""
+    texts = Catalog()
+    for model in Models.load():
+        for text in (model.summary, *_said(model.schema)):
+            texts.add(text, context="model")
+    return texts
+
+
+def _said(schema: Mapping[str, Any]) -> Iterator[str]:
+    for name, inner in schema.get("properties", {}).items():
+        words = name.replace("_", " ")
+        yield words[:1].upper() + words[1:]
+        if "description" in inner:
+            yield inner["description"]
+        yield from _said(inner)
+        yield from _said(inner.get("items", {}))
+
+
 def read(file: Path) -> Catalog:
     """A language's catalogue, which is named after it."""
     with file.open("rb") as opened:
@@ -68,7 +97,7 @@ def read(file: Path) -> Catalog:
 
 def merge(kept: Catalog, texts: Catalog, file: Path) -> None:
     """Bring a catalogue up to date and write it."""
-    kept.update(texts)
+    kept.update(texts, no_fuzzy_matching=True)
     kept.obsolete.clear()
     written = BytesIO()
     write_po(written, kept, width=0, no_location=True, omit_header=True, sort_output=True)

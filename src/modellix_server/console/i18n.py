@@ -1,4 +1,7 @@
-"""Texts in the reader's language. English texts are the message ids; `locale/<language>.po` holds the others."""
+"""Texts in the reader's language. English texts are the message ids; `locale/<language>.po` holds the others.
+
+`locale/models/<language>.po` holds what model files say; a model's text that is not in it is shown in English.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,18 @@ _reader: ContextVar[NullTranslations] = ContextVar("reader", default=NullTransla
 
 @cache
 def _texts(language: str) -> NullTranslations:
-    file = files(__package__).joinpath("locale", f"{language}.po")
-    if not file.is_file():
-        return NullTranslations()
-    compiled = io.BytesIO()
-    with file.open("rb") as opened:
-        write_mo(compiled, read_po(opened, locale=language))
-    compiled.seek(0)
-    return Translations(compiled)
+    found = NullTranslations()
+    for name in (f"{language}.po", f"models/{language}.po"):
+        file = files(__package__).joinpath("locale", name)
+        if file.is_file():
+            compiled = io.BytesIO()
+            with file.open("rb") as opened:
+                write_mo(compiled, read_po(opened, locale=language))
+            compiled.seek(0)
+            more = Translations(compiled)
+            more.add_fallback(found)
+            found = more
+    return found
 
 
 def language_of(chosen: str | None, accepted: str) -> str:
@@ -63,3 +70,8 @@ def ngettext(one: str, many: str, number: int) -> str:
 def pgettext(context: str, text: str) -> str:
     """A text in the reader's language that means something else in other places: a role `Billing`, a page `Billing`."""
     return _reader.get().pgettext(context, text)
+
+
+def model_text(text: str) -> str:
+    """What a model file says, in the reader's language as far as it is known."""
+    return _reader.get().pgettext("model", text)

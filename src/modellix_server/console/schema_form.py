@@ -15,6 +15,7 @@ from typing import Any
 from modellix_server.base.errors import PlatformError
 from modellix_server.catalogue import MediaInput, Model
 from modellix_server.console.i18n import gettext as _
+from modellix_server.console.i18n import model_text
 
 PREFIX = "p."
 _ABSENT: Any = object()
@@ -192,7 +193,7 @@ def _field(
         "name": PREFIX + path,
         "path": path,
         "label": _label(key),
-        "help": said.get("description", ""),
+        "help": model_text(said.get("description", "")),
         "required": required,
     }
     kind = said["type"]
@@ -213,7 +214,7 @@ def _field(
 def _label(key: str) -> str:
     """`negative_prompt` as `Negative prompt`."""
     words = key.replace("_", " ")
-    return {"n": _("Count")}.get(key, words[:1].upper() + words[1:])
+    return {"n": _("Count")}.get(key) or model_text(words[:1].upper() + words[1:])
 
 
 def _parts(path: str, said: Mapping[str, Any], given: Mapping[str, Any], model: Model) -> list[Field]:

@@ -34,6 +34,60 @@ def browser(agent: str) -> str:
     return ", ".join(filter(None, known)) if known[0] else agent
 
 
+def category(value: str) -> str:
+    """The kind of a refusal, which the API gives in English."""
+    return {
+        "Authentication failed": _("Authentication failed"),
+        "Budget exceeded": _("Budget exceeded"),
+        "Concurrent limit exceeded": _("Concurrent limit exceeded"),
+        "Conflict": _("Conflict"),
+        "Insufficient balance": _("Insufficient balance"),
+        "Internal server error": _("Internal server error"),
+        "Invalid format": _("Invalid format"),
+        "Invalid parameters": _("Invalid parameters"),
+        "Missing required parameter": _("Missing required parameter"),
+        "Permission denied": _("Permission denied"),
+        "Rate limit exceeded": _("Rate limit exceeded"),
+        "Resource not found": _("Resource not found"),
+        "Service unavailable": _("Service unavailable"),
+        "Value out of range": _("Value out of range"),
+    }.get(value, value)
+
+
+def failure(code: str) -> str:
+    """Why a task failed."""
+    return {
+        "canceled": _("Canceled"),
+        "content_rejected": _("Content rejected"),
+        "deadline": _("Deadline"),
+        "invalid_input": _("Invalid input"),
+        "quarantined": _("Quarantined"),
+        "result_unavailable": _("Result unavailable"),
+        "submission_outcome_unknown": _("Submission outcome unknown"),
+        "upstream_refused": _("Upstream refused"),
+    }.get(code, code)
+
+
+def account(name: str) -> str:
+    """An account of the ledger."""
+    return {
+        "team": pgettext("account", "team"),
+        "held": pgettext("account", "held"),
+        "revenue": pgettext("account", "revenue"),
+    }.get(name, name)
+
+
+def model_type(value: str) -> str:
+    """`text-to-image` as readers know it."""
+    return {
+        "text-to-image": _("text to image"),
+        "image-to-image": _("image to image"),
+        "text-to-video": _("text to video"),
+        "image-to-video": _("image to video"),
+        "video-to-video": _("video to video"),
+    }.get(value, value)
+
+
 def permissions() -> dict[Permission, str]:
     """What roles differ in, in the order of the team page's table."""
     return {

@@ -8,8 +8,9 @@ from typing import Any
 from starlette.responses import Response
 
 from modellix_server.catalogue import Model
-from modellix_server.console import code_samples, schema_form
+from modellix_server.console import code_samples, schema_form, words
 from modellix_server.console.dispatch import PageRequest
+from modellix_server.console.i18n import model_text
 from modellix_server.operations import models
 from modellix_server.operations.models import ModelDetails, ModelFilter, TierPrice
 from modellix_server.tasks import ModelHealth
@@ -107,7 +108,8 @@ async def _listed(request: PageRequest) -> dict[str, Any]:
     }
 
 
-def _fits(details: ModelDetails, words: str) -> bool:
+def _fits(details: ModelDetails, wanted: str) -> bool:
     model = details.model
-    text = f"{model.slug} {model.name} {model.summary} {model.type}".casefold()
-    return all(word in text for word in words.casefold().split())
+    english = f"{model.slug} {model.name} {model.summary} {model.type}"
+    text = f"{english} {model_text(model.summary)} {words.model_type(model.type)}".casefold()
+    return all(word in text for word in wanted.casefold().split())

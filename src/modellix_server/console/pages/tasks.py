@@ -9,6 +9,7 @@ from starlette.responses import Response
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.ids import parse_task_name, task_name
 from modellix_server.catalogue import ModelType
+from modellix_server.console import words
 from modellix_server.console.cards import make_card
 from modellix_server.console.dispatch import PageRequest
 from modellix_server.console.filters import PageFilters
@@ -48,8 +49,8 @@ async def listed(request: PageRequest) -> Response:
         filters=filters,
         view=view,
         models=sorted(catalogue),
-        types=TYPES,
-        codes=FAILURES,
+        types=[(one, words.model_type(one)) for one in TYPES],
+        codes=[(one, words.failure(one)) for one in FAILURES],
         keys=await usage.key_names(request.ctx, request.who, request.who.team),
     )
 
