@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.source_mutations import MUTATIONS, Mutation
+from tests.support.people_mutations import PEOPLE_MUTATIONS
+from tests.support.source_mutations import MUTATIONS as SOURCE_MUTATIONS
+from tests.support.source_mutations import Mutation
 
+MUTATIONS = (*SOURCE_MUTATIONS, *PEOPLE_MUTATIONS)
 TOP = Path(__file__).parents[2]
 SOURCE = TOP / "src/modellix_server"
 
