@@ -35,12 +35,12 @@ async def test_tasks_are_summed_up_by_day_model_key_and_member(platform: Platfor
     page = await visitor.get("/console/usage")
     assert "<dd>66.7 %</dd>" in page.text
     assert page.text.count("<svg") == 3
-    assert f"<td>{one}</td>" in page.text
+    assert f">{one}</td>" in page.text
     assert "As of" in page.text
     today = datetime.now(UTC).date()
-    assert f"<td>{today}</td>" in (await visitor.get("/console/usage?by=day")).text
-    assert "<td>k</td>" in (await visitor.get("/console/usage?by=key")).text
-    assert "<td>tests</td>" in (await visitor.get("/console/usage?by=member")).text
+    assert f">{today}</td>" in (await visitor.get("/console/usage?by=day")).text
+    assert ">k</td>" in (await visitor.get("/console/usage?by=key")).text
+    assert ">tests</td>" in (await visitor.get("/console/usage?by=member")).text
     assert "No task ended" in (await visitor.get(f"/console/usage?model={other}")).text
     assert team.key is not None
     assert shown in (await visitor.get(f"/console/usage?key={team.key.id}&days=7")).text
@@ -71,6 +71,12 @@ def test_axes_end_at_a_round_number_that_holds_everything(most: float) -> None:
     assert most == 0 or ticks[-1] <= most * 2.5
 
 
+def test_what_is_counted_has_whole_ticks() -> None:
+    assert charts.ticks_for(1, 1) == [0, 1]
+    assert charts.ticks_for(2, 1) == [0, 1, 2]
+    assert all(tick == int(tick) for most in range(1, 50) for tick in charts.ticks_for(most, 1))
+
+
 def test_bars_stay_in_their_frame() -> None:
     days = [date(2026, 11, 1) + timedelta(days=at) for at in range(90)]
     series = [("good", "a", [float(at % 7) for at in range(90)]), ("bad", "b", [1.0] * 90)]
@@ -80,3 +86,4 @@ def test_bars_stay_in_their_frame() -> None:
         assert 0 <= bar.y <= bar.y + bar.height <= chart.bottom + 0.2
     line = charts.lines("x", days[:3], [("one", "a", [1.0, None, 2.0])], str)
     assert line.lines[0].path.count("M") == 2, "a gap is a gap"
+    assert len(line.lines[0].dots) == 2, "and a single point is seen"

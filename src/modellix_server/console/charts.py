@@ -30,6 +30,7 @@ class Line:
     path: str
     kind: str
     words: str
+    dots: list[tuple[float, float]]
 
 
 @dataclass(slots=True)
@@ -53,10 +54,12 @@ Series = tuple[str, str, Sequence[float | None]]
 """Style, name, and a value for each day; None where there is none."""
 
 
-def stacked(name: str, days: Sequence[date], series: Sequence[Series], label: Callable[[float], str]) -> Chart:
-    """A bar for each day, put together of the series."""
+def stacked(
+    name: str, days: Sequence[date], series: Sequence[Series], label: Callable[[float], str], *, whole: bool = False
+) -> Chart:
+    """A bar for each day, put together of the series; with `whole` they count things."""
     totals = [sum(values[at] or 0 for _, _, values in series) for at in range(len(days))]
-    chart, scale = _framed(name, days, series, max(totals, default=0), label)
+    chart, scale = _framed(name, days, series, max(totals, default=0), label, least=1.0 if whole else 0.0)
     step = (chart.right - chart.left) / max(len(days), 1)
     width = min(step * 0.72, _MOST_BAR)
     for at, day in enumerate(days):
@@ -77,23 +80,29 @@ def lines(name: str, days: Sequence[date], series: Sequence[Series], label: Call
     chart, scale = _framed(name, days, series, most, label)
     step = (chart.right - chart.left) / max(len(days), 1)
     for kind, words, values in series:
-        path, pen_down = [], False
+        path, dots, pen_down = [], [], False
         for at, value in enumerate(values):
             if value is None:
                 pen_down = False
                 continue
             x, y = chart.left + step * (at + 0.5), chart.bottom - value * scale
-            path.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}" + ("" if pen_down else "h.01"))
+            path.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
+            dots.append((round(x, 1), round(y, 1)))
             pen_down = True
-        chart.lines.append(Line(" ".join(path), kind, words))
+        chart.lines.append(Line(" ".join(path), kind, words, dots))
     return chart
 
 
 def _framed(
-    name: str, days: Sequence[date], series: Sequence[Series], most: float, label: Callable[[float], str]
+    name: str,
+    days: Sequence[date],
+    series: Sequence[Series],
+    most: float,
+    label: Callable[[float], str],
+    least: float = 0.0,
 ) -> tuple[Chart, float]:
     chart = Chart(name, [(kind, words) for kind, words, _ in series])
-    ticks = ticks_for(most)
+    ticks = ticks_for(most, least)
     scale = (chart.bottom - _TOP) / ticks[-1]
     chart.rows = [(round(chart.bottom - tick * scale, 1), label(tick)) for tick in ticks]
     step = (chart.right - chart.left) / max(len(days), 1)
@@ -106,18 +115,19 @@ def _framed(
     return chart, scale
 
 
-def ticks_for(most: float) -> list[float]:
-    """From zero to the first round number that is not below: 1, 2 or 5 times a power of ten, or a multiple."""
+def ticks_for(most: float, least: float = 0.0) -> list[float]:
+    """From zero to the first round number that is not below, in steps of 1, 2 or 5 times a power of ten.
+
+    A step is at least `least`.
+    """
     if most <= 0:
         return [0.0, 1.0]
-    step = 10.0 ** _exponent(most)
-    while step * 4 < most:
-        step *= 2.5 if f"{step:e}".startswith("2") else 2
-    while step * 2 > most and step / 2 * 4 >= most:
-        step /= 2
+    power = 10.0 ** _exponent(most)
+    step = next(one * power for one in (1, 2, 5, 10, 20, 50) if one * power >= least and one * power * 4 >= most)
     count = -int(-most // step)
     return [step * at for at in range(count + 1)]
 
 
 def _exponent(value: float) -> int:
+    """Of the power of ten that is a tenth or less of a value."""
     return int(f"{value:e}".partition("e")[2]) - 1

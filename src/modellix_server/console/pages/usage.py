@@ -114,6 +114,7 @@ def _charts(wanted: UsageFilter, groups: list[UsageGroup]) -> list[Chart]:
                 ("bad", _("failed"), [one.failed for one in sums]),
             ],
             lambda value: f"{value:,.0f}",
+            whole=True,
         ),
         charts.lines(
             _("Time from accept to result"),
@@ -128,8 +129,10 @@ def _charts(wanted: UsageFilter, groups: list[UsageGroup]) -> list[Chart]:
 
 
 def _money(micros: float) -> str:
-    """As an axis shows it: `$600`, `$0.05`."""
-    return money(round(micros)).rstrip("0").rstrip(".")
+    """As an axis shows it: `$600`, `$0.50`, `$0.005`."""
+    whole, _dot, cents = money(round(micros)).partition(".")
+    cents = cents.rstrip("0")
+    return f"{whole}.{cents:0<2}" if cents else whole
 
 
 def _time(ms: float) -> str:
