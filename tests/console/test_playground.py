@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
@@ -167,6 +168,23 @@ async def test_a_file_is_uploaded_and_used_as_input(platform: Platform, develope
     name = re.search(r'id="(task-[0-9a-f]{32})"', ran.text)
     assert name is not None, ran.text
     assert kept["id"] in (await developer.get(f"{model}?task={name[1]}")).text
+
+
+async def test_what_a_program_sent_inline_can_be_edited_and_run(platform: Platform) -> None:
+    team = await platform.team()
+    owner = await member(platform, team.id, Role.OWNER)
+    path = samples.find("person.png")
+    assert path is not None
+    picture = base64.b64encode(path.read_bytes()).decode()
+    given = {"prompt": "a hat", "images": [f"data:image/png;base64,{picture}"]}
+    made = await team.submit("image-to-image/alibaba/qwen-image-edit-plus", **given)
+    model = "/console/models/alibaba/qwen-image-edit-plus"
+    page = await owner.get(f"{model}?task={made.data['task_id']}")
+    ran = await owner.post(f"{model}/run", Sent(page.text).fields, **SCRIPT)
+    assert ran.status == 200, ran.text
+    assert "/files/" in html.unescape(page.text)
+    again = await owner.post(f"/console/tasks/{made.data['task_id']}/again", {"once": "x"})
+    assert again.status == 303, again.text
 
 
 async def test_models_are_found_by_words_type_and_provider(developer: Visitor) -> None:

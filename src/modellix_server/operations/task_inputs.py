@@ -13,12 +13,12 @@ from modellix_server.base.errors import InvalidParameters, NotFound
 from modellix_server.base.ids import file_name, task_name
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.catalogue import Model
-from modellix_server.inspection import FORMATS, STORED, InputFile, Kind, Refused
+from modellix_server.inspection import FORMATS, STORED, Kind
 from modellix_server.operations import submissions, tasks
 from modellix_server.operations.context import ServingContext
 from modellix_server.operations.principal import Permission, Principal
 from modellix_server.operations.submissions import SubmitOptions
-from modellix_server.results import file_link, find_inputs, stored_input_path
+from modellix_server.results import file_link, find_inputs
 from modellix_server.tasks import Accepted, ListedTask
 
 _FORMAT_OF = {one.mime: one.name for one in FORMATS.values()}
@@ -72,12 +72,12 @@ async def to_edit(
     media = tuple(medium.name for medium in model.media)
     names: dict[str, str] = {}
     lost: list[str] = []
-    for one in json_paths.find(body, media):
+    for one in await media_of(ctx, task):
         if one.text.startswith(STORED):
             upload = await ctx.uploads.with_digest(of.team_id, one.text.removeprefix(STORED), live=of.live)
-            names[one.text] = file_name(upload.id) if upload else ""
-            if upload is None:
-                lost.append(one.place)
+            names[one.text] = file_name(upload.id) if upload else one.url or ""
+            if not names[one.text]:
+                lost.append(one.where)
     body = json_paths.replace(body, media, lambda one: names.get(one.text, one.text))
     return body, lost
 
@@ -97,26 +97,6 @@ async def repeat(ctx: ServingContext, who: Principal, of: TeamMode, task_id: UUI
     if not params:
         raise InvalidParameters(f"the inputs of task '{task_name(task_id)}' are not kept any more")
     named = [one.text for one in json_paths.find(params, [medium.name for medium in model.media])]
-    files = [await _kept(ctx, text.removeprefix(STORED)) for text in dict.fromkeys(named) if text.startswith(STORED)]
+    digests = [text.removeprefix(STORED) for text in dict.fromkeys(named) if text.startswith(STORED)]
+    files = [await ctx.kept_inputs.examine(digest) for digest in digests]
     return await submissions.submit(ctx, who, model, params, files, options)
-
-
-async def _kept(ctx: ServingContext, digest: str) -> InputFile:
-    """A stored input, examined again: for a submission it is as good as bytes in a body."""
-    file = (await find_inputs(ctx.db, [digest])).get(digest)
-    if file is None:
-        raise InvalidParameters("a file among the inputs is not kept any more: run it with another one")
-    path = ctx.spool.path()
-    try:
-        opened = await ctx.storage.open(stored_input_path(digest))
-        with path.open("xb") as copy:
-            async for chunk in opened.chunks:
-                copy.write(chunk)
-        found = await ctx.helper.probe(file.kind, path)
-    except FileNotFoundError:
-        raise InvalidParameters("a file among the inputs is not kept any more: run it with another one") from None
-    finally:
-        path.unlink(missing_ok=True)
-    if isinstance(found, Refused):
-        raise InvalidParameters(f"a file among the inputs cannot be used: {found.why}")
-    return InputFile(digest, file.mime, file.kind, file.size, None, found)

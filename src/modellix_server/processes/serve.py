@@ -30,7 +30,7 @@ from modellix_server.operations.master_key import self_test
 from modellix_server.pricing import PriceBook
 from modellix_server.processes.metrics import serve_metrics
 from modellix_server.requestlog import Writer
-from modellix_server.results import Helper, Spool, Storage, Uploads
+from modellix_server.results import Helper, KeptInputs, Spool, Storage, Uploads
 from modellix_server.upstreams import load_all
 
 _CONNECTIONS = 8
@@ -142,12 +142,13 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
     helper = Helper(spool)
     storage = Storage(settings.storage_url)
     uploads = Uploads(settings, db, storage, helper)
+    kept_inputs = KeptInputs(db, storage, helper, spool)
     ctx = ApiContext(
         settings,
         db,
         callers=callers,
         windows=Windows(),
-        intake=tasks.Intake(settings, db, helper, uploads, load_all()),
+        intake=tasks.Intake(settings, db, helper, uploads, kept_inputs, load_all()),
         submissions=tasks.Submissions(db, hint),
         reader=tasks.Reader(db, settings.result_ttl_s),
         model_health=tasks.ModelHealthReader(db),
@@ -159,6 +160,7 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
         helper=helper,
         spool=spool,
         uploads=uploads,
+        kept_inputs=kept_inputs,
         prices=book.prices,
         obstacle=routing.obstacle,
         frozen=frozen.holds,

@@ -4,6 +4,7 @@ from modellix_server.results.expiry import delete_expired, delete_orphans, delet
 from modellix_server.results.fetch import Fetcher, InlineResult, RemoteResult, Resource
 from modellix_server.results.helper_process import Helper
 from modellix_server.results.inputs import INPUT_TTL_S, drop_inputs, save_inputs, stored_input_path
+from modellix_server.results.kept_inputs import KeptInputs
 from modellix_server.results.links import (
     check_file_link,
     check_link,

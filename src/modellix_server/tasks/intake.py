@@ -20,7 +20,17 @@ from modellix_server.base.json_paths import Found
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Facts, MediaInput, Model, refusal, refusal_together
 from modellix_server.inspection import FORMATS, STORED, InputFile, Refused, sniff
-from modellix_server.results import Helper, Upload, Uploads, is_ours, own_file_link, own_link, own_sample, resources
+from modellix_server.results import (
+    Helper,
+    KeptInputs,
+    Upload,
+    Uploads,
+    is_ours,
+    own_file_link,
+    own_link,
+    own_sample,
+    resources,
+)
 from modellix_server.tasks.rules import MOST_INLINE_BYTES, StoredResult
 from modellix_server.upstreams.contract import TakesFiles, Upstream
 
@@ -40,12 +50,19 @@ class Intake:
     """Looks at the media of submissions, in the API process."""
 
     def __init__(
-        self, settings: Settings, db: Pool, helper: Helper, uploads: Uploads, upstreams: Mapping[str, Upstream]
+        self,
+        settings: Settings,
+        db: Pool,
+        helper: Helper,
+        uploads: Uploads,
+        kept_inputs: KeptInputs,
+        upstreams: Mapping[str, Upstream],
     ) -> None:
         self._settings = settings
         self._db = db
         self._helper = helper
         self._uploads = uploads
+        self._kept_inputs = kept_inputs
         self._upstreams = upstreams
         self._samples: dict[Path, Facts] = {}
 
@@ -125,6 +142,8 @@ class Intake:
         """By its id for the team that uploaded it, by its link for whoever has the link."""
         name = own_file_link(self._settings, text) or text
         file_id = parse_file_name(name)
+        if file_id is None and name != text:  # a link to an input of an earlier task
+            return await self._from_body(await self._kept_inputs.examine(name))
         upload = None if file_id is None else await self._uploads.find(file_id)
         if upload is None or (name == text and (upload.team_id, upload.live) != (team_id, live)):
             raise InvalidFormat("there is no such uploaded file, or it has expired")
