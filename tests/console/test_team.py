@@ -7,8 +7,10 @@ import re
 import pytest
 from tests.support.browsers import Visitor, mail_to, member, new_team
 from tests.support.platform_processes import Platform
+from tests.support.waiting import eventually
 
-from modellix_server import identity
+from modellix_server import identity, ledger
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.console import words
 from modellix_server.identity import Role, User
 from modellix_server.operations.principal import OF_ANYBODY, ROLE_PERMISSIONS, Permission
@@ -144,6 +146,9 @@ async def test_roles_change_members_go_and_strangers_do_not_exist(platform: Plat
     assert (await owner.post(f"{path}/remove", {"keys": "on"})).status == 303
     assert "You belong to no team yet" in (await ben.get("/console")).text
     assert (await ben.get("/console/team")).status == 403
+    page = await ben.post("/console/api-key", {"scope": f"{team.id}-test", "name": "k", "mode": "test"})
+    assert page.status == 403
+    assert "You do not belong to this team" in page.text
     theirs = f"/console/team/members/{user_of(stranger).id}"
     assert (await owner.post(f"{theirs}/role", {"role": "viewer"})).status == 404
     assert (await owner.post(f"{theirs}/remove", {})).status == 404
@@ -215,6 +220,38 @@ async def test_the_end_of_a_team_asks_for_its_name(platform: Platform) -> None:
         assert "You belong to no team yet" in (await visitor.get("/console")).text
     keys = await identity.list_keys(platform.pool, team.id)
     assert all(one.revoked_at for one in keys)
+
+
+async def test_books_and_tasks_outlive_team_and_user(platform: Platform) -> None:
+    """The team ends while a task runs, then its owner: the task finishes, is charged, and all is still on record."""
+    team = await platform.team()
+    owner = await member(platform, team.id, Role.OWNER)
+    made = await owner.post("/console/api-key", {"name": "mine", "mode": "test"})
+    text = re.search(r'id="new-key">(mdlx-test-\w+)<', made.text)
+    assert text is not None
+    program = platform.anyone(f"Bearer {text[1]}")
+    answer = await program.post("/api/v1/text-to-image/alibaba/qwen-image-plus/async", {"prompt": "a last picture"})
+    task = answer.data["task_id"]
+    name = (await identity.memberships(platform.pool, user_of(owner).id))[0].team.name
+    assert (await owner.post("/console/team/end", {"name": name})).status == 303
+
+    async def refused() -> bool:  # a notice empties the cache of each process
+        return (await program.get("/api/v1/team/balance")).status == 401
+
+    await eventually(refused)
+    assert (await owner.post("/console/account/delete", {"email": user_of(owner).email})).status == 303
+    assert (await owner.get("/console")).status == 303
+    row = await platform.reach(task, lambda one: one["state"] == "succeeded")
+    posted, held = await platform.balance_of(team)
+    assert (posted, held) == (100_000_000 - 17_200, 0)
+    assert row["team_id"] == team.id
+    transfers = await ledger.list_transfers(
+        platform.pool, TeamMode(team.id, live=False), ledger.TransferFilter(), after=None, most=10
+    )
+    assert {one.kind for one in transfers.rows} >= {"hold", "capture"}
+    keys = await identity.list_keys(platform.pool, team.id)
+    assert f"user:{user_of(owner).id}" in {key.created_by for key in keys}
+    assert await identity.user_names(platform.pool, [user_of(owner).id]) == {user_of(owner).id: "former user"}
 
 
 async def test_who_may_sign_up_has_a_team_with_credit_at_once(with_mail: Platform) -> None:
