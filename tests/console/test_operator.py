@@ -129,6 +129,7 @@ async def test_a_team_gets_credit_once_with_a_reason_and_limits(platform: Platfo
     assert (await operator.post(f"{path}/credit", fresh | {"usd": "-5"})).status == 303
     posted = "select posted from ledger.balance where team_id = $1 and live"
     assert await platform.pool.fetchval(posted, team.id) == 20_000_000
+    assert "available: $20.0000" in (await operator.get(f"/operator/audit?team={team.id}&what=team.credit")).text
     assert '"note": "goodwill' in (await audited(platform, "team.credit"))["details"]
     assert (await operator.post(f"{path}/limits", {"rpm": "0"})).status == 400
     assert (await operator.post(f"{path}/limits", {"concurrency": "4", "rpm": "77"})).status == 303

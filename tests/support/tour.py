@@ -90,7 +90,8 @@ async def prepare(platform: Platform) -> Tour:
 
 async def _operate(platform: Platform, operator: Visitor) -> None:
     """What an operator leaves behind."""
-    account = {"upstream": "dashscope", "name": "main", "key": "sk-vendor-0123456789", "base_url": platform.sandbox}
+    account = {"upstream": "dashscope", "name": "main", "key": "sk-vendor-0123456789"}
+    account |= {"base_url": f"{platform.sandbox}/dashscope"}
     await operator.post("/operator/vendors", account)
     codes = {"name": "Launch week", "usd": "5", "count": "20", "mode": "live", "expires_at": "2099-01-01T00:00"}
     await operator.post("/operator/codes", codes)

@@ -310,7 +310,7 @@ async def _frozen(db: Connection, _: Settings) -> Answer:
         first = frozen[0]
         whose = "all teams" if first.team_id == monitor.ALL_TEAMS else f"team {first.team_id}"
         return "bad", (
-            f"{len(frozen)} take no new tasks, as their ledger is wrong. First {whose} "
+            f"{len(frozen)} take no new tasks. First {whose} "
             f"({mode_word(live=first.live)}) since {first.since:%Y-%m-%d %H:%M} UTC: {first.reason}. "
             "Find out why, then `ledger unfreeze`"
         )

@@ -12,6 +12,7 @@ from modellix_server.console import words
 from modellix_server.console.dispatch import PageRequest
 from modellix_server.console.filters import PageFilters
 from modellix_server.console.pages.operator import fields
+from modellix_server.console.render import money
 from modellix_server.operations import audit
 
 _ENTRIES = 50
@@ -64,5 +65,14 @@ def _entry(entry: AuditEntry, names: dict[str, str]) -> dict[str, Any]:
         "who": names.get(entry.actor, entry.actor),
         "subject": names.get(entry.subject, entry.subject),
         "what": words.action(entry),
-        "details": ", ".join(f"{name}: {value}" for name, value in details.items()),
+        "details": ", ".join(map(_detail, details, details.values())),
     }
+
+
+def _detail(name: str, value: Any) -> str:
+    """`available_micros`, 5000000 as `available: $5.0000`; `margin_bp`, 2000 as `margin: +20 %`."""
+    if name.endswith("micros") and isinstance(value, int):
+        return f"{name.removesuffix('micros').rstrip('_') or 'amount'}: {money(value)}"
+    if name.endswith("_bp") and isinstance(value, int):
+        return f"{name.removesuffix('_bp')}: {value / 100:+g} %"
+    return f"{name}: {value}"
