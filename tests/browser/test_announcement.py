@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, BrowserContext, Page, expect
@@ -27,7 +28,8 @@ async def test_a_dismissed_announcement_stays_away_until_the_browser_is_closed(
     platform: Platform, browser: Browser
 ) -> None:
     operator = await member(platform, (await new_team(platform)).id, Role.OWNER, operator=True)
-    made = await operator.post("/operator/announcements", {"text": WORDS, "until": "2099-01-01T00:00"})
+    until = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M}"
+    made = await operator.post("/operator/announcements", {"text": WORDS, "until": until})
     assert made.status == 303
     viewer = await member(platform, (await new_team(platform)).id, Role.VIEWER)
     context = await browser.new_context()
