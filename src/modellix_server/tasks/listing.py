@@ -153,9 +153,16 @@ async def find_task(db: Connection, owner: TeamMode, task_id: UUID) -> ListedTas
 
 async def ways_used(db: Pool, owner: TeamMode) -> tuple[bool, bool]:
     """Whether the team has tasks of signed-in users, and of API keys."""
+    # The ends of an index, where PostgreSQL would rather look through all tasks for an answer of its guess.
     row = await db.fetchrow(
-        """select exists (select from tasks.task where team_id = $1 and live = $2 and key_id is null),
-               exists (select from tasks.task where team_id = $1 and live = $2 and key_id is not null)""",
+        """with either (by_user) as (
+               (select key_id is null from tasks.task where team_id = $1 and live = $2 and finished_at is not null
+                order by key_id desc, id desc limit 1)
+               union all (select key_id is null from tasks.task
+                where team_id = $1 and live = $2 and finished_at is not null order by key_id, id limit 1)
+               union all (select key_id is null from tasks.task
+                where team_id = $1 and live = $2 and finished_at is null order by id limit 100))
+           select coalesce(bool_or(by_user), false), coalesce(bool_or(not by_user), false) from either""",
         owner.team_id,
         owner.live,
     )
