@@ -99,7 +99,9 @@ async def list_tasks(
     limit = where.place(most)
     of_models = None
     if wanted.models is not None:
-        of_models = (f"unnest({where.place(wanted.models)}::text[]) as of (model)", "t.model = of.model")
+        # Not `=`: then no other index has the order, and PostgreSQL takes that of models, however it guesses.
+        names = f"unnest({where.place(wanted.models)}::text[]) as of (model)"
+        of_models = (names, "t.model between of.model and of.model", "t.model desc, t.id desc")
     tasks = await with_results(db, await _latest(db, wanted, where, limit, of_models))
     return Page(tasks, tasks[-1].id if len(tasks) == most else None)
 
@@ -110,20 +112,20 @@ async def rows_in(
     """Up to `most` tasks within ranges of ids, whose bounds do not belong to them; the latest first."""
     limit = where.place(most)
     ranges = f"unnest({where.place(above)}::uuid[], {where.place(below)}::uuid[]) as of (above, below)"
-    return await _latest(db, wanted, where, limit, (ranges, "t.id > of.above and t.id < of.below"))
+    return await _latest(db, wanted, where, limit, (ranges, "t.id > of.above and t.id < of.below", "t.id desc"))
 
 
 async def _latest(
-    db: Connection, wanted: TaskFilter, where: Where, limit: str, each: tuple[str, str] | None
+    db: Connection, wanted: TaskFilter, where: Where, limit: str, each: tuple[str, str, str] | None
 ) -> list[Row]:
-    """The latest tasks of both halves: of all, or of those of each row of `each`, in the order that an index has."""
+    """The latest tasks of both halves: of all, or of each row of `each`, whose last text is the order of an index."""
     parts = []
     for half in _HALVES.get(wanted.status, (_ENDED,)):
         found = f"""select t.id, t.model, t.key_id, t.actor, t.state, t.moves, t.created_at, t.finished_at, t.quote,
                 t.captured, t.error_code, t.error_message, t.params, t.request_id
             from tasks.task t where {where} and {half}"""  # noqa: S608 - texts of ours
         if each is not None:
-            of_each = f"{found} and {each[1]} order by t.id desc limit {limit}"
+            of_each = f"{found} and {each[1]} order by {each[2]} limit {limit}"
             found = f"select t.* from {each[0]} cross join lateral ({of_each}) as t"  # noqa: S608
         parts.append(f"({found} order by t.id desc limit {limit})")
     both = f"select * from ({' union all '.join(parts)}) as found order by id desc limit {limit}"  # noqa: S608
