@@ -75,10 +75,13 @@ async def measure(stage: Stage, extent: Extent, say: Callable[[str], None]) -> d
 
 
 async def _indexed(world: World, rows: int) -> None:
+    """Wait until the worker has done what it does in the background."""
     give_up = time.monotonic() + _INDEXED_WITHIN_S
-    while await world.pool.fetchval("select count(*) from tasks.search_block") < rows // 256 - 1:
+    done = """select (select count(*) from tasks.search_block) >= $1
+        and (select up_to from tasks.usage_mark) >= (select max(id) from ledger.transfer)"""
+    while not await world.pool.fetchval(done, rows // 256 - 1):
         if time.monotonic() > give_up:
-            raise CannotMeasureError("the worker has not indexed the tasks in time")
+            raise CannotMeasureError("the worker has not indexed and added up the tasks in time")
         await asyncio.sleep(1)
 
 
