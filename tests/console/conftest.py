@@ -48,6 +48,7 @@ async def with_mail(postgres_server, tmp_path_factory, oidc, github) -> AsyncIte
     client = {"client_id": CLIENT, "client_secret": CLIENT_SECRET}
     providers = {f"{slug}_{name}": text for slug in ("oidc", "github") for name, text in client.items()}
     providers |= {"oidc_issuer": oidc.origin, "github_url": github.origin}
+    providers["trusted_proxies"] = "127.0.0.0/8"
     settings = SIGN_UP | providers | {"mail_dir": str(folder / "mail")}
     async with open_platform(postgres_server, folder, **settings) as opened:
         yield opened

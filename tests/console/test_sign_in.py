@@ -225,3 +225,17 @@ async def test_where_no_mail_can_be_sent_the_page_names_what_is_missing(stranger
     assert "MODELLIX_SMTP_URL" in page.text
     assert 'action="/sign-in"' not in page.text
     assert (await stranger.post("/sign-in", {"email": "a@example.com"})).status == 503
+
+
+async def test_behind_a_trusted_proxy_a_browser_has_its_own_address(platform: Platform, with_mail: Platform) -> None:
+    """Codes are limited by it, and people recognise their browsers by it."""
+    for installation, address in ((platform, "127.0.0.1"), (with_mail, "198.51.100.7")):
+        user = (await member(installation, (await new_team(installation)).id, Role.OWNER)).user
+        assert user is not None
+        visitor = Visitor(installation.origin)
+        path = await link(installation, user.id)
+        assert (await visitor.post(path, {}, X_Forwarded_For="203.0.113.9, 198.51.100.7")).status == 303
+        row = await installation.pool.fetchrow(
+            "select address from identity.session where user_id = $1 order by id desc limit 1", user.id
+        )
+        assert row["address"] == address

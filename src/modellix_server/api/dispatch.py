@@ -126,7 +126,7 @@ class RequestContext:
         self.path: str = scope["path"]
         client = scope.get("client")
         self.address: str = client[0] if client else "unknown"
-        """Of the peer; behind a proxy, the proxy's."""
+        """Of the peer; behind trusted proxies, of whom they name."""
         # Popped, as it refers back to the scope: a cycle would keep the request until the next garbage collection.
         self.connection: ClientConnection | None = scope.get("extensions", {}).pop(CONNECTION, None)
         self.id = self.connection.request_id if self.connection else None

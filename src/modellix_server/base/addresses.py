@@ -89,6 +89,24 @@ def is_reachable(text: str, port: int, opened: Iterable[Network] = ()) -> bool:
     return port in _PORTS and not any(address in network for network in denied)
 
 
+def sender_behind(peer: str, forwarded: str, trusted: Iterable[Network]) -> str:
+    """Who sent a request: the peer, or, behind trusted proxies, the last address of `X-Forwarded-For` that is none.
+
+    What stands before that address may have been written by anybody.
+    """
+    sender = peer
+    for part in reversed(forwarded.split(",")):
+        try:
+            address = ipaddress.ip_address(sender)
+            before = ipaddress.ip_address(part.strip())
+        except ValueError:
+            return sender
+        if not any(address in network for network in trusted):
+            return sender
+        sender = str(before)
+    return sender
+
+
 def local_origin(host: str, port: int) -> str:
     """The address at which a program on this machine reaches a server bound to `host`."""
     reached = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only

@@ -77,6 +77,10 @@ class Settings:
     allow_networks: tuple[Network, ...] = _variable(
         "private networks that outbound requests may reach, such as `10.0.0.0/8`; for development", ()
     )
+    trusted_proxies: tuple[Network, ...] = _variable(
+        "networks of the reverse proxies in front, whose `X-Forwarded-For` names the client; else it is ignored",
+        (),
+    )
     catalogue_dir: str = _variable("folder of your own model files; they replace built-in ones", "")
     drain_s: float = _variable(
         "seconds that `serve` still accepts connections after SIGTERM, while `/readyz` answers 503",

@@ -74,7 +74,7 @@ class PageRequest(Request):
 
     @property
     def address(self) -> str:
-        """Of the peer; behind a proxy, the proxy's."""
+        """Of the peer; behind trusted proxies, of whom they name."""
         return self.client.host if self.client else "unknown"
 
     @property

@@ -97,7 +97,7 @@ class _Server(uvicorn.Server):
 async def _serve(settings: Settings) -> None:
     async with open_context(settings) as ctx:
         where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
-        protocol: Any = partial(HttpProtocol, draining=ctx.draining)
+        protocol: Any = partial(HttpProtocol, draining=ctx.draining, trusted_proxies=settings.trusted_proxies)
         config = uvicorn.Config(build_app(ctx, build_console(ctx)), http=protocol, **_SERVER, **where)
         server = _Server(config, ctx)
         gc.collect()

@@ -31,6 +31,7 @@ from modellix_server.api.hot.client_connection import (
     too_large,
 )
 from modellix_server.base import log
+from modellix_server.base.addresses import Network, sender_behind
 from modellix_server.base.errors import PlatformError
 from modellix_server.base.ids import request_name
 
@@ -60,10 +61,12 @@ class HttpProtocol(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         draining: asyncio.Event,
+        trusted_proxies: tuple[Network, ...] = (),
     ) -> None:
         self._app: Any = config.loaded_app
         self._server = server_state
         self._draining = draining
+        self._trusted_proxies = trusted_proxies
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._answering: ClientConnection | None = None
@@ -245,7 +248,7 @@ class HttpProtocol(asyncio.Protocol):
             "raw_path": path.encode("ascii"),
             "query_string": query,
             "headers": self._headers,
-            "client": self._client_address,
+            "client": self._sender() if self._trusted_proxies else self._client_address,
             "server": self._server_address,
             "extensions": {CONNECTION: exchange},
         }
@@ -254,6 +257,14 @@ class HttpProtocol(asyncio.Protocol):
             self._start(exchange, scope)
         else:
             self._waiting.append((exchange, scope))
+
+    def _sender(self) -> tuple[str, int] | None:
+        """Who sent the request that came through a proxy."""
+        if self._client_address is None:
+            return None
+        forwarded = b",".join(value for name, value in self._headers if name == b"x-forwarded-for")
+        sender = sender_behind(self._client_address[0], forwarded.decode("latin-1"), self._trusted_proxies)
+        return sender, self._client_address[1]
 
     def on_body(self, body: bytes) -> None:
         """Hand a part of the body on."""
