@@ -173,6 +173,18 @@ async def test_in_test_mode_the_emulator_takes_the_place_of_the_provider(platfor
     assert (await viewer.post("/console/billing/recharge", {"amount": "5"})).status == 403
 
 
+async def test_in_test_mode_an_event_comes_too(platform: Platform) -> None:
+    team = await new_team(platform)
+    visitor = await member(platform, team.id, Role.OWNER)
+    page = await visitor.post("/console/billing/recharge", {"amount": "3"})
+    await visitor.post(page.headers["Location"].removeprefix(platform.origin), {"do": "pay"})  # and never come back
+
+    async def there() -> bool:
+        return (await ledger.balance(platform.pool, team.id, live=False)).available == 103 * DOLLAR
+
+    await eventually(there)
+
+
 def scope(text: str) -> str:
     found = re.search(r'name="scope" value="([^"]+)"', text)
     assert found is not None

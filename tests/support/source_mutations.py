@@ -346,4 +346,25 @@ MUTATIONS = (
         "async with self._acquire() as connection:",
         ("tests/base/test_time_budget.py::test_several_statements_have_one_time_budget",),
     ),
+    Mutation(
+        "a payment is compared with its recharge",
+        "billing/rules.py",
+        "    if payment.amount != known.amount:",
+        "    if payment.amount < 0:",
+        ("tests/billing/test_rules.py::test_anything_else_is_refused_for_good",),
+    ),
+    Mutation(
+        "a record that was overtaken is read again",
+        "operations/recharges.py",
+        "if locked is None or locked.version != known.version:",
+        "if locked is None:",
+        ("tests/operations/test_recharges.py::test_an_answer_that_was_overtaken_gives_nothing_back",),
+    ),
+    Mutation(
+        "a code is used up once",
+        "billing/codes.py",
+        "b.id = c.batch_id and c.redeemed_at is null and b.live = $3",
+        "b.id = c.batch_id and b.live = $3",
+        ("tests/billing/test_codes.py::test_a_refusal_that_is_committed_changes_nothing",),
+    ),
 )
