@@ -26,7 +26,7 @@ _NO_PAGES = frozenset(
     {
         *("/console/compare/total", "/console/tasks/events", "/console/tasks/{task_id}/card"),
         *("/sandbox/checkout/{checkout}", "/console/logs/download", "/sign-in/link/{token}", "/invitation/{token}"),
-        "/sign-in/with/{provider}/callback",
+        *("/sign-in/with/{provider}/callback", "/console/usage/download", "/console/billing/statement/download"),
     }
 )
 """Pieces, streams and files, and pages that need a token."""
@@ -79,6 +79,7 @@ async def prepare(platform: Platform) -> Tour:
     for prompt in ("A call of a program", "Another call", "A third one"):
         assert (await client.submit("text-to-image/alibaba/qwen-image-plus", prompt=prompt)).status == 200
     await client.get("/api/v1/tasks")
+    await _recharge(platform, owner)
     await _operate(platform, owner)
     places = await _places(owner, names[0], team.id)
     places |= {f"team-{tab}": f"/console/team?tab={tab}" for tab in ("roles", "policies", "history")}
@@ -86,6 +87,14 @@ async def prepare(platform: Platform) -> Tour:
     if link := re.search(r'id="link">[^<]*(/invitation/[^<]+)<', invited.text):
         places["public-invitation"] = link[1]
     return Tour(owner, places)
+
+
+async def _recharge(platform: Platform, owner: Visitor) -> None:
+    """One recharge that is paid at the payment emulator, and one that is not."""
+    for amount, do in (("20", "pay"), ("5", "cancel")):
+        began = await owner.post("/console/billing/recharge", {"amount": amount})
+        done = await owner.post(began.headers["Location"].removeprefix(platform.origin), {"do": do})
+        await owner.get(done.headers["Location"].removeprefix(platform.origin))
 
 
 async def _operate(platform: Platform, operator: Visitor) -> None:
@@ -129,6 +138,7 @@ async def _numbers(owner: Visitor) -> dict[str, str]:
     found = {}
     for name, page, pattern in (
         ("place", "/console/logs", r'href="/console/logs/(?!download)([^"?/]+)'),
+        ("recharge_id", "/console/billing/recharges", r"/console/billing/recharges/([0-9a-f-]{36})"),
         ("key_id", "/console/api-key", r"/console/api-key/(\d+)"),
     ):
         if place := re.search(pattern, (await owner.get(page)).text):
