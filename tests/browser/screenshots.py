@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +31,8 @@ _TALLEST_PX = 2_400
 
 async def main(folder: Path) -> None:
     """Start a platform, let a team work, and take the pictures."""
+    if not subprocess.run(["fc-list", ":lang=zh"], capture_output=True).stdout:  # noqa: ASYNC221 - nothing else runs
+        sys.exit("there is no font with Chinese characters: install one, such as Debian's fonts-noto-cjk")
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.webp"):
         old.unlink()
