@@ -15,6 +15,7 @@ import pytest
 from tests.support.browsers import COOKIE, Visitor, member, new_team
 from tests.support.media_files import photo, png
 from tests.support.platform_processes import Platform
+from tests.support.waiting import eventually
 
 from modellix_server.base.ids import parse_task_name
 from modellix_server.identity import Role
@@ -191,6 +192,11 @@ async def test_the_page_of_a_task_tells_its_whole_story(platform: Platform) -> N
     row = await platform.reach(made, lambda row: row["state"] == "succeeded")
     assert row["actor"] == f"user:{visitor.user.id}"
     assert f"by {visitor.user.name}" in (await visitor.get(f"/console/tasks/{made}")).text
+
+    async def logged() -> bool:
+        return "Response time" in (await visitor.get(f"/console/logs/{made}")).text
+
+    await eventually(logged)
     assert (await visitor.post(f"{there}/again", {})).status == 400
     assert (await visitor.post(f"{there}/result/delete", {})).status == 303
     page = await visitor.get(there)

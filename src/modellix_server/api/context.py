@@ -9,7 +9,6 @@ from modellix_server.api.hot.body_read_limiter import BodyReadLimiter
 from modellix_server.identity import Callers
 from modellix_server.limits import Reports, Windows
 from modellix_server.operations.context import ServingContext
-from modellix_server.requestlog import Writer
 from modellix_server.tasks import CallbackNotifier, Callbacks
 
 
@@ -19,7 +18,6 @@ class ApiContext(ServingContext):
 
     callers: Callers
     windows: Windows
-    request_log: Writer
     callbacks: Callbacks
     callback_notifier: CallbackNotifier
     reports: Reports = field(default_factory=Reports)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from uuid import UUID
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -25,6 +27,7 @@ from modellix_server.operations import announcements, money, sign_in, sign_in_co
 from modellix_server.operations.context import OUT_OF_REACH, ServingContext
 from modellix_server.operations.principal import Forbidden, Permission, Principal, SignInTooOld, anybody, member, user
 from modellix_server.operations.sign_in import Browser
+from modellix_server.requestlog import SubmissionEntry, redact_path
 
 _MOST_FORM_BYTES = 256 * 1024
 _MOST_FIELDS = 500
@@ -62,6 +65,8 @@ class PageRequest(Request):
         self.membership: Membership | None = None
         """Of the team that the page shows."""
         self.who: Principal = anybody(self.address)
+        self.made_tasks: list[UUID] = []
+        """Accepted by this request, for the log."""
         """Who acts: a member of the team, or on the pages of operators somebody who acts for the whole platform."""
         self.as_member = self.who
         """The same as the frame shows it: in the team, with what its role may do there."""
@@ -190,6 +195,7 @@ class ViewEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every refusal becomes a page that says what to do."""
         request = PageRequest(scope, receive, self._ctx, self._renderer)
+        started = time.perf_counter()
         time_budget.begin()
         log.bind(request=scope.get("request_id"))
         try:
@@ -207,6 +213,25 @@ class ViewEndpoint:
             _LOG.exception("a page failed", view=self._view.__name__)  # paths may hold a sign-in link
             response = refused(request, PlatformError(_("this is our fault, and it is in our log")))
         await response(scope, receive, send)
+        _log_submissions(request, response, time.perf_counter() - started)
+
+
+def _log_submissions(request: PageRequest, response: Response, took_s: float) -> None:
+    """Log the call as that which made the tasks, as calls of programs are."""
+    for task_id in request.made_tasks:
+        received, sent = (int(one.headers.get("content-length", 0)) for one in (request, response))
+        request.ctx.request_log.record(
+            SubmissionEntry(
+                task_id,
+                request.who.team.team_id,
+                request.who.team.live,
+                redact_path(request.url.path),
+                int(took_s * 1_000_000),
+                received,
+                sent,
+                request.scope.get("request_id"),
+            )
+        )
 
 
 def refused(request: PageRequest, error: PlatformError) -> Response:

@@ -14,6 +14,7 @@ from modellix_server.base.settings import Settings
 from modellix_server.billing import Gateways
 from modellix_server.catalogue import Catalogue, Model, Prices
 from modellix_server.identity import Provider, providers_of
+from modellix_server.requestlog import Writer
 from modellix_server.results import TROUBLE, Helper, KeptInputs, Spool, Storage, Uploads
 from modellix_server.tasks import Intake, ModelHealthReader, Reader, Submissions, SubscriptionHub
 from modellix_server.tasks.models import load_models
@@ -94,6 +95,7 @@ class ServingContext(Context):
     helper: Helper
     spool: Spool
     uploads: Uploads
+    request_log: Writer
     kept_inputs: KeptInputs
     prices: Callable[[], Prices]
     """The operator's price table, as fresh as a few seconds."""

@@ -102,6 +102,8 @@ async def _submitted(request: PageRequest, column: Column, prompt: str, token: s
     )
     try:
         made = await submissions.submit(request.ctx, request.who, column.model, {"prompt": prompt}, [], options)
+        if not made.replayed:
+            request.made_tasks.append(made.task_id)
     except PlatformError as error:
         return Column(column.model, column.quote, error)
     return Column(column.model, column.quote, card=await _card(request, task_name(made.task_id)))

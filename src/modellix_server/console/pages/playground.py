@@ -111,6 +111,8 @@ async def run(request: PageRequest) -> Response:
             raise drafted.problem
         given, files = _taken(model, drafted.body)
         accepted = await submissions.submit(request.ctx, request.who, model, given, files, options)
+        if not accepted.replayed:
+            request.made_tasks.append(accepted.task_id)
     except PlatformError as error:
         return await _refused(request, model, Draft(drafted.body, drafted.json, drafted.quote, error))
     if not request.is_piece:

@@ -58,6 +58,8 @@ async def run_again(request: PageRequest) -> Response:
     name = request.scope.get("request_id")
     options = SubmitOptions(idempotency_key=f"{request.who.id}/again/{once}", request_id=name)
     accepted = await task_inputs.repeat(request.ctx, request.who, request.who.team, _task_id(request), options)
+    if not accepted.replayed:
+        request.made_tasks.append(accepted.task_id)
     return RedirectResponse(f"/console/tasks/{task_name(accepted.task_id)}", 303)
 
 
