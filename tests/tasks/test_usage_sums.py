@@ -68,7 +68,9 @@ async def test_kept_and_new_make_the_whole(pool: Pool, database) -> None:
     for by, group in (("day", "finished_at::date::text"), ("model", "model"), ("key", "coalesce(key_id, 0)::text")):
         for wanted in (UsageFilter(), span, UsageFilter(model="a/one"), UsageFilter(key_id=3)):
             async with pool.acquire() as db, db.transaction(isolation="repeatable_read"):
-                found = await tasks.usage_sums(db, OF, wanted, by)
+                sums = await tasks.usage_sums(db, OF, wanted, ("member", by))
+                found = sums[by]
+                assert sums["member"][""] == found[""]
             rows = await pool.fetch(
                 f"""select {group} as name, count(*) filter (where state = 'succeeded') as good,
                         count(*) filter (where state <> 'succeeded') as bad, coalesce(sum(captured), 0) as charged
@@ -94,7 +96,7 @@ async def test_kept_and_new_make_the_whole(pool: Pool, database) -> None:
             for said, true in ((total.p50_ms, exact["p50"]), (total.p95_ms, exact["p95"])):
                 assert said == pytest.approx(true, rel=0.2)
     async with pool.acquire() as db, db.transaction(isolation="repeatable_read"):
-        members = await tasks.usage_sums(db, OF, UsageFilter(), "member", {"key:3": "user:9"})
+        members = (await tasks.usage_sums(db, OF, UsageFilter(), ("member",), {"key:3": "user:9"}))["member"]
     assert set(members) == {"", "key:4", "user:9"}
     await owner.close()
     assert await ledger.balance(pool, 5, live=True)

@@ -55,14 +55,14 @@ async def monthly(ctx: Context, who: Principal, of: TeamMode, month: date) -> Mo
     async with ctx.reading() as db:
         funding = await ledger.funding(db, of, Span(_midnight(first), _midnight(after)))
         before = await ledger.funded(db, of, Span(None, _midnight(first)))
-        earlier = await tasks.usage_sums(db, of, UsageFilter(last=first - timedelta(days=1)), "day")
+        earlier = await tasks.usage_sums(db, of, UsageFilter(last=first - timedelta(days=1)), ("model",))
     wanted = UsageFilter(first, last)
-    by_key, by_member, by_model = [await usage.report(ctx, who, of, wanted, by) for by in ("key", "member", "model")]
+    by_key, by_member, by_model = await usage.reports(ctx, who, of, wanted, ("key", "member", "model"))
     return MonthlyStatement(
         first=first,
         last=last,
         at=by_key.at,
-        opening=before - earlier[""].charged,
+        opening=before - earlier["model"][""].charged,
         funding=funding,
         funded=sum(one.change for one in funding),
         charged=by_key.total.charged,

@@ -48,7 +48,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "recharges.list_all",
         "usage.summed",
         "usage.spent",
-        "usage.report",
+        "usage.reports",
     ),
     Permission.RECHARGE: ("billing.redeem", "recharges.start", "recharges.look"),
     Permission.PAY: ("recharges.receive_event", "recharges.emulated_page"),

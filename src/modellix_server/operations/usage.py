@@ -1,5 +1,6 @@
 """Usage of a team in sums, and the names of its keys for lists."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -37,20 +38,24 @@ async def summed(ctx: Context, who: Principal, of: TeamMode, ended: Span, by: st
         return await tasks.usage(db, of, ended, by)
 
 
-async def report(ctx: Context, who: Principal, of: TeamMode, wanted: UsageFilter, by: str) -> UsageReport:
-    """Tasks that ended between two days (UTC), summed by one of `tasks.SUM_GROUPS`: days in order, else by charge.
+async def reports(
+    ctx: Context, who: Principal, of: TeamMode, wanted: UsageFilter, groups: Sequence[str]
+) -> list[UsageReport]:
+    """Tasks that ended between two days (UTC), summed by some `tasks.SUM_GROUPS`: days in order, else by charge.
 
     The tasks of a key belong to the member who made it.
     """
     who.require(Permission.READ_MONEY, of)
     async with ctx.reading() as db:
         at: datetime = await db.fetchval("select now()")
-        makers = {}
-        if by == "member":
-            makers = {f"key:{key.id}": key.created_by for key in await identity.list_keys(db, of.team_id)}
-        sums = await tasks.usage_sums(db, of, wanted, by, makers)
-        total = sums.pop("")
-        names = await _names(ctx, of, by, sums)
+        makers = {f"key:{key.id}": key.created_by for key in await identity.list_keys(db, of.team_id)}
+        sums = await tasks.usage_sums(db, of, wanted, groups, makers)
+    return [await _report(ctx, of, at, by, sums[by]) for by in groups]
+
+
+async def _report(ctx: Context, of: TeamMode, at: datetime, by: str, sums: dict[str, UsageSum]) -> UsageReport:
+    total = sums.pop("")
+    names = await _names(ctx, of, by, sums)
     groups = [UsageGroup("" if id_ == "0" else id_, names.get(id_, id_), one) for id_, one in sums.items()]
     groups.sort(key=lambda one: (one.id,) if by == "day" else (-one.sums.charged, -one.sums.tasks, one.name))
     return UsageReport(at, total, groups)
@@ -72,7 +77,7 @@ async def spent(ctx: Context, who: Principal, of: TeamMode, days: int) -> int:
     who.require(Permission.READ_MONEY, of)
     first = datetime.now(UTC).date() - timedelta(days=days - 1)
     async with ctx.reading() as db:
-        return (await tasks.usage_sums(db, of, UsageFilter(first), "day"))[""].charged
+        return (await tasks.usage_sums(db, of, UsageFilter(first), ("day",)))["day"][""].charged
 
 
 async def key_names(ctx: Context, who: Principal, of: TeamMode) -> dict[int, str]:

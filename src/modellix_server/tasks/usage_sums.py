@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
@@ -64,9 +64,9 @@ async def add_usage(db: Pool, most: int) -> int:
 
 
 async def usage_sums(
-    db: Connection, of: TeamMode, wanted: UsageFilter, by: str, also: Mapping[str, str] = NOTHING
-) -> dict[str, UsageSum]:
-    """The sums by one of SUM_GROUPS, and of all under an empty name. `db` must read one snapshot.
+    db: Connection, of: TeamMode, wanted: UsageFilter, groups: Sequence[str], also: Mapping[str, str] = NOTHING
+) -> dict[str, dict[str, UsageSum]]:
+    """The sums by each of some SUM_GROUPS, and of all under an empty name. `db` must read one snapshot.
 
     `also` gives groups another name, so that some are put together.
     """
@@ -78,6 +78,8 @@ async def usage_sums(
     where.add_given("key_id = {}", wanted.key_id)
     up_to = await db.fetchval("select up_to from tasks.usage_mark")
     known = where.place(up_to)
+    names = [f"g{number}" for number in range(len(groups))]
+    named = ", ".join(f"{SUM_GROUPS[group]} as {name}" for group, name in zip(groups, names, strict=True))
     rows = await db.fetch(
         f"""with since as (
                 select t.team_id, t.live, (t.finished_at at time zone 'UTC')::date as day, t.model,
@@ -93,12 +95,20 @@ async def usage_sums(
                 union all
                 select day, model, key_id, actor, bucket, succeeded, failed, charged from since where {where}
             )
-            select {SUM_GROUPS[by]} as "group", bucket, sum(succeeded)::bigint as succeeded,
+            select {", ".join(names)}, bucket, sum(succeeded)::bigint as succeeded,
                 sum(failed)::bigint as failed, sum(charged)::bigint as charged
-            from every group by 1, 2""",  # noqa: S608 - texts of ours
+            from (select {named}, bucket, succeeded, failed, charged from every) each
+            group by grouping sets ({", ".join(f"({name}, bucket)" for name in names)})""",  # noqa: S608 - texts of ours
         *where.arguments,
     )
-    return summed((also.get(row["group"], row["group"]), UsagePart(*list(row)[1:])) for row in rows)
+    return {
+        group: summed(
+            (also.get(row[name], row[name]), UsagePart(*list(row)[len(names) :]))
+            for row in rows
+            if row[name] is not None
+        )
+        for group, name in zip(groups, names, strict=True)
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ async def show(request: PageRequest) -> Response:
     ctx, who = request.ctx, request.who
     filters = PageFilters(request)
     wanted, by = _wanted(filters), filters.choice("by", SUM_GROUPS) or "model"
-    by_day = await usage.report(ctx, who, who.team, wanted, "day")
-    groups = by_day.groups if by == "day" else (await usage.report(ctx, who, who.team, wanted, by)).groups
+    by_day, *others = await usage.reports(ctx, who, who.team, wanted, ("day",) if by == "day" else ("day", by))
+    groups = others[0].groups if others else by_day.groups
     return request.render(
         "usage/usage.html",
         at=by_day.at,
@@ -55,7 +55,7 @@ async def download(request: PageRequest) -> Response:
     ctx, who = request.ctx, request.who
     filters = PageFilters(request)
     form, by = filters.choice("format", FORMATS) or "csv", filters.choice("by", SUM_GROUPS) or "model"
-    report = await usage.report(ctx, who, who.team, _wanted(filters), by)
+    (report,) = await usage.reports(ctx, who, who.team, _wanted(filters), (by,))
 
     async def pages() -> AsyncIterator[list[Exported]]:
         yield [_row(one) for one in report.groups]
