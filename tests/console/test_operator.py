@@ -170,7 +170,7 @@ async def test_a_price_is_previewed_and_the_second_of_two_people_is_told(platfor
     page = await operator.get("/operator/prices?q=qwen-image-plus")
     assert MODEL in page.text
     assert "kling" not in page.text
-    listed = re.search(r'class="number">\$([0-9.]+)</td>', page.text)
+    listed = re.search(r'class="number"[^>]*>\$([0-9.]+)</td>', page.text)
     assert listed is not None
     change = f"/operator/prices/change?model={MODEL}&kind=margin"
     assert "A margin is in percent" in (await operator.get(f"{change}&value=x")).text
@@ -182,6 +182,8 @@ async def test_a_price_is_previewed_and_the_second_of_two_people_is_told(platfor
     assert (await operator.post("/operator/prices/change", first)).status == 303
     refused = await other.post("/operator/prices/change", second)
     assert refused.status == 409
+    assert operator.user is not None
+    assert f"{operator.user.name} has meanwhile" in refused.text
     assert "changed alibaba/qwen-image-plus to list price +100 %" in unescape(refused.text)
     assert (await other.post("/operator/prices/change", hidden(refused))).status == 303, "once it was seen"
     every = await operator.get("/operator/prices/change?kind=margin&value=10")
@@ -191,7 +193,6 @@ async def test_a_price_is_previewed_and_the_second_of_two_people_is_told(platfor
     assert "1 stays as it is" in every.text or "stay as they are" in every.text
     history = (await operator.get(f"/operator/prices/history?model={MODEL}")).text
     assert "list price +50 %" in history
-    assert operator.user is not None
     assert operator.user.name in history
     back = hidden(await operator.get(f"/operator/prices/change?model={MODEL}&kind=none"))
     assert (await operator.post("/operator/prices/change", back)).status == 303
@@ -268,6 +269,8 @@ async def test_a_review_is_decided_once_by_one_person(platform: Platform, operat
     assert f'action="{path}"' not in (await operator.get("/operator/reviews")).text
     page = await operator.get("/operator/reviews?show=decided")
     assert "paid back &lt;b&gt;" in page.text
+    assert operator.user is not None
+    assert f"{operator.user.name}, " in page.text
     assert '"decision": "put right"' in (await audited(platform, "review.decide"))["details"]
     task = await operator.get(f"/operator/tasks/{name}")
     assert "dashscope" in task.text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from modellix_server import audit, identity
 from modellix_server.audit import AuditEntry, Head
@@ -46,6 +46,12 @@ async def search(
         return found, await _user_names(db, found)
 
 
+async def names(ctx: Context, who: Principal, actors: Collection[str]) -> dict[str, str]:
+    """The names of the users among those who acted: `user:3`."""
+    who.require(Permission.OPERATE)
+    return await _names(ctx.db, actors)
+
+
 async def list_of_team(
     ctx: Context, who: Principal, *, limit: int, before: int | None = None
 ) -> tuple[list[AuditEntry], dict[str, str]]:
@@ -69,6 +75,9 @@ async def verify(ctx: Context, who: Principal, noted: Sequence[Head]) -> list[st
 
 
 async def _user_names(db: Pool | Connection, entries: Sequence[AuditEntry]) -> dict[str, str]:
-    named = {text for entry in entries for text in (entry.actor, entry.subject)}
+    return await _names(db, {text for entry in entries for text in (entry.actor, entry.subject)})
+
+
+async def _names(db: Pool | Connection, named: Collection[str]) -> dict[str, str]:
     numbers = {int(found[1]) for text in named if (found := _USER.fullmatch(text))}
     return {f"user:{number}": name for number, name in (await identity.user_names(db, numbers)).items()}

@@ -49,7 +49,7 @@ async def freeze(ctx: Context, who: Principal, of: TeamMode, note: str) -> None:
         raise InvalidParameters(f"say why, in up to {_LONGEST_NOTE:,} characters")
     async with ctx.transaction() as tx:
         await identity.require_team(tx, of.team_id)
-        if not await monitor.freeze(tx, Finding(of.team_id, of.live, f"by {who.id}: {note.strip()}")):
+        if not await monitor.freeze(tx, Finding(of.team_id, of.live, f"by an operator: {note.strip()}")):
             raise StaysFrozen("this account is frozen already")
         about = {"mode": of.mode, "finding": f"by hand: {note.strip()}"}
         await audit.record(tx, who.actor, "ledger.freeze", f"team:{of.team_id}", team_id=of.team_id, **about)

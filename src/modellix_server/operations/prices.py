@@ -1,11 +1,13 @@
 """The operator's prices over the catalogue's list prices."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from modellix_server import audit, identity, pricing
-from modellix_server.base.database import Connection
+from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import InvalidParameters, NotFound, PlatformError
 from modellix_server.base.money import usd
 from modellix_server.catalogue import Model
@@ -122,8 +124,7 @@ async def history(
     """What was said about prices, the newest first, of one model if it is named; and the names of the users in it."""
     who.require(Permission.OPERATE)
     found = await pricing.history(ctx.db, limit=limit, before=before, model=model)
-    users = {int(row.created_by[5:]) for row in found if row.created_by.startswith("user:")}
-    return found, {f"user:{number}": name for number, name in (await identity.user_names(ctx.db, users)).items()}
+    return found, await _names(ctx.db, found)
 
 
 async def tiers(ctx: Context, who: Principal, model: str | None = None) -> list[PricedTier]:
@@ -172,9 +173,14 @@ async def _require_unchanged(tx: Connection, wish: PriceWish, seen: int | None) 
     if newer:
         row = max(newer, key=lambda one: one.version)
         about = f"{row.model or EVERY_MODEL}{f' {row.tier}' if row.tier else ''}"
-        raise PricesChanged(
-            f"{row.created_by} has meanwhile ({row.created_at:%H:%M:%S} UTC) changed {about} to {in_words(row)}"
-        )
+        by = (await _names(tx, [row])).get(row.created_by, row.created_by)
+        when = f"{row.created_at:%H:%M:%S} UTC"
+        raise PricesChanged(f"{by} has meanwhile ({when}) changed {about} to {in_words(row)}")
+
+
+async def _names(db: Pool | Connection, rows: list[Price]) -> dict[str, str]:
+    users = {int(row.created_by[5:]) for row in rows if row.created_by.startswith("user:")}
+    return {f"user:{number}": name for number, name in (await identity.user_names(db, users)).items()}
 
 
 def in_words(row: Price) -> str:

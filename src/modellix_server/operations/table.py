@@ -123,6 +123,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "announcements.add",
         "announcements.end",
         "audit.list_entries",
+        "audit.names",
         "audit.search",
         "audit.head",
         "audit.verify",

@@ -79,7 +79,7 @@ async def _form(request: PageRequest, typed: dict[str, str], problem: PlatformEr
             seen = await prices.preview(request.ctx, request.who, _wish(typed))
         except (InvalidParameters, OutOfRange, NotFound) as error:
             problem = problem or error
-    rows, _names = await prices.history(request.ctx, request.who, limit=1, model=model)
+    rows, names = await prices.history(request.ctx, request.who, limit=1, model=model)
     shown = {
         "model": tiers[0].model if tiers else None,
         "tiers": tiers,
@@ -87,6 +87,7 @@ async def _form(request: PageRequest, typed: dict[str, str], problem: PlatformEr
         "kinds": _KINDS if name else ("margin", "none"),
         "seen": seen,
         "latest": rows[0] if rows else None,
+        "names": names,
         "problem": problem.detail if problem else "",
     }
     return request.render("operator/price.html", problem.status if problem else 200, **shown)

@@ -6,7 +6,7 @@ from modellix_server.base.errors import InvalidParameters, PlatformError
 from modellix_server.console.dispatch import PageRequest
 from modellix_server.console.filters import PageFilters
 from modellix_server.console.pages.operator import fields
-from modellix_server.operations import reviews
+from modellix_server.operations import audit, reviews
 from modellix_server.tasks import DECISIONS, ReviewDecided
 
 _PATH = "/operator/reviews"
@@ -39,8 +39,10 @@ async def _list(request: PageRequest, of: int = 0, problem: PlatformError | None
     query, before = PageFilters(request), fields.before(request)
     decided = query.choice("show", ("decided",)) == "decided"
     found = await reviews.list_all(request.ctx, request.who, _ROWS + 1, before=before, decided=decided)
+    names = await audit.names(request.ctx, request.who, [one.decision.by for one in found if one.decision])
     shown = {
         "found": found[:_ROWS],
+        "names": names,
         "decided": decided,
         "decisions": DECISIONS,
         "newest": query.url(before=None) if before else None,
