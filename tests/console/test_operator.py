@@ -325,3 +325,23 @@ async def test_the_support_contact_stands_on_every_page_and_beside_the_request_i
         assert 'href="https://example.com/help"' in page.text
     assert re.search(r"request id:.{1,200}Help:", page.text, re.DOTALL)
     assert "Support:" not in (await Visitor(platform.origin).get("/")).text
+
+
+async def test_an_operator_makes_another_one_and_one_always_stays(platform: Platform, operator: Visitor) -> None:
+    other = await member(platform, (await new_team(platform)).id, Role.OWNER)
+    assert other.user is not None
+    assert operator.user is not None
+    assert (await other.get("/operator")).status == 403
+    path = "/operator/operators"
+    assert (await operator.post(path, {"email": "nobody@example.net"})).status == 400
+    assert (await operator.post(path, {"email": other.user.email})).status == 303
+    assert other.user.email in (await operator.get(path)).text
+    assert (await other.get("/operator")).status == 200
+    assert (await audited(platform, "operator.add"))["actor"] == f"user:{operator.user.id}"
+    assert (await other.post(f"{path}/{operator.user.id}/remove", {})).status == 303
+    assert (await operator.get("/operator")).status == 403
+    for row in await platform.pool.fetch("select id from identity.app_user where operator"):
+        if row["id"] != other.user.id:
+            assert (await other.post(f"{path}/{row['id']}/remove", {})).status == 303
+    assert (await other.post(f"{path}/{other.user.id}/remove", {})).status == 400
+    assert (await other.post(f"{path}/{operator.user.id}/remove", {})).status == 404

@@ -367,4 +367,18 @@ MUTATIONS = (
         "b.id = c.batch_id and b.live = $3",
         ("tests/billing/test_codes.py::test_a_refusal_that_is_committed_changes_nothing",),
     ),
+    Mutation(
+        "whoever saves a price has seen the latest",
+        "operations/prices.py",
+        "if row.version > seen and wish.touches(row)",
+        "if row.version < 0",
+        ("tests/console/test_operator.py::test_a_price_is_previewed_and_the_second_of_two_people_is_told",),
+    ),
+    Mutation(
+        "a credit that is sent twice counts once",
+        "operations/money.py",
+        "if seen != await ledger.last_funding(tx, of.team_id, live=of.live):",
+        "if seen < 0:",
+        ("tests/console/test_operator.py::test_a_team_gets_credit_once_with_a_reason_and_limits",),
+    ),
 )

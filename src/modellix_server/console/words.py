@@ -147,6 +147,8 @@ def action(entry: AuditEntry) -> str:
         "code.revoke": _("Redemption codes revoked"),
         "ledger.check": _("Ledger checked"),
         "ledger.seal": _("Transfers sealed"),
+        "operator.add": _("Operator added"),
+        "operator.remove": _("Operator removed"),
         "price.set": _("Price set"),
         "price.clear": _("Price taken back"),
         "review.decide": _("Review decided"),

@@ -72,8 +72,10 @@ from modellix_server.identity.people import (
     first_operator,
     lock_user,
     memberships,
+    operators,
     other_operators,
     plain_email,
+    set_operator,
     user_by_email,
     user_names,
 )

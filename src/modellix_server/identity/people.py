@@ -119,6 +119,19 @@ async def first_operator(db: Pool | Connection) -> User | None:
     return User(*row) if row else None
 
 
+async def operators(db: Pool | Connection) -> list[User]:
+    """Every operator, the longest there first."""
+    rows = await db.fetch(
+        f"select {_USER} from identity.app_user u where operator and deleted_at is null order by id"  # noqa: S608
+    )
+    return [User(*row) for row in rows]
+
+
+async def set_operator(tx: Connection, user_id: int, *, operator: bool) -> None:
+    """Make a user an operator, or none; the last one must not be taken away (`other_operators`)."""
+    await tx.execute("update identity.app_user set operator = $2 where id = $1", user_id, operator)
+
+
 async def other_operators(tx: Connection, user_id: int) -> int:
     """How many operators there are besides this one, none of whom can go until this transaction ends."""
     rows = await tx.fetch(

@@ -7,6 +7,7 @@ from modellix_server.console.pages.operator import (
     codes,
     doctor,
     ledger,
+    operators,
     overview,
     prices,
     reviews,
@@ -52,6 +53,9 @@ OPERATOR_PAGES: tuple[tuple[str, str, View], ...] = (
     ("POST", "/operator/ledger/unfreeze", ledger.unfreeze),
     ("GET", "/operator/audit", audit.show),
     ("POST", "/operator/audit/verify", audit.verify),
+    ("GET", "/operator/operators", operators.show),
+    ("POST", "/operator/operators", operators.add),
+    ("POST", "/operator/operators/{user_id:int}/remove", operators.remove),
     ("GET", "/operator/doctor", doctor.show),
     ("POST", "/operator/doctor", doctor.examine),
 )

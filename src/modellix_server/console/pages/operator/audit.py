@@ -17,7 +17,7 @@ from modellix_server.operations import audit
 
 _ENTRIES = 50
 _ACTIONS = (
-    *("announcement", "code", "key", "ledger", "member", "price", "review", "session", "sign_in"),
+    *("announcement", "code", "key", "ledger", "member", "operator", "price", "review", "session", "sign_in"),
     *("team", "upstream", "user", "webhook"),
 )
 
