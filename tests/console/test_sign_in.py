@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from email import message_from_bytes
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from tests.support.browsers import COOKIE, Visitor, member, new_team
+from tests.support.browsers import COOKIE, Visitor, mail_to, member, new_team
 from tests.support.platform_processes import Platform
-from tests.support.waiting import eventually
 
 from modellix_server import identity
 from modellix_server.base.database import connect
@@ -194,9 +191,7 @@ async def test_a_code_by_mail_signs_in(with_mail: Platform) -> None:
     assert 'action="/sign-in"' in page.text
     page = await stranger.post("/sign-in", {"email": visitor.user.email.upper(), "next": "/console/api-key"})
     assert page.status == 200
-    folder = Path(with_mail.env["MODELLIX_MAIL_DIR"])
-    file = await eventually(lambda: next(iter(folder.glob("*.eml")), None))
-    code = message_from_bytes(file.read_bytes())["X-Modellix-Code"]
+    code = (await mail_to(with_mail, visitor.user.email, having="X-Modellix-Code"))["X-Modellix-Code"]
     fields = {"email": visitor.user.email, "next": "/console/api-key"}
     wrong = await stranger.post("/sign-in/code", {**fields, "code": f"{(int(code) + 1) % 10**6:06}"})
     assert (wrong.status, stranger.cookie) == (401, None)
