@@ -41,6 +41,8 @@ class Renderer:
             "role": words.role,
             "category": words.category,
             "failure": words.failure,
+            "state": words.state,
+            "outcome": words.outcome,
             "account": words.account,
             "model_type": words.model_type,
             "model_text": i18n.model_text,

@@ -68,6 +68,31 @@ def failure(code: str) -> str:
     }.get(code, code)
 
 
+def state(name: str) -> str:
+    """What a task has come to, as its timeline says it."""
+    return {
+        "queued": _("Queued"),
+        "preparing": _("Preparing the inputs"),
+        "submitting": _("Sending to the vendor"),
+        "running": _("Running at the vendor"),
+        "storing": _("Storing the result"),
+        "succeeded": _("Succeeded"),
+        "failed": _("Ended without a result"),
+    }.get(name, name)
+
+
+def outcome(name: str) -> str:
+    """What became of an attempt at a vendor."""
+    return {
+        "accepted": _("accepted"),
+        "done": _("done at once"),
+        "refused": _("refused"),
+        "busy": _("busy, tried again later"),
+        "not_sent": _("could not be sent"),
+        "unknown": _("outcome unknown"),
+    }.get(name, name)
+
+
 def account(name: str) -> str:
     """An account of the ledger."""
     return {
@@ -141,21 +166,37 @@ def action(entry: AuditEntry) -> str:
         "webhook.rotate": _("Webhook secret rotated"),
         "webhook.delete": _("Webhook deleted"),
         "webhook.replay": _("Webhook deliveries replayed"),
+        "alert.add": _("Alert added"),
+        "alert.remove": _("Alert removed"),
         "announcement.add": _("Announcement made"),
         "announcement.end": _("Announcement ended"),
+        "backup.create": _("Backup made"),
         "code.create": _("Redemption codes made"),
+        "code.redeem": _("Redemption code redeemed"),
         "code.revoke": _("Redemption codes revoked"),
+        "identity.link": _("Way to sign in linked"),
+        "identity.unlink": _("Way to sign in unlinked"),
         "ledger.check": _("Ledger checked"),
         "ledger.seal": _("Transfers sealed"),
         "operator.add": _("Operator added"),
         "operator.remove": _("Operator removed"),
         "price.set": _("Price set"),
         "price.clear": _("Price taken back"),
+        "recharge.collect": _("Owed money collected"),
+        "recharge.correct": _("Recharge corrected"),
+        "recharge.paid": _("Recharge paid"),
+        "recharge.start": _("Recharge started"),
         "review.decide": _("Review decided"),
+        "session.confirm": _("Signed in again"),
+        "session.end": _("Signed out"),
         "session.open": _("Signed in"),
         "sign_in.link": _("Sign-in link made"),
         "upstream.set": _("Vendor account stored"),
         "upstream.change": _("Vendor account changed"),
+        "user.change": _("Account of a user changed"),
+        "user.create": _("User signed up"),
+        "user.delete": _("User deleted"),
+        "vault.rotate": _("Master key rotated"),
     }.get(entry.action, entry.action)
 
 
