@@ -17,8 +17,8 @@ from modellix_server.operations import audit
 
 _ENTRIES = 50
 _ACTIONS = (
-    *("announcement", "code", "key", "ledger", "member", "operator", "price", "review", "session", "sign_in"),
-    *("team", "upstream", "user", "webhook"),
+    *("announcement", "code", "identity", "key", "ledger", "member", "operator", "price", "recharge", "review"),
+    *("session", "sign_in", "team", "upstream", "user", "vault", "webhook"),
 )
 
 
