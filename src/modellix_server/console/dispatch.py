@@ -325,7 +325,7 @@ def _require_own_page(request: Request) -> None:
     else:
         own = True
     if not own:
-        raise CrossOrigin("this form came from another site")
+        raise CrossOrigin(_("this form came from another site"))
 
 
 async def _read_form(request: Request) -> list[tuple[str, str]]:
@@ -334,8 +334,8 @@ async def _read_form(request: Request) -> list[tuple[str, str]]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MOST_FORM_BYTES:
-            raise InvalidFormat("this form is too large")
+            raise InvalidFormat(_("this form is too large"))
     try:
         return parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError:
-        raise InvalidFormat("this form cannot be read") from None
+        raise InvalidFormat(_("this form cannot be read")) from None

@@ -7,6 +7,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from modellix_server.base.errors import NotFound
 from modellix_server.base.outbound import Answer
 from modellix_server.console.dispatch import PageRequest
+from modellix_server.console.i18n import gettext as _
 from modellix_server.operations import recharges
 from modellix_server.operations.principal import anybody
 
@@ -33,7 +34,7 @@ def _pass_on(request: PageRequest, answer: Answer) -> Response:
     if answer.status == 303:
         target = answer.headers.get("location", "")
         if not target.startswith(f"{origin}/"):
-            raise NotFound("there is no such checkout")
+            raise NotFound(_("there is no such checkout"))
         return RedirectResponse(target, 303)
     headers = {"Content-Security-Policy": _POLICY.format(origin), "Cache-Control": "no-store"}
     return HTMLResponse(answer.body, headers=headers)
