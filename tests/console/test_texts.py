@@ -1,0 +1,112 @@
+"""Texts of pages in Chinese: all there, right, and shown to who reads Chinese."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.support.browsers import Visitor, member, new_team
+from tests.support.platform_processes import Platform
+
+from modellix_server.identity import Role
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "texts.py"
+CHINESE = {"Accept_Language": "zh-CN,zh;q=0.9,en;q=0.5"}
+
+PAGE = """<p>{{ _("Whole") }} {{ _("Missing") }} {{ pgettext("of a clock", "Whole") }}
+{{ _("Uncertain") }} {{ _("50 %% done") }}
+{% trans name=name %}Hello {{ name }}{% endtrans %} {% trans %}two
+lines{% endtrans %}</p>
+"""
+CATALOGUE = """msgid "Whole"
+msgstr "完整"
+
+#, fuzzy
+msgid "Uncertain"
+msgstr "也许"
+
+msgid "Hello %(name)s"
+msgstr "你好 %(nome)s"
+
+msgid "50 %% done"
+msgstr "完成 50%"
+
+msgid "Gone"
+msgstr "没了"
+
+msgid ""
+"two\\n"
+"lines"
+msgstr "两行"
+"""
+FAULTS = {
+    "missing: 'Missing'",
+    "missing: 'Whole'",  # the one with a context
+    "fuzzy: 'Uncertain'",
+    "placeholders differ from ['%(name)s']: 'Hello %(name)s'",
+    "placeholders differ from ['%%']: '50 %% done'",
+    "begins or ends with space, or has several lines: 'two\\nlines'",
+    "obsolete: 'Gone'",
+}
+
+
+def check(*options: str | Path) -> tuple[int, list[str]]:
+    done = subprocess.run([sys.executable, SCRIPT, *options], capture_output=True, text=True)
+    assert not done.stderr, done.stderr
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_every_text_is_translated() -> None:
+    status, said = check("--check")
+    assert status == 0, "run `python scripts/texts.py`, and translate what it added:\n" + "\n".join(said)
+
+
+def test_the_check_finds_what_it_looks_for_and_a_merge_keeps_what_is_translated(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "page.html").write_text(PAGE)
+    file = tmp_path / "locale" / "zh.po"
+    file.parent.mkdir()
+    file.write_text(CATALOGUE)
+    status, said = check("--check", "--console", tmp_path)
+    assert status == 1
+    assert {line.removeprefix("locale/zh.po: ") for line in said[:-1]} == FAULTS
+    assert file.read_text() == CATALOGUE
+
+    check("--console", tmp_path)
+    merged = file.read_text()
+    assert 'msgid "Whole"\nmsgstr "完整"' in merged
+    assert 'msgid "Missing"\nmsgstr ""' in merged
+    assert "Gone" not in merged
+    check("--console", tmp_path)
+    assert file.read_text() == merged
+
+
+async def test_pages_are_in_chinese_for_who_reads_chinese(platform: Platform) -> None:
+    owner = await member(platform, (await new_team(platform)).id, Role.OWNER)
+    page = (await owner.get("/console", **CHINESE)).text
+    assert '<html lang="zh"' in page
+    links = re.search(r"<nav.*?</nav>", page, re.DOTALL)
+    assert links is not None
+    found = re.findall(r">([^<>]+)</a>", links[0])
+    assert found[:5] == ["首页", "模型", "对比", "任务", "日志"]
+    assert all(re.search(r"[\u4e00-\u9fff]|Webhook", one) for one in found)
+    assert "首页" not in (await owner.get("/console", Accept_Language="en-GB,zh;q=0.3")).text
+
+    playground = (await owner.get("/console/models/alibaba/qwen-image-plus", **CHINESE)).text
+    assert "中英文文字清晰可读" in playground  # what the model file says, in the reader's language
+    assert "反向提示词" in playground
+    found_by = (await owner.get(f"/console/models?q={quote('文生视频')}", **CHINESE)).text
+    assert "bytedance/seedance-1.0-pro-t2v" in found_by
+    assert "alibaba/qwen-image-plus" not in found_by
+
+    refused = await owner.post("/console/compare", {"prompt": "A boat"}, **CHINESE)
+    assert "请至少选择两个模型。<" in refused.text  # with the full stop of its language
+    nowhere = await Visitor(platform.origin).get("/nowhere", **CHINESE)
+    assert nowhere.status == 404
+    assert "没有这个页面。" in nowhere.text
+
+    await owner.post("/console/account", {"name": "User", "language": "en", "time_zone": "", "theme": ""})
+    assert '<html lang="en"' in (await owner.get("/console", **CHINESE)).text  # what was chosen counts more
