@@ -44,15 +44,17 @@ async def main(folder: Path) -> None:
         ):
             made = await tour.prepare(platform)
             for look, options in LOOKS.items():
-                context = await browser.new_context(**options)
-                page = await made.sign_in(context, platform)
+                context, other = await browser.new_context(**options), await browser.new_context(**options)
+                own, strangers = await made.sign_in(context, platform), await other.new_page()
                 for name, path in made.places.items():
+                    page = strangers if name.startswith("public") else own
                     await page.goto(platform.origin + path, wait_until="networkidle")
                     shot = Image.open(io.BytesIO(await page.screenshot(full_page=True)))
                     shot = shot.crop((0, 0, shot.width, min(shot.height, _TALLEST_PX)))
                     shot.save(folder / f"{name}-{look}.webp", quality=70, method=6)
                     sys.stdout.write(f"{name}-{look}\n")
                 await context.close()
+                await other.close()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 from tests.support.emulator_in_process import Emulator, NoStudio, emulator, no_web
 from tests.support.model_bodies import Allowed
 
-from modellix_server.sandbox import load_all as load_emulators
+from modellix_server.upstreams import load_all as load_upstreams
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def allowed():
 
 @pytest.fixture(scope="session")
 def emulators() -> dict[str, Emulator]:
-    """Every emulator by its vendor's name; they accept or refuse, and make nothing."""
-    return {name: emulator(name, NoStudio(), no_web) for name in load_emulators()}
+    """Every vendor's emulator by its name; they accept or refuse, and make nothing."""
+    return {name: emulator(name, NoStudio(), no_web) for name in load_upstreams()}
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class Renderer:
         self._environment.install_gettext_callables(  # type: ignore[attr-defined]
             i18n.gettext, i18n.ngettext, newstyle=True, pgettext=i18n.pgettext
         )
-        self._environment.globals["asset"] = assets.url
+        self._environment.globals |= {"asset": assets.url, "picture_of": assets.picture_of}
         self._environment.filters |= {
             "money": money,
             "moment": _moment,

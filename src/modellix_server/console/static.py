@@ -1,4 +1,4 @@
-"""Style sheets and scripts: read once, named by their content, so that browsers may keep them for ever."""
+"""Style sheets, scripts and small pictures: read once, named by their content, so that browsers may keep them for ever."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 _SCRIPT = "text/javascript; charset=utf-8"
-_TYPES = {"css": "text/css; charset=utf-8", "mjs": _SCRIPT, "js": _SCRIPT, "svg": "image/svg+xml"}
+_TYPES = {"css": "text/css; charset=utf-8", "mjs": _SCRIPT, "js": _SCRIPT, "svg": "image/svg+xml", "webp": "image/webp"}
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -30,6 +30,11 @@ class Assets:
     def url(self, name: str) -> str:
         """Where a page finds a file; KeyError for one that does not exist."""
         return f"/static/{name}?v={self._assets[name].version}"
+
+    def picture_of(self, slug: str) -> str | None:
+        """Where a page finds the small picture of a model; None for a model of the operator's own."""
+        name = f"models/{slug}.webp"
+        return self.url(name) if name in self._assets else None
 
     async def endpoint(self, request: Request) -> Response:
         """Answer `GET /static/{name}`."""
