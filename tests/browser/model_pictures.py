@@ -1,6 +1,6 @@
 """A small picture for each model, shown in the list of models: what the sandbox makes of its example.
 
-    make model-pictures
+make model-pictures
 """
 
 from __future__ import annotations

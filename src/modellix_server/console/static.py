@@ -1,4 +1,4 @@
-"""Style sheets, scripts and small pictures: read once, named by their content, so that browsers may keep them for ever."""
+"""Styles, scripts and small pictures: read once, named by their content, so that browsers may keep them for ever."""
 
 from __future__ import annotations
 
