@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from playwright.async_api import Browser
 from tests.support import tour
-from tests.support.platform_processes import Platform
+from tests.support.platform_processes import Platform, open_platform
 from tests.support.tour import Tour
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 SERIOUS = ("serious", "critical")
 MOST_BYTES = 150_000
+
+
+@pytest.fixture(scope="module")
+async def platform(postgres_server, tmp_path_factory) -> AsyncIterator[Platform]:
+    """One of its own: what lives there would be in the way of others."""
+    async with open_platform(postgres_server, tmp_path_factory.mktemp("tour")) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 from tests.support.browsers import COOKIE, Visitor, member, new_team
-from tests.support.platform_processes import Platform
+from tests.support.platform_processes import Platform, open_platform
 
 from modellix_server.identity import Role
 
 WORDS = "Disks change on Sunday."
+
+
+@pytest.fixture(scope="module")
+async def platform(postgres_server, tmp_path_factory) -> AsyncIterator[Platform]:
+    """One of its own: everybody sees an announcement."""
+    async with open_platform(postgres_server, tmp_path_factory.mktemp("announcement")) as opened:
+        yield opened
 
 
 async def open_page(context: BrowserContext, platform: Platform, visitor: Visitor) -> Page:

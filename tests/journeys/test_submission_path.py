@@ -23,6 +23,8 @@ IN_THE_BACKGROUND = (
         "tasks/store.py",
         "tasks/verify.py",
         "tasks/late_results.py",
+        "tasks/search.py",
+        "tasks/usage_sums.py",
     ),
     *("tasks/follow.py", "tasks/queue_positions.py"),
 )
