@@ -32,7 +32,7 @@ up: .venv/.server  ## Run the platform here; PORT=, HOST= and DATA= choose where
 	@exec $(BIN)/modellix-server up \
 		$(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(DATA),--data '$(DATA)')
 
-test: .venv/.test  ## Run the tests (six to nine minutes on two cores)
+test: .venv/.test  ## Run the tests (about ten minutes on two cores)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 2400
 
 test-all: .venv/.test  ## Run the long tests too: every kill-point, every mutation (at most 60 minutes)
