@@ -21,7 +21,7 @@ from tests.support.postgres_server import open_server
 from modellix_server.catalogue import Catalogue, Model
 
 FOLDER = Path(__file__).parents[2] / "src" / "modellix_server" / "console" / "static" / "models"
-_SIZE_PX = (192, 144)
+_SIZE_PX = (128, 96)
 _AT_ONCE = 4
 
 
@@ -49,7 +49,7 @@ async def _keep(team: Team, model: Model, origin: str, few: asyncio.Semaphore) -
         ground.alpha_composite(small)
         path = _path(model)
         path.parent.mkdir(parents=True, exist_ok=True)
-        ground.convert("RGB").save(path, quality=60, method=6)
+        ground.convert("RGB").save(path, quality=45, method=6)
         sys.stdout.write(f"{model.slug}\n")
 
 
