@@ -59,7 +59,8 @@ async def run_a_model(page: Page) -> None:
     await page.locator("#found").get_by_role("link", name="Qwen Image Plus alibaba/qwen-image-plus", exact=True).click()
     await page.get_by_label("Prompt", exact=False).first.fill("A lighthouse at dusk")
     await expect(page.locator("#quote")).to_contain_text("$0.0172")
-    await page.get_by_role("button", name="Run", exact=True).click()
+    await expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()
+    await page.keyboard.press("Control+Enter")
     card = page.locator("#runs article").first
     await expect(card.locator("img")).to_be_visible(timeout=30_000)
     assert await card.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 1328

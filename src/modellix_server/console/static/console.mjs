@@ -22,7 +22,7 @@ function localize() {
 localize();
 new MutationObserver(localize).observe(document.body, { childList: true, subtree: true });
 
-// `/` goes to the search, Escape closes what is open.
+// `/` goes to the search, Ctrl+Enter runs, Escape closes what is open.
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");
   if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
@@ -31,6 +31,9 @@ document.addEventListener("keydown", (event) => {
       event.preventDefault();
       search.focus();
     }
+  }
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    [...document.querySelectorAll("[data-run]")].find((button) => button.checkVisibility())?.click();
   }
   if (event.key === "Escape") {
     for (const open of document.querySelectorAll("details.teams[open], details.confirm[open]")) {

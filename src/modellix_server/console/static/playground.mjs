@@ -1,7 +1,6 @@
-// The playground's live parts: tabs without a new page, twins of ranges, dice, counters, the marked field, Ctrl+Enter.
+// The playground's live parts: tabs without a new page, twins of ranges, dice, counters, the marked field.
 const panels = [...document.querySelectorAll("[data-panel]")];
 const tabs = [...document.querySelectorAll("[data-tab]")];
-const form = document.querySelector("#form");
 
 function show(name) {
   for (const panel of panels) panel.hidden = panel.dataset.panel !== name;
@@ -53,9 +52,3 @@ function mark() {
 }
 document.addEventListener("htmx:after:swap", mark);
 mark();
-
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !(event.metaKey || event.ctrlKey)) return;
-  const panel = document.querySelector("[data-panel=json]:not([hidden])") ?? form?.closest("[data-panel]");
-  panel?.querySelector("button.main")?.click();
-});
