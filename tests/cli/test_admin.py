@@ -183,6 +183,7 @@ async def test_a_vendor_may_have_several_accounts(cli):
         (200, {"output": {"task_id": "x", "task_status": "UNKNOWN"}}, "key accepted", 0),
         (401, {"code": "InvalidApiKey", "message": "Invalid API-key provided."}, "key refused", 1),
         (400, {"code": "invalid_api_key", "message": "no"}, "key refused", 1),
+        (404, {"code": "NotFound", "message": "no such path"}, "answer that the vendor does not document", 1),
         (503, {"code": "ServiceUnavailable", "message": "busy"}, "vendor is busy, try again", 1),
     ],
 )

@@ -11,7 +11,7 @@ from tests.support.browsers import member, new_team
 from tests.support.platform_processes import Platform
 from tests.support.waiting import eventually
 
-from modellix_server.console import charts
+from modellix_server.console import charts, i18n
 from modellix_server.identity import Role
 
 
@@ -75,6 +75,26 @@ def test_what_is_counted_has_whole_ticks() -> None:
     assert charts.ticks_for(1, 1) == [0, 1]
     assert charts.ticks_for(2, 1) == [0, 1, 2]
     assert all(tick == int(tick) for most in range(1, 50) for tick in charts.ticks_for(most, 1))
+
+
+@pytest.mark.parametrize(
+    ("language", "of_a_bar", "labels"),
+    [
+        ("en", "Oct 31, 2026: 1 a", ["Oct 30", "Oct 31", "Nov 1"]),
+        ("zh", "2026年10月31日: 1 a", ["10月30日", "10月31日", "11月1日"]),
+    ],
+)
+def test_days_are_dates_in_the_readers_language(language: str, of_a_bar: str, labels: list[str]) -> None:
+    i18n.read_in(language)
+    try:
+        days = [date(2026, 10, 30) + timedelta(days=at) for at in range(3)]
+        chart = charts.stacked("x", days, [("one", "a", [0, 1, 0])], str)
+        assert [bar.words for bar in chart.bars] == [of_a_bar]
+        assert [text for _, text in chart.columns] == labels
+        days = [date(2025, 12, 31), date(2026, 1, 1)]
+        assert "2025" in charts.lines("x", days, [("one", "a", [1.0, 2.0])], str).columns[0][1]
+    finally:
+        i18n.read_in("en")
 
 
 def test_bars_stay_in_their_frame() -> None:

@@ -96,6 +96,9 @@ class Vendor:
         self.orders.append(order)
         return self.polled()
 
+    async def takes_key(self, *_: object) -> bool | None:
+        return None
+
 
 class Stage:
     """A worker's number, its tools and one claimed task."""

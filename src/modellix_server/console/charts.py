@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from modellix_server.console.i18n import date_words
+
 WIDTH, HEIGHT = 560, 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 10, 10, 24
 _MOST_BAR = 26.0
@@ -69,7 +71,7 @@ def stacked(
                 height = value * scale
                 base -= height
                 x = chart.left + step * (at + 0.5) - width / 2
-                said = f"{day.isoformat()}: {label(value)} {words}"
+                said = f"{date_words(day, year=True)}: {label(value)} {words}"
                 chart.bars.append(Bar(round(x, 1), round(base, 1), round(width, 1), round(height, 1), kind, said))
     return chart
 
@@ -106,9 +108,9 @@ def _framed(
     scale = (chart.bottom - _TOP) / ticks[-1]
     chart.rows = [(round(chart.bottom - tick * scale, 1), label(tick)) for tick in ticks]
     step = (chart.right - chart.left) / max(len(days), 1)
-    every = max(1, -(-len(days) // 6))
+    every, years = max(1, -(-len(days) // 6)), bool(days) and days[0].year != days[-1].year
     chart.columns = [
-        (round(chart.left + step * (at + 0.5), 1), f"{day.month}/{day.day}")
+        (round(chart.left + step * (at + 0.5), 1), date_words(day, year=years))
         for at, day in enumerate(days)
         if at % every == 0
     ]

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import io
 from contextvars import ContextVar
-from functools import cache
+from datetime import date
+from functools import cache, lru_cache
 from gettext import NullTranslations
 from importlib.resources import files
 
 from babel.core import negotiate_locale
+from babel.dates import format_skeleton
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
@@ -19,6 +21,7 @@ from babel.support import Translations
 LANGUAGES = ("en", "zh")
 
 _reader: ContextVar[NullTranslations] = ContextVar("reader", default=NullTranslations())  # noqa: B039 - never changed
+_language: ContextVar[str] = ContextVar("language", default="en")
 
 
 @cache
@@ -55,6 +58,7 @@ def language_of(chosen: str | None, accepted: str) -> str:
 def read_in(language: str) -> None:
     """Give the texts of this request in a language."""
     _reader.set(_texts(language))
+    _language.set(language)
 
 
 def gettext(text: str) -> str:
@@ -70,6 +74,16 @@ def ngettext(one: str, many: str, number: int) -> str:
 def pgettext(context: str, text: str) -> str:
     """A text in the reader's language that means something else in other places: a role `Billing`, a page `Billing`."""
     return _reader.get().pgettext(context, text)
+
+
+def date_words(day: date, *, year: bool) -> str:
+    """A date as the reader's language has it: `Oct 31`, `10月31日`; with `year` `Oct 31, 2026`, `2026年10月31日`."""
+    return _date_words(day, _language.get(), "yMMMd" if year else "MMMd")
+
+
+@lru_cache(2_000)
+def _date_words(day: date, language: str, skeleton: str) -> str:
+    return format_skeleton(skeleton, day, locale=language)
 
 
 def model_text(text: str) -> str:

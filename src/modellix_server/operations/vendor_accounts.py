@@ -1,6 +1,5 @@
 """The operator's accounts at the vendors."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,14 +19,11 @@ from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Order, UnmappedAnswer, Upstream
 from modellix_server.vault import MAIN, ListedAccount
 
-_NO_SUCH_TASK = "00000000-0000-0000-0000-000000000000"
 _TIMEOUT_S = 15.0
 _HEALTH_SPAN = timedelta(hours=1)
-# Some vendors refuse a key under status 200 or 400, so their words count as well.
-_KEY_REFUSED = re.compile(r"invalid.?api.?key|unauthorized|not.authorized|authentication|login fail", re.IGNORECASE)
 
 ACCEPTED, REFUSED, UNREACHABLE = "key accepted", "key refused", "unreachable"
-LOST, BUSY = "no whole answer", "vendor is busy, try again"
+LOST, BUSY, UNCLEAR = "no whole answer", "vendor is busy, try again", "answer that the vendor does not document"
 
 
 class AccountExists(PlatformError):
@@ -54,7 +50,7 @@ class KeyCheck:
     """What came of asking a vendor about a key."""
 
     verdict: str
-    """ACCEPTED, REFUSED, UNREACHABLE, LOST or BUSY."""
+    """ACCEPTED, REFUSED, UNREACHABLE, LOST, BUSY or UNCLEAR."""
     http_status: int | None
     vendor_says: str | None
 
@@ -139,7 +135,7 @@ def upstreams(ctx: Context, who: Principal) -> dict[str, tuple[str, ...]]:
 
 
 async def check_key(ctx: Context, who: Principal, upstream: str, name: str = MAIN) -> KeyCheck:
-    """Ask the vendor about a task that does not exist, which costs nothing.
+    """Ask the vendor about something that does not exist, which costs nothing.
 
     Raises NotFound, or UnusableAccount when the stored key cannot be opened.
     """
@@ -169,20 +165,19 @@ def find_upstream(name: str) -> Upstream:
 async def _ask(upstream: Upstream, account: VendorAccount, http: VendorHttp) -> KeyCheck:
     route = Route(upstream=upstream.name, models={}, wire={}, to={})
     order = Order(attempt="task-test-0", route=route, params={}, key=account.key, region=account.region)
+    taken = None
     try:
-        await upstream.poll(_NO_SUCH_TASK, order, http)
+        taken = await upstream.takes_key(order, http)
     except NotSent as error:
         return KeyCheck(UNREACHABLE, http.status, str(error))
     except AnswerLost as error:
         return KeyCheck(LOST, http.status, str(error))
     except UnmappedAnswer:
-        pass  # expected: no such task
-    words, status = http.words, http.status or 0
-    if status in (401, 403) or _KEY_REFUSED.search(words or ""):
-        return KeyCheck(REFUSED, http.status, words)
-    if status == 429 or status >= 500:
-        return KeyCheck(BUSY, http.status, words)
-    return KeyCheck(ACCEPTED, http.status, words)
+        pass
+    if taken is None:
+        busy = http.status is not None and (http.status == 429 or http.status >= 500)
+        return KeyCheck(BUSY if busy else UNCLEAR, http.status, http.words)
+    return KeyCheck(ACCEPTED if taken else REFUSED, http.status, http.words)
 
 
 def _whole(base_url: str, upstream: Upstream) -> str:

@@ -21,6 +21,9 @@ from modellix_server.catalogue import Measurement, Route
 FileKind = Literal["image", "video", "audio", "vector"]
 """`vector` is an SVG."""
 
+NO_SUCH_THING = "00000000-0000-0000-0000-000000000000"
+"""The id of a task that no vendor has."""
+
 QUICK_ANSWER_BYTES = 4_000_000
 """Up to here any number of answers may be in memory; a longer one waits for its turn."""
 
@@ -218,6 +221,13 @@ class Upstream(Protocol):
 
     async def poll(self, ticket: str, order: Order, http: Http) -> Polled:
         """Ask once how the task is doing."""
+        ...
+
+    async def takes_key(self, order: Order, http: Http) -> bool | None:
+        """Ask for something that does not exist, which costs nothing: whether the vendor takes the order's key.
+
+        None for an answer that is none of those that the vendor documents for a good or a bad key.
+        """
         ...
 
 

@@ -27,6 +27,7 @@ from modellix_server.upstreams.adapters._reading import (
     wire_of,
 )
 from modellix_server.upstreams.contract import (
+    NO_SUCH_THING,
     Answer,
     Capabilities,
     Done,
@@ -164,6 +165,17 @@ class Ark:
                 return Failed("upstream_refused", "the vendor gave the task up: it was not finished in time")
             case word:
                 raise UnmappedAnswer(NAME, "task status", word)
+
+    async def takes_key(self, order: Order, http: Http) -> bool | None:
+        """Ask about a task that does not exist: 404 `NotFound` of that task, or 400 about its id, for a good key."""
+        answer = await http.call("GET", f"{TASKS}/{NO_SUCH_THING}", headers=authorization(order))
+        code, _ = _error(json_object(NAME, answer))
+        if not isinstance(code, str):
+            return None
+        if answer.status in (401, 403):
+            return False
+        about_the_id = {404: "NotFound.", 400: "InvalidParameter."}.get(answer.status)
+        return True if about_the_id and f"{code}.".startswith(about_the_id) else None
 
     async def cancel(self, ticket: str, order: Order, http: Http) -> bool:
         """Stop a task that is still queued: the vendor stops no other.

@@ -28,6 +28,7 @@ from modellix_server.upstreams.adapters._reading import (
     wire_of,
 )
 from modellix_server.upstreams.contract import (
+    NO_SUCH_THING,
     Answer,
     Busy,
     Capabilities,
@@ -218,6 +219,18 @@ class DashScope:
                 return Failed("upstream_refused", "the vendor canceled the task")
             case word:  # UNKNOWN too: a task the vendor cannot find is no verdict on it
                 raise UnmappedAnswer(NAME, "task status", word)
+
+    async def takes_key(self, order: Order, http: Http) -> bool | None:
+        """Ask about a task that does not exist: its status is `UNKNOWN` for a good key."""
+        answer = await http.call("GET", f"/tasks/{NO_SUCH_THING}", headers=authorization(order))
+        said = json_object(NAME, answer)
+        code, output = said.get("code"), said.get("output")
+        if answer.status in (401, 403) and code:
+            return False
+        if code in ("InvalidApiKey", "invalid_api_key"):  # the second is of its OpenAI-compatible side
+            return False
+        known = isinstance(output, dict) and output.get("task_status") == "UNKNOWN"
+        return True if answer.status == 200 and known else None
 
     async def cancel(self, ticket: str, order: Order, http: Http) -> bool:
         """Stop a task that is still PENDING: the vendor stops no other."""

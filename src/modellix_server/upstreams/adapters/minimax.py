@@ -27,6 +27,7 @@ from modellix_server.upstreams.adapters._reading import (
     wire_of,
 )
 from modellix_server.upstreams.contract import (
+    NO_SUCH_THING,
     Answer,
     Busy,
     Capabilities,
@@ -53,6 +54,7 @@ _KINDS = {
     **dict.fromkeys((1002, 1039, 1041, 2045), "throttled"),
     **dict.fromkeys((1000, 1001, 1013, 1024, 1033), "trouble"),
 }
+_BAD_KEY = (1004, 2049)
 _UNFINISHED = ("preparing", "queueing", "queuing", "queued", "processing", "running")
 _GOOD = ("success", "succeeded")
 _BAD = ("fail", "failed")
@@ -144,6 +146,17 @@ class MiniMax:
         if state not in _GOOD:
             raise UnmappedAnswer(NAME, "task status", word)
         return await self._clip(_id(said.get("file_id"), "file id"), order, http)
+
+    async def takes_key(self, order: Order, http: Http) -> bool | None:
+        """Ask about a task that does not exist: code 2013 (invalid parameters) for a good key."""
+        path = f"/query/video_generation?task_id={NO_SUCH_THING}"
+        answer = await http.call("GET", path, headers=authorization(order))
+        if answer.status in (401, 403):
+            return False
+        code = _code(json_object(NAME, answer))
+        if answer.status != 200 or code not in (*_BAD_KEY, 0, 2013):
+            return None
+        return code not in _BAD_KEY
 
     async def _clip(self, file_id: str, order: Order, http: Http) -> Polled:
         answer = await http.call("GET", f"/files/retrieve?file_id={file_id}", headers=authorization(order))

@@ -25,6 +25,7 @@ from modellix_server.upstreams.adapters._reading import (
     wire_of,
 )
 from modellix_server.upstreams.contract import (
+    NO_SUCH_THING,
     Answer,
     Busy,
     Capabilities,
@@ -117,10 +118,19 @@ class OpenAI:
             raise UnmappedAnswer(NAME, "submission", f"HTTP {answer.status} without an error")
         return _pictures(answer, said)
 
-    async def poll(self, ticket: str, order: Order, http: Http) -> Polled:
-        """There are no tickets; the question whether the key is good is all that this can be asked for."""
-        answer = await http.call("GET", f"/models/{ticket}", headers=authorization(order))
-        raise UnmappedAnswer(NAME, "poll", f"HTTP {answer.status}: nothing of this vendor can be polled")
+    async def poll(self, ticket: str, order: Order, http: Http) -> Polled:  # noqa: ARG002 - there are no tickets
+        """Nothing of this vendor can be polled. Raises UnmappedAnswer."""
+        raise UnmappedAnswer(NAME, "poll", "nothing of this vendor can be polled")
+
+    async def takes_key(self, order: Order, http: Http) -> bool | None:
+        """Ask about a model that does not exist: 404 `model_not_found` for a good key."""
+        answer = await http.call("GET", f"/models/{NO_SUCH_THING}", headers=authorization(order))
+        error = json_object(NAME, answer).get("error")
+        if not isinstance(error, dict):
+            return None
+        if answer.status in (401, 403):
+            return False
+        return True if (answer.status, error.get("code")) == (404, "model_not_found") else None
 
 
 def _form(fields: Mapping[str, Any]) -> Iterator[Part]:

@@ -143,9 +143,12 @@ def _one(request: PageRequest, one: AccountOverview, form: str = "", problem: Pl
 
 def _in_words(found: KeyCheck) -> str:
     return {
-        vendor_accounts.ACCEPTED: _("The vendor answers, and does not refuse the key. Nothing was charged."),
+        vendor_accounts.ACCEPTED: _("The vendor takes the key. Nothing was charged."),
         vendor_accounts.REFUSED: _("The vendor refuses the key. Check the key, and that it is of this region."),
         vendor_accounts.UNREACHABLE: _("The vendor cannot be reached from here. Check the address and the network."),
         vendor_accounts.LOST: _("The vendor broke off its answer. Test again in a moment."),
         vendor_accounts.BUSY: _("The vendor is busy or out of order. Test again in a moment."),
+        vendor_accounts.UNCLEAR: _(
+            "This answer is none of those that the vendor documents for a good or a bad key. Check the address."
+        ),
     }[found.verdict]
