@@ -91,7 +91,11 @@ async def test_vendor_accounts_are_added_tested_changed_and_their_keys_never_sho
     there = "/operator/vendors/dashscope/spare"
     tested = await operator.post(f"{there}/test", {})
     assert tested.status == 200
-    assert re.search(r'role="status">\s*<b>dashscope \(spare\):</b> The vendor', tested.text)
+    said = r'role="status">\s*<b>dashscope \(spare\):</b> '
+    assert re.search(f"{said}This answer is none of those", tested.text), "there is no vendor's API at this address"
+    right = {"base_url": f"{platform.sandbox}/dashscope/api/v1"}
+    assert (await operator.post(f"{there}/key", {"key": key} | right)).status == 303
+    assert re.search(f"{said}The vendor takes the key", (await operator.post(f"{there}/test", {})).text)
     assert (await operator.post(there, {"weight": "101"})).status == 400
     assert (await operator.post(there, {"weight": "7"})).status == 303
     assert (await operator.post(f"{there}/disable", {})).status == 303
