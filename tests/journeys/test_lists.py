@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from modellix_server.base.ids import parse_task_name
+from modellix_server.requestlog import ensure_partitions
 
 ALLOWED = "status, model, key_id, from, to, format, limit, cursor"
 LISTS = ("tasks", "logs", "team/ledger", "team/usage")
@@ -147,6 +148,7 @@ async def test_a_submission_whose_call_was_lost_is_still_in_the_log(platform, su
 
 async def test_a_page_of_the_log_that_gives_up_early_goes_on(platform, team) -> None:
     """Few rows pass among very many: pages are short, and nothing is left out."""
+    await ensure_partitions(platform.pool)  # the platform makes them with its first batch, which may not have come yet
     await platform.pool.execute(
         """insert into requestlog.entry
                (at, team_id, live, key_id, method, path, status, latency_us, bytes_in, bytes_out)
