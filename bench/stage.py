@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +155,9 @@ class World:
         submissions = Submissions(self.pool, asyncio.Event())
         for start in range(0, count, _PRELOAD_AT_ONCE):
             size = min(_PRELOAD_AT_ONCE, count - start)
-            answers = await asyncio.gather(*(submissions.accept(replace(sample, task_id=uuid7())) for _ in range(size)))
+            answers = await asyncio.gather(
+                *(submissions.accept(msgspec.structs.replace(sample, task_id=uuid7())) for _ in range(size))
+            )
             assert all(isinstance(answer, Accepted) for answer in answers)
 
     async def bill(self) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 
+import msgspec
 import pytest
 
 from modellix_server import ledger
@@ -25,7 +25,7 @@ def submissions(pool: Pool) -> Submissions:
 
 
 def by_user(wish: Submission, actor: str | None = "user:7") -> Submission:
-    return replace(wish, key_id=None, slots=None, actor=actor)
+    return msgspec.structs.replace(wish, key_id=None, slots=None, actor=actor)
 
 
 async def test_task_and_ledger_name_the_user(pool: Pool, submissions, new_customer: Callable) -> None:
@@ -50,7 +50,7 @@ async def test_without_a_key_only_a_named_user_submits(pool: Pool, submissions, 
     with pytest.raises(Unauthorized):
         await submissions.accept(by_user(acme.wants(), actor=None))
     with pytest.raises(Unauthorized):
-        await submissions.accept(replace(acme.wants(), key_id=10**9, actor="user:7"))
+        await submissions.accept(msgspec.structs.replace(acme.wants(), key_id=10**9, actor="user:7"))
     assert await pool.fetchval("select count(*) from tasks.task") == 0
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,8 +21,7 @@ _FROZEN = "this account takes no new tasks until its books have been checked; th
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitOptions:
+class SubmitOptions(msgspec.Struct, frozen=True, gc=False):
     """What the client asks for besides the model's parameters."""
 
     idempotency_key: str | None = None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
@@ -35,8 +34,8 @@ _VERDICTS = Counter("modellix_submissions_total", "Submissions offered to the da
 _BATCHES = Histogram("modellix_submission_batch_size", "Submissions that shared a transaction.", SIZES)
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+# A struct, not a dataclass: one is made for every request, and a frozen dataclass of this size takes 4 us.
+class Submission(msgspec.Struct, frozen=True, gc=False):
     """One validated request. `params` and `price` are JSON texts; `quote` is in micro-dollars.
 
     Its fields are the attributes of the SQL type `tasks.submission`.
@@ -66,8 +65,7 @@ class Submission:
     """Where its end is told. A replay is told where the first request with its key wished."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The task that now stands for the request; `replayed` when an earlier request made it."""
 
     task_id: UUID
