@@ -27,7 +27,7 @@ class Receiver:
         self.got.append(({name.lower(): value for name, value in request.headers.items()}, await request.read()))
         return web.Response(status=self.status)
 
-    async def hears(self, count: int = 1, within_s: float = 60) -> None:
+    async def hears(self, count: int = 1, within_s: float = 180) -> None:
         give_up = time.monotonic() + within_s
         while len(self.got) < count:
             assert time.monotonic() < give_up, f"{len(self.got)} of {count}"

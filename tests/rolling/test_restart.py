@@ -71,9 +71,9 @@ async def test_notice_is_given_before_the_port_closes(fleet) -> None:
 
 async def test_a_second_signal_hurries(fleet) -> None:
     await fleet.command("migrate")
-    fleet.env["MODELLIX_DRAIN_S"] = "60"
+    fleet.env["MODELLIX_DRAIN_S"] = "600"
     api, _ = await fleet.serve()
     api.send_signal(signal.SIGTERM)
     await asyncio.sleep(0.5)
     assert api.poll() is None
-    assert await fleet.stop(api) < 40
+    assert await fleet.stop(api) < 300  # not the whole time for draining, on a machine however busy
