@@ -15,7 +15,16 @@ PAGE = (TOP / "docs/site/en/architecture.md").read_text(encoding="utf-8")
 LISTED = re.findall(r"^\| \d+ \| [^|]+ \| `([^`]+)` \|", PAGE, re.MULTILINE)
 HELPERS = re.findall(r"`(\w[\w/]+\.py)`", PAGE[PAGE.index("Beside these") : PAGE.index("No call goes up")])
 IN_THE_BACKGROUND = (
-    *("docsite/", "processes/", "requestlog/", "webhooks/", "vault/", "results/expiry.py", "results/store.py", "pricing/store.py"),
+    *(
+        "docsite/",
+        "processes/",
+        "requestlog/",
+        "webhooks/",
+        "vault/",
+        "results/expiry.py",
+        "results/store.py",
+        "pricing/store.py",
+    ),
     *(
         "operations/context.py",
         "operations/reconciliation.py",
