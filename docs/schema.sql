@@ -58,11 +58,13 @@ create table identity.api_key (
     types text[] not null default '{}'::text[],
     expires_at timestamptz,                   -- refused from then on
     deleted_at timestamptz,                   -- not shown any more; the row stays, as the books name it
+    tag text,                                 -- a label of keys that belong together, such as a project; null: none
     constraint api_key_pkey primary key (id),
     constraint api_key_hash_key unique (hash),
     constraint api_key_team_id_fkey foreign key (team_id) references identity.team(id),
     constraint api_key_hash_check check (length(hash) = 32),
-    constraint api_key_name_check check (length(name) >= 1 and length(name) <= 64 and name !~ '[[:cntrl:]]'::text)
+    constraint api_key_name_check check (length(name) >= 1 and length(name) <= 64 and name !~ '[[:cntrl:]]'::text),
+    constraint api_key_tag_check check (tag = btrim(tag) and length(tag) >= 1 and length(tag) <= 64 and tag !~ '[[:cntrl:]]'::text)
 );
 create index api_key_of_team on identity.api_key (team_id, id);
 
@@ -262,7 +264,7 @@ grant delete, insert, select on identity.sign_in_code to modellix_app;
 grant delete, insert, select on identity.sign_in_link to modellix_app;
 grant insert, select on identity.starter_credit to modellix_app;
 grant insert, select on identity.team to modellix_app;
-grant update (deleted_at, expires_at, models, revoked_at, types) on identity.api_key to modellix_app;
+grant update (deleted_at, expires_at, models, revoked_at, tag, types) on identity.api_key to modellix_app;
 grant update (deleted_at, email, language, name, operator, theme, time_zone) on identity.app_user to modellix_app;
 grant update (name, used_at) on identity.external_identity to modellix_app;
 grant update (accepted_by, closed_at) on identity.invitation to modellix_app;
@@ -740,6 +742,12 @@ begin
 end
 $$;
 grant execute on function ledger.settle to modellix_app;
+
+-- When the last transfer up to a number was made; null where there is none.
+create or replace function ledger.time_of(p_up_to bigint) returns timestamptz language sql stable as $$
+    select at from ledger.transfer where id <= p_up_to order by id desc limit 1
+$$;
+grant execute on function ledger.time_of to modellix_app;
 
 revoke execute on all functions in schema ledger from public;
 

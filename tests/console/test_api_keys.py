@@ -20,6 +20,7 @@ LIMITS = {
     "budget": "$2.50",
     "reset": "weekly",
     "expires": "30",
+    "tag": "app <b>",
 }
 
 
@@ -45,9 +46,10 @@ async def test_limits_are_set_shown_and_changed(platform: Platform) -> None:
     assert page.status == 200
     assert re.search(rf"<div>All text to video models</div>\s*<div>{re.escape(MODEL)}</div>", page.text)
     assert "$0.0000 of $2.5000 this week" in page.text
+    assert ">app &lt;b&gt;</a>" in page.text
     client = platform.anyone(f"Bearer {text_of(page)}")
     own = (await client.get("/api/v1/key")).data
-    assert (own["models"], own["types"]) == ([MODEL], ["text-to-video"])
+    assert (own["models"], own["types"], own["tag"]) == ([MODEL], ["text-to-video"], "app <b>")
     assert (own["budget"]["amount"], own["budget"]["period"]) == (2.5, "weekly")
 
     path = f"/console/api-key/{number_of(page)}"
@@ -64,6 +66,7 @@ async def test_limits_are_set_shown_and_changed(platform: Platform) -> None:
     page = await visitor.get("/console/api-key")
     assert "$0.0000 of $3.0000 this week" in page.text
     assert MODEL not in page.text.partition("<table")[2]
+    assert "app &lt;b&gt;" not in page.text.partition("<table")[2], "the form had no tag any more"
 
     async def seen() -> bool:  # a notice empties the cache of each process
         return (await client.get("/api/v1/key")).data["models"] is None

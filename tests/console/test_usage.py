@@ -43,6 +43,26 @@ async def test_tasks_are_summed_up_by_day_model_key_and_member(platform: Platfor
     assert ">tests</td>" in (await visitor.get("/console/usage?by=member")).text
     assert "No task ended" in (await visitor.get(f"/console/usage?model={other}")).text
     assert team.key is not None
+    by_tag = await visitor.get("/console/usage?by=tag")
+    assert ">no tag</span>" in by_tag.text
+    assert 'name="tag"' not in by_tag.text, "there is none to choose"
+    await platform.pool.execute("update identity.api_key set tag = 'app 1' where id = $1", team.key.id)
+    assert ">app 1</td>" in (await visitor.get("/console/usage?by=tag")).text
+    assert shown in (await visitor.get("/console/usage?tag=app+1")).text
+    assert "No task ended" in (await visitor.get("/console/usage?tag=app")).text
+    (of_tag,) = csv.DictReader(io.StringIO((await visitor.get("/console/usage/download?by=tag")).text))
+    assert (of_tag["id"], of_tag["name"], float(of_tag["cost_usd"])) == ("app 1", "app 1", spend / 1e6)
+    lines = list(csv.DictReader(io.StringIO((await visitor.get("/console/billing/statement/download")).text)))
+    assert [(one["name"], float(one["amount_usd"])) for one in lines if one["section"] == "charges by tag"] == [
+        ("app 1", -spend / 1e6)
+    ]
+    assert "By tag" in (await visitor.get("/console/billing/statement")).text
+    ledger = await visitor.get("/console/billing?tag=app+1")
+    assert ledger.text.count('data-th="Amount"') == 2, "what the two that succeeded cost"
+    assert 'data-th="Amount"' not in (await visitor.get("/console/billing?tag=none")).text
+    entries = (await team.get("/api/v1/team/ledger?tag=app+1")).data["ledger"]
+    assert [entry["kind"] for entry in entries] == ["capture", "capture"]
+    assert (await team.get("/api/v1/team/ledger?tag=none")).data["ledger"] == []
     assert shown in (await visitor.get(f"/console/usage?key={team.key.id}&days=7")).text
     assert "No task ended" in (await visitor.get("/console/usage?from=2026-01-01&to=2026-01-31")).text
     rows = list(csv.DictReader(io.StringIO((await visitor.get("/console/usage/download?by=model")).text)))

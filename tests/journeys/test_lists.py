@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -199,7 +200,15 @@ async def test_usage_sums_what_was_charged(platform, busy) -> None:
     assert (by_day["by"], by_day["total"]) == ("day", float(spent))
     by_key = (await team.get("/api/v1/team/usage?by=key&from=2020-01-01")).data["usage"]
     assert {row["key_id"]: row["succeeded"] for row in by_key} == {team.key.id: 3, other.key.id: 1}
-    assert (await team.get("/api/v1/team/usage?to=2020-01-01")).data == {"by": "day", "usage": [], "total": 0}
+    nothing = (await team.get("/api/v1/team/usage?to=2020-01-01")).data
+    assert nothing.pop("as_of") <= datetime.now(UTC).isoformat()
+    assert nothing == {"by": "day", "usage": [], "total": 0}
+    by_tag = (await team.get("/api/v1/team/usage?by=tag")).data["usage"]
+    assert [(row["tag"], row["succeeded"] + row["failed"]) for row in by_tag] == [(None, 5)]
+    (by_member,) = (await team.get("/api/v1/team/usage?by=member")).data["usage"]
+    assert (by_member["member_id"], by_member["succeeded"]) == ("tests", 4)
+    lines = (await team.get("/api/v1/team/usage?by=tag&format=csv")).body.decode().splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["tag", ""]
 
 
 async def test_downloads(busy) -> None:

@@ -34,15 +34,16 @@ def someone(of: TeamMode, role: Role, number: int, **about: object) -> Principal
 
 async def test_what_is_done_to_a_key_is_in_the_audit_log(pool, settings, of) -> None:
     ctx, end = Context(settings, pool), datetime.now(UTC) + timedelta(days=30)
-    options = KeyOptions(AllowedModels(("alibaba/qwen-image-plus",)), BudgetLimit(2_000_000, "daily"), end)
+    options = KeyOptions(AllowedModels(("alibaba/qwen-image-plus",)), BudgetLimit(2_000_000, "daily"), end, "app")
     _, key = await keys.create(ctx, ANNA, of, "ci", options)
-    assert (key.allowed, key.expires_at, key.state) == (options.allowed, end, "active")
+    assert (key.allowed, key.expires_at, key.state, key.tag) == (options.allowed, end, "active", "app")
     (shown,) = await keys.list_of_team(ctx, ANNA, of)
     assert shown.budget is not None
     assert (shown.budget.amount, shown.budget.period, shown.creator) == (2_000_000, "daily", "admin:anna")
     await keys.change(ctx, ANNA, key.id, KeyOptions(budget=BudgetLimit(3_000_000, "daily"), expires_at=end))
     await keys.rotate(ctx, ANNA, key.id, overlap_h=2)
     await keys.revoke(ctx, ANNA, key.id)
+    assert (await keys.change_tag(ctx, ANNA, key.id, "应用 1")).tag == "应用 1"
     await keys.delete(ctx, ANNA, key.id)
     assert await budgets.of_keys(pool, [key.id]) == {}
     about = {"mode": "test", "name": "ci"}
@@ -51,10 +52,12 @@ async def test_what_is_done_to_a_key_is_in_the_audit_log(pool, settings, of) -> 
     assert kept == [
         ("key.create", about | {
             "allowed": "alibaba/qwen-image-plus", "budget_usd": "2.0000", "period": "daily", "expires_at": until,
+            "tag": "app",
         }),
         ("key.change", about | {"budget_usd": "3.0000", "period": "daily", "expires_at": until}),
         ("key.rotate", about | {"overlap_h": 2}),
         ("key.revoke", about),
+        ("key.tag", about | {"tag": "应用 1"}),
         ("key.delete", about),
     ]  # fmt: skip
 
@@ -67,6 +70,10 @@ async def test_what_is_done_to_a_key_is_in_the_audit_log(pool, settings, of) -> 
         (KeyOptions(AllowedModels(("alibaba/qwen-image-plus",) * 201)), InvalidParameters),
         (KeyOptions(budget=BudgetLimit(-1)), OutOfRange),
         (KeyOptions(budget=BudgetLimit(1, "hourly")), InvalidParameters),
+        (KeyOptions(tag=""), InvalidParameters),
+        (KeyOptions(tag="x" * 65), InvalidParameters),
+        (KeyOptions(tag=" app"), InvalidParameters),
+        (KeyOptions(tag="a\nb"), InvalidParameters),
         (KeyOptions(expires_at=datetime.now(UTC) - timedelta(seconds=1)), OutOfRange),
         (KeyOptions(expires_at=datetime.now(UTC) + timedelta(days=4000)), OutOfRange),
     ],

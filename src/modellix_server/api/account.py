@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
 
-from modellix_server import ledger, tasks
+from modellix_server import ledger
 from modellix_server.api.dispatch import Request, authorization_of
 from modellix_server.api.lists import answer_list, download, one_page
 from modellix_server.api.parsing import Filters, read_json
@@ -19,8 +18,11 @@ from modellix_server.base.money import usd_number
 from modellix_server.budgets import Budget
 from modellix_server.operations import keys, leaks, money
 from modellix_server.operations import usage as usages
+from modellix_server.operations.usage import UsageGroup
+from modellix_server.tasks import SUM_GROUPS, UsageSum
 
 _TRANSFER_COLUMNS = ("id", "at", "kind", "debit", "credit", "amount", "amount_micros", "task_id", "key_id", "note")
+_NAMED = ("key", "member")
 _MOST_LEAKS = 100
 _LEAK_SHAPES = (
     "the body is an object with 'key' or 'keys', a list of keys, or a list of objects with 'token' as secret "
@@ -47,6 +49,7 @@ async def own_key(request: Request) -> Response:
         {
             "id": key.id,
             "name": key.name,
+            "tag": key.tag,
             "mode": request.who.team.mode,
             "looks_like": f"{key.prefix}…{key.last4}",
             "created_at": iso(key.created_at),
@@ -84,17 +87,16 @@ async def balance(request: Request) -> Response:
 
 
 async def statement(request: Request) -> Response:
-    """`GET /team/ledger`: every transfer, newest first; `kind`, `task_id`, `key_id`, `from` and `to` narrow it."""
+    """`GET /team/ledger`: every transfer, newest first; `kind`, `task_id`, `key_id`, `tag`, `from`, `to` narrow it."""
     filters = Filters(request.query_params)
     wanted = ledger.TransferFilter(
         kind=filters.choice("kind", ledger.KINDS),
         task_id=filters.task("task_id"),
-        key_id=filters.number("key_id"),
         at=filters.span(),
     )
-    if wanted.key_id is not None and wanted.kind != "capture":
-        wanted = replace(wanted, kind="capture")  # the statement of a key shows charges only
     ctx, who = request.ctx, request.who
+    key_id, tag = filters.number("key_id"), filters.text("tag")
+    wanted = await money.charges_of(ctx, who, who.team, wanted, key_id=key_id, tag=tag)
     return await answer_list(
         request,
         filters,
@@ -107,29 +109,28 @@ async def statement(request: Request) -> Response:
 
 
 async def usage(request: Request) -> Response:
-    """`GET /team/usage`: tasks that ended between `from` and `to`, summed `by` day, model or key."""
+    """`GET /team/usage`: tasks that ended between `from` and `to`, summed `by` day, model, key, member or tag."""
     ctx, who, filters = request.ctx, request.who, Filters(request.query_params)
-    by = filters.choice("by", tasks.USAGE_GROUPS) or "day"
+    by = filters.choice("by", SUM_GROUPS) or "day"
     span, form = filters.span(), filters.choice("format", FORMATS)
     filters.done()
     found = await usages.summed(ctx, who, who.team, span, by)
-    names = await usages.key_names(ctx, who, who.team) if by == "key" else {}
-    rows = [{**_group(by, one.group, names), **_sums(one)} for one in found]
+    rows = [{**_group(by, one), **_sums(one.sums)} for one in found.groups]
     if form is not None:
-        columns = ["key_id", "key_name"] if by == "key" else [by]
+        columns = [f"{by}_id", f"{by}_name"] if by in _NAMED else [by]
         return download(request, "usage", form, [*columns, "succeeded", "failed", "cost"], one_page(rows))
-    total = usd_number(sum(one.charged for one in found))
-    return request.success({"by": by, "usage": rows, "total": total})
+    as_of = None if found.at is None else iso(found.at)
+    return request.success({"by": by, "usage": rows, "total": usd_number(found.total.charged), "as_of": as_of})
 
 
-def _group(by: str, group: str, names: dict[int, str]) -> Exported:
-    if by != "key":
-        return {by: group}
-    key_id = int(group) if group else None  # signed-in users submit without a key
-    return {"key_id": key_id, "key_name": None if key_id is None else names.get(key_id)}
+def _group(by: str, group: UsageGroup) -> Exported:
+    if by not in _NAMED:
+        return {by: group.id or None}
+    id_ = int(group.id) if by == "key" and group.id else group.id or None  # signed-in users submit without a key
+    return {f"{by}_id": id_, f"{by}_name": group.name or None}
 
 
-def _sums(one: tasks.Usage) -> Exported:
+def _sums(one: UsageSum) -> Exported:
     return {"succeeded": one.succeeded, "failed": one.failed, "cost": usd_number(one.charged)}
 
 

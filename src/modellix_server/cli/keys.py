@@ -30,6 +30,7 @@ async def create(
     kind: Annotated[
         list[str] | None, typer.Option("--type", help="A type of which it may use all models; may be repeated.")
     ] = None,
+    tag: Annotated[str | None, typer.Option(help="Of keys that belong together, such as a project.")] = None,
     budget: BudgetAmount = None,
     reset: Reset = "none",
     days: Annotated[int | None, typer.Option("--expires-days", help="It is refused after so many days.", min=1)] = None,
@@ -43,6 +44,7 @@ async def create(
         AllowedModels(tuple(model or ()), tuple(kind or ())),
         budget_limit(budget, reset),
         datetime.now(UTC) + timedelta(days=days) if days is not None else None,
+        tag,
     )
     text, key = await keys.create(context.operations, context.who, of, name, options)
     if context.as_json:
@@ -50,6 +52,19 @@ async def create(
         return
     typer.secho(f"The key '{key.name}' of team '{team}' ({of.mode}), shown only now:", err=True)
     typer.echo(text)
+
+
+@command(app, "tag")
+async def tag(
+    context: CommandContext,
+    key_id: KeyId,
+    text: Annotated[str | None, typer.Argument(metavar="[TAG]", help="Without one it has none any more.")] = None,
+) -> None:
+    """Give an API key another tag: what it costs, and has cost, is summed there."""
+    from modellix_server.operations import keys
+
+    key = await keys.change_tag(context.operations, context.who, key_id, text)
+    context.show({"id": key.id, "name": key.name, "tag": key.tag})
 
 
 @command(app, "rotate")
@@ -107,6 +122,7 @@ def _row(key: ApiKey, team_name: str) -> dict[str, Any]:
         "team": team_name,
         "mode": mode_word(live=key.live),
         "name": key.name,
+        "tag": key.tag,
         "looks_like": f"{key.prefix}…{key.last4}",
         "created_at": key.created_at,
         "created_by": key.created_by,

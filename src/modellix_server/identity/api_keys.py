@@ -14,7 +14,7 @@ from modellix_server.base.errors import InvalidParameters, NotFound
 from modellix_server.base.secret import Secret
 from modellix_server.identity import keys
 
-_KEY = """k.id, k.team_id, k.live, k.name, k.prefix, k.last4, k.created_at, k.created_by, k.revoked_at,
+_KEY = """k.id, k.team_id, k.live, k.name, k.prefix, k.last4, k.created_at, k.created_by, k.revoked_at, k.tag,
     k.models, k.types, k.expires_at, k.deleted_at,
     (select u.used_at from identity.key_use u where u.key_id = k.id) as used_at,
     (select max(r.ends_at) from identity.rotated_key r where r.key_id = k.id and r.ends_at > now())
@@ -70,6 +70,8 @@ class ApiKey:
     """To within a minute."""
     overlap_ends_at: datetime | None
     """Until when its former text works too."""
+    tag: str | None = None
+    """A label of keys that belong together, such as a project: what they cost is summed by it."""
 
     @property
     def state(self) -> Literal["active", "expired", "revoked"]:
@@ -77,6 +79,15 @@ class ApiKey:
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= datetime.now(UTC) else "active"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLabel:
+    """What the books call a key: also of one that was deleted."""
+
+    name: str
+    created_by: str
+    tag: str | None
 
 
 def pepper(secret: Secret) -> bytes:
@@ -94,6 +105,7 @@ async def create_key(
     created_by: str,
     allowed: AllowedModels = ANY_MODEL,
     expires_at: datetime | None = None,
+    tag: str | None = None,
 ) -> tuple[str, ApiKey]:
     """Create a key: its text, which cannot be read again, and its row.
 
@@ -103,8 +115,8 @@ async def create_key(
     try:
         row = await db.fetchrow(
             f"""insert into identity.api_key as k
-                    (team_id, live, name, hash, prefix, last4, created_by, models, types, expires_at)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning {_KEY}""",  # noqa: S608 - a constant
+                    (team_id, live, name, hash, prefix, last4, created_by, models, types, expires_at, tag)
+                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning {_KEY}""",  # noqa: S608 - a constant
             team_id,
             live,
             name,
@@ -114,6 +126,7 @@ async def create_key(
             allowed.models,
             allowed.types,
             expires_at,
+            tag,
         )
     except asyncpg.ForeignKeyViolationError:
         raise NotFound("team not found") from None
@@ -135,8 +148,13 @@ async def list_keys(db: Pool | Connection, team_id: int | None = None) -> list[A
 
 async def key_names(db: Pool | Connection, team_id: int) -> dict[int, str]:
     """The names of a team's keys, deleted ones included."""
-    rows = await db.fetch("select id, name from identity.api_key where team_id = $1", team_id)
-    return {row["id"]: row["name"] for row in rows}
+    return {key_id: label.name for key_id, label in (await key_labels(db, team_id)).items()}
+
+
+async def key_labels(db: Pool | Connection, team_id: int) -> dict[int, KeyLabel]:
+    """What the books call a team's keys, deleted ones included."""
+    rows = await db.fetch("select id, name, created_by, tag from identity.api_key where team_id = $1", team_id)
+    return {key_id: KeyLabel(*label) for key_id, *label in rows}
 
 
 async def find_key(db: Pool | Connection, key_id: int, *, lock: bool = False) -> ApiKey:
@@ -151,11 +169,12 @@ async def find_key(db: Pool | Connection, key_id: int, *, lock: bool = False) ->
     return _key(row)
 
 
-async def change_key(db: Connection, key_id: int, *, allowed: AllowedModels, expires_at: datetime | None) -> ApiKey:
-    """Change what a key may use, and until when."""
-    return await _update(
-        db, "models = $2, types = $3, expires_at = $4", key_id, allowed.models, allowed.types, expires_at
-    )
+async def change_key(
+    db: Connection, key_id: int, *, allowed: AllowedModels, expires_at: datetime | None, tag: str | None
+) -> ApiKey:
+    """Change what a key may use, until when, and its tag."""
+    values = allowed.models, allowed.types, expires_at, tag
+    return await _update(db, "models = $2, types = $3, expires_at = $4, tag = $5", key_id, *values)
 
 
 async def revoke_key(db: Pool | Connection, key_id: int) -> ApiKey:

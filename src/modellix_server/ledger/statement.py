@@ -20,8 +20,8 @@ class TransferFilter:
 
     kind: str | None = None
     task_id: UUID | None = None
-    key_id: int | None = None
-    """What this key was charged: with `kind` capture only."""
+    key_ids: Sequence[int] | None = None
+    """What any of these keys was charged: with `kind` capture only."""
     at: Span = ALWAYS
 
 
@@ -38,7 +38,6 @@ async def list_transfers(
     elif wanted.kind is not None:
         where.add("kind = {}", wanted.kind)
     where.add_given("task_id = {}", wanted.task_id)
-    where.add_given("key_id = {}", wanted.key_id)
     if wanted.at.since is not None:
         where.add("at >= {}", wanted.at.since)
         where.add(f"id >= (select ledger.first_transfer_at({{}}::timestamptz - {_MARGIN}))", wanted.at.since)
@@ -46,11 +45,15 @@ async def list_transfers(
         where.add("at < {}", wanted.at.until)
         where.add(f"id < (select ledger.first_transfer_at({{}}::timestamptz + {_MARGIN}))", wanted.at.until)
     where.add_given("id < {}", after)
-    rows = await db.fetch(
-        f"""select id, at, kind, debit, credit, amount, task_id, key_id, actor, note
-            from ledger.transfer where {where} order by id desc limit {where.place(most)}""",  # noqa: S608
-        *where.arguments,
-    )
+    limit = where.place(most)
+    found = "select id, at, kind, debit, credit, amount, task_id, key_id, actor, note from ledger.transfer"
+    if wanted.key_ids is None:
+        query = f"{found} where {where}"
+    else:  # each key's latest by its index
+        each = f"{found} where {where} and key_id = of.key order by id desc limit {limit}"
+        keys = f"unnest({where.place(wanted.key_ids)}::bigint[]) of (key)"
+        query = f"select t.* from {keys} cross join lateral ({each}) t"  # noqa: S608 - texts of ours
+    rows = await db.fetch(f"{query} order by id desc limit {limit}", *where.arguments)
     return Page([Transfer(*row) for row in rows], rows[-1]["id"] if len(rows) == most else None)
 
 

@@ -177,7 +177,8 @@ _ACCOUNT = {
         "getKey", "Account", "What the key itself may do, and what it has spent",
         AnswerDoc(
             obj(
-                id=whole(), name=text(), mode=word(("live", "test")), looks_like=text("Its first and last characters"),
+                id=whole(), name=text(), tag=or_null(text("A label of keys that belong together")),
+                mode=word(("live", "test")), looks_like=text("Its first and last characters"),
                 created_at=moment(), expires_at=or_null(moment()),
                 models={**_NAMES, "description": "What it may use, beside the models of `types`; null: every model"},
                 types={**_NAMES, "description": "Types of models of which it may use all; null: every model"},
@@ -198,6 +199,7 @@ _ACCOUNT = {
             query("kind", word(ledger.KINDS), "Of one kind"),
             query("task_id", TASK_ID, "Of one task"),
             {**OF_A_KEY, "description": "Charges of this key only"},
+            query("tag", text(maxLength=200), "Charges of keys with this tag only"),
             *FROM_TO, *PAGE,
         ),
         refuses=(400,),
@@ -205,12 +207,15 @@ _ACCOUNT = {
     "GET /api/v1/team/usage": RouteDoc(
         "getUsage", "Account", "Number and cost of ended tasks, in groups",
         AnswerDoc(
-            obj(by=word(tasks.USAGE_GROUPS), usage=array(ref("Usage")), total=usd("USD")),
+            obj(
+                by=word(tasks.SUM_GROUPS), usage=array(ref("Usage")), total=usd("USD"),
+                as_of=or_null(moment("What ended later is not in it yet")),
+            ),
             also={"text/csv": _CSV, "application/jsonl": _JSONL},
             headers=_SAVED_AS,
         ),
         parameters=(
-            query("by", {**word(tasks.USAGE_GROUPS), "default": "day"}, "Grouping"), *FROM_TO, FORMAT,
+            query("by", {**word(tasks.SUM_GROUPS), "default": "day"}, "Grouping"), *FROM_TO, FORMAT,
         ),
         refuses=(400,),
     ),

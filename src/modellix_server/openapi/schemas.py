@@ -220,7 +220,7 @@ _ACCOUNT = {
         note=or_null(text()),
     ),
     "Usage": obj(
-        "Number and cost of the tasks of a day, a model or a key",
+        "Number and cost of the tasks of a day, a model, a key, a member or a tag",
         succeeded=whole(minimum=0),
         failed=whole(minimum=0),
         cost=usd("What was charged, in USD", minimum=0),
@@ -229,6 +229,9 @@ _ACCOUNT = {
             "model": MODEL,
             "key_id": or_null(KEY_ID),
             "key_name": or_null(text()),
+            "member_id": text("Who submitted, or made the key that did", examples=["user:7"]),
+            "member_name": text(),
+            "tag": or_null(text("Of the key, as it is now")),
         },
     ),
     "Call": obj(

@@ -22,6 +22,7 @@ LONGEST_OVERLAP_H = 7 * 24
 _LONGEST = timedelta(days=3660)
 _MOST_KEYS = 1000
 _MOST_MODELS = 200
+_LONGEST_TAG = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class KeyOptions:
     budget: BudgetLimit | None = None
     expires_at: datetime | None = None
     """None: never."""
+    tag: str | None = None
+    """A label of keys that belong together, such as a project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ async def create_in(
         created_by=who.id,
         allowed=options.allowed,
         expires_at=options.expires_at,
+        tag=options.tag,
     )
     if len(await identity.list_keys(tx, of.team_id)) > _MOST_KEYS:
         raise InvalidParameters(f"a team has at most {_MOST_KEYS} keys: delete those that have ended")
@@ -97,7 +101,7 @@ async def create_in(
 
 
 async def change(ctx: Context, who: Principal, key_id: int, options: KeyOptions) -> ApiKey:
-    """Change what a key may do and until when, all of it. In force at once.
+    """Change what a key may do, until when, and its tag: all of it. In force at once.
 
     Raises NotFound, Forbidden for the key of somebody else, InvalidParameters or OutOfRange.
     """
@@ -108,8 +112,24 @@ async def change(ctx: Context, who: Principal, key_id: int, options: KeyOptions)
         if key.revoked_at is not None:
             raise InvalidParameters(f"the key {key.name!r} is revoked")
         await budgets.put(tx, TeamMode(key.team_id, key.live), key.id, options.budget)
-        key = await identity.change_key(tx, key.id, allowed=options.allowed, expires_at=options.expires_at)
+        key = await identity.change_key(
+            tx, key.id, allowed=options.allowed, expires_at=options.expires_at, tag=options.tag
+        )
         await _record(tx, who, "key.change", key, **_about(options))
+    return key
+
+
+async def change_tag(ctx: Context, who: Principal, key_id: int, tag: str | None) -> ApiKey:
+    """Give a key another tag or (None) none: what it has cost is summed there too. Also of a key that has ended.
+
+    Raises NotFound, Forbidden for the key of somebody else, InvalidParameters.
+    """
+    who.require(Permission.MANAGE_OWN_KEYS)
+    _check_tag(tag)
+    async with ctx.transaction() as tx:
+        key = await _locked(tx, who, key_id)
+        key = await identity.change_key(tx, key.id, allowed=key.allowed, expires_at=key.expires_at, tag=tag)
+        await _record(tx, who, "key.tag", key, tag=tag)
     return key
 
 
@@ -232,11 +252,17 @@ def _check(ctx: Context, options: KeyOptions, now: ApiKey | None = None) -> None
             raise InvalidParameters(f"a type of models is one of {', '.join(get_args(ModelType))}, got {type_!r}")
     if options.budget is not None:
         options.budget.check()
+    _check_tag(options.tag)
     end = options.expires_at
     if end is None or (now is not None and end == now.expires_at):
         return
     if not timedelta(0) < end - datetime.now(UTC) <= _LONGEST:
         raise OutOfRange("a key expires within the next ten years, not in the past")
+
+
+def _check_tag(tag: str | None) -> None:
+    if tag is not None and not (0 < len(tag) <= _LONGEST_TAG and tag.isprintable() and tag == tag.strip()):
+        raise InvalidParameters(f"a key's tag has 1 to {_LONGEST_TAG} printable characters")
 
 
 def _about(options: KeyOptions) -> dict[str, object]:
@@ -246,6 +272,7 @@ def _about(options: KeyOptions) -> dict[str, object]:
         **({} if options.allowed.every else {"allowed": str(options.allowed)}),
         **({} if budget is None else {"budget_usd": usd(budget.amount), "period": budget.period}),
         **({} if end is None else {"expires_at": end.isoformat(timespec="seconds")}),
+        **({} if options.tag is None else {"tag": options.tag}),
     }
 
 

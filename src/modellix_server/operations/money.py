@@ -1,6 +1,6 @@
 """A team's money in one mode."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from modellix_server import audit, identity, ledger
@@ -57,6 +57,20 @@ async def list_entries(
         for one in page.rows
     ]
     return Page(rows, page.next)
+
+
+async def charges_of(
+    ctx: Context, who: Principal, of: TeamMode, wanted: TransferFilter, *, key_id: int | None, tag: str | None
+) -> TransferFilter:
+    """A filter that passes what a key, or keys with a tag, were charged, when one of them is given."""
+    who.require(Permission.READ_MONEY, of)
+    if key_id is None and tag is None:
+        return wanted
+    keys = [key_id]
+    if tag is not None:
+        labels = await identity.key_labels(ctx.db, of.team_id)
+        keys = [one for one, label in labels.items() if label.tag == tag and key_id in (None, one)]
+    return replace(wanted, kind="capture", key_ids=[one for one in keys if one is not None])
 
 
 class CreditedMeanwhile(PlatformError):

@@ -36,6 +36,7 @@ class MonthlyStatement:
     by_key: list[UsageGroup]
     by_member: list[UsageGroup]
     by_model: list[UsageGroup]
+    by_tag: list[UsageGroup]
 
     @property
     def closing(self) -> int:
@@ -55,14 +56,16 @@ async def monthly(ctx: Context, who: Principal, of: TeamMode, month: date) -> Mo
     async with ctx.reading() as db:
         funding = await ledger.funding(db, of, Span(_midnight(first), _midnight(after)))
         before = await ledger.funded(db, of, Span(None, _midnight(first)))
-        earlier = await tasks.usage_sums(db, of, UsageFilter(last=first - timedelta(days=1)), ("model",))
-    wanted = UsageFilter(first, last)
-    by_key, by_member, by_model = await usage.reports(ctx, who, of, wanted, ("key", "member", "model"))
+        earlier = await tasks.usage_sums(db, of, UsageFilter(last=first - timedelta(days=1)), ("model",), most_new=None)
+    groups = "key", "member", "model", "tag"
+    by_key, by_member, by_model, by_tag = await usage.reports(
+        ctx, who, of, UsageFilter(first, last), groups, whole=True
+    )
     return MonthlyStatement(
         first=first,
         last=last,
-        at=by_key.at,
-        opening=before - earlier["model"][""].charged,
+        at=by_key.at or now,
+        opening=before - earlier.by["model"].total.charged,
         funding=funding,
         funded=sum(one.change for one in funding),
         charged=by_key.total.charged,
@@ -70,6 +73,7 @@ async def monthly(ctx: Context, who: Principal, of: TeamMode, month: date) -> Mo
         by_key=by_key.groups,
         by_member=by_member.groups,
         by_model=by_model.groups,
+        by_tag=by_tag.groups,
     )
 
 

@@ -39,6 +39,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "money.balance",
         "money.list_transfers",
         "money.list_entries",
+        "money.charges_of",
         "balance_alerts.list_own",
         "balance_alerts.add",
         "balance_alerts.remove",
@@ -56,6 +57,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "budgets.of_team",
         "keys.read_own",
         "usage.key_names",
+        "usage.tags",
         "inputs.days_kept",
         "own_teams.read_limits",
     ),
@@ -85,6 +87,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
     Permission.MANAGE_OWN_KEYS: (
         "keys.create",
         "keys.change",
+        "keys.change_tag",
         "keys.rotate",
         "keys.revoke",
         "keys.delete",

@@ -17,12 +17,9 @@ from modellix_server.tasks.input_redaction import redact_inputs
 from modellix_server.tasks.intake import Intake
 from modellix_server.tasks.late_results import look_again
 from modellix_server.tasks.listing import (
-    USAGE_GROUPS,
     ListedTask,
     TaskFilter,
-    Usage,
     find_task,
-    usage,
     ways_used,
 )
 from modellix_server.tasks.model_health import ModelHealth, ModelHealthReader
@@ -61,6 +58,14 @@ from modellix_server.tasks.store import (
     start_waiting,
 )
 from modellix_server.tasks.submit import Accepted, Submission, Submissions
-from modellix_server.tasks.usage_sums import SUM_GROUPS, UsageFilter, UsageSum, add_usage, usage_sums
+from modellix_server.tasks.usage_sums import (
+    MOST_NEW,
+    SUM_GROUPS,
+    UsageFilter,
+    UsageRead,
+    UsageSum,
+    add_usage,
+    usage_sums,
+)
 from modellix_server.tasks.verify import end_stray_holds, look, verify
 from modellix_server.tasks.worker import HINT_CHANNEL, Worker

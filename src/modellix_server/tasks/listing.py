@@ -1,10 +1,10 @@
-"""Lists of tasks, and what they cost in sum: for a team about itself."""
+"""Lists of tasks, for a team about itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from modellix_server.base.database import Connection, Pool, Row
@@ -23,12 +23,6 @@ _STATUS = {
 # Each half has indexes of its own; what lists both is put together of the two.
 _OPEN, _ENDED = "t.finished_at is null", "t.finished_at is not null"
 _HALVES = {"pending": (_OPEN,), None: (_OPEN, _ENDED)}
-USAGE_GROUPS = {
-    "day": "to_char(t.finished_at at time zone 'UTC', 'YYYY-MM-DD')",
-    "model": "t.model",
-    "key": "coalesce(t.key_id::text, '')",
-}
-_LONGEST_TASK = timedelta(days=14)  # from accept to the end, generously: deadlines are hours, of few models days
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +71,6 @@ class ListedTask:
     """The result as it was stored, JSON, while it is kept."""
     queue_position: int | None = None
     """Where `find_task` read it, of a task that waits for a slot: 1 is the next to start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What the tasks of a group that ended in a span came to. Money in micro-dollars."""
-
-    group: str
-    """A day (UTC), a model, or a key's id: empty for what signed-in users submitted."""
-    succeeded: int
-    failed: int
-    charged: int
 
 
 async def list_tasks(
@@ -194,24 +177,3 @@ def _listed(row: Row, resources: str | None) -> ListedTask:
     values = dict(row)
     state = values.pop("state")
     return ListedTask(status=rules.PUBLIC_WORDS[state], stage=rules.STAGES.get(state), resources=resources, **values)
-
-
-async def usage(db: Connection, owner: TeamMode, ended: Span, by: str) -> list[Usage]:
-    """Tasks that ended in a span, summed by one of USAGE_GROUPS: the highest charge first, days in their order."""
-    where = Where([])
-    where.add("t.team_id = {} and t.live = {}", owner.team_id, owner.live)
-    if ended.since is not None:
-        where.add("t.finished_at >= {}", ended.since)
-        # The ids are indexed, and nothing that ended in the span was accepted long before it.
-        where.add("t.id >= {}", first_uuid7(ended.since - _LONGEST_TASK))
-    if ended.until is not None:
-        where.add("t.finished_at < {}", ended.until)
-        where.add("t.id < {}", first_uuid7(ended.until))
-    order = "1" if by == "day" else "charged desc, 1"
-    rows = await db.fetch(
-        f"""select {USAGE_GROUPS[by]} as "group", count(*) filter (where t.state = 'succeeded') as succeeded,
-                count(*) filter (where t.state = 'failed') as failed, coalesce(sum(t.captured), 0)::bigint as charged
-            from tasks.task t where {where} and t.finished_at is not null group by 1 order by {order}""",  # noqa: S608
-        *where.arguments,
-    )
-    return [Usage(*row) for row in rows]

@@ -14,7 +14,7 @@ from modellix_server.console.dispatch import PageRequest
 from modellix_server.console.filters import PageFilters
 from modellix_server.console.i18n import gettext as _
 from modellix_server.identity import AllowedModels
-from modellix_server.operations import keys
+from modellix_server.operations import keys, usage
 from modellix_server.operations.keys import KeyOptions, KeyOverview
 from modellix_server.operations.principal import Principal
 
@@ -36,6 +36,7 @@ class _Form:
     """Empty: never; days; `keep`: as it is."""
     name: str = ""
     live: bool = False
+    tag: str = ""
 
 
 async def show(request: PageRequest) -> Response:
@@ -57,7 +58,7 @@ async def create(request: PageRequest) -> Response:
 async def read(request: PageRequest) -> Response:
     """One key and the form that changes its limits."""
     one = await keys.find(request.ctx, _principal(request), request.path_params["key_id"])
-    return _one(request, one, _form_of(one))
+    return await _one(request, one, _form_of(one))
 
 
 async def change(request: PageRequest) -> Response:
@@ -67,7 +68,7 @@ async def change(request: PageRequest) -> Response:
     try:
         await keys.change(request.ctx, who, key_id, _options(form, one.key.expires_at))
     except (InvalidParameters, OutOfRange) as error:
-        return _one(request, one, form, problem=error.detail)
+        return await _one(request, one, form, problem=error.detail)
     return _back()
 
 
@@ -133,20 +134,23 @@ async def _list(
         problem=problem,
         me=request.who.id,
         overlaps=_OVERLAPS_H,
-        **_choices(request),
+        **await _choices(request),
     )
 
 
-def _one(request: PageRequest, one: KeyOverview, form: _Form, *, problem: str = "") -> Response:
+async def _one(request: PageRequest, one: KeyOverview, form: _Form, *, problem: str = "") -> Response:
     status = 400 if problem else 200
-    return request.render("api_keys/change.html", status, one=one, form=form, problem=problem, **_choices(request))
+    return request.render(
+        "api_keys/change.html", status, one=one, form=form, problem=problem, **await _choices(request)
+    )
 
 
-def _choices(request: PageRequest) -> dict[str, object]:
+async def _choices(request: PageRequest) -> dict[str, object]:
     by_type: dict[str, list[str]] = {}
     for model in request.ctx.catalogue.models.values():
         by_type.setdefault(model.type, []).append(model.slug)
-    return {"by_type": by_type, "periods": PERIODS, "days": _DAYS}
+    tags = await usage.tags(request.ctx, request.who, request.who.team)
+    return {"by_type": by_type, "periods": PERIODS, "days": _DAYS, "tags": tags}
 
 
 def _form(request: PageRequest) -> _Form:
@@ -158,6 +162,7 @@ def _form(request: PageRequest) -> _Form:
         fields.get("expires", ""),
         fields.get("name", "").strip(),
         fields.get("mode") == "live",
+        fields.get("tag", "").strip(),
     )
 
 
@@ -171,6 +176,7 @@ def _form_of(one: KeyOverview) -> _Form:
         "keep" if key.expires_at else "",
         key.name,
         key.live,
+        key.tag or "",
     )
 
 
@@ -180,7 +186,8 @@ def _options(form: _Form, expires_at: datetime | None) -> KeyOptions:
         if form.expires not in ("", *_DAYS):
             raise InvalidParameters(_("choose when the key expires"))
         expires_at = datetime.now(UTC) + timedelta(days=int(form.expires)) if form.expires else None
-    return KeyOptions(AllowedModels(_picked(form, "model:"), _picked(form, "type:")), _budget(form), expires_at)
+    allowed = AllowedModels(_picked(form, "model:"), _picked(form, "type:"))
+    return KeyOptions(allowed, _budget(form), expires_at, form.tag or None)
 
 
 def _picked(form: _Form, prefix: str) -> tuple[str, ...]:

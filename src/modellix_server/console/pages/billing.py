@@ -102,8 +102,9 @@ async def _page(
     alert_problem: PlatformError | None = None,
 ) -> Response:
     ctx, who, filters = request.ctx, request.who, PageFilters(request)
-    kind, key_id = filters.choice("kind", KINDS), filters.number("key")
-    wanted = TransferFilter(kind="capture" if key_id else kind, key_id=key_id, at=filters.span())
+    wanted = TransferFilter(kind=filters.choice("kind", KINDS), at=filters.span())
+    key_id, tag = filters.number("key"), filters.text("tag")
+    wanted = await money.charges_of(ctx, who, who.team, wanted, key_id=key_id, tag=tag)
     entries = await money.list_entries(ctx, who, who.team, wanted, after=filters.number("after"), most=_ROWS)
     return request.render(
         "billing/billing.html",
@@ -124,5 +125,6 @@ async def _page(
         filters=filters,
         kinds=KINDS,
         keys=await usage.key_names(ctx, who, who.team),
+        tags=await usage.tags(ctx, who, who.team),
         next=filters.url(after=str(entries.next)) if entries.next else None,
     )

@@ -83,8 +83,10 @@ def _rows(found: MonthlyStatement) -> list[Exported]:
         ("charges by key", found.by_key),
         ("charges by member", found.by_member),
         ("charges by model", found.by_model),
+        ("charges by tag", found.by_tag if any(one.id for one in found.by_tag) else []),
     ):
-        rows += [row(section, one.name or "console", -one.sums.charged, one.sums.tasks) for one in groups]
+        nameless = "no tag" if section == "charges by tag" else "console"
+        rows += [row(section, one.name or nameless, -one.sums.charged, one.sums.tasks) for one in groups]
     return [
         *rows,
         row("charges", "", -found.charged, found.tasks),

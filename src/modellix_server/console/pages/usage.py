@@ -1,4 +1,4 @@
-"""What a team's tasks came to: by day, model, key and member."""
+"""What a team's tasks came to: by day, model, key, member and tag."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ async def show(request: PageRequest) -> Response:
     return request.render(
         "usage/usage.html",
         at=by_day.at,
+        behind=by_day.behind,
         total=by_day.total,
         charts=_charts(wanted, by_day.groups),
         days=list(reversed(by_day.groups)),
@@ -46,6 +47,7 @@ async def show(request: PageRequest) -> Response:
         last=wanted.last,
         models=sorted(ctx.catalogue.models),
         keys=await usage.key_names(ctx, who, who.team),
+        tags=await usage.tags(ctx, who, who.team),
         formats=FORMATS,
     )
 
@@ -84,7 +86,7 @@ def _wanted(filters: PageFilters) -> UsageFilter:
         first = today - timedelta(days=_SPANS[filters.choice("days", _SPANS) or "30"] - 1)
     if not 0 <= (last - first).days < _MOST_DAYS:
         raise InvalidFormat(_("a span is at most 400 days, and ends after it begins"))
-    return UsageFilter(first, last, filters.text("model"), filters.number("key"))
+    return UsageFilter(first, last, filters.text("model"), filters.number("key"), filters.text("tag"))
 
 
 def _day(filters: PageFilters, name: str) -> date | None:
