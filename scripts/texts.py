@@ -1,9 +1,9 @@
-"""The console's texts in other languages: collected from its templates and code into `console/locale/<language>.po`.
+"""The texts of pages in other languages: collected from a room's templates and code into its `locale/<language>.po`.
 
     python scripts/texts.py            # add new texts to the catalogues, drop those that are gone
     python scripts/texts.py --check    # say what is missing, uncertain, obsolete or wrong, and change nothing
 
-`console/locale/models/<language>.po` does the same for what model files say; a text that it lacks is shown in English.
+`web/locale/models/<language>.po` does the same for what model files say; a text that it lacks is shown in English.
 Catalogues are sorted by text and hold no places and no dates, so that branches merge.
 """
 
@@ -23,7 +23,8 @@ from babel.messages.pofile import read_po, write_po
 
 from modellix_server.catalogue import Catalogue as Models
 
-CONSOLE = Path(__file__).parents[1] / "src" / "modellix_server" / "console"
+SOURCE = Path(__file__).parents[1] / "src" / "modellix_server"
+ROOMS = ("console", "docsite")
 _METHODS = [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")]
 _TEMPLATES = {"newstyle_gettext": "true", "trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}
 _PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[a-z%]|%")
@@ -40,11 +41,11 @@ def main() -> int:
     """Merge, or check. Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="only say what is wrong")
-    parser.add_argument("--console", type=Path, default=CONSOLE, help="the folder with templates, code and catalogues")
+    parser.add_argument("--source", type=Path, default=SOURCE, help="the folder with the rooms")
     options = parser.parse_args()
-    texts, of_models = collect(options.console), collect_models()
-    files = [(file, texts) for file in sorted((options.console / "locale").glob("*.po"))]
-    files += [(file, of_models) for file in sorted((options.console / "locale" / "models").glob("*.po"))]
+    texts, of_models = {room: collect(options.source / room) for room in ROOMS}, collect_models()
+    files = [(file, texts[room]) for room in ROOMS for file in sorted((options.source / room / "locale").glob("*.po"))]
+    files += [(file, of_models) for file in sorted((options.source / "web" / "locale" / "models").glob("*.po"))]
     wrong, missing = [], 0
     for file, wanted in files:
         kept = read(file)
@@ -54,18 +55,16 @@ def main() -> int:
             if wanted is of_models and fault.startswith("missing"):
                 missing += 1
             else:
-                wrong.append(f"{file.relative_to(options.console)}: {fault}")
-    sys.stdout.write(("\n".join(wrong) or f"{len(texts)} texts are in every catalogue") + "\n")
+                wrong.append(f"{file.relative_to(options.source)}: {fault}")
+    sys.stdout.write(("\n".join(wrong) or f"{sum(map(len, texts.values()))} texts are in every catalogue") + "\n")
     sys.stdout.write(f"{missing} of {len(of_models)} texts of models are not\n")
     return 1 if wrong else 0
 
 
-def collect(console: Path) -> Catalog:
-    """Every text that templates and code mark."""
+def collect(room: Path) -> Catalog:
+    """Every text that a room's templates and code mark."""
     texts = Catalog()
-    for _file, _line, text, _comments, context in extract_from_dir(
-        console, _METHODS, {"templates/**.html": _TEMPLATES}
-    ):
+    for _file, _line, text, _comments, context in extract_from_dir(room, _METHODS, {"templates/**.html": _TEMPLATES}):
         texts.add(text, context=context)
     return texts
 

@@ -62,6 +62,11 @@ class Settings:
         "http://127.0.0.1:8000",
         shown="`http://HOST:PORT`",
     )
+    docs_url: str = _variable(
+        "another origin for the documentation, which is then at the root of that host alone",
+        "",
+        shown="`/docs` below `MODELLIX_PUBLIC_URL`",
+    )
     results_url: str = _variable(
         "another origin for result links; files are then served under that host alone",
         "",
@@ -161,6 +166,11 @@ class Settings:
     def public_origin(self) -> str:
         """`public_url` without a trailing slash."""
         return self.public_url.rstrip("/")
+
+    @cached_property
+    def docs_origin(self) -> str:
+        """What the addresses of the documentation's pages begin with, without a trailing slash."""
+        return self.docs_url.rstrip("/") or f"{self.public_origin}/docs"
 
     @cached_property
     def results_origin(self) -> str:

@@ -46,6 +46,8 @@ class Checker:
         self._beyond = {name: test for name, spec in inputs.items() if (test := _beyond(spec))}
         self._beyond_plain = {name: test for name, spec in inputs.items() if (test := _beyond(spec, plain=True))}
         self._rules = [(rule, *rule.condition(), rule.violation()) for rule in rules]
+        self.rules: tuple[str, ...] = tuple(rule.message for rule in rules if rule.message)
+        """The messages of the rules between parameters."""
         self._decisive, self._rules_for = _sorted_out(self._rules, inputs)
 
     def check(self, body: object) -> dict[str, Any]:

@@ -35,9 +35,9 @@ from modellix_server.console.pages import (
 )
 from modellix_server.console.pages.operator import OPERATOR_PAGES
 from modellix_server.console.render import Renderer
-from modellix_server.console.static import Assets
 from modellix_server.operations.context import ServingContext
 from modellix_server.operations.principal import Permission
+from modellix_server.web.assets import Assets
 
 _MODEL = "/console/models/{provider}/{model_id}"
 
@@ -154,7 +154,7 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
 
 def build_console(ctx: ServingContext) -> Starlette:
     """The application of all pages."""
-    assets = Assets()
+    assets = Assets(__package__)
     renderer = Renderer(ctx, assets)
     routes = [
         Route(path, ViewEndpoint(ctx, renderer, view, access, permission), methods=[method])

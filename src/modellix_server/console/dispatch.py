@@ -28,6 +28,7 @@ from modellix_server.operations.context import OUT_OF_REACH, ServingContext
 from modellix_server.operations.principal import Forbidden, Permission, Principal, SignInTooOld, anybody, member, user
 from modellix_server.operations.sign_in import Browser
 from modellix_server.requestlog import SubmissionEntry, redact_path
+from modellix_server.web.texts import language_of
 
 _MOST_FORM_BYTES = 256 * 1024
 _MOST_FIELDS = 500
@@ -129,7 +130,7 @@ class PageRequest(Request):
     @property
     def language(self) -> str:
         """Of the page: the user's choice, or what the browser asks for."""
-        return i18n.language_of(self.visitor.user.language if self.visitor else None, self._accepts)
+        return language_of(self.visitor.user.language if self.visitor else None, self._accepts)
 
     @property
     def _accepts(self) -> str:

@@ -1,63 +1,23 @@
-"""Texts in the reader's language. English texts are the message ids; `locale/<language>.po` holds the others.
-
-`locale/models/<language>.po` holds what model files say; a model's text that is not in it is shown in English.
-"""
+"""Texts in the reader's language: those of `web.texts`, chosen once a request."""
 
 from __future__ import annotations
 
-import io
 from contextvars import ContextVar
 from datetime import date
-from functools import cache, lru_cache
+from functools import lru_cache
 from gettext import NullTranslations
-from importlib.resources import files
 
-from babel.core import negotiate_locale
 from babel.dates import format_skeleton
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
-from babel.support import Translations
 
-LANGUAGES = ("en", "zh")
+from modellix_server.web.texts import texts_of
 
 _reader: ContextVar[NullTranslations] = ContextVar("reader", default=NullTranslations())  # noqa: B039 - never changed
 _language: ContextVar[str] = ContextVar("language", default="en")
 
 
-@cache
-def _texts(language: str) -> NullTranslations:
-    found = NullTranslations()
-    for name in (f"{language}.po", f"models/{language}.po"):
-        file = files(__package__).joinpath("locale", name)
-        if file.is_file():
-            compiled = io.BytesIO()
-            with file.open("rb") as opened:
-                write_mo(compiled, read_po(opened, locale=language))
-            compiled.seek(0)
-            more = Translations(compiled)
-            more.add_fallback(found)
-            found = more
-    return found
-
-
-def language_of(chosen: str | None, accepted: str) -> str:
-    """The language of a page: the user's choice, or the best of an `Accept-Language` header (RFC 9110, 12.5.4)."""
-    if chosen is not None:
-        return chosen
-    wanted = []
-    for part in accepted[:200].split(","):
-        tag, _, weight = part.strip().partition(";q=")
-        try:
-            wanted.append((float(weight or 1), tag.partition("-")[0]))
-        except ValueError:
-            continue
-    wanted.sort(key=lambda one: -one[0])
-    return negotiate_locale([tag for weight, tag in wanted if weight > 0], LANGUAGES) or "en"
-
-
 def read_in(language: str) -> None:
     """Give the texts of this request in a language."""
-    _reader.set(_texts(language))
+    _reader.set(texts_of(__package__, language))
     _language.set(language)
 
 

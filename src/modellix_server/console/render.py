@@ -13,8 +13,8 @@ from starlette.responses import HTMLResponse
 
 from modellix_server.base.money import usd
 from modellix_server.console import i18n, words
-from modellix_server.console.static import Assets
 from modellix_server.operations.context import ServingContext
+from modellix_server.web.assets import Assets
 
 _IDEOGRAPHS = "\u2e80"  # letters from here on are Chinese, Japanese or Korean
 

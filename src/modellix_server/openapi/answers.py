@@ -7,7 +7,7 @@ from modellix_server.base.errors import PlatformError
 from modellix_server.openapi.operation import JSON, Access, AnswerDoc, RouteDoc
 from modellix_server.openapi.shapes import Schema, obj, only, ref, text, whole
 
-_ERRORS = {
+REASONS = {
     400: "The request is wrong; the message names the parameter and the limit",
     401: "No key, or a malformed, unknown or revoked one",
     402: "The quote exceeds the available balance",
@@ -21,6 +21,7 @@ _ERRORS = {
     500: "A fault of the platform",
     503: "Nothing was done and nothing charged; the same request may succeed later",
 }
+"""Why an answer has the status of an error."""
 _ALWAYS = {Access.KEY: (401, 403, 429, 500, 503), Access.PUBLIC: (500,)}
 _WITHOUT_NUMBERS = (401, 500, 503)
 """Errors without rate-limit headers: they precede, or replace, the count of the caller's requests."""
@@ -118,7 +119,7 @@ def _error(status: int, access: Access) -> dict[str, Any]:
     categories = sorted({error.category for error in families() if error.status == status})
     message = text("`<category>: <detail>`", pattern=f"^({'|'.join(categories)}): ")
     return {
-        "description": _ERRORS[status],
+        "description": REASONS[status],
         "headers": headers,
         "content": {JSON: {"schema": obj(code=only(status), message=message)}},
     }

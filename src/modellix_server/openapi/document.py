@@ -104,6 +104,8 @@ def _paths(routes: Iterable[BaseRoute], catalogue: Catalogue) -> dict[str, Any]:
 
 def _operation(operation: RouteDoc, route: Declared) -> dict[str, Any]:
     access = route.access
+    if operation.public is not (access is Access.PUBLIC):
+        raise Undescribed(f"{route.path_format} needs {access.value}, and its description says something else")
     said: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],

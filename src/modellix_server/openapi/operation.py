@@ -59,6 +59,8 @@ class RouteDoc:
     """Statuses of errors, beside those of every route of its level."""
     empty: Mapping[int, str] = field(default_factory=dict)
     """Answers without a body that are neither success nor error: status -> what it means."""
+    public: bool = False
+    """It needs no key."""
     knows_key: bool = False
     """For a public route: it reads a key, if there is one."""
 

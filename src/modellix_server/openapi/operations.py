@@ -237,6 +237,7 @@ _ACCOUNT = {
         "validateKey", "Account", "Whether the key is valid", AnswerDoc(obj(is_valid=flag())),
         about="Always 200, also with an invalid key or without one.",
         refuses=(503,),
+        public=True,
         knows_key=True,
     ),
     "POST /api/v1/keys/leaked": RouteDoc(
@@ -258,6 +259,7 @@ _ACCOUNT = {
             }
         ),
         refuses=(*_SMALL_BODY, 429, 503),
+        public=True,
     ),
 }  # fmt: skip
 
@@ -290,10 +292,12 @@ _FILES = {
 }  # fmt: skip
 
 _HEALTH = {
-    "GET /healthz": RouteDoc("getHealth", "Health", "The process answers", AnswerDoc(obj(status=only("ok")))),
+    "GET /healthz": RouteDoc(
+        "getHealth", "Health", "The process answers", AnswerDoc(obj(status=only("ok"))), public=True,
+    ),
     "GET /readyz": RouteDoc(
         "getReadiness", "Health", "The process takes requests, and its database answers",
-        AnswerDoc(obj(status=only("ready"))), refuses=(503,),
+        AnswerDoc(obj(status=only("ready"))), refuses=(503,), public=True,
     ),
     "GET /api/v1/openapi.json": RouteDoc(
         "getOpenApi", "Health", "This document",
@@ -303,6 +307,7 @@ _HEALTH = {
             headers={"ETag": {"description": "For `If-None-Match`", "required": True, "schema": text()}},
         ),
         empty={304: "Not modified"},
+        public=True,
     ),
 }  # fmt: skip
 

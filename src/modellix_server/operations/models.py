@@ -84,5 +84,5 @@ def _details(ctx: ServingContext, model: Model) -> ModelDetails:
 
 def _entry(ctx: ServingContext, model: Model) -> dict[str, Any]:
     entry = model.listing(ctx.prices())
-    entry["docs_url"] = f"{ctx.settings.public_origin}/docs/{entry.pop('docs_path')}"
+    entry["docs_url"] = f"{ctx.settings.docs_origin}/{entry.pop('docs_path')}"
     return entry

@@ -23,6 +23,7 @@ from modellix_server.base.notify import follow
 from modellix_server.base.scheduling import take_short_turns
 from modellix_server.base.settings import Settings
 from modellix_server.console import build_console
+from modellix_server.docsite import DocSite, build_docsite
 from modellix_server.identity import Callers
 from modellix_server.ledger import FrozenAccounts
 from modellix_server.limits import Windows
@@ -98,7 +99,9 @@ async def _serve(settings: Settings) -> None:
     async with open_context(settings) as ctx:
         where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
         protocol: Any = partial(HttpProtocol, draining=ctx.draining, trusted_proxies=settings.trusted_proxies)
-        config = uvicorn.Config(build_app(ctx, build_console(ctx)), http=protocol, **_SERVER, **where)
+        site = DocSite(ctx)
+        app = build_app(ctx, build_docsite(site, build_console(ctx)))
+        config = uvicorn.Config(app, http=protocol, **_SERVER, **where)
         server = _Server(config, ctx)
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
@@ -106,11 +109,15 @@ async def _serve(settings: Settings) -> None:
         gauges = Gauges()
         gauges.add(partial(_gauges, ctx))
         async with serve_metrics(settings, ctx.db, gauges):
-            overdue = asyncio.create_task(close_overdue(server.server_state.connections))
+            beside = [
+                asyncio.create_task(close_overdue(server.server_state.connections)),
+                asyncio.create_task(site.library()),  # so that the first reader need not wait for it
+            ]
             try:
                 await server.serve()
             finally:
-                overdue.cancel()
+                for one in beside:
+                    one.cancel()
 
 
 async def _gauges(ctx: ApiContext) -> list[Gauge]:

@@ -8,12 +8,13 @@ from typing import Any
 from starlette.responses import Response
 
 from modellix_server.catalogue import Model
-from modellix_server.console import code_samples, schema_form, words
+from modellix_server.console import schema_form, words
 from modellix_server.console.dispatch import PageRequest
 from modellix_server.console.i18n import model_text
 from modellix_server.operations import models
 from modellix_server.operations.models import ModelDetails, ModelFilter, TierPrice
 from modellix_server.tasks import ModelHealth
+from modellix_server.web import code_samples
 
 
 @dataclass(frozen=True, slots=True)

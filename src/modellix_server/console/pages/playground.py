@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from modellix_server.base.errors import InvalidFormat, MissingParameter, NotFound, PlatformError
 from modellix_server.base.ids import parse_task_name, task_name
 from modellix_server.catalogue import Model, Quote
-from modellix_server.console import code_samples, schema_form
+from modellix_server.console import schema_form
 from modellix_server.console.cards import make_card
 from modellix_server.console.dispatch import PageRequest
 from modellix_server.console.i18n import gettext as _
@@ -23,6 +23,7 @@ from modellix_server.operations import models, submissions, task_inputs, tasks
 from modellix_server.operations.principal import Permission
 from modellix_server.operations.submissions import SubmitOptions
 from modellix_server.tasks import TaskFilter
+from modellix_server.web import code_samples
 
 _LATEST = 12
 _SHOWN = 4

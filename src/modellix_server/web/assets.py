@@ -22,14 +22,18 @@ class _Asset(NamedTuple):
 
 
 class Assets:
-    """The files of the folder `static`."""
+    """The files of this room's folder `static`, and of that of the room whose pages use them."""
 
-    def __init__(self) -> None:
-        self._assets = dict(_read(files(__package__).joinpath("static"), ""))
+    def __init__(self, package: str, at: str = "/static/") -> None:
+        """`at` is the path that the files are below."""
+        self._at = at
+        self._assets = {
+            name: asset for room in (__package__, package) for name, asset in _read(files(room).joinpath("static"), "")
+        }
 
     def url(self, name: str) -> str:
         """Where a page finds a file; KeyError for one that does not exist."""
-        return f"/static/{name}?v={self._assets[name].version}"
+        return f"{self._at}{name}?v={self._assets[name].version}"
 
     def picture_of(self, slug: str) -> str | None:
         """Where a page finds the small picture of a model; None for a model of the operator's own."""
@@ -37,7 +41,7 @@ class Assets:
         return self.url(name) if name in self._assets else None
 
     async def endpoint(self, request: Request) -> Response:
-        """Answer `GET /static/{name}`."""
+        """Answer `GET …/static/{name}`."""
         asset = self._assets.get(request.path_params["name"])
         if asset is None:
             return PlainTextResponse("Not Found", 404)

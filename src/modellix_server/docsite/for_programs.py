@@ -1,0 +1,108 @@
+"""What programs read: the index, all pages in one file, the skill, the site map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from xml.sax.saxutils import escape
+
+import msgspec
+
+from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.search import Hit
+from modellix_server.docsite.site import Library
+from modellix_server.docsite.written import skill
+from modellix_server.web.texts import LANGUAGES
+
+_TEXT = "text/plain; charset=utf-8"
+_MARKDOWN = "text/markdown; charset=utf-8"
+_POINTER = (
+    "> The index of all pages is at {site}/llms.txt: read it to find others. Every page is also there as Markdown, "
+    "with `.md` behind its address.\n\n"
+)
+
+
+def page_as_markdown(library: Library, page: Page, language: str) -> str:
+    """A page for programs, with where to find the others."""
+    other = ""
+    if page.language != language:
+        other = f"> There is no translation of this page ({language}); this is the English one.\n\n"
+    return _POINTER.format(site=library.where.site) + other + library.markdown(page, language)
+
+
+def missing(library: Library, hits: list[Hit]) -> str:
+    """The answer to an address that does not exist."""
+    lines = [f"- [{hit.title}]({hit.url})" for hit in hits]
+    head = f"# There is no such page\n\nThe index of all pages: {library.where.site}/llms.txt\n"
+    return head + ("\nPages that may be meant:\n\n" + "\n".join(lines) + "\n" if lines else "")
+
+
+def _llms(library: Library) -> tuple[str, str]:
+    count = sum(page.kind is Kind.MODEL for page in library.in_language("en"))
+    about = (
+        f"> One HTTP API to {count} image and video models, at {library.where.origin}. Every generation is a task: "
+        "submit it, follow it, fetch its files. Prices are those of this installation."
+    )
+    lines = ["# Modellix", "", about, "", "## Docs", ""]
+    later = (Kind.DESIGN, Kind.SETTING)
+    lines += [_line(library, page) for page in library.in_language("en") if page.kind not in later]
+    lines += [
+        "",
+        "## OpenAPI Specs",
+        "",
+        f"- [openapi]({library.where.origin}/api/v1/openapi.json)",
+        "",
+        "## Optional",
+        "",
+    ]
+    lines += [f"- [Skill for agents]({library.where.site}/skill.md)"]
+    lines += [f"- [All pages in one file]({library.where.site}/llms-full.txt)"]
+    lines += [_line(library, page) for page in library.in_language("en") if page.kind in later]
+    return "\n".join(lines) + "\n", _TEXT
+
+
+def _line(library: Library, page: Page) -> str:
+    about = f": {page.summary}" if page.summary else ""
+    return f"- [{page.title}]({library.url(page.slug, 'en')}.md){about}"
+
+
+def _llms_full(library: Library) -> tuple[str, str]:
+    parts = []
+    for page in library.in_language("en"):
+        if page.kind is not Kind.DESIGN:
+            text = library.markdown(page, "en").partition("\n")[2].strip()
+            parts.append(f"# {page.title}\nSource: {library.url(page.slug, 'en')}\n\n{text}\n")
+    return "\n\n".join(parts), _TEXT
+
+
+def _skill(library: Library) -> tuple[str, str]:
+    return skill(library.where.origin, library.where.site), _MARKDOWN
+
+
+def _skills(library: Library) -> tuple[str, str]:
+    text, _kind = _skill(library)
+    about = next(line.partition(": ")[2] for line in text.splitlines() if line.startswith("description:"))
+    index = {"skills": [{"name": "modellix", "description": about, "files": ["SKILL.md"]}]}
+    return msgspec.json.format(msgspec.json.encode(index)).decode(), "application/json"
+
+
+def _sitemap(library: Library) -> tuple[str, str]:
+    urls = "\n".join(
+        f"<url><loc>{escape(library.url(page.slug, language))}</loc></url>"
+        for language in LANGUAGES
+        for page in library.in_language(language)
+        if page.language == language
+    )
+    head = '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
+    return f"{head}{urls}\n</urlset>\n", "application/xml"
+
+
+_FOLDERS = ("/.well-known/agent-skills", "/.well-known/skills")
+PATHS: Mapping[str, Callable[[Library], tuple[str, str]]] = {
+    "/llms.txt": _llms,
+    "/llms-full.txt": _llms_full,
+    "/skill.md": _skill,
+    "/sitemap.xml": _sitemap,
+    **{f"{folder}/index.json": _skills for folder in _FOLDERS},
+    **{f"{folder}/modellix/SKILL.md": _skill for folder in _FOLDERS},
+}
+"""Path at the root, and below the site -> text and content type."""

@@ -1,0 +1,144 @@
+"""A page for each method of each route, from the same table as the OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from modellix_server.docsite.generated import Say
+from modellix_server.docsite.markdown import block, code, heading, inline, table
+from modellix_server.docsite.page import Kind, Page
+from modellix_server.openapi.answers import REASONS
+from modellix_server.openapi.operation import RouteDoc
+from modellix_server.openapi.operations import OPERATIONS
+from modellix_server.openapi.parameters import TERMS, of_path
+from modellix_server.openapi.schemas import SCHEMAS
+
+_KNOWN_AS = {"getTask": "query-task-result"}
+"""Operation -> the name that its page has elsewhere, where that is not the operation's own."""
+_DEEP = 3
+
+
+def endpoint_slug(operation: RouteDoc) -> str:
+    """`listTasks` as `api-reference/list-tasks`."""
+    name = _KNOWN_AS.get(operation.id) or re.sub(r"(?<!^)(?=[A-Z])", "-", operation.id).lower()
+    return f"api-reference/{name}"
+
+
+def endpoint_pages(origin: str, language: str, _: Say) -> Iterator[Page]:
+    """All of them, and the page that lists them."""
+    for route, operation in OPERATIONS.items():
+        yield _page(route, operation, origin, language, _)
+    rows = [
+        [code(route), f"[{operation.summary}](/docs/{endpoint_slug(operation)})"]
+        for route, operation in OPERATIONS.items()
+    ]
+    parts = [
+        heading(_("API reference"), 1),
+        _("Every route of the API. [API](/docs/api) tells what all of them have in common."),
+        _("The same as OpenAPI 3.1, with the body of every model: `%s`") % f"{origin}/api/v1/openapi.json",
+        table([_("route"), _("what it does")], rows),
+    ]
+    yield Page("api-reference/index", language, Kind.ENDPOINT, "\n\n".join(parts) + "\n")
+
+
+def _page(route: str, operation: RouteDoc, origin: str, language: str, _: Say) -> Page:
+    method, path = route.split(" ")
+    parts = [f"# {operation.summary}", code(route)]
+    if operation.about:
+        parts.append(operation.about)
+    parts += [
+        _("It needs no API key.") if operation.public else _("It needs an API key: `Authorization: Bearer <key>`."),
+        heading(_("Request")),
+    ]
+    if rows := [_parameter(_resolved(one), _) for one in (*of_path(path), *operation.parameters)]:
+        parts.append(table([_("parameter"), _("where"), _("type"), _("meaning")], rows))
+    if operation.body:
+        parts += [_("Body, as `%s`:") % operation.body.mime, *_schema(operation.body.schema, _)]
+    parts += [block("sh", _curl(method, path, operation, origin)), heading(_("Answer"))]
+    answer = operation.answer
+    parts.append(
+        f"{answer.about}. "
+        + ("" if answer.bare else _('In the envelope `{"code": 0, "message": "success", "data": …}`; `data` is:'))
+    )
+    parts += _schema(answer.schema, _)
+    statuses = sorted({*operation.refuses, *((500,) if operation.public else (401, 403, 429, 500, 503))})
+    parts += [heading(_("Errors")), table([_("status"), _("why")], [[str(one), REASONS[one]] for one in statuses])]
+    parts.append(_("What each category means, and whether to retry: [Errors](/docs/ways-to-use/error-handling)."))
+    names = (route, operation.id, path)
+    return Page(endpoint_slug(operation), language, Kind.ENDPOINT, "\n\n".join(parts) + "\n", "", names)
+
+
+def _parameter(said: Mapping[str, Any], _: Say) -> list[str]:
+    where = _("required, in %s") if said.get("required") else _("in %s")
+    schema = said["schema"]
+    about = said.get("description") or schema.get("description", "")
+    return [code(said["name"]), where % said["in"], _type(schema), inline(about)]
+
+
+def _resolved(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    reference = str(said.get("$ref", ""))
+    if not reference:
+        return said
+    name = reference.rpartition("/")[2]
+    return TERMS[name] if "/parameters/" in reference else SCHEMAS[name]
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    schema = _resolved(schema)
+    if "enum" in schema:
+        return ", ".join(code(json.dumps(one)) for one in schema["enum"])
+    if "const" in schema:
+        return code(json.dumps(schema["const"]))
+    for several in ("oneOf", "anyOf"):
+        if several in schema:
+            return ", ".join(dict.fromkeys(_type(one) for one in schema[several]))
+    kind = schema.get("type", "object")
+    return ", ".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def _schema(schema: Mapping[str, Any], _: Say) -> Iterator[str]:
+    shown = _resolved(schema)
+    for name in ("oneOf", "anyOf"):
+        if name in shown:
+            for number, one in enumerate(shown[name]):
+                if number:
+                    yield _("or")
+                yield from _schema(one, _)
+            return
+    rows = list(_fields(shown, "", _))
+    said = inline(shown.get("description", "")) or _type(shown)
+    yield table([_("field"), _("type"), _("meaning")], rows) if rows else said
+
+
+def _fields(schema: Mapping[str, Any], prefix: str, _: Say, deep: int = 0) -> Iterator[list[str]]:
+    for name, said in schema.get("properties", {}).items():
+        inner = _resolved(said)
+        optional = "" if name in schema.get("required", ()) else " " + _("(not always)")
+        yield [
+            code(prefix + name),
+            _type(inner) + optional,
+            inline(said.get("description") or inner.get("description", "")),
+        ]
+        if deep < _DEEP:
+            yield from _fields(inner, f"{prefix}{name}.", _, deep + 1)
+            if "items" in inner:
+                yield from _fields(_resolved(inner["items"]), f"{prefix}{name}[].", _, deep + 1)
+
+
+def _curl(method: str, path: str, operation: RouteDoc, origin: str) -> str:
+    shown = (
+        path.replace("{type}", "text-to-image").replace("{provider}", "alibaba").replace("{model}", "qwen-image-plus")
+    )
+    shown = re.sub(r"\{(\w+)\}", lambda found: f"${found[1].upper()}", shown)
+    lines = [f'curl -sS -X {method} "{origin}{shown}"']
+    if not operation.public:
+        lines.append('-H "Authorization: Bearer $MODELLIX_API_KEY"')
+    if operation.body and operation.body.mime == "application/json":
+        body: Any = next(iter(_resolved(operation.body.schema).get("examples", [])), {})
+        lines += ["-H 'Content-Type: application/json'", f"-d '{json.dumps(body)}'"]
+    elif operation.body:
+        lines.append("-F file=@picture.png")
+    return " \\\n  ".join(lines)

@@ -1,0 +1,92 @@
+"""The order of pages: groups of written ones, then models by provider, and what is generated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modellix_server.docsite.generated import Say
+from modellix_server.docsite.page import Kind, Page
+
+if TYPE_CHECKING:
+    from modellix_server.docsite.site import Library
+
+
+def N_(text: str) -> str:  # noqa: N802 - as gettext calls what only marks a text
+    """Mark a text that is translated where it is shown."""
+    return text
+
+
+FIRST = "get-started/index"
+MOVED = {
+    "index": FIRST,
+    "get-started": FIRST,
+    "pricing": "get-started/pricing",
+    "models": "get-started/models",
+    "how-to-use/steps": "ways-to-use/steps",
+    "how-to-use/error-handling": "ways-to-use/error-handling",
+    "ways-to-use/api": "api",
+    "api/get-task-result": "api-reference/query-task-result",
+    "api/list-models": "api-reference/list-models",
+    "api/get-team-balance": "api-reference/get-balance",
+    "api/validate-api-key": "api-reference/validate-key",
+    "api-reference": "api-reference/index",
+    "api-reference/introduction": "api-reference/index",
+    "errors": "errors/index",
+    "changelog": "changelog/product-updates",
+}
+"""Addresses that agents and people know from elsewhere."""
+WRITTEN = (
+    (N_("Get started"), (FIRST, "quickstart", "get-started/models", "get-started/pricing", "test-mode")),
+    (
+        N_("Use the API"),
+        ("ways-to-use/steps", "following-a-task", "ways-to-use/error-handling", "api", "money", "ways-to-use/mcp"),
+    ),
+    (N_("Console and teams"), ("console", "people")),
+    (
+        N_("Self-hosting"),
+        (
+            "operate",
+            "settings",
+            "upgrading",
+            "architecture",
+            "self-hosting/add-a-model",
+            "self-hosting/add-an-upstream",
+        ),
+    ),
+    (N_("Changes"), ("changelog/new-models", "changelog/product-updates")),
+)
+_GENERATED = (
+    (N_("API reference"), "api-reference/", Kind.ENDPOINT),
+    (N_("Errors"), "errors/", Kind.ERROR),
+    (N_("Every setting"), "self-hosting/settings/", Kind.SETTING),
+    (N_("Design"), "", Kind.DESIGN),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One part of the navigation."""
+
+    title: str
+    pages: list[Page]
+    open: bool
+    """Whether it is shown unfolded: the page that is read is in it, or it is one of the first."""
+
+
+def groups(library: Library, language: str, here: str, _: Say) -> list[Group]:
+    """The whole navigation, for the page that is read."""
+    found = []
+    placed: set[str] = set()
+    for title, slugs in WRITTEN:
+        pages = [page for slug in slugs if (page := library.find(slug, language))]
+        placed |= set(slugs)
+        found.append(Group(_(title), pages, open=here in slugs or title in ("Get started", "Use the API")))
+    rest = [page for page in library.in_language(language) if page.slug not in placed]
+    for provider in dict.fromkeys(page.slug.partition("/")[0] for page in rest if page.kind is Kind.MODEL):
+        pages = [page for page in rest if page.kind is Kind.MODEL and page.slug.startswith(f"{provider}/")]
+        found.append(Group(_("Models: %s") % provider, pages, open=here.startswith(f"{provider}/")))
+    for title, _prefix, kind in _GENERATED:
+        pages = [page for page in rest if page.kind is kind]
+        found.append(Group(_(title), pages, open=any(page.slug == here for page in pages)))
+    return [group for group in found if group.pages]

@@ -1,0 +1,58 @@
+"""A page of the documentation."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+from modellix_server.docsite.markdown import Document
+
+
+class Kind(Enum):
+    """What a page is about; its value is what filters call it."""
+
+    GUIDE = "guide"
+    MODEL = "model"
+    ENDPOINT = "api"
+    ERROR = "error"
+    SETTING = "setting"
+    DESIGN = "design"
+
+
+@dataclass(frozen=True)
+class Page:
+    """One text in one language, written or generated."""
+
+    slug: str
+    """Its address below the site's: `get-started/pricing`."""
+    language: str
+    kind: Kind
+    text: str
+    """Markdown. Links to other pages are `/docs/<slug>`, in written ones also relative to their file."""
+    place: str = ""
+    """The file of a written page, from the top of the repository."""
+    names: tuple[str, ...] = ()
+    """What readers may call its subject beside the title: `alibaba/wan2.6-t2v`."""
+
+    @cached_property
+    def document(self) -> Document:
+        """The text, parsed."""
+        return Document(self.text)
+
+    @cached_property
+    def title(self) -> str:
+        """Its first heading."""
+        return self.document.title
+
+    @cached_property
+    def summary(self) -> str:
+        """Its first paragraph, at most 300 characters."""
+        lead = self.document.lead
+        return lead if len(lead) <= 300 else lead[:299].rsplit(" ", 1)[0] + "…"
+
+    @cached_property
+    def version(self) -> str:
+        """Changes with the text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]

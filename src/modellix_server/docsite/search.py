@@ -1,0 +1,127 @@
+"""Search in the documentation: pages, the best first, each with the passage that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+
+from modellix_server.base.errors import InvalidParameters
+from modellix_server.docsite import ranking
+from modellix_server.docsite.chunks import Chunk
+from modellix_server.docsite.index import Found
+from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.site import Library
+from modellix_server.docsite.words import asked
+from modellix_server.web.texts import LANGUAGES
+
+MOST_QUERY_CHARACTERS = 400
+"""What is behind is not read: no question is longer, and each word costs time."""
+MOST_PASSAGE_CHARACTERS = 4_000
+VERSION = installed_version("modellix-server")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which pages."""
+
+    language: str = "en"
+    """One that the site does not have means English: see `Hit.language`."""
+    kinds: frozenset[Kind] = frozenset()
+    """None: all of them."""
+    code_only: bool = False
+    """Only passages that have code, and of them only the code."""
+    version: str = ""
+    """Of the platform: `0.1.0`, `v0.1`. Empty or `latest`: this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A page that fits."""
+
+    slug: str
+    title: str
+    heading: str
+    """Of the passage; empty above the first one."""
+    url: str
+    """Absolute, with the heading's anchor."""
+    language: str
+    kind: Kind
+    passage: str
+    """Markdown, at most 4,000 characters."""
+    score: float
+
+
+def search(
+    library: Library,
+    query: str,
+    wanted: Filter = Filter(),
+    limit: int = 10,
+    *,
+    typing: bool = False,
+) -> list[Hit]:
+    """The pages that answer a query, the best first; none for an empty one.
+
+    With `typing`, the last word may be unfinished. Raises InvalidParameters for a version that is not this one.
+    """
+    _check_version(wanted.version)
+    language = language_of(wanted.language)
+    query = " ".join(query[:MOST_QUERY_CHARACTERS].split())
+    if not query:
+        return []
+    pieces = library.index.find(query, language, wanted.kinds, typing=typing)
+    if wanted.code_only:
+        pieces = [piece for piece in pieces if piece.chunk.code]
+    ranked = sorted(_by_page(pieces, query), key=lambda found: -found.score)
+    return [_hit(library, found, language, wanted) for found in ranked[:limit]]
+
+
+def language_of(name: str) -> str:
+    """`zh-CN` as `zh`; English for one that the site does not have."""
+    known = name.strip().lower().replace("_", "-").partition("-")[0]
+    return known if known in LANGUAGES else "en"
+
+
+def _check_version(asked_for: str) -> None:
+    name = asked_for.strip().lower().removeprefix("v")
+    if name and name != "latest" and not f"{VERSION}.".startswith(f"{name}."):
+        raise InvalidParameters(f"there is no documentation of version {asked_for[:40]!r}; there is {VERSION}")
+
+
+def _by_page(pieces: list[Found], query: str) -> Iterator[Found]:
+    """The best piece of each page, with the page's own weight."""
+    pages: dict[str, list[Found]] = {}
+    for piece in pieces:
+        pages.setdefault(piece.chunk.page.slug, []).append(piece)
+    whole, lower = frozenset(asked(query)), f" {query.lower()} "
+    for found in pages.values():
+        page = found[0].chunk.page
+        best = max(found, key=lambda piece: piece.score)
+        score = best.score + ranking.MORE * sum(piece.score for piece in found if piece is not best)
+        score *= ranking.KINDS[page.kind] * ranking.SLUGS.get(page.slug, 1.0)
+        yield Found(best.chunk, score * (1 + ranking.NAMED * _named(page, whole, lower)))
+
+
+def _named(page: Page, whole: frozenset[str], lower: str) -> float:
+    """The share of a query that is the page's own name."""
+    most = 0.0
+    for name in (*page.names, page.title):
+        parts = frozenset(asked(name))
+        plain = name.lower().strip("`")
+        is_there = plain in whole if " " not in plain else (f" {plain} " in lower or parts <= whole)
+        if is_there:
+            most = max(most, len(parts & whole) / max(len(whole), 1))
+    return most
+
+
+def _hit(library: Library, found: Found, language: str, wanted: Filter) -> Hit:
+    chunk = found.chunk
+    page = chunk.page
+    url = library.url(page.slug, language) + (f"#{chunk.anchor}" if chunk.anchor else "")
+    passage = _passage(library, chunk, language, code_only=wanted.code_only)
+    return Hit(page.slug, page.title, chunk.heading, url, page.language, page.kind, passage, found.score)
+
+
+def _passage(library: Library, chunk: Chunk, language: str, *, code_only: bool) -> str:
+    text = f"```\n{chunk.code.strip()}\n```" if code_only else library.relinked(chunk.page, chunk.source, language)
+    return text if len(text) <= MOST_PASSAGE_CHARACTERS else f"{text[: MOST_PASSAGE_CHARACTERS - 1]}…"

@@ -1,0 +1,190 @@
+"""All pages of this installation, as they are now: found by address, linked with each other, and searched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from modellix_server.docsite import navigation
+from modellix_server.docsite.chunks import Chunk, chunks_of
+from modellix_server.docsite.generated import endpoints, errors, models, settings
+from modellix_server.docsite.index import Index
+from modellix_server.docsite.markdown import relinked
+from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.written import REPOSITORY_ONLY, shown_files, written_pages
+from modellix_server.operations.context import ServingContext
+from modellix_server.operations.models import ModelDetails, ModelFilter, list_details
+from modellix_server.operations.principal import anybody
+from modellix_server.web.texts import LANGUAGES, texts_of
+
+_ANYBODY = anybody("documentation")
+
+
+class Where(NamedTuple):
+    """The addresses that pages are made with."""
+
+    origin: str
+    """Of the API."""
+    base: str
+    """Path of the site: `/docs`, or nothing where it has a host of its own."""
+    site: str
+    """The same with its origin."""
+
+
+class Library:
+    """The pages at one moment. Nothing in it changes."""
+
+    def __init__(self, pages: list[Page], where: Where) -> None:
+        self.where = where
+        self.pages: dict[tuple[str, str], Page] = {}
+        for page in pages:
+            self.pages.setdefault((page.language, page.slug), page)
+
+    def find(self, slug: str, language: str) -> Page | None:
+        """A page in a language, or in English where it is not translated."""
+        return self.pages.get((language, slug)) or self.pages.get(("en", slug))
+
+    def known_as(self, name: str) -> str | None:
+        """The page that an address meant elsewhere or before, or that has this name: `alibaba/wan2.6-t2v`."""
+        return navigation.MOVED.get(name) or self._by_name.get(name)
+
+    def in_language(self, language: str) -> Iterator[Page]:
+        """Every page once, in the language as far as it is translated, in the order of addresses."""
+        slugs = sorted({slug for _language, slug in self.pages})
+        return (page for slug in slugs if (page := self.find(slug, language)))
+
+    def path(self, slug: str, language: str) -> str:
+        """Where a page is shown."""
+        return f"{self.where.base}/{slug}" if language == "en" else f"{self.where.base}/{language}/{slug}"
+
+    def url(self, slug: str, language: str) -> str:
+        """The same with the site's origin."""
+        return self.where.site + self.path(slug, language)[len(self.where.base) :]
+
+    def resolve(self, page: Page, target: str, language: str) -> str | None:
+        """Where a link of a page leads; empty for a file of the repository alone, None where there is nothing."""
+        if target.startswith(("http://", "https://", "mailto:")):
+            return target
+        path, _, anchor = unquote(target).partition("#")
+        if not path:
+            return target if anchor in page.document.anchors else None
+        if path.startswith("/") and not path.startswith("/docs"):
+            return f"{self.where.origin}{target}"
+        if path.startswith("/docs"):
+            slug = path.removeprefix("/docs").strip("/") or navigation.FIRST
+        else:
+            place = _joined(page.place, path)
+            if place in shown_files():
+                return f"{self.where.base}/files/{place}"
+            if place in REPOSITORY_ONLY:
+                return ""
+            slug = self._by_place.get(place, "")
+        for one in (language, "en"):
+            found = self.find(slug, one)
+            if found and (not anchor or anchor in found.document.anchors):
+                return self.path(slug, one) + (f"#{anchor}" if anchor else "")
+        return None
+
+    def markdown(self, page: Page, language: str) -> str:
+        """A page as Markdown, with absolute links to other pages as Markdown."""
+        return self.relinked(page, page.text, language)
+
+    def relinked(self, page: Page, text: str, language: str) -> str:
+        """The same of a part of a page."""
+
+        def resolve(target: str) -> str:
+            found = self.resolve(page, target, language) or target
+            if found.startswith(f"{self.where.base}/") and not found.startswith(f"{self.where.base}/files/"):
+                path, mark, anchor = found.partition("#")
+                return f"{self.where.site}{path[len(self.where.base) :]}.md{mark}{anchor}"
+            return found if not found.startswith("/") else f"{self.where.site}{found[len(self.where.base) :]}"
+
+        return relinked(text, resolve)
+
+    @cached_property
+    def chunks(self) -> dict[str, list[Chunk]]:
+        """What the search finds, by language; a page that is not translated is found in English."""
+        pieces = {key: list(chunks_of(page)) for key, page in self.pages.items()}
+        return {
+            language: [chunk for page in self.in_language(language) for chunk in pieces[page.language, page.slug]]
+            for language in LANGUAGES
+        }
+
+    @cached_property
+    def index(self) -> Index:
+        """The search's index."""
+        return Index(self.chunks)
+
+    @cached_property
+    def _by_name(self) -> dict[str, str]:
+        return {page.names[0]: page.slug for page in self.pages.values() if page.kind is Kind.MODEL}
+
+    @cached_property
+    def _by_place(self) -> dict[str, str]:
+        return {page.place: page.slug for page in self.pages.values() if page.place}
+
+
+class DocSite:
+    """The documentation of a running installation: the library is made anew when prices have changed."""
+
+    def __init__(self, ctx: ServingContext) -> None:
+        self._ctx = ctx
+        settings_ = ctx.settings
+        base = "" if settings_.docs_url else "/docs"
+        self.where = Where(settings_.public_origin, base, settings_.docs_origin)
+        self._library: Library | None = None
+        self._version: int | None = None
+        self._making = asyncio.Lock()
+
+    async def library(self) -> Library:
+        """The pages with the prices in force; made beside the event loop."""
+        async with self._making:
+            version = self._ctx.prices().version
+            if self._library is None or version != self._version:
+                details = list_details(self._ctx, _ANYBODY, ModelFilter())
+                self._library = await asyncio.to_thread(make_library, details, self.where, self._library)
+                self._version = version
+            return self._library
+
+
+def make_library(details: list[ModelDetails], where: Where, former: Library | None = None) -> Library:
+    """All pages, parsed and indexed; those of a former library are reused where their text is the same."""
+    pages = [*written_pages(), *(page for language in LANGUAGES for page in _generated(details, where, language))]
+    if former is not None:
+        known = {(page.language, page.slug): page for page in former.pages.values()}
+        pages = [
+            old if (old := known.get((page.language, page.slug))) and old.text == page.text else page for page in pages
+        ]
+    made = Library(pages, where)
+    _ = made.index
+    return made
+
+
+def _generated(details: list[ModelDetails], where: Where, language: str) -> Iterator[Page]:
+    texts = texts_of("modellix_server.docsite", language)
+
+    def told(text: str) -> str:
+        return texts.pgettext("model", text)
+
+    yield from endpoints.endpoint_pages(where.origin, language, texts.gettext)
+    yield from errors.error_pages(language, texts.gettext)
+    yield from settings.setting_pages(language, texts.gettext)
+    yield models.pricing_page(details, language, texts.gettext)
+    yield models.models_page(details, language, texts.gettext, told)
+    yield models.new_models_page(details, language, texts.gettext)
+    for one in details:
+        yield models.model_page(one, where.origin, language, texts.gettext, told)
+
+
+def _joined(place: str, path: str) -> str:
+    """A path that stands in a file, from the top of the repository."""
+    parts = place.split("/")[:-1]
+    for part in path.split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)

@@ -1,0 +1,71 @@
+"""From text to the words that the index holds and a query asks for. Both sides use the same functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+import rjieba
+
+_WORD = re.compile(r"[a-z0-9]+(?:[._/*:-]+[a-z0-9]+)*")
+_JOINTS = re.compile(r"[/_*:-]+")
+_NUMBERED = re.compile(r"([a-z]{3,})([0-9][0-9.]*)")
+_CHINESE = re.compile(r"[\u3400-\u9fff]+")
+_ENDINGS = (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("es", "e"), ("s", ""))
+_STOP = frozenset(
+    re.findall(
+        r"\S+",
+        """
+        a an and are as at be by can do does for from how i if in into is it its me my of on or so that the their then
+        there these this to was we what when where which who why will with you your want need should would could have
+        has am get 的 了 和 是 在 我 有 吗 呢 怎么 如何 什么 怎样 一个 可以 能 不能 要 想 把 被 给 用 就 都 也 吧 啊 请问 哪里 哪些
+        多少 为什么
+        """,
+    )
+)
+"""Words that are in every question, and say nothing of what it is about."""
+
+
+def words(text: str) -> list[str]:
+    """The words of a text: ids whole and in parts, English ones without endings, Chinese ones as jieba cuts them."""
+    return list(_words(text.lower()))
+
+
+def bigrams(text: str) -> list[str]:
+    """Chinese by pairs of characters: they find what was cut in another way."""
+    return [run[place : place + 2] for run in _CHINESE.findall(text) for place in range(max(len(run) - 1, 1))]
+
+
+def asked(text: str) -> list[str]:
+    """The words of a query that say something, each once; all of them where none does."""
+    found = list(dict.fromkeys(words(text)))
+    return [word for word in found if word not in _STOP] or found
+
+
+@lru_cache(maxsize=50_000)
+def stem(word: str) -> str:
+    """An English word without its ending; crude, but the same on both sides."""
+    for ending, instead in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3 and not (ending == "s" and word[-2] in "su"):
+            word = word[: len(word) - len(ending)] + instead
+            break
+    if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "aeolsz":
+        word = word[:-1]  # canceling, cancelled, canceled
+    return word[:-1] if len(word) > 4 and word.endswith("e") else word
+
+
+def _words(text: str) -> Iterator[str]:
+    for found in _WORD.findall(text):
+        if found.isalpha():
+            yield found if found in _STOP else stem(found)
+            continue
+        yield found
+        parts = _JOINTS.split(found)
+        for part in parts if len(parts) > 1 else ():
+            yield stem(part) if part.isalpha() else part
+        for part in parts:
+            if numbered := _NUMBERED.fullmatch(part):
+                yield from (stem(numbered[1]), numbered[2])
+    for run in _CHINESE.findall(text):
+        yield from (word for word in rjieba.cut(run) if word.strip())

@@ -1,0 +1,66 @@
+"""The pages that people wrote: from the repository, or from what was packaged of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from modellix_server.docsite.page import Kind, Page
+from modellix_server.web.texts import LANGUAGES
+
+_PACKAGED = Path(__file__).parent / "written"
+TOP = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3]
+
+SKILL = "docs/site/skill.md"
+"""What an agent needs to know of the API, in the form of agentskills.io; not a page."""
+_ELSEWHERE = {
+    "CHANGELOG.md": "changelog/product-updates",
+    "docs/add-a-model.md": "self-hosting/add-a-model",
+    "docs/add-an-upstream.md": "self-hosting/add-an-upstream",
+    "docs/glossary.md": "self-hosting/glossary",
+    "docs/migrations.md": "self-hosting/migrations",
+    "docs/promises.md": "self-hosting/promises",
+}
+"""Pages that are in other folders of the repository, as everybody expects them there."""
+REPOSITORY_ONLY = frozenset(
+    {"docs/README.md", "README.md", "CONTRIBUTING.md", "bench/README.md", "tests/contract/README.md"}
+)
+"""Files that pages name and the site does not show: they are for who has the source."""
+_FILES = ("docs/images/submission.svg", "ops")
+
+
+@cache
+def written_pages() -> tuple[Page, ...]:
+    """All of them, read once."""
+    return tuple(_read())
+
+
+def _read() -> Iterator[Page]:
+    for language in LANGUAGES:
+        folder = TOP / "docs/site" / language
+        for file in sorted(folder.rglob("*.md")):
+            yield _page(file, file.relative_to(folder).with_suffix("").as_posix(), language, Kind.GUIDE)
+    for place, slug in _ELSEWHERE.items():
+        yield _page(TOP / place, slug, "en", Kind.GUIDE if slug.startswith("changelog") else Kind.DESIGN)
+    for file in sorted((TOP / "docs/adr").glob("*.md")):
+        yield _page(file, f"decisions/{file.stem}", "en", Kind.DESIGN)
+
+
+def _page(file: Path, slug: str, language: str, kind: Kind) -> Page:
+    return Page(slug, language, kind, file.read_text(encoding="utf-8"), file.relative_to(TOP).as_posix())
+
+
+@cache
+def shown_files() -> dict[str, bytes]:
+    """Files that pages show or offer, by their place in the repository."""
+    found = [
+        file for place in _FILES for file in ((TOP / place).rglob("*") if (TOP / place).is_dir() else [TOP / place])
+    ]
+    return {file.relative_to(TOP).as_posix(): file.read_bytes() for file in sorted(found) if file.is_file()}
+
+
+def skill(origin: str, docs: str) -> str:
+    """The skill, with the addresses of this installation."""
+    text = (TOP / SKILL).read_text(encoding="utf-8")
+    return text.replace("{origin}", origin).replace("{docs}", docs)

@@ -1,0 +1,1 @@
+"""What the pages of the console and of the documentation share: look, files for browsers, languages, code samples."""
