@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.docsite import for_programs, navigation
-from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.render import SiteRenderer
 from modellix_server.docsite.search import Filter, search
 from modellix_server.docsite.site import DocSite, Library
@@ -113,7 +113,7 @@ class _Pages:
         headers = {"Vary": "Accept", "Link": links, "Content-Security-Policy": self._renderer.policy}
         return _answer(request, body, "text/html; charset=utf-8", headers)
 
-    def _kept(self, library: Library, page: Page, language: str) -> str:
+    def _kept(self, library: Library, page: DocPage, language: str) -> str:
         """A page as HTML, rendered when it is first read."""
         if self._of is not library:
             self._of, self._rendered = library, {}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from modellix_server.docsite.markdown import Block, Section, plain
-from modellix_server.docsite.page import Page
+from modellix_server.docsite.page import DocPage
 
 _MOST_CHARACTERS = 1_500
 
@@ -16,7 +16,7 @@ _MOST_CHARACTERS = 1_500
 class Chunk:
     """A piece of a page."""
 
-    page: Page
+    page: DocPage
     heading: str
     anchor: str
     source: str
@@ -29,7 +29,7 @@ class Chunk:
     """What stands as code within its lines."""
 
 
-def chunks_of(page: Page) -> Iterator[Chunk]:
+def chunks_of(page: DocPage) -> Iterator[Chunk]:
     """All pieces of a page, in their order."""
     for section in page.document.sections:
         for blocks in _together(section):
@@ -67,7 +67,7 @@ def _cut(block: Block) -> Iterator[str]:
     yield "\n".join([*head, *part])
 
 
-def _chunk(page: Page, section: Section, blocks: list[tuple[Block, str]]) -> Chunk:
+def _chunk(page: DocPage, section: Section, blocks: list[tuple[Block, str]]) -> Chunk:
     sources = [source for _block, source in blocks]
     words, codes, ids = [], [], []
     for block, source in blocks:

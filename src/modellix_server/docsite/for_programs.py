@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
-from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.search import Hit
 from modellix_server.docsite.site import Library
 from modellix_server.docsite.written import skill
@@ -21,7 +21,7 @@ _POINTER = (
 )
 
 
-def page_as_markdown(library: Library, page: Page, language: str) -> str:
+def page_as_markdown(library: Library, page: DocPage, language: str) -> str:
     """A page for programs, with where to find the others."""
     other = ""
     if page.language != language:
@@ -60,7 +60,7 @@ def _llms(library: Library) -> tuple[str, str]:
     return "\n".join(lines) + "\n", _TEXT
 
 
-def _line(library: Library, page: Page) -> str:
+def _line(library: Library, page: DocPage) -> str:
     about = f": {page.summary}" if page.summary else ""
     return f"- [{page.title}]({library.url(page.slug, 'en')}.md){about}"
 

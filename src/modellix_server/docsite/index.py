@@ -20,7 +20,7 @@ _ONE_TYPO, _TWO_TYPOS = 1, 2
 _LONG = 8
 
 
-class Found(NamedTuple):
+class RankedChunk(NamedTuple):
     """A piece that fits a query, and how well."""
 
     chunk: Chunk
@@ -35,7 +35,7 @@ class _Wish:
     alternatives: tuple[tuple[str, ...], ...] = ()
 
 
-class Index:
+class SearchIndex:
     """The pieces of all pages, by language."""
 
     def __init__(self, chunks: Mapping[str, Sequence[Chunk]]) -> None:
@@ -46,7 +46,7 @@ class Index:
                     fields[id(chunk)] = _fields(chunk)
         self._of = {language: _LanguageIndex(found, fields) for language, found in chunks.items()}
 
-    def find(self, query: str, language: str, kinds: Iterable[Kind], *, typing: bool) -> list[Found]:
+    def find(self, query: str, language: str, kinds: Iterable[Kind], *, typing: bool) -> list[RankedChunk]:
         """The pieces that fit, the best first."""
         return self._of[language].find(query, frozenset(kinds), typing=typing)
 
@@ -74,7 +74,7 @@ class _LanguageIndex:
         self._searcher = self._index.searcher()
         self._vocabulary = sorted(frozenset().union(*self._words))
 
-    def find(self, query: str, kinds: frozenset[Kind], *, typing: bool) -> list[Found]:
+    def find(self, query: str, kinds: frozenset[Kind], *, typing: bool) -> list[RankedChunk]:
         wishes = _wishes(query)
         must: list[tuple[tantivy.Occur, tantivy.Query]] = []
         if kinds:
@@ -93,7 +93,7 @@ class _LanguageIndex:
         for score, address in hits:
             number = self._searcher.doc(address)["number"][0]
             covered = _share(wishes, self._words[number])
-            found.append(Found(self._chunks[number], score * (1 + ranking.COVERED * covered)))
+            found.append(RankedChunk(self._chunks[number], score * (1 + ranking.COVERED * covered)))
         return found
 
     def _wish(self, wish: _Wish, *, unfinished: bool) -> tantivy.Query:

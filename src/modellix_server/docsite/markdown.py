@@ -52,7 +52,7 @@ class Section:
     blocks: list[Block] = field(default_factory=list)
 
 
-class Document:
+class MarkdownText:
     """A text in Markdown, parsed. Raw HTML in it stays text."""
 
     def __init__(self, text: str) -> None:

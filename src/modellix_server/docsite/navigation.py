@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modellix_server.docsite.generated import Say
-from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.page import DocPage, Kind
 
 if TYPE_CHECKING:
     from modellix_server.docsite.site import Library
@@ -69,7 +69,7 @@ class Group:
     """One part of the navigation."""
 
     title: str
-    pages: list[Page]
+    pages: list[DocPage]
     open: bool
     """Whether it is shown unfolded: the page that is read is in it, or it is one of the first."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
-from modellix_server.docsite.markdown import Document
+from modellix_server.docsite.markdown import MarkdownText
 
 
 class Kind(Enum):
@@ -22,7 +22,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Page:
+class DocPage:
     """One text in one language, written or generated."""
 
     slug: str
@@ -37,9 +37,9 @@ class Page:
     """What readers may call its subject beside the title: `alibaba/wan2.6-t2v`."""
 
     @cached_property
-    def document(self) -> Document:
+    def document(self) -> MarkdownText:
         """The text, parsed."""
-        return Document(self.text)
+        return MarkdownText(self.text)
 
     @cached_property
     def title(self) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from modellix_server.docsite import navigation
-from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.search import Hit
-from modellix_server.docsite.site import Library, Where
+from modellix_server.docsite.site import Library, SiteAddress
 from modellix_server.web.assets import Assets
 from modellix_server.web.texts import LANGUAGES, texts_of
 
@@ -21,14 +21,14 @@ _NAMES = {"en": "English", "zh": "中文"}
 class SiteRenderer:
     """Makes pages of the library."""
 
-    def __init__(self, where: Where, assets: Assets) -> None:
+    def __init__(self, where: SiteAddress, assets: Assets) -> None:
         self._environments = {language: _environment(language, assets) for language in LANGUAGES}
         self.policy = (
             "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
             f"img-src 'self' {where.origin} data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
         )
 
-    def page(self, library: Library, page: Page, language: str) -> str:
+    def page(self, library: Library, page: DocPage, language: str) -> str:
         """A page of the documentation."""
         texts = texts_of(__package__, language)
 

@@ -9,8 +9,8 @@ from importlib.metadata import version as installed_version
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.docsite import ranking
 from modellix_server.docsite.chunks import Chunk
-from modellix_server.docsite.index import Found
-from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.index import RankedChunk
+from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.site import Library
 from modellix_server.docsite.words import asked
 from modellix_server.web.texts import LANGUAGES
@@ -88,9 +88,9 @@ def _check_version(asked_for: str) -> None:
         raise InvalidParameters(f"there is no documentation of version {asked_for[:40]!r}; there is {VERSION}")
 
 
-def _by_page(pieces: list[Found], query: str) -> Iterator[Found]:
+def _by_page(pieces: list[RankedChunk], query: str) -> Iterator[RankedChunk]:
     """The best piece of each page, with the page's own weight."""
-    pages: dict[str, list[Found]] = {}
+    pages: dict[str, list[RankedChunk]] = {}
     for piece in pieces:
         pages.setdefault(piece.chunk.page.slug, []).append(piece)
     whole, lower = frozenset(asked(query)), f" {query.lower()} "
@@ -99,10 +99,10 @@ def _by_page(pieces: list[Found], query: str) -> Iterator[Found]:
         best = max(found, key=lambda piece: piece.score)
         score = best.score + ranking.MORE * sum(piece.score for piece in found if piece is not best)
         score *= ranking.KINDS[page.kind] * ranking.SLUGS.get(page.slug, 1.0)
-        yield Found(best.chunk, score * (1 + ranking.NAMED * _named(page, whole, lower)))
+        yield RankedChunk(best.chunk, score * (1 + ranking.NAMED * _named(page, whole, lower)))
 
 
-def _named(page: Page, whole: frozenset[str], lower: str) -> float:
+def _named(page: DocPage, whole: frozenset[str], lower: str) -> float:
     """The share of a query that is the page's own name."""
     most = 0.0
     for name in (*page.names, page.title):
@@ -114,7 +114,7 @@ def _named(page: Page, whole: frozenset[str], lower: str) -> float:
     return most
 
 
-def _hit(library: Library, found: Found, language: str, wanted: Filter) -> Hit:
+def _hit(library: Library, found: RankedChunk, language: str, wanted: Filter) -> Hit:
     chunk = found.chunk
     page = chunk.page
     url = library.url(page.slug, language) + (f"#{chunk.anchor}" if chunk.anchor else "")

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 from modellix_server.docsite import navigation
 from modellix_server.docsite.chunks import Chunk, chunks_of
 from modellix_server.docsite.generated import endpoints, errors, models, settings
-from modellix_server.docsite.index import Index
+from modellix_server.docsite.index import SearchIndex
 from modellix_server.docsite.markdown import relinked
-from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.written import REPOSITORY_ONLY, shown_files, written_pages
 from modellix_server.operations.context import ServingContext
 from modellix_server.operations.models import ModelDetails, ModelFilter, list_details
@@ -23,7 +23,7 @@ from modellix_server.web.texts import LANGUAGES, texts_of
 _ANYBODY = anybody("documentation")
 
 
-class Where(NamedTuple):
+class SiteAddress(NamedTuple):
     """The addresses that pages are made with."""
 
     origin: str
@@ -37,13 +37,13 @@ class Where(NamedTuple):
 class Library:
     """The pages at one moment. Nothing in it changes."""
 
-    def __init__(self, pages: list[Page], where: Where) -> None:
+    def __init__(self, pages: list[DocPage], where: SiteAddress) -> None:
         self.where = where
-        self.pages: dict[tuple[str, str], Page] = {}
+        self.pages: dict[tuple[str, str], DocPage] = {}
         for page in pages:
             self.pages.setdefault((page.language, page.slug), page)
 
-    def find(self, slug: str, language: str) -> Page | None:
+    def find(self, slug: str, language: str) -> DocPage | None:
         """A page in a language, or in English where it is not translated."""
         return self.pages.get((language, slug)) or self.pages.get(("en", slug))
 
@@ -51,7 +51,7 @@ class Library:
         """The page that an address meant elsewhere or before, or that has this name: `alibaba/wan2.6-t2v`."""
         return navigation.MOVED.get(name) or self._by_name.get(name)
 
-    def in_language(self, language: str) -> Iterator[Page]:
+    def in_language(self, language: str) -> Iterator[DocPage]:
         """Every page once, in the language as far as it is translated, in the order of addresses."""
         slugs = sorted({slug for _language, slug in self.pages})
         return (page for slug in slugs if (page := self.find(slug, language)))
@@ -64,7 +64,7 @@ class Library:
         """The same with the site's origin."""
         return self.where.site + self.path(slug, language)[len(self.where.base) :]
 
-    def resolve(self, page: Page, target: str, language: str) -> str | None:
+    def resolve(self, page: DocPage, target: str, language: str) -> str | None:
         """Where a link of a page leads; empty for a file of the repository alone, None where there is nothing."""
         if target.startswith(("http://", "https://", "mailto:")):
             return target
@@ -88,11 +88,11 @@ class Library:
                 return self.path(slug, one) + (f"#{anchor}" if anchor else "")
         return None
 
-    def markdown(self, page: Page, language: str) -> str:
+    def markdown(self, page: DocPage, language: str) -> str:
         """A page as Markdown, with absolute links to other pages as Markdown."""
         return self.relinked(page, page.text, language)
 
-    def relinked(self, page: Page, text: str, language: str) -> str:
+    def relinked(self, page: DocPage, text: str, language: str) -> str:
         """The same of a part of a page."""
 
         def resolve(target: str) -> str:
@@ -114,9 +114,9 @@ class Library:
         }
 
     @cached_property
-    def index(self) -> Index:
+    def index(self) -> SearchIndex:
         """The search's index."""
-        return Index(self.chunks)
+        return SearchIndex(self.chunks)
 
     @cached_property
     def _by_name(self) -> dict[str, str]:
@@ -134,7 +134,7 @@ class DocSite:
         self._ctx = ctx
         settings_ = ctx.settings
         base = "" if settings_.docs_url else "/docs"
-        self.where = Where(settings_.public_origin, base, settings_.docs_origin)
+        self.where = SiteAddress(settings_.public_origin, base, settings_.docs_origin)
         self._library: Library | None = None
         self._version: int | None = None
         self._making = asyncio.Lock()
@@ -150,7 +150,7 @@ class DocSite:
             return self._library
 
 
-def make_library(details: list[ModelDetails], where: Where, former: Library | None = None) -> Library:
+def make_library(details: list[ModelDetails], where: SiteAddress, former: Library | None = None) -> Library:
     """All pages, parsed and indexed; those of a former library are reused where their text is the same."""
     pages = [*written_pages(), *(page for language in LANGUAGES for page in _generated(details, where, language))]
     if former is not None:
@@ -163,7 +163,7 @@ def make_library(details: list[ModelDetails], where: Where, former: Library | No
     return made
 
 
-def _generated(details: list[ModelDetails], where: Where, language: str) -> Iterator[Page]:
+def _generated(details: list[ModelDetails], where: SiteAddress, language: str) -> Iterator[DocPage]:
     texts = texts_of("modellix_server.docsite", language)
 
     def told(text: str) -> str:

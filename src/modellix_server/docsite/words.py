@@ -19,8 +19,9 @@ _STOP = frozenset(
         """
         a an and are as at be by can do does for from how i if in into is it its me my of on or so that the their then
         there these this to was we what when where which who why will with you your want need should would could have
-        has am get 的 了 和 是 在 我 有 吗 呢 怎么 如何 什么 怎样 一个 可以 能 不能 要 想 把 被 给 用 就 都 也 吧 啊 请问 哪里 哪些
-        多少 为什么
+        has am get
+        的 了 和 是 在 我 有 吗 呢 怎么 如何 什么 怎样 一个 可以 能 不能 要 想 把 被 给 用 就 都 也 吧 啊 请问
+        哪里 哪些 多少 为什么
         """,
     )
 )

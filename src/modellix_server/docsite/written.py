@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.web.texts import LANGUAGES
 
 _PACKAGED = Path(__file__).parent / "written"
@@ -31,12 +31,12 @@ _FILES = ("docs/images/submission.svg", "ops")
 
 
 @cache
-def written_pages() -> tuple[Page, ...]:
+def written_pages() -> tuple[DocPage, ...]:
     """All of them, read once."""
     return tuple(_read())
 
 
-def _read() -> Iterator[Page]:
+def _read() -> Iterator[DocPage]:
     for language in LANGUAGES:
         folder = TOP / "docs/site" / language
         for file in sorted(folder.rglob("*.md")):
@@ -47,8 +47,8 @@ def _read() -> Iterator[Page]:
         yield _page(file, f"decisions/{file.stem}", "en", Kind.DESIGN)
 
 
-def _page(file: Path, slug: str, language: str, kind: Kind) -> Page:
-    return Page(slug, language, kind, file.read_text(encoding="utf-8"), file.relative_to(TOP).as_posix())
+def _page(file: Path, slug: str, language: str, kind: Kind) -> DocPage:
+    return DocPage(slug, language, kind, file.read_text(encoding="utf-8"), file.relative_to(TOP).as_posix())
 
 
 @cache

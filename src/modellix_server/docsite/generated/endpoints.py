@@ -9,7 +9,7 @@ from typing import Any
 
 from modellix_server.docsite.generated import Say
 from modellix_server.docsite.markdown import block, code, heading, inline, table
-from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.openapi.answers import REASONS
 from modellix_server.openapi.operation import RouteDoc
 from modellix_server.openapi.operations import OPERATIONS
@@ -27,7 +27,7 @@ def endpoint_slug(operation: RouteDoc) -> str:
     return f"api-reference/{name}"
 
 
-def endpoint_pages(origin: str, language: str, _: Say) -> Iterator[Page]:
+def endpoint_pages(origin: str, language: str, _: Say) -> Iterator[DocPage]:
     """All of them, and the page that lists them."""
     for route, operation in OPERATIONS.items():
         yield _page(route, operation, origin, language, _)
@@ -41,10 +41,10 @@ def endpoint_pages(origin: str, language: str, _: Say) -> Iterator[Page]:
         _("The same as OpenAPI 3.1, with the body of every model: `%s`") % f"{origin}/api/v1/openapi.json",
         table([_("route"), _("what it does")], rows),
     ]
-    yield Page("api-reference/index", language, Kind.ENDPOINT, "\n\n".join(parts) + "\n")
+    yield DocPage("api-reference/index", language, Kind.ENDPOINT, "\n\n".join(parts) + "\n")
 
 
-def _page(route: str, operation: RouteDoc, origin: str, language: str, _: Say) -> Page:
+def _page(route: str, operation: RouteDoc, origin: str, language: str, _: Say) -> DocPage:
     method, path = route.split(" ")
     parts = [f"# {operation.summary}", code(route)]
     if operation.about:
@@ -68,7 +68,7 @@ def _page(route: str, operation: RouteDoc, origin: str, language: str, _: Say) -
     parts += [heading(_("Errors")), table([_("status"), _("why")], [[str(one), REASONS[one]] for one in statuses])]
     parts.append(_("What each category means, and whether to retry: [Errors](/docs/ways-to-use/error-handling)."))
     names = (route, operation.id, path)
-    return Page(endpoint_slug(operation), language, Kind.ENDPOINT, "\n\n".join(parts) + "\n", "", names)
+    return DocPage(endpoint_slug(operation), language, Kind.ENDPOINT, "\n\n".join(parts) + "\n", "", names)
 
 
 def _parameter(said: Mapping[str, Any], _: Say) -> list[str]:

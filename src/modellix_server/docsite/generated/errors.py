@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from modellix_server.docsite.generated import Say
 from modellix_server.docsite.markdown import block, code, heading, inline, table
-from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.openapi.answers import families
 
 
@@ -173,7 +173,7 @@ def error_slug(name: str) -> str:
     return f"errors/{name.lower().replace(' ', '-').replace('_', '-')}"
 
 
-def error_pages(language: str, _: Say) -> Iterator[Page]:
+def error_pages(language: str, _: Say) -> Iterator[DocPage]:
     """All of them, and the page that lists them."""
     statuses = {name: sorted({one.status for one in families() if one.category == name}) for name in CATEGORIES}
     for name, advice in CATEGORIES.items():
@@ -198,15 +198,15 @@ def _advice(advice: _Advice, _: Say) -> Iterator[str]:
         yield _(text)
 
 
-def _page(name: str, parts: list[str], language: str, names: tuple[str, ...], _: Say) -> Page:
+def _page(name: str, parts: list[str], language: str, names: tuple[str, ...], _: Say) -> DocPage:
     end = _(
         "All errors: [Errors](/docs/errors/index). Retries as code: [Errors and "
         "retries](/docs/ways-to-use/error-handling)."
     )
-    return Page(error_slug(name), language, Kind.ERROR, "\n\n".join([*parts, end]) + "\n", "", names)
+    return DocPage(error_slug(name), language, Kind.ERROR, "\n\n".join([*parts, end]) + "\n", "", names)
 
 
-def _index(statuses: dict[str, list[int]], language: str, _: Say) -> Page:
+def _index(statuses: dict[str, list[int]], language: str, _: Say) -> DocPage:
     refusals = [
         [
             ", ".join(map(str, statuses[name])),
@@ -230,4 +230,4 @@ def _index(statuses: dict[str, list[int]], language: str, _: Say) -> Page:
         _("HTTP status 200, `status` is `failed`, and `error.code` is one of these. A failed task costs nothing."),
         table([_("code"), _("why"), _("retry?")], failures),
     ]
-    return Page("errors/index", language, Kind.ERROR, "\n\n".join(parts) + "\n")
+    return DocPage("errors/index", language, Kind.ERROR, "\n\n".join(parts) + "\n")

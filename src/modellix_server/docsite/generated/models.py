@@ -9,14 +9,14 @@ from modellix_server.base.money import usd
 from modellix_server.catalogue import Limits, Model, Tier
 from modellix_server.docsite.generated import Say
 from modellix_server.docsite.markdown import anchor_of, block, code, heading, inline, table
-from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.operations.models import ModelDetails
 from modellix_server.web.code_samples import pretty, samples
 
 _LANGUAGES = {"curl": "sh", "Python": "python", "JavaScript": "javascript"}
 
 
-def model_page(details: ModelDetails, origin: str, language: str, _: Say, told: Say) -> Page:
+def model_page(details: ModelDetails, origin: str, language: str, _: Say, told: Say) -> DocPage:
     """Everything that a caller of a model needs; `told` translates what its file says."""
     model = details.model
     parts = [
@@ -47,10 +47,10 @@ def model_page(details: ModelDetails, origin: str, language: str, _: Say, told: 
         % {"inputs": inline(model.confidence.inputs), "price": inline(model.confidence.price)},
     ]
     names = (model.slug, model.id, model.docs_slug, model.type, model.provider)
-    return Page(f"{model.provider}/{model.docs_slug}", language, Kind.MODEL, "\n\n".join(parts) + "\n", "", names)
+    return DocPage(f"{model.provider}/{model.docs_slug}", language, Kind.MODEL, "\n\n".join(parts) + "\n", "", names)
 
 
-def pricing_page(models: list[ModelDetails], language: str, _: Say) -> Page:
+def pricing_page(models: list[ModelDetails], language: str, _: Say) -> DocPage:
     """What every model costs."""
     parts = [
         heading(_("Pricing"), 1),
@@ -82,10 +82,10 @@ def pricing_page(models: list[ModelDetails], language: str, _: Say) -> Page:
             "a task that would cost more. See [Money](/docs/money)."
         ),
     ]
-    return Page("get-started/pricing", language, Kind.GUIDE, "\n\n".join(parts) + "\n")
+    return DocPage("get-started/pricing", language, Kind.GUIDE, "\n\n".join(parts) + "\n")
 
 
-def models_page(models: list[ModelDetails], language: str, _: Say, told: Say) -> Page:
+def models_page(models: list[ModelDetails], language: str, _: Say, told: Say) -> DocPage:
     """Every model, by what it makes."""
     parts = [
         heading(_("Models"), 1),
@@ -103,10 +103,10 @@ def models_page(models: list[ModelDetails], language: str, _: Say, told: Say) ->
             if one.model.type == type_
         ]
         parts += [f"## {type_}", table([_("model"), _("id"), _("price"), _("what for")], rows)]
-    return Page("get-started/models", language, Kind.GUIDE, "\n\n".join(parts) + "\n")
+    return DocPage("get-started/models", language, Kind.GUIDE, "\n\n".join(parts) + "\n")
 
 
-def new_models_page(models: list[ModelDetails], language: str, _: Say) -> Page:
+def new_models_page(models: list[ModelDetails], language: str, _: Say) -> DocPage:
     """The models that the vendors retire, and where new ones are announced."""
     ending = [(one.model.retires.date, one.model) for one in models if one.model.retires]
     rows = [
@@ -128,7 +128,7 @@ def new_models_page(models: list[ModelDetails], language: str, _: Say) -> Page:
         heading(_("Retirements")),
         table([_("model"), _("id"), _("date"), _("said by the vendor itself")], rows) if rows else _("None is known."),
     ]
-    return Page("changelog/new-models", language, Kind.GUIDE, "\n\n".join(parts) + "\n")
+    return DocPage("changelog/new-models", language, Kind.GUIDE, "\n\n".join(parts) + "\n")
 
 
 def _slug(model: Model) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from modellix_server.base import settings
 from modellix_server.docsite.generated import Say
 from modellix_server.docsite.markdown import block, code, table
-from modellix_server.docsite.page import Kind, Page
+from modellix_server.docsite.page import DocPage, Kind
 
 
 def setting_slug(name: str) -> str:
@@ -15,7 +15,7 @@ def setting_slug(name: str) -> str:
     return f"self-hosting/settings/{name.removeprefix('MODELLIX_').lower().replace('_', '-')}"
 
 
-def setting_pages(language: str, _: Say) -> Iterator[Page]:
+def setting_pages(language: str, _: Say) -> Iterator[DocPage]:
     """All of them."""
     for one in settings.variables():
         facts = [[_("type"), one.type], [_("default"), one.default or _("none: required outside the embedded mode")]]
@@ -29,6 +29,6 @@ def setting_pages(language: str, _: Say) -> Iterator[Page]:
             block("sh", f"export {one.name}=…"),
             _("All settings: [Settings](/docs/settings)."),
         ]
-        yield Page(
+        yield DocPage(
             setting_slug(one.name), language, Kind.SETTING, "\n\n".join(parts) + "\n", "", (one.name, code(one.name))
         )
