@@ -103,7 +103,7 @@ class _Pages:
         if page is None:
             if known := library.known_as(slug):
                 return RedirectResponse(library.path(known, language) + (".md" if as_markdown else ""), 308)
-            return self._missing(request, library, slug, language)
+            return self._missing(request, library, slug, language, as_markdown=as_markdown)
         if as_markdown or _prefers_markdown(request):
             text = for_programs.page_as_markdown(library, page, language)
             return _answer(request, text, _MARKDOWN, {"Vary": "Accept", "X-Llms-Txt": f"{library.where.site}/llms.txt"})
@@ -162,10 +162,19 @@ class _Pages:
         library = await self._site.library()
         return self._missing(request, library, "", "en", error.status_code)
 
-    def _missing(self, request: Request, library: Library, slug: str, language: str, status: int = 404) -> Response:
-        words = slug.removesuffix(".md").replace("/", " ").replace("-", " ")
+    def _missing(
+        self,
+        request: Request,
+        library: Library,
+        slug: str,
+        language: str,
+        status: int = 404,
+        *,
+        as_markdown: bool = False,
+    ) -> Response:
+        words = slug.replace("/", " ").replace("-", " ")
         hits = search(library, words, Filter(language), 5)
-        if slug.endswith(".md") or _prefers_markdown(request):
+        if as_markdown or _prefers_markdown(request):
             text = for_programs.missing(library, hits)
             return Response(text, status, {"Content-Security-Policy": _CLOSED}, _MARKDOWN)
         body = self._renderer.missing(library, hits, language)

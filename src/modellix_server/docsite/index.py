@@ -12,8 +12,8 @@ import tantivy
 
 from modellix_server.docsite import ranking
 from modellix_server.docsite.chunks import Chunk
-from modellix_server.docsite.page import Kind
-from modellix_server.docsite.words import asked, bigrams, words
+from modellix_server.docsite.page import DocPage, Kind
+from modellix_server.docsite.words import asked, bigrams, distance, words
 
 _WRITER_BYTES = 50_000_000
 _ONE_TYPO, _TWO_TYPOS = 1, 2
@@ -98,7 +98,7 @@ class _LanguageIndex:
 
     def _wish(self, wish: _Wish, *, unfinished: bool) -> tantivy.Query:
         """Any of the ways to say a word; the best counts."""
-        ways = [_any([self._word(word) for word in wish.words])]
+        ways = [_any([_boosted(self._word(word), _weight(word)) for word in wish.words])]
         ways += [
             _boosted(_any([self._word(word) for word in alternative]), ranking.SYNONYM / len(alternative))
             for alternative in wish.alternatives
@@ -107,12 +107,7 @@ class _LanguageIndex:
             if unfinished:
                 ways += [_boosted(self._word(longer), ranking.PREFIX) for longer in self._beginning_with(word)]
             if not self._knows(word) and len(word) >= ranking.FUZZY_FROM:
-                distance = _TWO_TYPOS if len(word) >= _LONG else _ONE_TYPO
-                ways += [
-                    _boosted(tantivy.Query.fuzzy_term_query(self._schema, name, word, distance), ranking.TYPO * boost)
-                    for name, boost in ranking.FIELDS.items()
-                    if name not in ("code", "pairs")
-                ]
+                ways += [_boosted(self._word(alike), ranking.TYPO) for alike in self._alike(word)]
         return tantivy.Query.disjunction_max_query(ways, 0.1)
 
     def _word(self, word: str) -> tantivy.Query:
@@ -126,6 +121,13 @@ class _LanguageIndex:
         place = bisect_left(self._vocabulary, word)
         return place < len(self._vocabulary) and self._vocabulary[place] == word
 
+    def _alike(self, word: str) -> list[str]:
+        """Known words that are a letter away, long ones two, and begin alike: the first letter is rarely wrong."""
+        most = _TWO_TYPOS if len(word) >= _LONG else _ONE_TYPO
+        begin, end = bisect_left(self._vocabulary, word[0]), bisect_left(self._vocabulary, chr(ord(word[0]) + 1))
+        near = [one for one in self._vocabulary[begin:end] if abs(len(one) - len(word)) <= most]
+        return [one for one in near if distance(word, one) <= most][: ranking.MOST_ALIKE]
+
     def _beginning_with(self, word: str) -> list[str]:
         place = bisect_left(self._vocabulary, word)
         near = self._vocabulary[place : place + ranking.MOST_ALIKE]
@@ -137,12 +139,20 @@ def _fields(chunk: Chunk) -> dict[str, list[str]]:
     return {
         "title": words(page.title),
         "heading": words(chunk.heading),
-        "names": [word for name in (*page.names, page.slug.rpartition("/")[2]) for word in words(name)],
+        "names": _names(page),
         "ids": words(chunk.ids),
         "text": words(chunk.text),
         "code": words(chunk.code),
+        "about": words(page.summary) if chunk.heading != page.title else [],
         "pairs": bigrams(f"{page.title} {chunk.heading} {chunk.text}"),
     }
+
+
+def _names(page: DocPage) -> list[str]:
+    """What a page is called: a model also by the parts of its id, as people say `wan 2.6`."""
+    if page.kind is not Kind.MODEL:
+        return [name.lower() for name in page.names]
+    return [word for word in dict.fromkeys(word for name in page.names for word in words(name)) if word not in _GENERIC]
 
 
 @lru_cache(maxsize=512)
@@ -150,19 +160,26 @@ def _wishes(query: str) -> tuple[_Wish, ...]:
     """The words of a query, those that belong together as one, with their synonyms."""
     left = asked(query)
     lower = query.lower()
-    wishes = []
+    wishes, known = [], set()
     for row in _SYNONYMS:
-        for phrase, found in row:
-            is_there = phrase in lower if not phrase.isascii() else _within(found, left)
-            if is_there and found:
-                others = tuple(other for _phrase, other in row if other != found and other)
-                wishes.append(_Wish(found, others))
-                break
-    known = {word for wish in wishes for word in wish.words}
+        there = [
+            found for phrase, found in row if found and (_within(found, left) if phrase.isascii() else phrase in lower)
+        ]
+        if there:
+            own = tuple(dict.fromkeys(word for found in there for word in found))
+            wishes.append(_Wish(own, tuple(found for _phrase, found in row if found and found not in there)))
+            known |= set(own)
     return (*wishes, *(_Wish((word,)) for word in left if word not in known))
 
 
 _SYNONYMS = tuple(tuple((phrase, tuple(asked(phrase))) for phrase in row) for row in ranking.SYNONYMS)
+
+
+_GENERIC = frozenset(word for text in ranking.GENERIC_WORDS for word in words(text))
+
+
+def _weight(word: str) -> float:
+    return ranking.GENERIC if word in _GENERIC else 1.0
 
 
 def _within(few: Sequence[str], many: Sequence[str]) -> bool:

@@ -24,7 +24,7 @@ _FENCE = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 _CODE = re.compile(r"(`+)(.+?)\1(?!`)")
 _MARKS = re.compile(r"([\\`*\[\]<>|~])")
-_BEGINS = re.compile(r"^([#+\-=>]|\d+[.)])")
+_BEGINS = re.compile(r"^(\d*)([#+\-=>.)])")
 _FORMATTER = HtmlFormatter(nowrap=True)
 _LEXERS = {"sh": "bash", "js": "javascript", "text": "text", "": "text"}
 
@@ -131,7 +131,7 @@ def inline(text: str) -> str:
         shown += [_MARKS.sub(r"\\\1", line[end : code.start()]), code[0].replace("|", "\\|")]
         end = code.end()
     shown.append(_MARKS.sub(r"\\\1", line[end:]))
-    return _BEGINS.sub(lambda found: f"\\{found[1]}" if len(found[1]) == 1 else found[1], "".join(shown))
+    return _BEGINS.sub(r"\1\\\2", "".join(shown))
 
 
 def code(value: object) -> str:

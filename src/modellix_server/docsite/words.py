@@ -12,7 +12,7 @@ _WORD = re.compile(r"[a-z0-9]+(?:[._/*:-]+[a-z0-9]+)*")
 _JOINTS = re.compile(r"[/_*:-]+")
 _NUMBERED = re.compile(r"([a-z]{3,})([0-9][0-9.]*)")
 _CHINESE = re.compile(r"[\u3400-\u9fff]+")
-_ENDINGS = (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("es", "e"), ("s", ""))
+_ENDINGS = (("ies", "y"), ("ied", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("es", "e"), ("s", ""))
 _STOP = frozenset(
     re.findall(
         r"\S+",
@@ -54,6 +54,21 @@ def stem(word: str) -> str:
     if len(word) > 4 and word[-1] == word[-2] and word[-1] not in "aeolsz":
         word = word[:-1]  # canceling, cancelled, canceled
     return word[:-1] if len(word) > 4 and word.endswith("e") else word
+
+
+def distance(one: str, other: str) -> int:
+    """The letters by which two words differ; two that changed places count once."""
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for row, letter in enumerate(one, 1):
+        now = [row]
+        for column, against in enumerate(other, 1):
+            cost = min(last[column] + 1, now[-1] + 1, last[column - 1] + (letter != against))
+            if row > 1 and column > 1 and letter == other[column - 2] and one[row - 2] == against:
+                cost = min(cost, before[column - 2] + 1)
+            now.append(cost)
+        before, last = last, now
+    return last[-1]
 
 
 def _words(text: str) -> Iterator[str]:

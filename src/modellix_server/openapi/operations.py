@@ -300,7 +300,7 @@ _HEALTH = {
         AnswerDoc(obj(status=only("ready"))), refuses=(503,), public=True,
     ),
     "GET /api/v1/openapi.json": RouteDoc(
-        "getOpenApi", "Health", "This document",
+        "getOpenApi", "Health", "The OpenAPI document",
         AnswerDoc(
             {"type": "object", "description": "OpenAPI 3.1", **ANYTHING},
             bare=True,

@@ -46,7 +46,7 @@ def model_page(details: ModelDetails, origin: str, language: str, _: Say, told: 
         _("Parameters: %(inputs)s. Price: %(price)s.")
         % {"inputs": inline(model.confidence.inputs), "price": inline(model.confidence.price)},
     ]
-    names = (model.slug, model.id, model.docs_slug, model.type, model.provider)
+    names = (model.slug, model.id, model.docs_slug)
     return DocPage(f"{model.provider}/{model.docs_slug}", language, Kind.MODEL, "\n\n".join(parts) + "\n", "", names)
 
 

@@ -1,0 +1,149 @@
+"""The search answers what people ask, in both languages, and stands what they type."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+
+from modellix_server.base.errors import InvalidParameters
+from modellix_server.docsite import ranking
+from modellix_server.docsite.index import SearchIndex
+from modellix_server.docsite.page import Kind
+from modellix_server.docsite.search import MOST_PASSAGE_CHARACTERS, VERSION, Filter, search
+from modellix_server.docsite.site import Library
+from modellix_server.docsite.words import asked, bigrams, distance, stem, words
+
+HIT_RATE = 0.95
+"""In the first three, as measured; what changes the ranking must not lower it."""
+QUESTIONS = [
+    (language, question, wanted.split())
+    for language, question, wanted in (
+        line.split("\t") for line in (Path(__file__).parent / "questions.tsv").read_text(encoding="utf-8").splitlines()
+    )
+]
+
+
+def hit_rate(library: Library, language: str) -> tuple[float, list[str]]:
+    asked_for = [(question, wanted) for said, question, wanted in QUESTIONS if said == language]
+    missed = [
+        question
+        for question, wanted in asked_for
+        if not {hit.slug for hit in search(library, question, Filter(language), 3)} & set(wanted)
+    ]
+    return 1 - len(missed) / len(asked_for), missed
+
+
+def test_questions_are_answered_by_the_first_three(library: Library) -> None:
+    assert len(QUESTIONS) >= 100
+    for _language, _question, wanted in QUESTIONS:
+        assert all(library.find(slug, "en") for slug in wanted), wanted
+    found = {language: hit_rate(library, language) for language in ("en", "zh")}
+    missed = [question for _rate, questions in found.values() for question in questions]
+    assert 1 - len(missed) / len(QUESTIONS) >= HIT_RATE, missed
+    assert all(rate >= HIT_RATE - 0.02 for rate, _missed in found.values()), missed
+
+
+def test_without_its_rules_it_answers_less(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control of the test above: the set tells a better ranking from a worse one."""
+    monkeypatch.setattr(ranking, "KINDS", dict.fromkeys(Kind, 1.0))
+    monkeypatch.setattr(ranking, "COVERED", 0.0)
+    monkeypatch.setattr(ranking, "NAMED", 0.0)
+    assert hit_rate(library, "en")[0] < HIT_RATE
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("wan2.6-t2v", ["wan2.6-t2v", "wan2.6", "t2v", "wan", "2.6"]),
+        ("MODELLIX_PUBLIC_URL", ["modellix_public_url", "modellix", "public", "url"]),
+        ("X-RateLimit-Reset", ["x-ratelimit-reset", "x", "ratelimit", "reset"]),
+        ("retries retrying notified", ["retry", "retry", "notify"]),
+        ("首尾帧生成视频", ["首尾", "帧", "生成", "视频"]),
+    ],
+)
+def test_words(text: str, found: list[str]) -> None:
+    assert words(text) == found
+
+
+def test_words_of_a_question_and_pairs() -> None:
+    assert asked("how do I cancel the task") == [stem("cancel"), "task"]
+    assert asked("what is it") == ["what", "is", "it"], "a question of nothing else is asked as it is"
+    assert bigrams("首尾帧 a 图") == ["首尾", "尾帧", "图"]
+
+
+def test_distance_of_words() -> None:
+    pairs = (("hailou", "hailuo"), ("webhok", "webhook"), ("same", "same"), ("abc", "xyz"), ("", "ab"))
+    assert [distance(*pair) for pair in pairs] == [1, 1, 0, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("hailou video", "minimax/hailuo"), ("idempotancy", "api"), ("webhok signature", "following-a-task")],
+)
+def test_a_mistyped_word_is_found(library: Library, typed: str, meant: str) -> None:
+    assert any(hit.slug.startswith(meant) for hit in search(library, typed, Filter(), 3))
+
+
+def test_an_unfinished_word_is_found_while_somebody_types(library: Library) -> None:
+    assert "errors/rate-limit-exceeded" in [hit.slug for hit in search(library, "rate lim", Filter(), 3, typing=True)]
+
+
+def test_filters(library: Library) -> None:
+    assert {hit.kind for hit in search(library, "task", Filter(kinds=frozenset({Kind.ENDPOINT})))} == {Kind.ENDPOINT}
+    for hit in search(library, "retry", Filter(code_only=True)):
+        assert hit.passage.startswith("```\n")
+    assert search(library, "price", Filter(version=f"v{VERSION}"))
+    assert search(library, "price", Filter(version="latest"))
+    with pytest.raises(InvalidParameters, match="there is no documentation of version '9'"):
+        search(library, "price", Filter(version="9"))
+    chinese = search(library, "升级", Filter("zh-CN"), 1)[0]
+    assert chinese.language == "en", "it is not translated, and is found all the same"
+    assert chinese.url.startswith("https://example.com/docs/zh/upgrading")
+    assert search(library, "price", Filter("xx"), 1)[0].language == "en"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "   ",
+        "\x00",
+        "a" * 10_000,
+        "的" * 10_000,
+        "title:x AND (",
+        '"unclosed',
+        "*",
+        "+-^~",
+        "'; drop table",
+        "😀",
+        "\ud800",
+    ],
+)
+def test_anything_can_be_asked(library: Library, query: str) -> None:
+    for typing in (False, True):
+        assert isinstance(search(library, query, Filter("zh"), typing=typing), list)
+
+
+def test_a_hit_says_where_the_answer_is(library: Library) -> None:
+    hit = search(library, "verify webhook signature", Filter(), 1)[0]
+    assert hit.url == "https://example.com/docs/following-a-task#verify-the-signature"
+    assert hit.title == "Following a task"
+    assert "standardwebhooks" in hit.passage.lower()
+    for language, question, _wanted in QUESTIONS[::7]:
+        for hit in search(library, question, Filter(language)):
+            assert len(hit.passage) <= MOST_PASSAGE_CHARACTERS
+
+
+def test_it_is_quick(library: Library) -> None:
+    took = []
+    for language, question, _wanted in QUESTIONS:
+        begun = time.perf_counter()
+        search(library, question, Filter(language))
+        took.append(time.perf_counter() - begun)
+    assert statistics.median(took) < 0.05, "20 ms are promised; other tests run beside this one"
+    begun = time.perf_counter()
+    SearchIndex(library.chunks)
+    assert time.perf_counter() - begun < 10
