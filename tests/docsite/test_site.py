@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
 import pytest
 from tests.support.browsers import Visitor
 from tests.support.platform_processes import Platform, open_platform
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 from modellix_server.docsite.for_programs import PATHS
 
@@ -152,6 +155,39 @@ async def test_search_as_somebody_types_is_a_piece(visitor: Visitor) -> None:
         assert page.status == 200
         assert "<script>" not in page.text
     assert "there is no documentation of version" in (await visitor.get("/docs/search?q=x&version=9")).text
+
+
+async def test_documentation_with_a_host_of_its_own(postgres_server, tmp_path) -> None:
+    port = free_port()
+    own = f"http://localhost:{port}"
+    async with open_platform(postgres_server, tmp_path, port=str(port), docs_url=own) as opened:
+        docs, api = Visitor(own), Visitor(opened.origin)
+        assert opened.origin != own
+        page = await docs.get("/alibaba/qwen-image-plus")
+        assert 'href="/get-started/pricing"' in page.text
+        assert 'href="/static/tokens.css' in page.text
+        assert (await docs.get("/zh/quickstart")).status == 200
+        assert "快速开始" in (await docs.get("/zh/quickstart.md")).text
+        assert f"({own}/quickstart.md)" in (await api.get("/llms.txt")).text
+        moved = await api.get("/docs/quickstart")
+        assert (moved.status, moved.headers["Location"]) == (308, f"{own}/quickstart")
+        assert (await api.get("/console")).status == 303
+        assert (await docs.get("/sign-in")).status == 404
+        team = await opened.team()
+        (model,) = (await team.get("/api/v1/models?provider=alibaba")).json["models"][:1]
+        assert model["docs_url"].startswith(f"{own}/alibaba/")
+
+
+async def test_prices_are_new_for_the_next_reader(visitor: Visitor, platform: Platform) -> None:
+    assert "0.4321" not in (await visitor.get("/docs/acme/mine")).text
+    done = platform.start("admin", "price", "set", "acme/mine", "--usd", "0.4321")
+    assert await asyncio.to_thread(done.wait, 60) == 0, platform.log("admin")
+    for address in ("/docs/acme/mine", "/docs/get-started/pricing", "/docs/acme/mine.md"):
+        await eventually(lambda address=address: _has(visitor, address, "0.4321"))
+
+
+async def _has(visitor: Visitor, address: str, text: str) -> bool:
+    return text in (await visitor.get(address)).text
 
 
 async def test_the_console_is_still_there(visitor: Visitor) -> None:

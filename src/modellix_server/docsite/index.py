@@ -15,7 +15,7 @@ from modellix_server.docsite.chunks import Chunk
 from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.words import asked, bigrams, distance, words
 
-_WRITER_BYTES = 50_000_000
+_WRITER_BYTES = 15_000_000
 _ONE_TYPO, _TWO_TYPOS = 1, 2
 _LONG = 8
 

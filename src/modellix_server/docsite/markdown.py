@@ -210,7 +210,7 @@ def _parser() -> MarkdownIt:
     parser.add_render_rule("fence", _code_block)
     parser.add_render_rule("link_open", _link)
     parser.add_render_rule("image", _image)
-    parser.add_render_rule("table_open", lambda *_: '<div class="scroll"><table>\n')
+    parser.add_render_rule("table_open", lambda *_: '<div class="scroll" tabindex="0"><table>\n')
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
     return parser
 

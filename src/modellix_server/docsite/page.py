@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -53,6 +52,11 @@ class DocPage:
         return lead if len(lead) <= 300 else lead[:299].rsplit(" ", 1)[0] + "…"
 
     @cached_property
-    def version(self) -> str:
-        """Changes with the text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+    def anchors(self) -> frozenset[str]:
+        """The names of its headings in addresses."""
+        return frozenset(self.document.anchors)
+
+    def rest(self) -> None:
+        """Let go of the tokens, which are the most of a page and needed again only by who renders it."""
+        _ = self.title, self.summary, self.anchors
+        self.__dict__.pop("document", None)

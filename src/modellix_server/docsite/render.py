@@ -32,19 +32,23 @@ class SiteRenderer:
         """A page of the documentation."""
         texts = texts_of(__package__, language)
 
+        document = page.document
+
         def resolve(target: str) -> str:
             found = library.resolve(page, target, language)
             return target if found is None else found
 
-        return self._show(
+        shown = self._show(
             "page.html",
             library,
             language,
             page.slug,
             page=page,
-            body=page.document.html(resolve, texts.gettext("Copy")),
-            sections=[one for one in page.document.sections if one.level == 2],
+            body=document.html(resolve, texts.gettext("Copy")),
+            sections=[one for one in document.sections if one.level == 2],
         )
+        page.rest()
+        return shown
 
     def hits(
         self, library: Library, hits: list[Hit], query: str, kind: str, problem: str, language: str, *, piece: bool

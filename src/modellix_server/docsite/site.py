@@ -70,7 +70,7 @@ class Library:
             return target
         path, _, anchor = unquote(target).partition("#")
         if not path:
-            return target if anchor in page.document.anchors else None
+            return target if anchor in page.anchors else None
         if path.startswith("/") and not path.startswith("/docs"):
             return f"{self.where.origin}{target}"
         if path.startswith("/docs"):
@@ -84,7 +84,7 @@ class Library:
             slug = self._by_place.get(place, "")
         for one in (language, "en"):
             found = self.find(slug, one)
-            if found and (not anchor or anchor in found.document.anchors):
+            if found and (not anchor or anchor in found.anchors):
                 return self.path(slug, one) + (f"#{anchor}" if anchor else "")
         return None
 
@@ -107,7 +107,10 @@ class Library:
     @cached_property
     def chunks(self) -> dict[str, list[Chunk]]:
         """What the search finds, by language; a page that is not translated is found in English."""
-        pieces = {key: list(chunks_of(page)) for key, page in self.pages.items()}
+        pieces = {}
+        for key, page in self.pages.items():
+            pieces[key] = list(chunks_of(page))
+            page.rest()
         return {
             language: [chunk for page in self.in_language(language) for chunk in pieces[page.language, page.slug]]
             for language in LANGUAGES
@@ -148,6 +151,13 @@ class DocSite:
                 self._library = await asyncio.to_thread(make_library, details, self.where, self._library)
                 self._version = version
             return self._library
+
+    async def page(self, name: str, language: str) -> str | None:
+        """A page as Markdown, by its address or its name, `alibaba/wan2.6-t2v`; None where there is none."""
+        library = await self.library()
+        slug = name.strip("/").removesuffix(".md")
+        found = library.find(slug, language) or library.find(library.known_as(slug) or "", language)
+        return None if found is None else library.markdown(found, language)
 
 
 def make_library(details: list[ModelDetails], where: SiteAddress, former: Library | None = None) -> Library:
