@@ -18,7 +18,7 @@ from modellix_server.docsite.generated.errors import CATEGORIES, FAILURES, error
 from modellix_server.docsite.generated.settings import setting_slug
 from modellix_server.docsite.markdown import MarkdownText, code, inline
 from modellix_server.docsite.page import DocPage, Kind
-from modellix_server.docsite.site import Library, make_library
+from modellix_server.docsite.site import DocSite, Library, make_library
 from modellix_server.openapi import schemas
 from modellix_server.openapi.answers import families
 from modellix_server.openapi.operations import OPERATIONS
@@ -128,6 +128,22 @@ def test_prices_are_those_of_the_operator(library: Library) -> None:
         assert "0.123456" not in library.pages["en", page].text
     reused = [key for key, page in changed.pages.items() if page is library.pages[key]]
     assert len(reused) > len(changed.pages) - 10, "what is the same is not parsed again"
+
+
+async def test_a_page_by_what_a_reader_calls_it(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = DocSite.__new__(DocSite)
+
+    async def now() -> Library:
+        return library
+
+    monkeypatch.setattr(site, "library", now, raising=False)
+    whole = await site.page("quickstart", "en")
+    assert whole is not None
+    for name in ("/quickstart/", "quickstart.md"):
+        assert await site.page(name, "en") == whole
+    assert await site.page("zh/quickstart", "en") == await site.page("quickstart", "zh") != whole
+    assert "# Wan 2.6 T2V" in str(await site.page("alibaba/wan2.6-t2v", "en"))
+    assert await site.page("none", "en") is None
 
 
 def test_a_page_as_markdown_links_to_markdown(library: Library) -> None:

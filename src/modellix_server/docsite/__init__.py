@@ -2,5 +2,5 @@
 
 from modellix_server.docsite.app import build_docsite
 from modellix_server.docsite.page import DocPage, Kind
-from modellix_server.docsite.search import Filter, Hit, search
+from modellix_server.docsite.search import Filter, Hit, language_of, search
 from modellix_server.docsite.site import DocSite, Library

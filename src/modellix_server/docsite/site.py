@@ -156,6 +156,9 @@ class DocSite:
         """A page as Markdown, by its address or its name, `alibaba/wan2.6-t2v`; None where there is none."""
         library = await self.library()
         slug = name.strip("/").removesuffix(".md")
+        first, _, rest = slug.partition("/")
+        if first in LANGUAGES and library.find(slug, "en") is None:
+            language, slug = first, rest
         found = library.find(slug, language) or library.find(library.known_as(slug) or "", language)
         return None if found is None else library.markdown(found, language)
 
