@@ -65,22 +65,23 @@ def test_every_text_is_translated() -> None:
 
 
 def test_the_check_finds_what_it_looks_for_and_a_merge_keeps_what_is_translated(tmp_path: Path) -> None:
-    (tmp_path / "templates").mkdir()
-    (tmp_path / "templates" / "page.html").write_text(PAGE)
-    file = tmp_path / "locale" / "zh.po"
+    console = tmp_path / "console"
+    (console / "templates").mkdir(parents=True)
+    (console / "templates" / "page.html").write_text(PAGE)
+    file = console / "locale" / "zh.po"
     file.parent.mkdir()
     file.write_text(CATALOGUE)
-    status, said = check("--check", "--console", tmp_path)
+    status, said = check("--check", "--source", tmp_path)
     assert status == 1
-    assert {line.removeprefix("locale/zh.po: ") for line in said[:-1]} == FAULTS
+    assert {line.removeprefix("console/locale/zh.po: ") for line in said[:-1]} == FAULTS
     assert file.read_text() == CATALOGUE
 
-    check("--console", tmp_path)
+    check("--source", tmp_path)
     merged = file.read_text()
     assert 'msgid "Whole"\nmsgstr "完整"' in merged
     assert 'msgid "Missing"\nmsgstr ""' in merged
     assert "Gone" not in merged
-    check("--console", tmp_path)
+    check("--source", tmp_path)
     assert file.read_text() == merged
 
 
