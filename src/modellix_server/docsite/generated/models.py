@@ -65,15 +65,15 @@ def pricing_page(models: list[ModelDetails], language: str, _: Say) -> DocPage:
         rows = [
             [
                 f"[{inline(one.model.name)}](/docs/{_slug(one.model)})",
-                code(one.model.slug),
                 inline(tier.tier),
                 _amount(tier.micros, one.model, _),
+                code(one.model.slug),
             ]
             for one in models
             if one.model.provider == provider
             for tier in one.prices
         ]
-        parts += [f"## {provider}", table([_("model"), _("id"), _("tier"), _("price")], rows)]
+        parts += [f"## {provider}", table([_("model"), _("tier"), _("price"), _("id")], rows)]
     parts += [
         heading(_("Know the price before")),
         _(
