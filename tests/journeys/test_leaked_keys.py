@@ -8,7 +8,7 @@ import pytest
 
 from modellix_server import audit
 from modellix_server.identity import keys
-from modellix_server.limits import RateLimited, Reports
+from modellix_server.limits import AddressLimit, RateLimited
 
 REPORT = "/api/v1/keys/leaked"
 
@@ -109,12 +109,13 @@ async def test_too_many_reports_wait(own):
 
 def test_the_count_of_reports_is_bounded():
     now = [0.0]
-    reports = Reports(each=2, together=5, clock=lambda: now[0])
-    for address in ("a", "a", "b", "b", "c"):
+    reports = AddressLimit("reports", each=2, together=5, clock=lambda: now[0])
+    a, b, c, d = (f"192.0.2.{number}" for number in range(4))
+    for address in (a, a, b, b, c):
         reports.take(address)
-    for address in ("a", "d"):
+    for address in (a, d):
         with pytest.raises(RateLimited) as refused:
             reports.take(address)
         assert refused.value.retry_after_s == 61
     now[0] = 60.0
-    reports.take("a")
+    reports.take(a)

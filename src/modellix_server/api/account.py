@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
@@ -160,7 +161,7 @@ async def report_leak(request: Request) -> Response:
     `GET /apikey/validate` anyway.
     """
     ctx = request.ctx
-    ctx.reports.take(_network(request.context.address))
+    ctx.reports.take(request.context.address)
     found = _found(await read_json(request, f"a report has at most {_MOST_LEAKS} keys"))
     if len(found) > _MOST_LEAKS:
         raise InvalidParameters(f"a report has at most {_MOST_LEAKS} keys, got {len(found)}")
@@ -192,14 +193,3 @@ def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise InvalidFormat(_LEAK_SHAPES)
     return value
-
-
-def _network(address: str) -> str:
-    """The rate limit's subject: an IPv4 address, or the /64 of an IPv6 address (one subscriber)."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if parsed.version == 4 or parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped if parsed.version == 6 else parsed)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))

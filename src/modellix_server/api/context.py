@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 
 from modellix_server.api.hot.body_read_limiter import BodyReadLimiter
 from modellix_server.identity import Callers
-from modellix_server.limits import Reports, Windows
+from modellix_server.limits import AddressLimit, Windows
 from modellix_server.operations.context import ServingContext
 from modellix_server.tasks import CallbackNotifier, Callbacks
 
@@ -20,7 +21,7 @@ class ApiContext(ServingContext):
     windows: Windows
     callbacks: Callbacks
     callback_notifier: CallbackNotifier
-    reports: Reports = field(default_factory=Reports)
+    reports: AddressLimit = field(default_factory=partial(AddressLimit, "reports", each=30, together=3000))
     """Rate limit of leak reports, which need no key."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process has been asked to end, some time before it stops accepting connections."""

@@ -11,8 +11,7 @@ from starlette.responses import Response
 from modellix_server.api.dispatch import Request
 from modellix_server.api.parsing import members, read_json
 from modellix_server.base.errors import InvalidFormat, MissingParameter
-from modellix_server.base.money import usd_number
-from modellix_server.operations import models, submissions
+from modellix_server.operations import models, public_forms, submissions
 from modellix_server.operations.models import ModelFilter
 
 
@@ -41,26 +40,8 @@ def _number(query: Mapping[str, str], name: str) -> int:
 
 async def describe_model(request: Request) -> Response:
     """`GET /models/{provider}/{model}`: JSON Schema of the body, price table, deadline, example."""
-    ctx = request.ctx
-    found = models.describe(ctx, request.who, "{provider}/{model}".format(**request.path_params))
-    model, unit = found.model, found.model.price.unit
-    data = {
-        **found.entry,
-        "name": model.name,
-        "schema": model.schema,
-        "prices": [
-            {"tier": one.tier, "unit": unit, "usd": None if one.micros is None else usd_number(one.micros)}
-            for one in found.prices
-        ],
-        "deadline_s": model.deadline_s,
-        "retires": model.retires.date.isoformat() if model.retires else None,
-        "example": model.example,
-        "submit": {
-            "method": "POST",
-            "url": f"{ctx.settings.public_origin}/api/v1/{model.type}/{model.slug}/async",
-        },
-    }
-    return request.success(data)
+    found = models.describe(request.ctx, request.who, "{provider}/{model}".format(**request.path_params))
+    return request.success(public_forms.model_details(request.ctx, found))
 
 
 async def quote(request: Request) -> Response:
@@ -73,13 +54,4 @@ async def quote(request: Request) -> Response:
     model = request.ctx.catalogue.named(given["model"])
     request.context.model = model.slug
     found = submissions.quote(request.ctx, request.who, model, given["input"])
-    data = {
-        "model": model.slug,
-        "cost": usd_number(found.amount_micros),
-        "cost_micros": found.amount_micros,
-        "unit": found.unit,
-        "unit_cost": usd_number(found.unit_micros),
-        "units": found.units if found.unit == "image" else found.units / 1000,
-        "tier": found.tier,
-    }
-    return request.success(data)
+    return request.success(public_forms.quote(model.slug, found))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.responses import Response
 
-from modellix_server.api.context import ApiContext
 from modellix_server.api.dispatch import Request
 from modellix_server.api.parsing import within
 from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import file_name, parse_file_name
-from modellix_server.operations import files
-from modellix_server.results import Upload, UploadBody
+from modellix_server.operations import files, public_forms
+from modellix_server.results import UploadBody
 
 _MOST_LISTED = 100
 
@@ -22,7 +19,7 @@ async def upload_file(request: Request) -> Response:
     ctx, who, headers = request.ctx, request.who, request.headers
     length = headers.get("content-length", "")
     body = UploadBody(headers.get("content-type", ""), int(length) if length.isdigit() else None, request.stream())
-    return request.success(_public(ctx, await files.receive(ctx, who, who.team, body)))
+    return request.success(public_forms.upload(ctx, await files.receive(ctx, who, who.team, body)))
 
 
 async def list_files(request: Request) -> Response:
@@ -35,7 +32,7 @@ async def list_files(request: Request) -> Response:
     found = await files.list_all(ctx, who, who.team, before=before, most=limit + 1)
     shown = found[:limit]
     following = file_name(shown[-1].id) if len(found) > limit else None
-    return request.success({"files": [_public(ctx, upload) for upload in shown], "next_cursor": following})
+    return request.success({"files": [public_forms.upload(ctx, upload) for upload in shown], "next_cursor": following})
 
 
 async def delete_file(request: Request) -> Response:
@@ -46,15 +43,3 @@ async def delete_file(request: Request) -> Response:
         raise NotFound("no such file")
     await files.delete(request.ctx, who, who.team, file_id)
     return request.success({"file_id": name, "deleted": True})
-
-
-def _public(ctx: ApiContext, upload: Upload) -> dict[str, Any]:
-    return {
-        "file_id": file_name(upload.id),
-        "type": upload.kind,
-        "url": upload.link(ctx.settings),
-        "filename": upload.filename,
-        "size": upload.size,
-        "created_at": int(upload.created_at.timestamp() * 1000),
-        "expires_at": int(upload.expires_at.timestamp() * 1000),
-    }

@@ -107,6 +107,19 @@ def sender_behind(peer: str, forwarded: str, trusted: Iterable[Network]) -> str:
     return sender
 
 
+def subscriber_of(address: str) -> str:
+    """Whom a limit per address counts: an IPv4 address, or the /64 of an IPv6 address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is None:
+            return str(ipaddress.ip_network((parsed, 64), strict=False))
+        return str(parsed.ipv4_mapped)
+    return str(parsed)
+
+
 def local_origin(host: str, port: int) -> str:
     """The address at which a program on this machine reaches a server bound to `host`."""
     reached = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple, Protocol
 
+from modellix_server.base.addresses import subscriber_of
 from modellix_server.limits.store import RateLimited
 
 _WINDOW_S = 60
@@ -129,10 +130,12 @@ class Windows:
 _WINDOW_S = 60
 
 
-class Reports:
+class AddressLimit:
     """A limit per minute and address, and one for all addresses, which bounds the memory."""
 
-    def __init__(self, *, each: int = 30, together: int = 3000, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, what: str, *, each: int, together: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """`what` names in a refusal what is counted."""
+        self._what = what
         self._each = each
         self._together = together
         self._clock = clock
@@ -141,12 +144,12 @@ class Reports:
         self._used: dict[str, int] = {}
 
     def take(self, address: str) -> None:
-        """Count one; raises RateLimited."""
-        now = self._clock()
+        """Count one for the subscriber at an address; raises RateLimited."""
+        now, address = self._clock(), subscriber_of(address)
         if now >= self._ends:  # one window for all addresses, so that memory is bounded by the limit
             self._ends, self._total = now + _WINDOW_S, 0
             self._used.clear()
         if self._total >= self._together or self._used.get(address, 0) >= self._each:
-            raise RateLimited(f"{self._each} reports per minute", retry_after_s=int(self._ends - now) + 1)
+            raise RateLimited(f"{self._each} {self._what} per minute", retry_after_s=int(self._ends - now) + 1)
         self._total += 1
         self._used[address] = self._used.get(address, 0) + 1

@@ -17,6 +17,7 @@ from modellix_server.results import (
     check_file_link,
     check_link,
     received_file,
+    spooled_file,
     stored_input_path,
 )
 from modellix_server.tasks import ConcurrencyExceeded
@@ -37,6 +38,15 @@ async def receive(ctx: ServingContext, who: Principal, of: TeamMode, body: Uploa
     await ctx.uploads.require_room(of.team_id, 1, live=of.live)
     with _one_of_few(ctx.uploading, of.team_id):
         async with received_file(ctx.spool, body) as file:
+            return await ctx.uploads.add(of.team_id, file.path, file.sha256, file.kind, file.filename, live=of.live)
+
+
+async def keep(ctx: ServingContext, who: Principal, of: TeamMode, filename: str, content: bytes) -> Upload:
+    """Examine and keep a file that came inside another message. Raises what `receive` raises."""
+    who.require(Permission.MANAGE_FILES, of)
+    await ctx.uploads.require_room(of.team_id, len(content), live=of.live)
+    with _one_of_few(ctx.uploading, of.team_id):
+        async with spooled_file(ctx.spool, filename, content) as file:
             return await ctx.uploads.add(of.team_id, file.path, file.sha256, file.kind, file.filename, live=of.live)
 
 

@@ -71,7 +71,7 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
         "members.remove",
     ),
     Permission.READ_FILES: ("files.list_all",),
-    Permission.MANAGE_FILES: ("files.receive", "files.delete"),
+    Permission.MANAGE_FILES: ("files.receive", "files.keep", "files.delete"),
     Permission.REPORT_LEAKS: ("leaks.report",),
     Permission.READ_WEBHOOKS: ("webhooks.list_all", "webhooks.find", "webhooks.deliveries"),
     Permission.MANAGE_WEBHOOKS: (

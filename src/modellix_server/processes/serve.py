@@ -27,8 +27,10 @@ from modellix_server.docsite import DocSite, build_docsite
 from modellix_server.identity import Callers
 from modellix_server.ledger import FrozenAccounts
 from modellix_server.limits import Windows
+from modellix_server.mcp import McpServers
 from modellix_server.operations.master_key import self_test
 from modellix_server.pricing import PriceBook
+from modellix_server.processes.documentation import SiteDocumentation
 from modellix_server.processes.metrics import serve_metrics
 from modellix_server.requestlog import Writer
 from modellix_server.results import Helper, KeptInputs, Spool, Storage, Uploads
@@ -100,15 +102,16 @@ async def _serve(settings: Settings) -> None:
         where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
         protocol: Any = partial(HttpProtocol, draining=ctx.draining, trusted_proxies=settings.trusted_proxies)
         site = DocSite(ctx)
-        app = build_app(ctx, build_docsite(site, build_console(ctx)))
-        config = uvicorn.Config(app, http=protocol, **_SERVER, **where)
+        pages = build_docsite(site, build_console(ctx))
+        servers = McpServers(ctx, ctx.callers, ctx.windows, ctx.request_log, pages, SiteDocumentation(site))
+        config = uvicorn.Config(build_app(ctx, servers), http=protocol, **_SERVER, **where)
         server = _Server(config, ctx)
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)
         gauges = Gauges()
         gauges.add(partial(_gauges, ctx))
-        async with serve_metrics(settings, ctx.db, gauges):
+        async with servers.running(), serve_metrics(settings, ctx.db, gauges):
             beside = [
                 asyncio.create_task(close_overdue(server.server_state.connections)),
                 asyncio.create_task(site.library()),  # so that the first reader need not wait for it

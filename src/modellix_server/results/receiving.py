@@ -79,6 +79,26 @@ async def received_file(spool: Spool, body: UploadBody) -> AsyncIterator[NewFile
         path.unlink(missing_ok=True)
 
 
+@asynccontextmanager
+async def spooled_file(spool: Spool, filename: str, content: bytes) -> AsyncIterator[NewFile]:
+    """A file that came inside another message; the spool file goes with the context.
+
+    Raises InvalidFormat, BodyTooLarge.
+    """
+    if not content:
+        raise InvalidFormat("parameter 'file' is empty")
+    known = _recognised(content[:_HEAD_BYTES])
+    if len(content) > (most := MOST_UPLOAD_BYTES[known.kind]):
+        raise _too_large(most, known.kind)
+    path = spool.path()
+    try:
+        await asyncio.to_thread(path.write_bytes, content)
+        digest = hashlib.sha256(content).hexdigest()
+        yield NewFile(path, digest, known.kind, _shown(filename, known))
+    finally:
+        path.unlink(missing_ok=True)
+
+
 async def _receive(chunks: AsyncIterator[bytes], reader: _Reader) -> None:
     pending, received = bytearray(), 0
     async for chunk in chunks:
@@ -142,7 +162,7 @@ class _Reader:
         if not self._size:
             raise InvalidFormat("parameter 'file' is empty")
         if self._format is None:  # shorter than what is looked at
-            self._format = self._recognised()
+            self._format = _recognised(bytes(self._head))
         return NewFile(path, self._digest.hexdigest(), self._format.kind, _shown(self._filename, self._format))
 
     def _begin(self) -> None:
@@ -178,20 +198,21 @@ class _Reader:
         if self._format is None:
             self._head += piece[: _HEAD_BYTES - len(self._head)]
             if len(self._head) == _HEAD_BYTES:
-                self._format = self._recognised()
+                self._format = _recognised(bytes(self._head))
         elif self._size > (most := MOST_UPLOAD_BYTES[self._format.kind]):
             raise _too_large(most, self._format.kind)
         self._digest.update(piece)
         self._file.write(piece)
 
-    def _recognised(self) -> Format:
-        found = sniff(bytes(self._head))
-        if found is None:
-            raise InvalidFormat("parameter 'file' is not a supported image, video or audio file")
-        return found
-
     def _end_all(self) -> None:
         self._ended = True
+
+
+def _recognised(head: bytes) -> Format:
+    found = sniff(head)
+    if found is None:
+        raise InvalidFormat("parameter 'file' is not a supported image, video or audio file")
+    return found
 
 
 def _too_large(most: int, kind: str = "request body") -> BodyTooLarge:

@@ -1,0 +1,46 @@
+"""What the documentation server needs of a documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a page that answers a query."""
+
+    title: str
+    """Of the page."""
+    heading: str
+    """Of the part; empty above the first one."""
+    url: str
+    """Absolute, with the heading's anchor."""
+    language: str
+    text: str
+    """Markdown."""
+
+
+class Documentation(Protocol):
+    """The pages of this installation."""
+
+    async def search(
+        self, query: str, *, language: str, version: str, api_only: bool, code_only: bool
+    ) -> Sequence[Passage]:
+        """The best passages first, one of each page; in English where the language is none of its own.
+
+        An empty version is this one. Raises InvalidParameters for another one.
+        """
+
+    async def page(self, name: str, language: str) -> str | None:
+        """A page as Markdown, by its address below the site or by what it is about; None where there is none.
+
+        `get-started/pricing`, `alibaba/wan2.6-t2v`; in English where it is not translated.
+        """
+
+    async def skill(self) -> str:
+        """What an agent needs to know of the API, as Markdown (agentskills.io)."""
+
+    async def contents(self) -> str:
+        """The list of all pages (llms.txt)."""

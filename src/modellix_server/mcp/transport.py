@@ -1,0 +1,211 @@
+"""MCP over HTTP: what a request must be before the SDK sees it.
+
+Streamable HTTP without sessions: each POST is complete in itself, in the protocols of 2025 and of 2026 alike. A plain
+GET answers with a card that describes the server; there is no stream to listen to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from modellix_server.base import log, time_budget
+from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable, too_large, too_slow
+from modellix_server.mcp.calls import Admission, McpCall, Scope, new_call
+from modellix_server.mcp.front import Receive, Send
+from modellix_server.operations.context import OUT_OF_REACH
+
+MOST_BODY_BYTES = 4 << 20
+_BODY_TIMEOUT_S = 60.0
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_CLOSED = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+_LOG = log.get("mcp")
+
+
+class OwnOrigins:
+    """The origins at which this installation is known. Keeps pages of others from asking through a user's browser."""
+
+    def __init__(self, origins: Iterable[str]) -> None:
+        self._origins: set[str] = set()
+        self._hosts: set[str] = set()
+        for origin in origins:
+            parts = urlsplit(origin.lower())
+            name, colon, port = parts.netloc.rpartition(":") if parts.port else (parts.netloc, "", "")
+            for known in _LOOPBACK if name in _LOOPBACK else (name,):
+                host = f"{known}{colon}{port}"
+                self._origins.add(f"{parts.scheme}://{host}")
+                self._hosts.add(host)
+                if not port:
+                    self._hosts.add(f"{host}:{443 if parts.scheme == 'https' else 80}")
+
+    def refusal(self, headers: Headers) -> Response | None:
+        """The answer to a request for another host, or of another site's page; None to any other.
+
+        Somebody may have made a name lead here, so that a page under that name may ask.
+        """
+        if headers.get("host", "").lower() not in self._hosts:
+            return _error(421, "Invalid format: this host is not known here, use the installation's public address")
+        origin = headers.get("origin")
+        if origin is not None and origin.lower() not in self._origins:
+            return _error(403, "Permission denied: pages of other sites may not use this")
+        return None
+
+
+class McpEndpoint:
+    """One MCP server as an ASGI application."""
+
+    def __init__(
+        self,
+        server: Server[Any],
+        admission: Admission,
+        origins: OwnOrigins,
+        card: bytes,
+        turns: asyncio.Semaphore | None = None,
+    ) -> None:
+        """With `turns`, so many calls at a time compute their answers."""
+        self._turns = turns
+        self._admission = admission
+        self._origins = origins
+        self._card = card
+        self._manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=MOST_BODY_BYTES)
+
+    def run(self) -> AbstractAsyncContextManager[None]:
+        """Needed around all calls."""
+        return self._manager.run()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        call, headers = new_call(scope), Headers(scope=scope)
+        time_budget.begin()
+        log.bind(request=call.request_id)
+        answer = self._origins.refusal(headers)
+        if answer is None and call.method != "POST":
+            answer = self._describe(call.method, headers)
+        if answer is not None:
+            await answer(scope, receive, send)
+            return
+        try:
+            await self._admission.admit(call, _authorization_of(headers))
+            body = await _read_body(call, headers, receive)
+        except ClientDisconnect:
+            return
+        except PlatformError as error:
+            call.refused = error
+        except OUT_OF_REACH as error:
+            _LOG.warning("a call met trouble", error=type(error).__name__)
+            call.refused = Unavailable("please retry later", retry_after_s=2)
+        turn = _Turn(self._turns)
+        watched = _watched(call, send, turn)
+        if call.refused is not None:
+            await _refusal(call, call.refused)(scope, receive, watched)
+        else:
+            async with turn:
+                await self._manager.handle_request(scope, _replayed(body, receive), watched)
+        if call.complete:
+            self._admission.record(call)
+
+    def _describe(self, method: str, headers: Headers) -> Response:
+        if method not in ("GET", "HEAD") or "text/event-stream" in headers.get("accept", ""):
+            return Response(None, 405, {"Allow": "GET, HEAD, POST", **_CLOSED})
+        return Response(self._card, 200, {**_CLOSED, "Cache-Control": "public, max-age=300"}, "application/json")
+
+
+def _authorization_of(headers: Headers) -> str | None:
+    """The header; if sent twice, both values joined, which no key matches."""
+    return ", ".join(headers.getlist("authorization")) if "authorization" in headers else None
+
+
+async def _read_body(call: McpCall, headers: Headers, receive: Receive) -> bytes:
+    """The whole body. Raises BodyTooLarge, BodyTooSlow, ClientDisconnect."""
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length) > MOST_BODY_BYTES:
+        raise too_large(MOST_BODY_BYTES)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                body += message.get("body", b"")
+                call.bytes_in = len(body)
+                if len(body) > MOST_BODY_BYTES:
+                    raise too_large(MOST_BODY_BYTES)
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise too_slow(_BODY_TIMEOUT_S) from None
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Gives the body once more, and then what else there is to receive."""
+    left = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Any:
+        return left.pop() if left else await receive()
+
+    return again
+
+
+class _Turn:
+    """One of a few turns; it ends when there is an answer to send, as a client may take it slowly."""
+
+    def __init__(self, turns: asyncio.Semaphore | None) -> None:
+        self._turns = turns
+        self._taken = False
+
+    async def __aenter__(self) -> None:
+        if self._turns is not None:
+            await self._turns.acquire()
+            self._taken = True
+
+    async def __aexit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Let the next one begin. Idempotent."""
+        if self._taken and self._turns is not None:
+            self._taken = False
+            self._turns.release()
+
+
+def _watched(call: McpCall, send: Send, turn: _Turn) -> Send:
+    """Adds the headers of limits, and notes what was sent."""
+
+    async def watched(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            call.status = message["status"]
+            message = {**message, "headers": [*message.get("headers", ()), *(call.rate.headers() if call.rate else ())]}
+        elif message.get("body"):
+            turn.end()
+        await send(message)
+        call.bytes_out += len(message.get("body", b""))
+        call.complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+
+    return watched
+
+
+def _refusal(call: McpCall, error: PlatformError) -> Response:
+    """The error as the API answers it."""
+    headers = dict(_CLOSED)
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    elif error.retry_after_s is not None and (
+        call.rate is None or call.rate.allowed
+    ):  # else the limit's headers say it
+        headers["Retry-After"] = str(error.retry_after_s)
+    return _error(error.status, error.message, headers)
+
+
+def _error(status: int, message: str, headers: Mapping[str, str] = _CLOSED) -> Response:
+    return Response(msgspec.json.encode({"code": status, "message": message}), status, headers, "application/json")
