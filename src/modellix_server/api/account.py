@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
