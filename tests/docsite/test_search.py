@@ -51,6 +51,7 @@ def test_without_its_rules_it_answers_less(library: Library, monkeypatch: pytest
     monkeypatch.setattr(ranking, "KINDS", dict.fromkeys(Kind, 1.0))
     monkeypatch.setattr(ranking, "COVERED", 0.0)
     monkeypatch.setattr(ranking, "NAMED", 0.0)
+    monkeypatch.setattr(library, "answers", {})
     assert hit_rate(library, "en")[0] < HIT_RATE
 
 

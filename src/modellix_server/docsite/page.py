@@ -7,6 +7,7 @@ from enum import Enum
 from functools import cached_property
 
 from modellix_server.docsite.markdown import MarkdownText
+from modellix_server.docsite.words import asked
 
 
 class Kind(Enum):
@@ -56,7 +57,12 @@ class DocPage:
         """The names of its headings in addresses."""
         return frozenset(self.document.anchors)
 
+    @cached_property
+    def called(self) -> tuple[tuple[str, frozenset[str]], ...]:
+        """Each of its names and its title, as typed in lower case and as words."""
+        return tuple((name.lower().strip("`"), frozenset(asked(name))) for name in (*self.names, self.title))
+
     def rest(self) -> None:
         """Let go of the tokens, which are the most of a page and needed again only by who renders it."""
-        _ = self.title, self.summary, self.anchors
+        _ = self.title, self.summary, self.anchors, self.called
         self.__dict__.pop("document", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 
@@ -18,6 +18,7 @@ from modellix_server.web.texts import LANGUAGES
 MOST_QUERY_CHARACTERS = 400
 """What is behind is not read: no question is longer, and each word costs time."""
 MOST_PASSAGE_CHARACTERS = 4_000
+_MOST_KEPT = 500
 VERSION = installed_version("modellix-server")
 
 
@@ -65,10 +66,18 @@ def search(
     With `typing`, the last word may be unfinished. Raises InvalidParameters for a version that is not this one.
     """
     _check_version(wanted.version)
-    language = language_of(wanted.language)
     query = " ".join(query[:MOST_QUERY_CHARACTERS].split())
-    if not query:
-        return []
+    asked_for = (query, wanted, limit, typing)
+    found: list[Hit] | None = library.answers.get(asked_for)
+    if found is None:
+        if len(library.answers) >= _MOST_KEPT:
+            library.answers.pop(next(iter(library.answers)))
+        found = library.answers[asked_for] = _search(library, query, wanted, limit, typing=typing) if query else []
+    return found
+
+
+def _search(library: Library, query: str, wanted: Filter, limit: int, *, typing: bool) -> list[Hit]:
+    language = language_of(wanted.language)
     pieces = library.index.find(query, language, wanted.kinds, typing=typing)
     if wanted.code_only:
         pieces = [piece for piece in pieces if piece.chunk.code]
@@ -88,30 +97,30 @@ def _check_version(asked_for: str) -> None:
         raise InvalidParameters(f"there is no documentation of version {asked_for[:40]!r}; there is {VERSION}")
 
 
-def _by_page(pieces: list[RankedChunk], query: str) -> Iterator[RankedChunk]:
+def _by_page(pieces: Sequence[RankedChunk], query: str) -> Iterator[RankedChunk]:
     """The best piece of each page, with the page's own weight."""
-    pages: dict[str, list[RankedChunk]] = {}
+    best: dict[str, RankedChunk] = {}
+    sums: dict[str, float] = {}
     for piece in pieces:
-        pages.setdefault(piece.chunk.page.slug, []).append(piece)
+        slug, score = piece.chunk.page.slug, piece.score
+        sums[slug] = sums.get(slug, 0.0) + score
+        if slug not in best or score > best[slug].score:
+            best[slug] = piece
     whole, lower = frozenset(asked(query)), f" {query.lower()} "
-    for found in pages.values():
-        page = found[0].chunk.page
-        best = max(found, key=lambda piece: piece.score)
-        score = best.score + ranking.MORE * sum(piece.score for piece in found if piece is not best)
-        score *= ranking.KINDS[page.kind] * ranking.SLUGS.get(page.slug, 1.0)
-        yield RankedChunk(best.chunk, score * (1 + ranking.NAMED * _named(page, whole, lower)))
+    for slug, (chunk, most) in best.items():
+        score = most + ranking.MORE * (sums[slug] - most)
+        score *= ranking.KINDS[chunk.page.kind] * ranking.SLUGS.get(slug, 1.0)
+        yield RankedChunk(chunk, score * (1 + ranking.NAMED * _named(chunk.page, whole, lower)))
 
 
 def _named(page: DocPage, whole: frozenset[str], lower: str) -> float:
     """The share of a query that is the page's own name."""
-    most = 0.0
-    for name in (*page.names, page.title):
-        parts = frozenset(asked(name))
-        plain = name.lower().strip("`")
-        is_there = plain in whole if " " not in plain else (f" {plain} " in lower or parts <= whole)
-        if is_there:
-            most = max(most, len(parts & whole) / max(len(whole), 1))
-    return most
+    most = 0
+    for plain, parts in page.called:
+        shared = len(parts & whole)
+        if shared > most and (plain in whole if " " not in plain else (shared == len(parts) or f" {plain} " in lower)):
+            most = shared
+    return most / max(len(whole), 1)
 
 
 def _hit(library: Library, found: RankedChunk, language: str, wanted: Filter) -> Hit:

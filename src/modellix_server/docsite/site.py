@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from modellix_server.docsite import navigation
@@ -39,6 +39,8 @@ class Library:
 
     def __init__(self, pages: list[DocPage], where: SiteAddress) -> None:
         self.where = where
+        self.answers: dict[Hashable, Any] = {}
+        """What the search found, by its question: many ask the same."""
         self.pages: dict[tuple[str, str], DocPage] = {}
         for page in pages:
             self.pages.setdefault((page.language, page.slug), page)

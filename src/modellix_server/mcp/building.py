@@ -11,6 +11,7 @@ from modellix_server.mcp.calls import AddressAdmission, KeyAdmission
 from modellix_server.mcp.discovery import DOCS, GENERATION
 from modellix_server.mcp.docs import build_docs
 from modellix_server.mcp.documentation import Documentation
+from modellix_server.mcp.exchange import SingleExchange, sessions
 from modellix_server.mcp.generation import build_generation
 from modellix_server.mcp.transport import McpEndpoint, OwnOrigins
 from modellix_server.operations.context import ServingContext
@@ -29,9 +30,9 @@ def build_endpoints(
     AppStatus.enable_automatic_graceful_drain = False
     origins = OwnOrigins([ctx.settings.public_origin, ctx.settings.docs_origin])
     server, card = build_generation(ctx)
-    endpoints = {GENERATION.path: McpEndpoint(server, keys, origins, card)}
+    endpoints = {GENERATION.path: McpEndpoint(sessions(server), keys, origins, card)}
     if documentation is not None:
         everybody = AddressAdmission(AddressLimit("calls", each=_CALLS_EACH, together=_CALLS_TOGETHER))
         server, card = build_docs(documentation, ctx.settings, ctx.settings.docs_origin)
-        endpoints[DOCS.path] = McpEndpoint(server, everybody, origins, card, Semaphore(_AT_ONCE))
+        endpoints[DOCS.path] = McpEndpoint(SingleExchange(server), everybody, origins, card, Semaphore(_AT_ONCE))
     return endpoints

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -22,10 +21,10 @@ from starlette.responses import Response
 from modellix_server.base import log, time_budget
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable, too_large, too_slow
 from modellix_server.mcp.calls import Admission, McpCall, Scope, new_call
+from modellix_server.mcp.exchange import MOST_BODY_BYTES, SingleExchange, replayed
 from modellix_server.mcp.front import Receive, Send
 from modellix_server.operations.context import OUT_OF_REACH
 
-MOST_BODY_BYTES = 4 << 20
 _BODY_TIMEOUT_S = 60.0
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _CLOSED = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
@@ -66,7 +65,7 @@ class McpEndpoint:
 
     def __init__(
         self,
-        server: Server[Any],
+        exchange: StreamableHTTPSessionManager | SingleExchange,
         admission: Admission,
         origins: OwnOrigins,
         card: bytes,
@@ -77,11 +76,11 @@ class McpEndpoint:
         self._admission = admission
         self._origins = origins
         self._card = card
-        self._manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=MOST_BODY_BYTES)
+        self._exchange = exchange
 
     def run(self) -> AbstractAsyncContextManager[None]:
         """Needed around all calls."""
-        return self._manager.run()
+        return self._exchange.run()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -110,7 +109,7 @@ class McpEndpoint:
             await _refusal(call, call.refused)(scope, receive, watched)
         else:
             async with turn:
-                await self._manager.handle_request(scope, _replayed(body, receive), watched)
+                await self._exchange.handle_request(scope, replayed(body, receive), watched)
         if call.complete:
             self._admission.record(call)
 
@@ -147,16 +146,6 @@ async def _read_body(call: McpCall, headers: Headers, receive: Receive) -> bytes
         raise too_slow(_BODY_TIMEOUT_S) from None
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """Gives the body once more, and then what else there is to receive."""
-    left = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> Any:
-        return left.pop() if left else await receive()
-
-    return again
-
-
 class _Turn:
     """One of a few turns; it ends when there is an answer to send, as a client may take it slowly."""
 
@@ -168,6 +157,7 @@ class _Turn:
         if self._turns is not None:
             await self._turns.acquire()
             self._taken = True
+            await asyncio.sleep(0)  # what else is ready goes first
 
     async def __aexit__(self, *_: object) -> None:
         self.end()
