@@ -85,7 +85,7 @@ class _LanguageIndex:
         self._vocabulary = sorted(self._fields)
         everything = self._searcher.search(tantivy.Query.all_query(), max(len(chunks), 1), order_by_field="number")
         self._at = {_place(address): (chunks[number], words_of[number]) for number, address in everything.hits}
-        self._ways = lru_cache(maxsize=_MOST_WISHES)(self._wish)
+        self._ways: dict[tuple[_Wish, bool], tantivy.Query | None] = {}
 
     def find(self, query: str, kinds: frozenset[Kind], *, typing: bool) -> list[RankedChunk]:
         wishes = _wishes(query)
@@ -93,7 +93,7 @@ class _LanguageIndex:
         if kinds:
             must.append((tantivy.Occur.Must, _any([self._term("kind", kind.value) for kind in kinds])))
         last = asked(query)[-1:] if typing else []
-        should = [way for wish in wishes if (way := self._ways(wish, unfinished=list(wish.words) == last))]
+        should = [way for wish in wishes if (way := self._kept(wish, unfinished=list(wish.words) == last))]
         should += [_boosted(self._term("pairs", pair), ranking.FIELDS["pairs"]) for pair in bigrams(query)]
         if not should:
             return []
@@ -103,6 +103,13 @@ class _LanguageIndex:
             chunk, there = self._at[_place(address)]
             found.append(RankedChunk(chunk, score * (1 + ranking.COVERED * _share(wishes, there))))
         return found
+
+    def _kept(self, wish: _Wish, *, unfinished: bool) -> tantivy.Query | None:
+        if (wish, unfinished) not in self._ways:
+            if len(self._ways) >= _MOST_WISHES:
+                self._ways.clear()
+            self._ways[wish, unfinished] = self._wish(wish, unfinished=unfinished)
+        return self._ways[wish, unfinished]
 
     def _wish(self, wish: _Wish, *, unfinished: bool) -> tantivy.Query | None:
         """Any of the ways to say a word; the best counts. None where no page has any of its words."""

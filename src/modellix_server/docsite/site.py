@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -37,13 +40,29 @@ class SiteAddress(NamedTuple):
 class Library:
     """The pages at one moment. Nothing in it changes."""
 
-    def __init__(self, pages: list[DocPage], where: SiteAddress) -> None:
+    def __init__(self, pages: list[DocPage], where: SiteAddress, former: Library | None = None) -> None:
+        """Pages of a `former` one are taken from it where their text is the same."""
         self.where = where
         self.answers: dict[Hashable, Any] = {}
         """What the search found, by its question: many ask the same."""
         self.pages: dict[tuple[str, str], DocPage] = {}
+        self._pieces: dict[tuple[str, str], list[Chunk]] = {}
         for page in pages:
-            self.pages.setdefault((page.language, page.slug), page)
+            key = page.language, page.slug
+            old = former.pages.get(key) if former else None
+            if former and old and old.text == page.text:
+                self.pages.setdefault(key, old)
+                self._pieces[key] = former.pieces_of(old)
+            else:
+                self.pages.setdefault(key, page)
+
+    def pieces_of(self, page: DocPage) -> list[Chunk]:
+        """What the search finds of a page."""
+        key = page.language, page.slug
+        if key not in self._pieces:
+            self._pieces[key] = list(chunks_of(page))
+            page.rest()
+        return self._pieces[key]
 
     def find(self, slug: str, language: str) -> DocPage | None:
         """A page in a language, or in English where it is not translated."""
@@ -109,12 +128,8 @@ class Library:
     @cached_property
     def chunks(self) -> dict[str, list[Chunk]]:
         """What the search finds, by language; a page that is not translated is found in English."""
-        pieces = {}
-        for key, page in self.pages.items():
-            pieces[key] = list(chunks_of(page))
-            page.rest()
         return {
-            language: [chunk for page in self.in_language(language) for chunk in pieces[page.language, page.slug]]
+            language: [chunk for page in self.in_language(language) for chunk in self.pieces_of(page)]
             for language in LANGUAGES
         }
 
@@ -145,12 +160,15 @@ class DocSite:
         self._making = asyncio.Lock()
 
     async def library(self) -> Library:
-        """The pages with the prices in force; made beside the event loop."""
+        """The pages with the prices in force, made beside the event loop; meanwhile others get the former ones."""
+        if self._library is not None and self._making.locked():
+            return self._library
         async with self._making:
             version = self._ctx.prices().version
             if self._library is None or version != self._version:
                 details = list_details(self._ctx, _ANYBODY, ModelFilter())
-                self._library = await asyncio.to_thread(make_library, details, self.where, self._library)
+                with _beside_the_loop():
+                    self._library = await asyncio.to_thread(make_library, details, self.where, self._library)
                 self._version = version
             return self._library
 
@@ -165,15 +183,27 @@ class DocSite:
         return None if found is None else library.markdown(found, language)
 
 
+@contextmanager
+def _beside_the_loop() -> Iterator[None]:
+    """While a thread computes for a second or two: the event loop waits for the interpreter for 0.5 ms, not 5.
+
+    Garbage is looked for in short steps; what stays then need not be looked at again.
+    """
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(0.0005)
+    gc.set_threshold(2_000, 1_000, 1_000)
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.set_threshold(*threshold)
+        sys.setswitchinterval(interval)
+
+
 def make_library(details: list[ModelDetails], where: SiteAddress, former: Library | None = None) -> Library:
     """All pages, parsed and indexed; those of a former library are reused where their text is the same."""
     pages = [*written_pages(), *(page for language in LANGUAGES for page in _generated(details, where, language))]
-    if former is not None:
-        known = {(page.language, page.slug): page for page in former.pages.values()}
-        pages = [
-            old if (old := known.get((page.language, page.slug))) and old.text == page.text else page for page in pages
-        ]
-    made = Library(pages, where)
+    made = Library(pages, where, former)
     _ = made.index
     return made
 
