@@ -74,10 +74,11 @@ bench: .venv/.test  ## Measure the speed against the limits of this machine
 	@$(PIP) --no-build-isolation --no-deps -e .
 	@touch $@
 
-.venv/.test: requirements/test.txt requirements/clients.txt .venv/.server
+.venv/.test: requirements/test.txt requirements/clients.txt clients/python/pyproject.toml .venv/.server
 	@echo 'Installing the locked packages for tests ...'
 	@$(PIP) --require-hashes -r requirements/test.txt
 	@$(PIP) --require-hashes --no-deps -r requirements/clients.txt
+	@$(PIP) --no-build-isolation --no-deps -e ./clients/python
 	@touch $@
 
 .venv/.check: requirements/check.txt .venv/.test

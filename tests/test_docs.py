@@ -148,7 +148,7 @@ def test_the_table_of_variables_is_what_the_code_declares() -> None:
 @pages
 def test_variables_named_anywhere_exist(page: Path) -> None:
     only_for_tests = {"MODELLIX_KILL_AT", "MODELLIX_HOLD_AT"}
-    of_clients = {"MODELLIX_API_KEY"}
+    of_clients = {"MODELLIX_API_KEY", "MODELLIX_BASE_URL"}
     assert set(VARIABLE.findall(page.read_text(encoding="utf-8"))) <= variables_read() | only_for_tests | of_clients
 
 

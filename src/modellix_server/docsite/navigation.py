@@ -40,7 +40,15 @@ WRITTEN = (
     (N_("Get started"), (FIRST, "quickstart", "get-started/models", "get-started/pricing", "test-mode")),
     (
         N_("Use the API"),
-        ("ways-to-use/steps", "following-a-task", "ways-to-use/error-handling", "api", "money", "ways-to-use/mcp"),
+        (
+            "ways-to-use/steps",
+            "ways-to-use/sdk",
+            "following-a-task",
+            "ways-to-use/error-handling",
+            "api",
+            "money",
+            "ways-to-use/mcp",
+        ),
     ),
     (N_("Console and teams"), ("console", "people")),
     (
