@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from modellix._version import VERSION
+
 if TYPE_CHECKING:
     from modellix import errors, types, webhooks
     from modellix._async.client import AsyncClient
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from modellix._sync.task import Task
     from modellix.errors import ModellixError
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "Client",
     "Task",

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from modellix import __version__
 from modellix._uploads import Upload
+from modellix._version import VERSION
 from modellix.errors import ApiError, BadAnswer, ConnectionFailed, ServerError, class_of, docs_url
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class ApiRequest:
         """What httpx2 builds a request from. Each call is one attempt, with an id of its own."""
         headers = {
             "Authorization": f"Bearer {key}",
-            "User-Agent": f"modellix-python/{__version__}",
+            "User-Agent": f"modellix-python/{VERSION}",
             "X-Request-Id": uuid.uuid4().hex,
             **self.headers,
         }

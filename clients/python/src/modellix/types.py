@@ -217,6 +217,8 @@ class Key(Struct, frozen=True, kw_only=True):
 
     id: int
     name: str
+    tag: str | None
+    """What keys that belong together share."""
     mode: str
     """`live` or `test`."""
     looks_like: str
@@ -246,7 +248,7 @@ class Transfer(Struct, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Number and cost of the tasks of a day, a model or a key."""
+    """Number and cost of the tasks of a day, a model, a key, a member or a tag."""
 
     succeeded: int
     failed: int
@@ -255,6 +257,9 @@ class Usage(Struct, frozen=True, kw_only=True):
     model: str | None = None
     key_id: int | None = None
     key_name: str | None = None
+    member_id: str | None = None
+    member_name: str | None = None
+    tag: str | None = None
 
 
 class Call(Struct, frozen=True, kw_only=True):

@@ -199,7 +199,7 @@ class Client:
         return self._rows("/api/v1/team/ledger", "ledger", Transfer, {"kind": kind, "task_id": task_id})
 
     def usage(self, *, by: str = "day", since: str | None = None, until: str | None = None) -> list[Usage]:
-        """Tasks and their cost in groups: by `day`, `model` or `key`."""
+        """Tasks and their cost in groups: by `day`, `model`, `key`, `member` or `tag`."""
         query = {"by": by, "from": since, "to": until}
         return read((self.request("GET", "/api/v1/team/usage", query=query))["usage"], list[Usage])
 

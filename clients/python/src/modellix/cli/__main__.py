@@ -1,0 +1,5 @@
+"""`python -m modellix.cli`."""
+
+from modellix.cli import main
+
+main()

@@ -1,0 +1,94 @@
+"""Commands about models: what there is, what each takes, what a task would cost."""
+
+from __future__ import annotations
+
+import click
+
+from modellix import Client
+from modellix.cli import flags, output
+from modellix.types import ModelDetails, Price
+
+AS_JSON = click.option("--json", is_flag=True, help="Print JSON.")
+ANY_FLAGS = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def model_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Models that begin so, for the completion of shells; none where the platform does not answer."""
+    try:
+        with Client(max_retries=0, timeout_s=2) as client:
+            return [model.slug for model in client.models() if model.slug.startswith(incomplete)]
+    except Exception:  # noqa: BLE001 - a shell completes, whatever there is
+        return []
+
+
+OF_MODEL = click.argument("model", shell_complete=model_names)
+
+
+@click.command()
+@click.argument("words", nargs=-1)
+@click.option("--type", "type_", help="Such as text-to-image.")
+@click.option("--provider", help="Such as alibaba.")
+@click.option("--category", type=click.Choice(["image", "video"]), help="What they make.")
+@AS_JSON
+def models(
+    words: tuple[str, ...], type_: str | None, provider: str | None, category: str | None, *, json: bool
+) -> None:
+    """List the models; those with all WORDS in name or description."""
+    with Client() as client:
+        listed = client.models(type=type_, provider=provider, category=category)
+    found = [one for one in listed if all(word.lower() in f"{one.slug} {one.description}".lower() for word in words)]
+    if json:
+        output.as_json(found)
+    else:
+        rows = ((one.slug, one.type, price(one.price), one.description) for one in found)
+        output.table(("model", "type", "price", "about"), rows, right=("price",), cut=True)
+        output.note(f"{len(found)} models; `modellix schema MODEL` shows what one takes")
+
+
+@click.command()
+@OF_MODEL
+@AS_JSON
+def schema(model: str, *, json: bool) -> None:
+    """Show what a model takes: its flags, or with --json its JSON Schema."""
+    with Client() as client:
+        found = client.model(model)
+    if json:
+        output.as_json(found.schema)
+    else:
+        show_flags(found)
+
+
+def show_flags(model: ModelDetails) -> None:
+    """The flags of a model for people."""
+    console = output.console()
+    console.print(f"[bold]{model.slug}[/]  {model.type}  {price(model.price)}")
+    console.print(model.description)
+    rows = ((f.words, "yes" if f.required else "", f.values, f.about) for f in flags.of_model(model))
+    output.table(("flag", "needed", "takes", "about"), rows)
+    console.print(f"[dim]{model.docs_url}[/]")
+
+
+@click.command(context_settings=ANY_FLAGS)
+@OF_MODEL
+@AS_JSON
+@click.pass_context
+def quote(ctx: click.Context, model: str, *, json: bool) -> None:
+    """Ask what a task would cost, with the flags of `modellix run`."""
+    with Client() as client:
+        found = client.quote(model, flags.parse(client.model(model), ctx.args))
+    if json:
+        output.as_json(found)
+    else:
+        click.echo(f"{output.usd(found.cost)} at most: {found.units:g} x {output.usd(found.unit_cost)} ({found.tier})")
+
+
+def price(found: Price | None) -> str:
+    """A price or its range."""
+    if found is None:
+        return "-"
+    low, high = (found.fixed, found.fixed) if found.fixed is not None else (found.min, found.max)
+    amount = f"{low:g}" if low == high else f"{low:g}-{high:g}"
+    return f"{amount} {found.unit}"
+
+
+COMMANDS = (models, schema, quote)

@@ -1,0 +1,111 @@
+"""What commands print: results on standard output, everything about them on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+import msgspec
+
+from modellix import errors
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_GAP, _WIDEST, _NARROW, _PIPED = 2, 44, 16, 400
+"""Columns between columns; that a column keeps; that are too few to cut; of what is no terminal."""
+_STYLES = {"success": "green", "failed": "red", "pending": "yellow"}
+
+
+@cache
+def console(*, error: bool = False) -> Console:
+    """Where to print for people. Loaded when it is needed, as it takes its time."""
+    from rich.console import Console
+
+    made = Console(stderr=error, highlight=False)
+    return made if made.is_terminal else Console(stderr=error, highlight=False, width=_PIPED)
+
+
+def note(text: str) -> None:
+    """A line about what happens, with Rich's markup."""
+    console(error=True).print(text, soft_wrap=True)
+
+
+def as_json(value: Any) -> None:
+    """The result for a program: one JSON document."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def as_json_line(value: Any) -> None:
+    """One of many results for a program, at once: JSON Lines."""
+    click.echo(msgspec.json.encode(value).decode())
+    sys.stdout.flush()
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = (), cut: bool = False
+) -> None:
+    """A table for people; columns named in `right` hold numbers.
+
+    The last column takes the width of the terminal that is left, and is wrapped there, or with `cut` cut off.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[Text(cell, style=_STYLES.get(cell, "")) for cell in row] for row in rows]
+    made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    taken = 0
+    for number, name in enumerate(columns[:-1]):
+        widest = max([len(name), *(row[number].cell_len for row in cells)])
+        taken += widest + _GAP
+        made.add_column(name, justify="right" if name in right else "left", min_width=min(widest, _WIDEST))
+    out = console()
+    left = out.width - taken
+    cut = cut and left >= _NARROW
+    justify: Literal["left", "right"] = "right" if columns[-1] in right else "left"
+    made.add_column(columns[-1], justify=justify, no_wrap=cut, max_width=left if cut else None)
+    for row in cells:
+        made.add_row(*row)
+    out.print(made)
+
+
+def usd(amount: float | None) -> str:
+    """An amount of money, without zeros at the end."""
+    return "-" if amount is None else f"{amount:.6f}".rstrip("0").rstrip(".") + " USD"
+
+
+def moment(at: datetime | None) -> str:
+    """A time, in the zone of the reader."""
+    return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def about(error: errors.ModellixError) -> dict[str, Any]:
+    """An error for a program: what there is of its parts."""
+    names = ("code", "category", "task_id", "request_id", "docs_url", "retry_after_s")
+    parts = {name: getattr(error, name, None) for name in names}
+    told = {"error": type(error).__name__, "message": error.message}
+    return told | {name: part for name, part in parts.items() if part}
+
+
+def show_error(error: errors.ModellixError, *, json: bool) -> None:
+    """An error, and what to do about it."""
+    if json:
+        as_json(about(error))
+        return
+    from rich.markup import escape
+
+    note(f"[bold red]Error:[/] {escape(error.message)}")
+    told = about(error)
+    if isinstance(error, errors.TimedOut):
+        note(f"  it goes on: [bold]modellix wait {error.task_id}[/]")
+    elif error.task_id and error.task_id not in error.message:
+        note(f"  task        {error.task_id}")
+    if "request_id" in told:
+        note(f"  request     {told['request_id']}")
+    if "docs_url" in told:
+        note(f"  see         {told['docs_url']}")
