@@ -3,6 +3,7 @@
     python scripts/texts.py            # add new texts to the catalogues, drop those that are gone
     python scripts/texts.py --check    # say what is missing, uncertain, obsolete or wrong, and change nothing
 
+The console's catalogue also holds, as `said`, what the platform says in English below the pages (`scripts/said.py`).
 `web/locale/models/<language>.po` does the same for what model files say; a text that it lacks is shown in English.
 Catalogues are sorted by text and hold no places and no dates, so that branches merge.
 """
@@ -15,13 +16,18 @@ import sys
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po, write_po
+from said import collect_said
 
+from modellix_server.base.settings import variables
+from modellix_server.budgets import PERIODS
 from modellix_server.catalogue import Catalogue as Models
+from modellix_server.catalogue import MediaKind
+from modellix_server.operations.principal import Permission
 
 SOURCE = Path(__file__).parents[1] / "src" / "modellix_server"
 ROOMS = ("console", "docsite")
@@ -66,7 +72,15 @@ def collect(room: Path) -> Catalog:
     texts = Catalog()
     for _file, _line, text, _comments, context in extract_from_dir(room, _METHODS, {"templates/**.html": _TEMPLATES}):
         texts.add(text, context=context)
+    if room.name == "console":
+        for text in sorted(collect_said(room.parent) | (_named() if room.parent == SOURCE else set())):
+            texts.add(text, context="said")
     return texts
+
+
+def _named() -> set[str]:
+    """What sentences are given by name: permissions, kinds of media, modes, periods; and what settings mean."""
+    return {*map(str, Permission), *get_args(MediaKind), *PERIODS, "live", "test", *(one.help for one in variables())}
 
 
 def collect_models() -> Catalog:

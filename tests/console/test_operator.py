@@ -310,7 +310,7 @@ async def test_the_doctor_speaks_and_shows_no_secret(platform: Platform, operato
     page = await operator.post("/operator/doctor", {})
     assert page.status == 200
     assert "commits are durable" in page.text
-    assert re.search(r"workers</td><td[^>]*><span class=\"chip good\">", page.text)
+    assert re.search(r"Workers</td><td[^>]*><span class=\"chip good\">", page.text)
     assert "MODELLIX_PUBLIC_URL" in page.text
     assert "set, secret" in page.text
     for name in ("MODELLIX_SECRET", "MODELLIX_MASTER_KEY", "MODELLIX_DATABASE_URL"):

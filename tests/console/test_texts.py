@@ -11,6 +11,8 @@ from urllib.parse import quote
 from tests.support.browsers import Visitor, member, new_team
 from tests.support.platform_processes import Platform
 
+from modellix_server import ledger
+from modellix_server.console.said import Sayings
 from modellix_server.identity import Role
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "texts.py"
@@ -42,7 +44,27 @@ msgid ""
 "lines"
 msgstr "两行"
 """
+REFUSALS = """class PlatformError(Exception): ...
+class Gone(PlatformError): ...
+LIMITS = {"day": "within a day"}
+
+def why(days: int) -> str:
+    return f"after {days} days" if days else "at once"
+
+def look(key, days):
+    note = f"seen {key.name}"
+    keep(note=note)
+    if days:
+        raise Gone(f"key {key.id!r} is gone {why(days)}")
+    raise Gone(f"ask {LIMITS[key.limit]}")
+"""
 FAULTS = {
+    "missing: 'key %(id)s is gone %(days)s'",
+    "missing: 'after %(days)s days'",
+    "missing: 'at once'",
+    "missing: 'seen %(name)s'",
+    "missing: 'ask %(limit)s'",
+    "missing: 'within a day'",
     "missing: 'Missing'",
     "missing: 'Whole'",  # the one with a context
     "fuzzy: 'Uncertain'",
@@ -68,6 +90,8 @@ def test_the_check_finds_what_it_looks_for_and_a_merge_keeps_what_is_translated(
     console = tmp_path / "console"
     (console / "templates").mkdir(parents=True)
     (console / "templates" / "page.html").write_text(PAGE)
+    (tmp_path / "operations").mkdir()
+    (tmp_path / "operations" / "look.py").write_text(REFUSALS)
     file = console / "locale" / "zh.po"
     file.parent.mkdir()
     file.write_text(CATALOGUE)
@@ -111,3 +135,65 @@ async def test_pages_are_in_chinese_for_who_reads_chinese(platform: Platform) ->
 
     await owner.post("/console/account", {"name": "User", "language": "en", "time_zone": "", "theme": ""})
     assert '<html lang="en"' in (await owner.get("/console", **CHINESE)).text  # what was chosen counts more
+
+
+def test_a_sentence_is_read_back_by_the_template_that_made_it() -> None:
+    sayings = Sayings(
+        [
+            ("key %(id)s is %(state)s", "Schlüssel %(id)s: %(state)s"),
+            ("key '%(name)s' is %(state)s", "Schlüssel „%(name)s“: %(state)s"),
+            ("revoked", "widerrufen"),
+            ("gone %(when)s", "%(when)s verschwunden"),
+            ("%(first)s, %(second)s", "%(second)s; %(first)s"),
+            ("%(count)s %(what)s of %(all)s", "%(all)s: %(count)s %(what)s"),
+        ]
+    )
+    assert sayings.say("key 7 is revoked") == "Schlüssel 7: widerrufen"
+    assert sayings.say("key 'revoked' is gone today") == "Schlüssel „revoked“: today verschwunden"
+    assert sayings.say("revoked, gone today") == "today verschwunden; widerrufen"
+    assert sayings.say("key  is revoked") == "Schlüssel : widerrufen"
+    assert sayings.say("something else") == "something else"
+    assert sayings.say("") == ""
+    hostile = "key " + " is , of " * 400
+    assert len(sayings.say(hostile)) > 100, "whatever it says, it ends soon"
+
+
+async def test_what_is_said_below_the_pages_is_chinese_too_and_the_api_stays_english(platform: Platform) -> None:
+    team = await new_team(platform)
+    owner = await member(platform, team.id, Role.OWNER)
+    viewer = await member(platform, team.id, Role.VIEWER)
+    operator = await member(platform, team.id, Role.OWNER, operator=True)
+
+    refused = await viewer.post("/console/webhooks", {"url": "https://example.com"}, **CHINESE)
+    assert refused.status == 403
+    assert "您无权创建和更改 Webhook。" in refused.text
+    assert "You may not create and change webhooks." in (await viewer.post("/console/webhooks", {"url": "x"})).text
+    typed = {"p.prompt": "A boat", "p.size": "7*7"}
+    page = await owner.post("/console/models/alibaba/qwen-image-plus/run", typed, **CHINESE)
+    assert "参数“size”必须为" in page.text
+    wrong = await owner.post("/console/billing/redeem", {"code": "AAAA-BBBB-CCCC-DDDD"}, **CHINESE)
+    assert "没有此兑换码。" in wrong.text
+
+    for note in ("redemption code …WXYZ", "what was owed, says Anna"):
+        async with platform.pool.acquire() as db, db.transaction():
+            await ledger.credit(db, team.id, 5_000_000, live=False, actor="tests", note=note)
+    money = (await owner.get("/console/billing", **CHINESE)).text
+    assert "兑换码 …WXYZ" in money
+    assert "what was owed, says Anna" in money, "somebody's own words stay"
+    assert "redemption code …WXYZ" in (await owner.get("/console/billing")).text
+
+    doctor = (await operator.post("/operator/doctor", {}, **CHINESE)).text
+    found = re.findall(r'<td class="words" data-th="说明">([^<]+)</td>', doctor)
+    found += re.findall(r'<td class="words" data-th="含义">([^<]+)</td>', doctor)
+    assert len(found) > 30, found
+    assert not [one for one in found if not re.search(r"[\u4e00-\u9fff]", one) and "HTTP" not in one and " " in one]
+    what = re.findall(r'<td data-th="检查项">([^<]+)</td>', doctor)
+    assert not [one for one in what if one != "API" and one.isascii()]
+
+    await operator.post(f"/operator/teams/{team.id}/credit", {"mode": "test", "usd": "2", "reason": "R"})
+    entries = (await operator.get(f"/operator/audit?team={team.id}", **CHINESE)).text
+    assert "金额: " in entries
+    assert "模式: 测试" in entries
+
+    english = await platform.anyone("Bearer mdlx-test-none").get("/api/v1/team/balance")
+    assert english.json["message"] == "Authentication failed: invalid or missing API key"

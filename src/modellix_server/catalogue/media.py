@@ -110,8 +110,8 @@ def refusal(medium: MediaInput, where: str, facts: Facts) -> PlatformError | Non
     """Why a file is not allowed for this parameter; None when it is."""
     limits = medium.limits.get(facts.kind)
     if limits is None:
-        article = "an" if medium.kinds[0] in "ai" else "a"
-        return InvalidFormat(f"parameter '{where}' must be {article} {medium.kinds}, got {_named(facts)}")
+        kinds = f"an {medium.kinds}" if medium.kinds[0] in "ai" else f"a {medium.kinds}"
+        return InvalidFormat(f"parameter '{where}' must be {kinds}, got {_named(facts)}")
     if limits.formats and facts.format not in limits.formats:
         return InvalidFormat(f"parameter '{where}' must be one of {', '.join(limits.formats)}, got {facts.format}")
     broken = _bytes(limits, facts.size) or _pixels(limits, facts) or _length(limits, facts.duration_ms)
@@ -130,7 +130,7 @@ def refusal_together(medium: MediaInput, facts: Iterable[Facts]) -> PlatformErro
 
 
 def _named(facts: Facts) -> str:
-    return f"{'an' if facts.kind[0] in 'ai' else 'a'} {facts.kind} ({facts.format})"
+    return f"an {facts.kind} ({facts.format})" if facts.kind[0] in "ai" else f"a {facts.kind} ({facts.format})"
 
 
 def _bytes(limits: Limits, size: int) -> str | None:

@@ -88,9 +88,9 @@ def _limits(keyword: str, schema: Mapping[str, Any]) -> str:
 
 
 def _between(verb: str, low: float, high: float) -> str:
-    if low == high:
-        return f"{verb} {low}" if verb == "be" else f"{verb} exactly {low}"
-    return f"{verb} between {low} and {high}"
+    if verb == "be":
+        return f"be {low}" if low == high else f"be between {low} and {high}"
+    return f"have exactly {low}" if low == high else f"have between {low} and {high}"
 
 
 def _measure(keyword: str, value: object) -> str:

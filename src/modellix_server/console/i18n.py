@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 from gettext import NullTranslations
 
 from babel.dates import format_skeleton
 
-from modellix_server.web.texts import texts_of
+from modellix_server.console.said import CONTEXT, Sayings
+from modellix_server.web.texts import entries_of, texts_of
 
 _reader: ContextVar[NullTranslations] = ContextVar("reader", default=NullTranslations())  # noqa: B039 - never changed
 _language: ContextVar[str] = ContextVar("language", default="en")
@@ -19,6 +20,16 @@ def read_in(language: str) -> None:
     """Give the texts of this request in a language."""
     _reader.set(texts_of(__package__, language))
     _language.set(language)
+
+
+@cache
+def _sayings_of(language: str) -> Sayings:
+    return Sayings(entries_of(__package__, language, CONTEXT))
+
+
+def said(text: str) -> str:
+    """What the platform says in English below the pages (a refusal, a finding, a note), in the reader's language."""
+    return _sayings_of(_language.get()).say(text)
 
 
 def gettext(text: str) -> str:

@@ -13,10 +13,9 @@ from starlette.responses import HTMLResponse
 
 from modellix_server.base.money import usd
 from modellix_server.console import i18n, words
+from modellix_server.console.i18n import pgettext
 from modellix_server.operations.context import ServingContext
 from modellix_server.web.assets import Assets
-
-_IDEOGRAPHS = "\u2e80"  # letters from here on are Chinese, Japanese or Korean
 
 
 class Renderer:
@@ -46,6 +45,8 @@ class Renderer:
             "account": words.account,
             "model_type": words.model_type,
             "model_text": i18n.model_text,
+            "said": i18n.said,
+            "checked": words.checked,
             "sentence": sentence,
             "exact": _exact,
             "length_of_time": length_of_time,
@@ -74,8 +75,10 @@ def money(micros: int) -> str:
 
 
 def sentence(text: str) -> str:
-    """`it is gone` as `It is gone.`, with the full stop of its language."""
-    return f"{text[:1].upper()}{text[1:]}{'.' if text[-1:] < _IDEOGRAPHS else '。'}"
+    """`it is gone` as `It is gone.`: what the platform says, in the reader's language and with its full stop."""
+    text = i18n.said(text)
+    stop = "." if text.isascii() else pgettext("end of a sentence", ".")
+    return f"{text[:1].upper()}{text[1:]}{stop}"
 
 
 def seconds(milliseconds: int) -> str:

@@ -93,6 +93,30 @@ def outcome(name: str) -> str:
     }.get(name, name)
 
 
+def checked(name: str) -> str:
+    """What the doctor looks at."""
+    return {
+        "settings": _("Settings"),
+        "catalogue": pgettext("checked", "Catalogue"),
+        "disk": _("Disk"),
+        "storage": _("Storage"),
+        "mail": _("Mail"),
+        "API": _("API"),
+        "sandbox": _("Sandbox"),
+        "database": _("Database"),
+        "clock": _("Clock"),
+        "tables": _("Tables"),
+        "workers": _("Workers"),
+        "queue": _("Queue"),
+        "vendors": _("Vendors"),
+        "request log": _("Request log"),
+        "outbox": _("Outbox"),
+        "reviews": _("Reviews"),
+        "frozen accounts": _("Frozen accounts"),
+        "ledger": _("Ledger"),
+    }.get(name, name)
+
+
 def account(name: str) -> str:
     """An account of the ledger."""
     return {
@@ -198,6 +222,11 @@ def action(entry: AuditEntry) -> str:
         "user.delete": _("User deleted"),
         "vault.rotate": _("Master key rotated"),
     }.get(entry.action, entry.action)
+
+
+def detail_name(name: str) -> str:
+    """`available_micros` as `available`: what a detail of an audit entry is, in English."""
+    return name.removesuffix("micros").removesuffix("_bp").strip("_").replace("_", " ") or "amount"
 
 
 def details(entry: AuditEntry) -> str:

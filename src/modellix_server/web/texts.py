@@ -35,6 +35,16 @@ def texts_of(package: str, language: str) -> NullTranslations:
     return found
 
 
+def entries_of(package: str, language: str, context: str) -> list[tuple[str, str]]:
+    """Each text of a room that has a context, with its translation."""
+    file = files(package).joinpath("locale", f"{language}.po")
+    if not file.is_file():
+        return []
+    with file.open("rb") as opened:
+        found = read_po(opened, locale=language)
+    return [(str(one.id), str(one.string)) for one in found if one.context == context and one.string]
+
+
 def language_of(chosen: str | None, accepted: str) -> str:
     """The language of a page: the user's choice, or the best of an `Accept-Language` header (RFC 9110, 12.5.4)."""
     if chosen is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from modellix_server.audit import AuditEntry
-from modellix_server.console import words
+from modellix_server.console import i18n, words
 from modellix_server.console.dispatch import PageRequest
 from modellix_server.console.filters import PageFilters
 from modellix_server.console.pages.operator import fields
@@ -71,8 +71,9 @@ def _entry(entry: AuditEntry, names: dict[str, str]) -> dict[str, Any]:
 
 def _detail(name: str, value: Any) -> str:
     """`available_micros`, 5000000 as `available: $5.0000`; `margin_bp`, 2000 as `margin: +20 %`."""
+    shown = i18n.said(words.detail_name(name))
     if name.endswith("micros") and isinstance(value, int):
-        return f"{name.removesuffix('micros').rstrip('_') or 'amount'}: {money(value)}"
+        return f"{shown}: {money(value)}"
     if name.endswith("_bp") and isinstance(value, int):
-        return f"{name.removesuffix('_bp')}: {value / 100:+g} %"
-    return f"{name}: {value}"
+        return f"{shown}: {value / 100:+g} %"
+    return f"{shown}: {i18n.said(str(value))}"
