@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from modellix_server.base.errors import InvalidParameters
-from modellix_server.docsite import ranking
+from modellix_server.docsite import index, ranking
 from modellix_server.docsite.index import SearchIndex
 from modellix_server.docsite.page import Kind
 from modellix_server.docsite.search import MOST_PASSAGE_CHARACTERS, VERSION, Filter, search
@@ -126,6 +126,14 @@ def test_filters(library: Library) -> None:
 def test_anything_can_be_asked(library: Library, query: str) -> None:
     for typing in (False, True):
         assert isinstance(search(library, query, Filter("zh"), typing=typing), list)
+
+
+def test_a_query_of_unknown_words_costs_no_more_than_a_few(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: set[str] = set()
+    monkeypatch.setattr(index, "distance", lambda one, *_: compared.add(one) or 100)
+    unknown = [f"s{letter}{letter}zzqx" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    assert search(library, " ".join([*unknown, "webhook"]), Filter())[0].slug == "following-a-task"
+    assert compared == set(unknown[: ranking.MOST_UNKNOWN])
 
 
 def test_a_hit_says_where_the_answer_is(library: Library) -> None:

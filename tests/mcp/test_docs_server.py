@@ -22,6 +22,7 @@ from tests.support.waiting import eventually
 
 from modellix_server.api import HttpProtocol
 from modellix_server.base.errors import InvalidParameters
+from modellix_server.base.metrics import counters, histograms
 from modellix_server.mcp import McpServers, Passage
 
 FILTERS = "query, version, language, apiReferenceOnly, codeOnly"
@@ -211,6 +212,7 @@ async def test_nothing_is_loaded_before_the_first_call() -> None:
 import asyncio, sys
 from types import SimpleNamespace
 import modellix_server.processes.serve
+from modellix_server.base.metrics import counters, histograms
 from modellix_server.mcp import McpServers
 
 async def main():
@@ -230,6 +232,25 @@ print("mcp.server" in sys.modules)
     child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=subprocess.PIPE)
     said, _ = await child.communicate()
     assert (child.returncode, said) == (0, b"False\n")
+
+
+async def test_calls_are_counted_by_tool_and_answer(served) -> None:
+    url, _ = served
+    calls = next(one for one in counters if one.name == "modellix_mcp_calls_total")
+    seconds = next(one for one in histograms if one.name == "modellix_mcp_call_seconds")
+    before = dict(calls)
+    for arguments in ({"query": "webhooks"}, {"query": ""}, {"query": ""}):
+        await post(url, call("tools/call", 1, name="SearchModellix", arguments=arguments))
+    await post(url, call("tools/call", 1, name="unknown", arguments={}))
+    await post(url, b" " * (5 << 20))
+    added = {labels: count - before.get(labels, 0) for labels, count in calls.items() if count != before.get(labels)}
+    assert added == {
+        ("/mcp", "SearchModellix", 200, ""): 1,
+        ("/mcp", "SearchModellix", 400, "invalid_parameters"): 2,
+        ("/mcp", "", 200, ""): 1,
+        ("/mcp", "", 413, "body_too_large"): 1,
+    }
+    assert ("/mcp", "SearchModellix") in [labels for labels, _counts, _sum in seconds.rows()]
 
 
 async def test_an_address_has_so_many_calls(served) -> None:

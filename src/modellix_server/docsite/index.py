@@ -88,7 +88,7 @@ class _LanguageIndex:
         self._ways: dict[tuple[_Wish, bool], tantivy.Query | None] = {}
 
     def find(self, query: str, kinds: frozenset[Kind], *, typing: bool) -> list[RankedChunk]:
-        wishes = _wishes(query)
+        wishes = self._understood(_wishes(query))
         must: list[tuple[tantivy.Occur, tantivy.Query]] = []
         if kinds:
             must.append((tantivy.Occur.Must, _any([self._term("kind", kind.value) for kind in kinds])))
@@ -103,6 +103,11 @@ class _LanguageIndex:
             chunk, there = self._at[_place(address)]
             found.append(RankedChunk(chunk, score * (1 + ranking.COVERED * _share(wishes, there))))
         return found
+
+    def _understood(self, wishes: Sequence[_Wish]) -> Sequence[_Wish]:
+        """Without the words that are in no page, but for the first few, which may be mistyped."""
+        unknown = [wish for wish in wishes if not wish.alternatives and wish.words[0] not in self._fields]
+        return [wish for wish in wishes if wish not in unknown[ranking.MOST_UNKNOWN :]]
 
     def _kept(self, wish: _Wish, *, unfinished: bool) -> tantivy.Query | None:
         if (wish, unfinished) not in self._ways:
@@ -151,7 +156,7 @@ class _LanguageIndex:
         most = _TWO_TYPOS if len(word) >= _LONG else _ONE_TYPO
         begin, end = bisect_left(self._vocabulary, word[0]), bisect_left(self._vocabulary, chr(ord(word[0]) + 1))
         near = [one for one in self._vocabulary[begin:end] if abs(len(one) - len(word)) <= most]
-        return [one for one in near if distance(word, one) <= most][: ranking.MOST_ALIKE]
+        return [one for one in near if distance(word, one, most) <= most][: ranking.MOST_ALIKE]
 
     def _beginning_with(self, word: str) -> list[str]:
         place = bisect_left(self._vocabulary, word)

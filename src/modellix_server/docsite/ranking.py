@@ -30,6 +30,8 @@ PREFIX = 0.7
 """A longer word that begins with the last one, as long as somebody types."""
 MOST_ALIKE = 6
 """Words in place of one mistyped or unfinished: more make a query slow and vague."""
+MOST_UNKNOWN = 5
+"""Words of a query that no page has, and that are looked for as mistyped ones: each takes a millisecond or two."""
 FUZZY_FROM = 5
 """Shorter words are one letter away from too many others."""
 

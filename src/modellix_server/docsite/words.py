@@ -56,8 +56,8 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 4 and word.endswith("e") else word
 
 
-def distance(one: str, other: str) -> int:
-    """The letters by which two words differ; two that changed places count once."""
+def distance(one: str, other: str, most: int = 100) -> int:
+    """The letters by which two words differ; two that changed places count once. More than `most` is not counted on."""
     before: list[int] = []
     last = list(range(len(other) + 1))
     for row, letter in enumerate(one, 1):
@@ -67,6 +67,8 @@ def distance(one: str, other: str) -> int:
             if row > 1 and column > 1 and letter == other[column - 2] and one[row - 2] == against:
                 cost = min(cost, before[column - 2] + 1)
             now.append(cost)
+        if min(now) > most:
+            return most + 1
         before, last = last, now
     return last[-1]
 

@@ -39,7 +39,7 @@ class McpCall:
     refused: PlatformError | None = None
     """Why the call, or the tool that it calls, was refused."""
     arguments: bytes = b""
-    """Of the tool, as JSON; kept for refused calls."""
+    """Of the tool, as JSON; kept for refused calls of generation."""
     status: int = 0
     """Of the HTTP answer."""
     complete: bool = False

@@ -140,15 +140,8 @@ def _name_of_page(text: str) -> str:
     return path.strip("/").removeprefix("docs/").removesuffix(".md")
 
 
-def build_docs(documentation: Documentation, settings: Settings, site: str) -> tuple[Server[Any], bytes]:
-    """The server, and its card; `site` is the address of the pages."""
-    made = DocsTools(documentation)
-    run: Mapping[str, Callable[[dict[str, Any] | None], Awaitable[list[str]]]] = {SEARCH: made.search, READ: made.read}
-    tools = [
-        mcp.Tool(name=SEARCH, description=_SEARCH_ABOUT, input_schema=_SEARCH_SCHEMA, annotations=_HINTS),
-        mcp.Tool(name=READ, description=_READ_ABOUT, input_schema=schema_of(ReadPage), annotations=_HINTS),
-    ]
-    schemas = {tool.name: tool.input_schema for tool in tools}
+def _resources(site: str) -> tuple[mcp.Resource, mcp.Resource]:
+    """The skill and the list of pages."""
     skill = mcp.Resource(
         name="skill",
         title="Modellix for agents",
@@ -163,6 +156,19 @@ def build_docs(documentation: Documentation, settings: Settings, site: str) -> t
         description="The list of all pages of the documentation",
         mime_type="text/plain",
     )
+    return skill, contents
+
+
+def build_docs(documentation: Documentation, settings: Settings, site: str) -> tuple[Server[Any], bytes]:
+    """The server, and its card; `site` is the address of the pages."""
+    made = DocsTools(documentation)
+    run: Mapping[str, Callable[[dict[str, Any] | None], Awaitable[list[str]]]] = {SEARCH: made.search, READ: made.read}
+    tools = [
+        mcp.Tool(name=SEARCH, description=_SEARCH_ABOUT, input_schema=_SEARCH_SCHEMA, annotations=_HINTS),
+        mcp.Tool(name=READ, description=_READ_ABOUT, input_schema=schema_of(ReadPage), annotations=_HINTS),
+    ]
+    schemas = {tool.name: tool.input_schema for tool in tools}
+    skill, contents = _resources(site)
     texts = {skill.uri: (skill, documentation.skill), contents.uri: (contents, documentation.contents)}
 
     async def list_tools(_: ServerRequestContext[Any], __: object) -> mcp.ListToolsResult:
@@ -172,15 +178,18 @@ def build_docs(documentation: Documentation, settings: Settings, site: str) -> t
         assert at.request is not None
         if params.name not in run:
             raise MCPError(code=mcp.INVALID_PARAMS, message="there is no such tool")
-        call_of(at.request.scope).tool = params.name
+        call = call_of(at.request.scope)
+        call.tool = params.name
         try:
             blocks = await run[params.name](params.arguments)
         except PlatformError as error:
-            return failed(settings, error)
+            call.refused = error
         except Exception:  # noqa: BLE001 - a model reads that it failed, the log why
             _LOG.exception("a tool failed", tool=params.name)
-            return failed(settings, PlatformError("please retry later"))
-        return mcp.CallToolResult(content=[mcp.TextContent(type="text", text=text) for text in blocks])
+            call.refused = PlatformError("please retry later")
+        else:
+            return mcp.CallToolResult(content=[mcp.TextContent(type="text", text=text) for text in blocks])
+        return failed(settings, call.refused)
 
     async def list_resources(_: ServerRequestContext[Any], __: object) -> mcp.ListResourcesResult:
         return mcp.ListResourcesResult(resources=[skill, contents])

@@ -7,6 +7,7 @@ GET answers with a card that describes the server; there is no stream to listen 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -20,6 +21,7 @@ from starlette.responses import Response
 
 from modellix_server.base import log, time_budget
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable, too_large, too_slow
+from modellix_server.base.metrics import SECONDS, Counter, Histogram
 from modellix_server.mcp.calls import Admission, McpCall, Scope, new_call
 from modellix_server.mcp.exchange import MOST_BODY_BYTES, SingleExchange, replayed
 from modellix_server.mcp.front import Receive, Send
@@ -28,6 +30,17 @@ from modellix_server.operations.context import OUT_OF_REACH
 _BODY_TIMEOUT_S = 60.0
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _CLOSED = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+_CALLS = Counter(
+    "modellix_mcp_calls_total",
+    "Messages to the MCP servers by the tool they call, if any, and their answer.",
+    ("path", "tool", "status", "code"),
+)
+_LATENCY = Histogram(
+    "modellix_mcp_call_seconds",
+    "From the head of a message to its whole answer.",
+    (*SECONDS, 30.0, 60.0, 300.0),
+    ("path", "tool"),
+)
 _LOG = log.get("mcp")
 
 
@@ -111,12 +124,19 @@ class McpEndpoint:
             async with turn:
                 await self._exchange.handle_request(scope, replayed(body, receive), watched)
         if call.complete:
+            _count(call)
             self._admission.record(call)
 
     def _describe(self, method: str, headers: Headers) -> Response:
         if method not in ("GET", "HEAD") or "text/event-stream" in headers.get("accept", ""):
             return Response(None, 405, {"Allow": "GET, HEAD, POST", **_CLOSED})
         return Response(self._card, 200, {**_CLOSED, "Cache-Control": "public, max-age=300"}, "application/json")
+
+
+def _count(call: McpCall) -> None:
+    tool, refused = call.tool or "", call.refused
+    _CALLS[call.path, tool, refused.status if refused else call.status, refused.code if refused else ""] += 1
+    _LATENCY.observe(time.perf_counter() - call.started, (call.path, tool))
 
 
 def _authorization_of(headers: Headers) -> str | None:
