@@ -1987,7 +1987,7 @@ create table webhooks.subscription (
 
 create table webhooks.message (
     id uuid not null default gen_random_uuid(),
-    task_id uuid not null,
+    task_id uuid,                             -- null: an alert, whose payload is written with it
     team_id bigint not null,
     live boolean not null,
     endpoint_id uuid,
@@ -2025,7 +2025,19 @@ create table webhooks.delivery_attempt (
     constraint delivery_attempt_message_id_fkey foreign key (message_id) references webhooks.message(id) on delete cascade
 );
 
+-- What an endpoint is told beside ended tasks; without a row, nothing.
+create table webhooks.alert_choice (
+    endpoint_id uuid not null,
+    balance_below bigint,                     -- micro-dollars: told when less is available; null: not told of it
+    budgets boolean not null,                 -- whether it is told of budgets
+    low_since timestamptz,                    -- told then that the balance is low, and it has not recovered since
+    constraint alert_choice_pkey primary key (endpoint_id),
+    constraint alert_choice_endpoint_id_fkey foreign key (endpoint_id) references webhooks.endpoint(id) on delete cascade,
+    constraint alert_choice_balance_below_check check (balance_below > 0)
+);
+
 grant usage on schema webhooks to modellix_app;
+grant delete, insert, select, update on webhooks.alert_choice to modellix_app;
 grant delete, insert, select, update on webhooks.delivery_attempt to modellix_app;
 grant delete, insert, select, update on webhooks.endpoint to modellix_app;
 grant delete, insert, select, update on webhooks.message to modellix_app;
@@ -2125,7 +2137,7 @@ create or replace function webhooks.write_reports(
             state = case when s.delivered then 'delivered' when s.again_in_s is null then 'failed' else 'waiting' end,
             ended_at = case when s.delivered or s.again_in_s is null then now() end,
             due_at = now() + make_interval(secs => coalesce(s.again_in_s, 0)),
-            payload = case when not s.delivered then coalesce(m.payload, s.payload) end
+            payload = case when not s.delivered or m.task_id is null then coalesce(m.payload, s.payload) end
         from said s where m.id = s.message_id and m.lease = s.lease and m.state = 'waiting'
         returning m.id, m.attempts, m.endpoint_id, s.*
     ), logged as (
@@ -2303,6 +2315,7 @@ create table budgets.use (
     held bigint not null default 0,           -- by unfinished tasks
     used bigint not null default 0,           -- captured of tasks that ended
     carried bigint not null default 0,        -- the part of `used` whose charges were dropped
+    refused_amount bigint,                    -- the amount of the budget when a task did not fit; null: each did
     constraint use_pkey primary key (budget_id, starts),
     constraint use_budget_id_fkey foreign key (budget_id) references budgets.budget(id),
     constraint use_carried_check check (carried >= 0),
@@ -2325,9 +2338,21 @@ create table budgets.charge (
 create index charge_of_budget on budgets.charge (budget_id, task_id);
 create index charge_open on budgets.charge (budget_id) where captured is null;
 
+-- Thresholds that budgets have reached and that were told.
+create table budgets.told (
+    budget_id bigint not null,
+    starts timestamptz not null,
+    percent smallint not null,
+    amount bigint not null,                   -- of the budget then, micro-dollars
+    at timestamptz not null default now(),
+    constraint told_pkey primary key (budget_id, starts, percent),
+    constraint told_budget_id_fkey foreign key (budget_id) references budgets.budget(id)
+);
+
 grant usage on schema budgets to modellix_app;
 grant select on budgets.budget to modellix_app;
 grant select on budgets.charge to modellix_app;
+grant select on budgets.told to modellix_app;
 grant select on budgets.use to modellix_app;
 
 -- What a key, and its team in a mode, may still spend in this period: null where there is no budget. One row. A plain
@@ -2404,6 +2429,9 @@ begin
         delete from budgets.use u using budgets.budget b
         where b.id = u.budget_id and b.team_id = p_team and b.live = p_live and u.held = 0 and u.used = u.carried
             and coalesce(budgets.period_end(b.period, u.starts), b.ended_at) < p_since;
+        delete from budgets.told t using budgets.budget b
+        where b.id = t.budget_id and b.team_id = p_team and b.live = p_live
+            and coalesce(budgets.period_end(b.period, t.starts), b.ended_at) < p_since;
     end if;
     return dropped;
 end
@@ -2444,6 +2472,17 @@ create or replace function budgets.in_force(p_teams bigint[]) returns setof bigi
     select id from budgets.budget where team_id = any (p_teams) and ended_at is null
 $$;
 grant execute on function budgets.in_force to modellix_app;
+
+-- Notes that a task did not fit into a budget in this period: it counts as wholly used, though something may be left. One
+-- budget a call, so that no caller holds one row while it waits for another.
+create or replace function budgets.note_refusal(p_budget bigint) returns void
+language sql security definer set search_path = pg_catalog as $$
+    insert into budgets.use as u (budget_id, starts, refused_amount)
+    select id, budgets.period_start(period, now()), amount from budgets.budget where id = p_budget and ended_at is null
+    on conflict (budget_id, starts) do update set refused_amount = excluded.refused_amount
+    where u.refused_amount is distinct from excluded.refused_amount
+$$;
+grant execute on function budgets.note_refusal to modellix_app;
 
 -- When a period that began at a moment resets; null for never.
 create or replace function budgets.period_end(p_period text, p_starts timestamptz) returns timestamptz
@@ -2518,6 +2557,33 @@ begin
 end
 $$;
 grant execute on function budgets.settle to modellix_app;
+
+-- Thresholds, in percent, that budgets have reached in this period, or in one that ended in the last ten minutes, and that
+-- were not told yet: they count as told when the caller's transaction commits. After the amount was raised they count anew.
+-- 100 is reached too when a task did not fit. Of several callers at once one gets each.
+create or replace function budgets.take_reached(p_percents int[]) returns table (
+    budget_id bigint, team_id bigint, live boolean, key_id bigint, amount bigint, period text, held bigint, used bigint,
+    resets_at timestamptz, percent int
+) language sql security definer set search_path = pg_catalog as $$
+    with reached as (
+        select b.id, b.team_id, b.live, b.key_id, b.amount, b.period, u.starts, u.held, u.used, p as percent
+        from budgets.budget b join budgets.use u on u.budget_id = b.id cross join unnest(p_percents) p
+        where b.ended_at is null and b.amount > 0
+            and u.starts in (budgets.period_start(b.period, now()), budgets.period_start(b.period, now() - interval '10 minutes'))
+            and ((u.held + u.used) * 100 >= b.amount * p or (p = 100 and u.refused_amount >= b.amount))
+    ), told as (
+        insert into budgets.told as t (budget_id, starts, percent, amount)
+        select id, starts, percent, amount from reached order by id, starts, percent
+        on conflict (budget_id, starts, percent) do update set amount = excluded.amount, at = now()
+        where t.amount < excluded.amount
+        returning t.budget_id, t.starts, t.percent
+    )
+    select distinct on (r.id, r.starts) r.id, r.team_id, r.live, r.key_id, r.amount, r.period, r.held, r.used,
+        budgets.period_end(r.period, r.starts), r.percent
+    from reached r join told t on t.budget_id = r.id and t.starts = r.starts and t.percent = r.percent
+    order by r.id, r.starts, r.percent desc
+$$;
+grant execute on function budgets.take_reached to modellix_app;
 
 revoke execute on all functions in schema budgets from public;
 
@@ -2624,8 +2690,17 @@ create table billing.alert (
     constraint alert_threshold_check check (threshold > 0)
 );
 
+-- Which member is told, by mail, that a budget is nearly or wholly used.
+create table billing.budget_alert (
+    team_id bigint not null,
+    live boolean not null,
+    user_id bigint not null,
+    constraint budget_alert_pkey primary key (team_id, live, user_id)
+);
+
 grant usage on schema billing to modellix_app;
 grant delete, insert, select, update on billing.alert to modellix_app;
+grant delete, insert, select on billing.budget_alert to modellix_app;
 grant insert, select, update on billing.code to modellix_app;
 grant insert, select, update on billing.code_batch to modellix_app;
 grant insert, select, update on billing.guess to modellix_app;

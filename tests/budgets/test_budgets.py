@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from dataclasses import replace
 
 import asyncpg
 import msgspec
@@ -159,7 +158,7 @@ async def test_what_a_user_submits_counts_in_the_teams_budget_only(pool: Pool, n
     acme = await new_customer(micros=100_000)
     await limit(pool, acme.team_id, acme.key_id, 100)
     await limit(pool, acme.team_id, None, 300)
-    wishes = [replace(acme.wants(100), key_id=None, actor="user:7") for _ in range(4)]
+    wishes = [msgspec.structs.replace(acme.wants(100), key_id=None, actor="user:7") for _ in range(4)]
     answers = await offer([Submissions(pool, asyncio.Event())], wishes)
     assert Counter(type(answer) for answer in answers) == {Accepted: 3, BudgetExceeded: 1}
     assert (await of_key(pool, acme.key_id)).left == 100

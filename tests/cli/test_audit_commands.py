@@ -42,6 +42,7 @@ CHANGES = {
     "price clear": ("price.clear", [MODEL]),
     "vault rotate": ("vault.rotate", []),
     "webhook create": ("webhook.create", ["acme", "https://hooks.example.com/1"]),
+    "webhook alerts": ("webhook.change", ["acme", ENDPOINT, "--balance-below", "5", "--budgets"]),
     "webhook enable": ("webhook.change", ["acme", ENDPOINT]),
     "webhook replay": ("webhook.replay", ["acme", ENDPOINT]),
     "webhook delete": ("webhook.delete", ["acme", ENDPOINT]),

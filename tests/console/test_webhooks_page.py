@@ -59,6 +59,26 @@ async def test_a_secret_is_shown_once_and_rotated(platform: Platform, owner: Vis
     assert "example.com/other" not in (await owner.get("/console/webhooks")).text
 
 
+async def test_alerts_of_an_endpoint_are_chosen_and_shown(platform: Platform, owner: Visitor) -> None:
+    page = await owner.post("/console/webhooks", {"url": "https://example.com/a", "below": "many"})
+    assert page.status == 400
+    assert 'value="many"' in page.text
+    await owner.post("/console/webhooks", {"url": "https://example.com/a", "below": "$2.50", "budgets": "on"})
+    page = await owner.get("/console/webhooks")
+    assert "told below $2.5000" in page.text
+    assert "told of budgets" in page.text
+    assert 'value="2.50"' in page.text
+    there = f"/console/webhooks/{endpoint(page.text)}"
+    assert (await owner.post(there, {"enabled": "no"})).status == 303
+    assert "told of budgets" in (await owner.get("/console/webhooks")).text, "nobody asked for another choice"
+    assert (await owner.post(there, {"url": "https://example.com/a", "below": ""})).status == 303
+    assert "told" not in (await owner.get("/console/webhooks")).text.partition('id="endpoints"')[2].partition("Edit")[0]
+    billing = await owner.post("/console/billing/alerts/budgets", {"told": "yes"})
+    assert billing.status == 303
+    if "needs settings that are missing" not in (await owner.get("/console/billing")).text:
+        assert "You get a mail when a budget" in (await owner.get("/console/billing")).text
+
+
 async def test_the_secret_of_links_is_shown_on_demand(owner: Visitor) -> None:
     assert "whsec_" not in (await owner.get("/console/webhooks")).text
     shown = [SECRET.search((await owner.post("/console/webhooks/secret", {})).text) for _ in range(2)]

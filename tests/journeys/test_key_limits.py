@@ -81,6 +81,7 @@ async def test_a_key_reads_what_it_may_do(platform: Platform) -> None:
     assert own == {
         "id": client.key.id,
         "name": "limited",
+        "tag": None,
         "mode": "test",
         "looks_like": f"{client.key.prefix}…{client.key.last4}",
         "models": [MODEL],

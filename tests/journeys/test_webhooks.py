@@ -140,6 +140,12 @@ async def test_the_life_of_an_endpoint(team, receiver) -> None:
     off = (await team.call("PATCH", path, data=b'{"enabled":false}')).data
     assert (off["enabled"], off["disabled_why"]) == (False, "by its team")
     assert (await team.call("PATCH", path, data=b'{"enabled":true}')).data == shown
+    assert shown["alerts"] == {"balance_below": None, "budgets": False}
+    told = (await team.call("PATCH", path, data=b'{"alerts":{"balance_below":2.5,"budgets":true}}')).data["alerts"]
+    assert told == {"balance_below": 2.5, "budgets": True}
+    assert (await team.call("PATCH", path, data=b'{"alerts":{}}')).data == shown
+    for wrong in (b'{"balance_below":"5"}', b'{"balance_below":0}', b'{"balance_below":1e-9}', b'{"other":1}'):
+        assert (await team.call("PATCH", path, data=b'{"alerts":' + wrong + b"}")).status == 400, wrong
     rotated = (await team.post(f"{path}/rotate")).data["secret"]
     await team.run(MODEL, prompt="told")
     await receiver.hears()
@@ -189,7 +195,7 @@ async def test_nothing_of_another_team_or_mode_is_seen(platform, team, receiver)
 @pytest.mark.parametrize(("method", "path", "body", "message"), [
     ("POST", "", b"{}", "Missing required parameter: parameter 'url' is required"),
     ("POST", "", b'{"url":1}', "Invalid parameters: parameter 'url' must be a string, got 1"),
-    ("POST", "", b'{"url":"https://a.example/","x":1}', "Invalid parameters: unknown parameter 'x'; allowed: url"),
+    ("POST", "", b'{"url":"https://a.test/","x":1}', "Invalid parameters: unknown parameter 'x'; allowed: url, alerts"),
     ("POST", "", b"[]", "Invalid format: the request body must be a JSON object"),
     ("POST", "", b"{", "Invalid format: invalid JSON format"),
     ("PATCH", "/we_" + "0" * 32, b'{"enabled":1}',

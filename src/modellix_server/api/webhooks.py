@@ -12,10 +12,11 @@ from starlette.responses import Response
 
 from modellix_server.api.dispatch import Request
 from modellix_server.api.parsing import from_iso, members, read_json, within
-from modellix_server.base.errors import InvalidFormat, MissingParameter, NotFound
+from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, NotFound
 from modellix_server.base.ids import task_name
+from modellix_server.base.money import micros_from_usd, usd_number
 from modellix_server.operations import webhooks
-from modellix_server.webhooks import Delivery, Endpoint, message_name
+from modellix_server.webhooks import AlertChoice, Delivery, Endpoint, message_name
 
 _ENDPOINT, _MESSAGE = re.compile(r"we_([0-9a-f]{32})", re.ASCII), re.compile(r"msg_([0-9a-f]{32})", re.ASCII)
 _USUAL_LIMIT, _MOST_LIMIT = 50, 200
@@ -28,11 +29,12 @@ async def list_endpoints(request: Request) -> Response:
 
 
 async def create_endpoint(request: Request) -> Response:
-    """`POST /webhooks` with `{"url": …}`: a new one, and its secret, shown once."""
-    given = await _body(request, {"url": str})
+    """`POST /webhooks` with `{"url": …, "alerts": …}`: a new one, and its secret, shown once."""
+    given = await _body(request, {"url": str, "alerts": dict})
     if "url" not in given:
         raise MissingParameter("parameter 'url' is required")
-    made, secret = await webhooks.create(request.ctx, request.who, request.who.team, given["url"])
+    alerts = _alerts(given.get("alerts", {}))
+    made, secret = await webhooks.create(request.ctx, request.who, request.who.team, given["url"], alerts)
     return request.success({**_public(made), "secret": secret})
 
 
@@ -42,9 +44,11 @@ async def find_endpoint(request: Request) -> Response:
 
 
 async def change_endpoint(request: Request) -> Response:
-    """`PATCH /webhooks/{endpoint_id}` with `url`, `enabled` or both."""
+    """`PATCH /webhooks/{endpoint_id}` with some of `url`, `enabled`, `alerts`."""
     endpoint_id = _endpoint(request)
-    given = await _body(request, {"url": str, "enabled": bool})
+    given = await _body(request, {"url": str, "enabled": bool, "alerts": dict})
+    if "alerts" in given:
+        given["alerts"] = _alerts(given["alerts"])
     return request.success(
         _public(await webhooks.change(request.ctx, request.who, request.who.team, endpoint_id, **given))
     )
@@ -101,6 +105,18 @@ async def _body(request: Request, known: Mapping[str, type]) -> dict[str, Any]:
     return members(await read_json(request, "a request about webhooks is short", empty={}), known)
 
 
+def _alerts(given: dict[str, Any]) -> AlertChoice:
+    """`{"balance_below": 5, "budgets": true}`, each of which may be left out. Raises InvalidParameters."""
+    below = given.pop("balance_below", None)
+    if below is not None and (isinstance(below, bool) or not isinstance(below, int | float)):
+        raise InvalidParameters("parameter 'alerts.balance_below' must be a number of USD, or null")
+    try:
+        micros = None if below is None else micros_from_usd(str(below))
+    except ValueError as error:
+        raise InvalidParameters(f"parameter 'alerts.balance_below': {error}") from None
+    return AlertChoice(micros, members(given, {"budgets": bool}).get("budgets", False))
+
+
 def _endpoint(request: Request) -> UUID:
     return _id(_ENDPOINT, request.path_params["endpoint_id"], "endpoint")
 
@@ -120,6 +136,7 @@ def _moment(text: str) -> datetime:
 
 
 def _public(one: Endpoint) -> dict[str, Any]:
+    below = one.alerts.balance_below
     return {
         "id": f"we_{one.id.hex}",
         "url": one.url,
@@ -127,13 +144,14 @@ def _public(one: Endpoint) -> dict[str, Any]:
         "disabled_why": one.disabled_why,
         "failing_since": _iso(one.failing_since),
         "created_at": _iso(one.created_at),
+        "alerts": {"balance_below": None if below is None else usd_number(below), "budgets": one.alerts.budgets},
     }
 
 
 def _entry(one: Delivery) -> dict[str, Any]:
     return {
         "id": message_name(one.id),
-        "task_id": task_name(one.task_id),
+        "task_id": task_name(one.task_id) if one.task_id else None,
         "endpoint_id": f"we_{one.endpoint_id.hex}" if one.endpoint_id else None,
         "url": one.url,
         "event": one.event,

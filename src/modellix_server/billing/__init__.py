@@ -3,7 +3,16 @@
 Knows no ledger: it says what a code or a payment is worth, and operations move the money in the same transaction.
 """
 
-from modellix_server.billing.alerts import BalanceAlert, add_alert, alerts_of, delete_alert, take_crossed
+from modellix_server.billing.alerts import (
+    BalanceAlert,
+    add_alert,
+    alerts_of,
+    delete_alert,
+    is_told_of_budgets,
+    members_told_of_budgets,
+    take_crossed,
+    tell_of_budgets,
+)
 from modellix_server.billing.codes import (
     MOST_CODES,
     CodeBatch,

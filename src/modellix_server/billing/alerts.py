@@ -77,3 +77,31 @@ async def take_crossed(tx: Connection, most: int) -> list[tuple[BalanceAlert, in
         most,
     )
     return [(BalanceAlert(*list(row)[:-1]), row["available"]) for row in rows]
+
+
+async def is_told_of_budgets(db: Pool | Connection, of: TeamMode, user_id: int) -> bool:
+    """Whether a user is told by mail of a team's budgets."""
+    found: bool = await db.fetchval(
+        "select exists (select from billing.budget_alert where team_id = $1 and live = $2 and user_id = $3)",
+        *(of.team_id, of.live, user_id),
+    )
+    return found
+
+
+async def tell_of_budgets(tx: Connection, of: TeamMode, user_id: int, *, told: bool) -> None:
+    """Whether a user is told by mail of a team's budgets from now on."""
+    change = (
+        "insert into billing.budget_alert (team_id, live, user_id) values ($1, $2, $3) on conflict do nothing"
+        if told
+        else "delete from billing.budget_alert where team_id = $1 and live = $2 and user_id = $3"
+    )
+    await tx.execute(change, of.team_id, of.live, user_id)
+
+
+async def members_told_of_budgets(tx: Connection, of: TeamMode) -> list[int]:
+    """The users who are told by mail of a team's budgets."""
+    rows = await tx.fetch(
+        "select user_id from billing.budget_alert where team_id = $1 and live = $2 order by user_id",
+        *(of.team_id, of.live),
+    )
+    return [row["user_id"] for row in rows]

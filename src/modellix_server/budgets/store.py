@@ -20,7 +20,8 @@ _AT_ONCE = 2000
 _ADJECTIVE = {"none": "in total", "daily": "per day", "weekly": "per week", "monthly": "per month"}
 _USE = """
     select b.team_id, b.live, b.key_id, b.amount, b.period, coalesce(u.held, 0) as held, coalesce(u.used, 0) as used,
-        budgets.period_end(b.period, budgets.period_start(b.period, now())) as resets_at
+        budgets.period_end(b.period, budgets.period_start(b.period, now())) as resets_at,
+        b.id, u.refused_amount
     from budgets.budget b left join budgets.use u
         on u.budget_id = b.id and u.starts = budgets.period_start(b.period, now())
     where b.ended_at is null and """
@@ -56,6 +57,9 @@ class Budget:
     used: int
     resets_at: datetime | None
     """None: never."""
+    id: int
+    refused_amount: int | None
+    """Its amount when a task did not fit in this period; None: each did."""
 
     @property
     def taken(self) -> int:
@@ -80,6 +84,22 @@ class Budget:
         return f"insufficient budget of {owner} ({amount}): {left} USD left; {when}"
 
 
+@dataclass(frozen=True, slots=True)
+class ReachedBudget:
+    """A budget that is to be told of: how much of it, in percent, is used. Money in micro-dollars."""
+
+    budget_id: int
+    team_id: int
+    live: bool
+    key_id: int | None
+    amount: int
+    period: str
+    held: int
+    used: int
+    resets_at: datetime | None
+    percent: int
+
+
 async def put(db: Connection, of: TeamMode, key_id: int | None, limit: BudgetLimit | None) -> None:
     """Set, change or (None) end the budget of a key, or of the team in a mode where `key_id` is None.
 
@@ -101,6 +121,17 @@ async def of_teams(db: Pool | Connection, team_ids: Sequence[int]) -> dict[tuple
     """The budgets in force of these teams as a whole, by team and mode (True: live)."""
     rows = await db.fetch(_USE + "b.key_id is null and b.team_id = any ($1::bigint[])", team_ids)
     return {(row["team_id"], row["live"]): Budget(*row) for row in rows}
+
+
+async def note_refusal(db: Pool, budget: Budget) -> None:
+    """Note that a task did not fit, which is told as 100 %; of many refusals in a period the first writes."""
+    if budget.refused_amount != budget.amount:
+        await db.execute("select budgets.note_refusal($1)", budget.id)
+
+
+async def take_reached(tx: Connection, percents: Sequence[int]) -> list[ReachedBudget]:
+    """Budgets that have reached one of some percents: told when this transaction, which must tell of them, commits."""
+    return [ReachedBudget(*row) for row in await tx.fetch("select * from budgets.take_reached($1)", percents)]
 
 
 async def forget_old(db: Pool, age_s: float) -> int:

@@ -117,6 +117,7 @@ PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("GET", "/console/billing/statement", statements.monthly, Audience.TEAM, Permission.READ_MONEY),
     ("GET", "/console/billing/statement/download", statements.download, Audience.TEAM, Permission.READ_MONEY),
     ("POST", "/console/billing/alerts", billing.add_alert, Audience.TEAM, Permission.READ_MONEY),
+    ("POST", "/console/billing/alerts/budgets", billing.change_budget_alert, Audience.TEAM, Permission.READ_MONEY),
     (
         "POST",
         "/console/billing/alerts/{alert_id:int}/remove",

@@ -13,7 +13,7 @@ from modellix_server.openapi.operations import ACCEPTED, OPERATIONS, TYPED_SUBMI
 from modellix_server.openapi.parameters import OF_A_SUBMISSION, TERMS, of_path
 from modellix_server.openapi.schemas import SCHEMAS
 from modellix_server.openapi.shapes import Schema, ref
-from modellix_server.openapi.webhooks import TASK_ENDED
+from modellix_server.openapi.webhooks import MESSAGES
 
 _ABOUT = """\
 One HTTP API, one async contract and one bill for image and video generation models.
@@ -54,7 +54,7 @@ def describe(routes: Iterable[BaseRoute], catalogue: Catalogue, origin: str) -> 
         "security": [{_KEY: []}],
         "tags": _tags(catalogue),
         "paths": _paths(routes, catalogue),
-        "webhooks": {"taskEnded": TASK_ENDED},
+        "webhooks": MESSAGES,
         "components": {
             "schemas": SCHEMAS | {body_name(model): _body(model) for model in catalogue},
             "parameters": TERMS,

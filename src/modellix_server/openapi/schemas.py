@@ -290,13 +290,18 @@ _ENDPOINT = {
     "disabled_why": or_null(text()),
     "failing_since": or_null(moment()),
     "created_at": moment(),
+    "alerts": obj(
+        "What it is told beside ended tasks",
+        balance_below=or_null(usd("`balance.low` when less is available; null: not told of it")),
+        budgets=flag("`budget.threshold` at 80 % and 100 % of a budget of the team or of a key"),
+    ),
 }
 _WEBHOOKS = {
-    "Endpoint": obj("A URL that gets a message about every ended task of the team, in the key's mode", **_ENDPOINT),
+    "Endpoint": obj("A URL that gets messages about the team's ended tasks in the key's mode, and alerts", **_ENDPOINT),
     "Delivery": obj(
         "A message, and every attempt to deliver it",
         id=MESSAGE_ID,
-        task_id=TASK_ID,
+        task_id=or_null({**TASK_ID, "description": "Null for an alert"}),
         endpoint_id=or_null({**ENDPOINT_ID, "description": "Null for a URL given in `X-Webhook-URL`"}),
         url=link(),
         event=text(examples=["prediction.task.succeeded"]),

@@ -6,10 +6,19 @@ from modellix_server.openapi.answers import envelope
 from modellix_server.openapi.operation import JSON, AnswerDoc, BodyDoc, RouteDoc
 from modellix_server.openapi.parameters import header, query
 from modellix_server.openapi.schemas import ENDPOINT_ID, MESSAGE_ID, NEW_ENDPOINT, SECRET, TASK_ID
-from modellix_server.openapi.shapes import Schema, array, flag, moment, obj, only, ref, text, whole, word
+from modellix_server.openapi.shapes import Schema, array, flag, moment, obj, only, or_null, ref, text, usd, whole, word
 
 _BODY = (400, 408, 413)
 _URL = text("Public https on port 443", format="uri", pattern="^https://", maxLength=2048)
+_ALERTS = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "balance_below": or_null(usd("`balance.low` when less is available", exclusiveMinimum=0, maximum=1_000_000)),
+        "budgets": flag("`budget.threshold` at 80 % and 100 % of a budget"),
+    },
+    "examples": [{"balance_below": 5, "budgets": True}],
+}
 _DELIVERIES = AnswerDoc(obj(deliveries=array(ref("Delivery"))))
 _LIMIT = query("limit", whole(minimum=1, maximum=200, default=50), "How many")
 _BOTH_SIGN = "The former secret signs too for 24 hours."
@@ -26,7 +35,9 @@ WEBHOOK_OPERATIONS = {
     "POST /api/v1/webhooks": RouteDoc(
         "createEndpoint", "Webhooks", "Create an endpoint for all ended tasks", AnswerDoc(NEW_ENDPOINT),
         about="20 endpoints at most, in each mode.",
-        body=BodyDoc({**_closed(obj(url=_URL)), "examples": [{"url": "https://example.com/hook"}]}),
+        body=BodyDoc(
+            {**_closed(obj(url=_URL, maybe={"alerts": _ALERTS})), "examples": [{"url": "https://example.com/hook"}]}
+        ),
         refuses=_BODY,
     ),
     "GET /api/v1/webhooks/secret": RouteDoc(
@@ -48,11 +59,11 @@ WEBHOOK_OPERATIONS = {
         "getEndpoint", "Webhooks", "One endpoint", AnswerDoc(ref("Endpoint")), refuses=(404,)
     ),
     "PATCH /api/v1/webhooks/{endpoint_id}": RouteDoc(
-        "changeEndpoint", "Webhooks", "Change the URL of an endpoint, disable or enable it",
+        "changeEndpoint", "Webhooks", "Change the URL or the alerts of an endpoint, disable or enable it",
         AnswerDoc(ref("Endpoint")),
         body=BodyDoc(
             {
-                **_closed({"type": "object", "properties": {"url": _URL, "enabled": flag()}}),
+                **_closed({"type": "object", "properties": {"url": _URL, "enabled": flag(), "alerts": _ALERTS}}),
                 "examples": [{"enabled": True}],
             },
             required=False,
@@ -88,6 +99,18 @@ WEBHOOK_OPERATIONS = {
 
 _EVENTS = tuple(f"prediction.task.{what}" for what in ("succeeded", "failed", "canceled"))
 
+_DELIVERED = {
+    "2XX": {"description": "Delivered. Any other answer is retried"},
+    "410": {"description": "An endpoint that answers so is disabled"},
+}
+_SIGNED = [
+    header("webhook-id", MESSAGE_ID, "The same at every attempt"),
+    header("webhook-timestamp", whole(), "Of this attempt, in Unix seconds"),
+    header("webhook-signature", text(), "Over `id.timestamp.body`; one for each active secret"),
+    header("X-Modellix-Delivery-ID", MESSAGE_ID, "Same as `webhook-id`"),
+    header("X-Modellix-Retry-Count", whole(minimum=0), "Number of earlier attempts"),
+]
+
 TASK_ENDED: dict[str, Any] = {
     "post": {
         "operationId": "taskEnded",
@@ -96,13 +119,9 @@ TASK_ENDED: dict[str, Any] = {
         "description": "Sent to every endpoint of the team, and to the `X-Webhook-URL` of the submission: at least "
         "once, in no guaranteed order. Ten tries in three days. Signed according to Standard Webhooks.",
         "parameters": [
-            header("webhook-id", MESSAGE_ID, "The same at every attempt"),
-            header("webhook-timestamp", whole(), "Of this attempt, in Unix seconds"),
-            header("webhook-signature", text(), "Over `id.timestamp.body`; one for each active secret"),
+            *_SIGNED,
             header("X-Modellix-Event", word(_EVENTS), "How the task has ended"),
             header("X-Modellix-Task-ID", TASK_ID, "The task"),
-            header("X-Modellix-Delivery-ID", MESSAGE_ID, "Same as `webhook-id`"),
-            header("X-Modellix-Retry-Count", whole(minimum=0), "Number of earlier attempts"),
         ],
         "requestBody": {
             "required": True,
@@ -112,11 +131,46 @@ TASK_ENDED: dict[str, Any] = {
                 }
             },
         },
-        "responses": {
-            "2XX": {"description": "Delivered. Any other answer is retried"},
-            "410": {"description": "An endpoint that answers so is disabled"},
-        },
+        "responses": _DELIVERED,
         "security": [],
     }
 }
-"""The document's `webhooks.taskEnded`."""
+
+
+def _alert(id_: str, event: str, summary: str, data: Schema) -> dict[str, Any]:
+    body = obj(type=only(event), timestamp=moment("When it was noticed"), data=data)
+    return {
+        "post": {
+            "operationId": id_,
+            "tags": ["Webhooks"],
+            "summary": summary,
+            "description": "Sent once each time, to endpoints that want it (`alerts`); signed and retried as others.",
+            "parameters": [*_SIGNED, header("X-Modellix-Event", only(event), "The type")],
+            "requestBody": {"required": True, "content": {JSON: {"schema": body}}},
+            "responses": _DELIVERED,
+            "security": [],
+        }
+    }
+
+
+_MODE = word(("live", "test"))
+MESSAGES: dict[str, Any] = {
+    "taskEnded": TASK_ENDED,
+    "balanceLow": _alert(
+        "balanceLow", "balance.low", "Less than the endpoint's `balance_below` is available",
+        obj(mode=_MODE, available=usd("USD"), threshold=usd("USD")),
+    ),
+    "budgetThreshold": _alert(
+        "budgetThreshold", "budget.threshold", "A budget of the team or of a key has reached 80 % or 100 %",
+        obj(
+            mode=_MODE,
+            percent=whole("80 or 100; 100 also where a task did not fit into what is left"),
+            budget=obj(
+                of=word(("team", "key")), key_id=or_null(whole()), key_name=or_null(text()), tag=or_null(text()),
+                amount=usd("USD in a period"), period=text("`none`, `daily`, `weekly` or `monthly`"),
+                used=usd("Charged"), held=usd("By unfinished tasks"), resets_at=or_null(moment()),
+            ),
+        ),
+    ),
+}  # fmt: skip
+"""The document's `webhooks`."""

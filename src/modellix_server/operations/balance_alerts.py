@@ -1,12 +1,13 @@
-"""Alerts about a team's balance, each of one member, who is told by mail."""
+"""Alerts about a team's balance: to members by mail, to endpoints by webhook."""
 
-from modellix_server import audit, billing, identity, mail
+from modellix_server import audit, billing, identity, mail, webhooks
 from modellix_server.base.errors import InvalidParameters, NotFound
-from modellix_server.base.money import usd
+from modellix_server.base.money import usd, usd_number
 from modellix_server.base.team_mode import TeamMode, mode_word
 from modellix_server.billing import BalanceAlert
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import ROLE_PERMISSIONS, Permission, Principal
+from modellix_server.webhooks import BALANCE_LOW, Alert, LowBalance
 
 _MOST_MICROS = 10**12
 _AT_ONCE = 100
@@ -43,6 +44,8 @@ async def tell_once(ctx: Context, who: Principal) -> int:
     """Send what has to be told now: a message for each alert that was crossed. Returns how many were crossed."""
     who.require(Permission.OPERATE)
     async with ctx.transaction() as tx:
+        low = await webhooks.take_low(tx, _AT_ONCE)
+        await webhooks.send_alerts(tx, [Alert(one.endpoint_id, BALANCE_LOW, _public(one)) for one in low])
         crossed = await billing.take_crossed(tx, _AT_ONCE)
         for alert, available in crossed:
             role = await identity.role_of(tx, alert.team_id, alert.user_id)
@@ -61,4 +64,9 @@ async def tell_once(ctx: Context, who: Principal) -> int:
                 "link": f"{ctx.settings.public_origin}/console/billing?scope={alert.team_id}-{mode}",
             }
             await mail.enqueue(tx, user.email, "balance_low", values, language=user.language)
-    return len(crossed)
+    return len(low) + len(crossed)
+
+
+def _public(one: LowBalance) -> dict[str, object]:
+    mode, available, below = mode_word(live=one.live), usd_number(one.available), usd_number(one.below)
+    return {"mode": mode, "available": available, "threshold": below}

@@ -11,20 +11,22 @@ from modellix_server.base.database import Connection
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
-from modellix_server.webhooks import Delivery, Endpoint
+from modellix_server.webhooks import NO_ALERTS, AlertChoice, Delivery, Endpoint
 
 _KEPT = timedelta(days=30)
 
 
-async def create(ctx: Context, who: Principal, of: TeamMode, url: str) -> tuple[Endpoint, str]:
+async def create(
+    ctx: Context, who: Principal, of: TeamMode, url: str, alerts: AlertChoice = NO_ALERTS
+) -> tuple[Endpoint, str]:
     """A new endpoint and its signing secret, which is not shown again.
 
-    Raises InvalidParameters for a link that may not be called, and where there are too many endpoints.
+    Raises InvalidParameters for a link that may not be called, and where there are too many endpoints; OutOfRange.
     """
     who.require(Permission.MANAGE_WEBHOOKS, of)
     settings = ctx.settings
     async with ctx.transaction() as tx:
-        made, secret = await webhooks.create(tx, settings.keyring, of, url, settings.allow_networks)
+        made, secret = await webhooks.create(tx, settings.keyring, of, url, settings.allow_networks, alerts)
         await _record(tx, who, of, "webhook.create", made.id, host=URL(made.url).host)
     return made, secret
 
@@ -49,12 +51,19 @@ async def change(
     *,
     url: str | None = None,
     enabled: bool | None = None,
+    alerts: AlertChoice | None = None,
 ) -> Endpoint:
-    """Point an endpoint elsewhere, disable or enable it. Raises InvalidParameters or NotFound."""
+    """Point an endpoint elsewhere, disable or enable it, choose its alerts.
+
+    Raises InvalidParameters, OutOfRange or NotFound.
+    """
     who.require(Permission.MANAGE_WEBHOOKS, of)
     async with ctx.transaction() as tx:
-        changed = await webhooks.change(tx, of, endpoint_id, ctx.settings.allow_networks, url=url, enabled=enabled)
-        about = {"enabled": changed.disabled_at is None, "host": URL(changed.url).host}
+        opened = ctx.settings.allow_networks
+        changed = await webhooks.change(tx, of, endpoint_id, opened, url=url, enabled=enabled, alerts=alerts)
+        about: dict[str, Any] = {"enabled": changed.disabled_at is None, "host": URL(changed.url).host}
+        if alerts is not None:
+            about |= {"balance_below_micros": alerts.balance_below, "budgets": alerts.budgets}
         await _record(tx, who, of, "webhook.change", endpoint_id, **about)
     return changed
 

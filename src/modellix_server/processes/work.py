@@ -23,7 +23,7 @@ from modellix_server.base.notify import Follower, follow
 from modellix_server.base.outbound import Outbound
 from modellix_server.base.process import reuse_memory
 from modellix_server.base.settings import Settings
-from modellix_server.operations import balance_alerts, inputs, reconciliation, search
+from modellix_server.operations import balance_alerts, budget_alerts, inputs, reconciliation, search
 from modellix_server.operations.context import Context
 from modellix_server.operations.master_key import self_test
 from modellix_server.operations.principal import system
@@ -200,7 +200,8 @@ async def _chores(settings: Settings, db: Pool, storage: Storage, tools: tasks.T
     ctx, monitor = Context(settings, db), system("ledger monitor", socket.gethostname())
     chores = (
         _Chore("ledger monitor", 60, lambda: reconciliation.monitor_once(ctx, monitor), first_after_s=5),
-        _Chore("balance alerts", 30, lambda: balance_alerts.tell_once(ctx, system("alerts", socket.gethostname()))),
+        _Chore("balance alerts", 15, lambda: balance_alerts.tell_once(ctx, system("alerts", socket.gethostname()))),
+        _Chore("budget alerts", 15, lambda: budget_alerts.tell_once(ctx, system("alerts", socket.gethostname()))),
         _Chore("usage", 15, lambda: tasks.add_usage(db, _USAGE_STEP), first_after_s=5),
         _Chore("expired results", 30, lambda: delete_expired(db, storage, 500)),
         _Chore("inputs that are not kept", 30, lambda: inputs.redact_once(ctx, system("inputs", socket.gethostname()))),

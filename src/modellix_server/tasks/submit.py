@@ -161,15 +161,17 @@ class Submissions:
         if not of_key and not of_team:
             return [_insufficient() for _ in refused]
         available = await balances(self._db, teams)
-        return [
-            _shortage(
-                s,
-                available.get((s.team_id, s.live), 0),
-                None if s.key_id is None else of_key.get(s.key_id),
-                of_team.get((s.team_id, s.live)),
-            )
-            for s in refused
-        ]
+        outcomes, exceeded = [], {}
+        for s in refused:
+            own = None if s.key_id is None else of_key.get(s.key_id)
+            outcome, budget = _shortage(s, available.get((s.team_id, s.live), 0), own, of_team.get((s.team_id, s.live)))
+            outcomes.append(outcome)
+            if budget is not None:
+                exceeded[budget.id] = budget
+        with contextlib.suppress(*DATABASE_ERRORS):  # a refusal is one, whether or not it can be told of
+            for budget in exceeded.values():
+                await budgets.note_refusal(self._db, budget)
+        return outcomes
 
     async def _resolve(self, batch: list[Submission]) -> list[AcceptOutcome]:
         """The call raised: find out which tasks exist, and, while there is time, offer each missing one alone."""
@@ -245,14 +247,14 @@ def _insufficient() -> InsufficientBalance:
 
 def _shortage(
     refused: Submission, available: int, of_key: budgets.Budget | None, of_team: budgets.Budget | None
-) -> AcceptOutcome:
-    """Read after the refusal: where all would cover it by now, it is offered again."""
+) -> tuple[AcceptOutcome, budgets.Budget | None]:
+    """Read after the refusal: where all would cover it by now, it is offered again. With the budget that did not."""
     if refused.quote > available:
-        return _insufficient()
+        return _insufficient(), None
     for budget, owner in ((of_key, "this API key"), (of_team, "the team")):
         if budget is not None and refused.quote > budget.left:
-            return budgets.BudgetExceeded(budget.refusal(owner))
-    return Again()
+            return budgets.BudgetExceeded(budget.refusal(owner)), budget
+    return Again(), None
 
 
 def _mismatch() -> IdempotencyMismatch:

@@ -1,7 +1,18 @@
-"""Webhooks about ended tasks: endpoints, signatures, deliveries."""
+"""Webhooks about ended tasks, and alerts: endpoints, signatures, deliveries."""
 
+from modellix_server.webhooks.alerts import (
+    BALANCE_LOW,
+    BUDGET_THRESHOLD,
+    Alert,
+    AlertChoice,
+    LowBalance,
+    send_alerts,
+    take_low,
+    told_of_budgets,
+)
 from modellix_server.webhooks.delivery import Deliverer
 from modellix_server.webhooks.endpoints import (
+    NO_ALERTS,
     SEALED,
     Endpoint,
     change,

@@ -117,16 +117,14 @@ class Deliverer(Follower):
         return True
 
     async def _bodies(self, leased: list[Message]) -> dict[UUID, str]:
-        fresh = [message.task_id for message in leased if message.payload is None]
-        rendered = await self._render(fresh) if fresh else {}
+        fresh = {message.id: message.task_id for message in leased if message.payload is None and message.task_id}
+        rendered = await self._render(list(fresh.values())) if fresh else {}
         found = {message.id: message.payload for message in leased if message.payload is not None}
-        for message in leased:
-            if message.payload is None and message.task_id in rendered:
-                found[message.id] = rendered[message.task_id].decode()
+        found |= {message_id: rendered[task].decode() for message_id, task in fresh.items() if task in rendered}
         return found
 
     async def _deliver(self, message: Message, body: str | None, signing_secrets: list[str]) -> None:
-        log.bind(task=str(message.task_id))
+        log.bind(**{"task": str(message.task_id)} if message.task_id else {"message": str(message.id)})
         outcome = Outcome(None, "stopped", 0)
         try:
             if body is None:
@@ -156,7 +154,7 @@ class Deliverer(Follower):
             "Content-Type": "application/json",
             **signing.headers(message.id, int(time.time()), body, signing_secrets),
             "X-Modellix-Event": message.event,
-            "X-Modellix-Task-ID": task_name(message.task_id),
+            **({"X-Modellix-Task-ID": task_name(message.task_id)} if message.task_id else {}),
             "X-Modellix-Delivery-ID": signing.message_name(message.id),
             "X-Modellix-Retry-Count": str(message.attempts),
         }
@@ -167,7 +165,8 @@ class Deliverer(Follower):
             return Outcome(status, error, int((time.monotonic() - started) * 1000), wait_s)
 
         try:
-            with tracing.timed("webhook", message.task_id, event=message.event, attempt=message.attempts + 1) as span:
+            about = message.task_id or message.id
+            with tracing.timed("webhook", about, event=message.event, attempt=message.attempts + 1) as span:
                 if (parent := span.traceparent) is not None:
                     # Our own, so that a receiver with tracing can correlate its work with the delivery: it identifies
                     # only the task, which the receiver knows. Never the client's: the submitter need not be the

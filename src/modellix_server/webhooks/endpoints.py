@@ -19,6 +19,7 @@ from modellix_server.base.ids import uuid7
 from modellix_server.base.sealed import SealedColumn
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.webhooks import signing
+from modellix_server.webhooks.alerts import AlertChoice, choose_alerts
 from modellix_server.webhooks.target import check_url, lane
 
 BOTH_SIGN_S = 86_400
@@ -26,9 +27,14 @@ BOTH_SIGN_S = 86_400
 
 SEALED = (SealedColumn("webhooks.secret", "sealed", row=("id",), bound=("id", "team_id", "live")),)
 
+NO_ALERTS = AlertChoice()
+"""An endpoint that is told of ended tasks alone."""
+
 _MOST_OF_TEAM = 20
 _LOG = log.get("webhooks")
-_COLUMNS = "id, team_id, live, url, created_at, failing_since, disabled_at, disabled_why"
+_CHOICE = "from webhooks.alert_choice a where a.endpoint_id = endpoint.id"
+_COLUMNS = f"""id, team_id, live, url, created_at, failing_since, disabled_at, disabled_why,
+    (select a.balance_below {_CHOICE}) as balance_below, coalesce((select a.budgets {_CHOICE}), false) as budgets"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +50,19 @@ class Endpoint:
     """Time of the first failure since the last success."""
     disabled_at: datetime | None
     disabled_why: str | None
+    alerts: AlertChoice
 
 
 async def create(
-    db: Pool | Connection, keys: Keyring, team: TeamMode, url: str, opened: Sequence[Network]
+    db: Pool | Connection,
+    keys: Keyring,
+    team: TeamMode,
+    url: str,
+    opened: Sequence[Network],
+    alerts: AlertChoice = NO_ALERTS,
 ) -> tuple[Endpoint, str]:
-    """A new endpoint and its signing secret, which is not shown again. Raises InvalidParameters."""
+    """A new endpoint and its signing secret, which is not shown again. Raises InvalidParameters, OutOfRange."""
+    alerts.check()
     url = check_url(url, opened, "parameter 'url'")
     async with _transaction(db) as connection:
         # Two concurrent calls would each see room for one more.
@@ -71,8 +84,10 @@ async def create(
             lane(url, team.team_id, live=team.live),
         )
         assert row is not None
+        if alerts != NO_ALERTS:
+            await choose_alerts(connection, row["id"], alerts)
         secret = await _new_secret(connection, keys, team, row["id"])
-    return Endpoint(*row), secret
+        return await find(connection, team, row["id"]), secret
 
 
 async def list_all(db: Pool | Connection, team: TeamMode) -> list[Endpoint]:
@@ -82,7 +97,7 @@ async def list_all(db: Pool | Connection, team: TeamMode) -> list[Endpoint]:
         team.team_id,
         team.live,
     )
-    return [Endpoint(*row) for row in rows]
+    return [_endpoint(row) for row in rows]
 
 
 async def find(db: Pool | Connection, team: TeamMode, endpoint_id: UUID) -> Endpoint:
@@ -105,15 +120,21 @@ async def change(
     *,
     url: str | None,
     enabled: bool | None,
+    alerts: AlertChoice | None = None,
 ) -> Endpoint:
-    """Change the URL, disable or enable the endpoint. Raises InvalidParameters or NotFound.
+    """Change the URL or the alerts, disable or enable the endpoint. Raises InvalidParameters, OutOfRange, NotFound.
 
     Waiting messages go to the new URL, or fail when the endpoint is disabled. Enabling resets its failures.
     """
     if url is not None:
         url = check_url(url, opened, "parameter 'url'")
+    if alerts is not None:
+        alerts.check()
     place = None if url is None else lane(url, team.team_id, live=team.live)
     async with locked(db, team, endpoint_id) as connection:
+        if alerts is not None:
+            await find(connection, team, endpoint_id)
+            await choose_alerts(connection, endpoint_id, alerts)
         changed = await connection.fetchrow(
             f"""with moved as (
                    update webhooks.message m set lane = coalesce($5, m.lane),
@@ -258,4 +279,10 @@ def _context(secret_id: UUID, team_id: int, *, live: bool) -> tuple[str, ...]:
 def _found(row: Row | None) -> Endpoint:
     if row is None:
         raise NotFound("no such endpoint")
-    return Endpoint(*row)
+    return _endpoint(row)
+
+
+def _endpoint(row: Row) -> Endpoint:
+    values = dict(row)
+    alerts = AlertChoice(values.pop("balance_below"), values.pop("budgets"))
+    return Endpoint(**values, alerts=alerts)

@@ -23,7 +23,8 @@ class Message:
 
     id: UUID
     lease: int
-    task_id: UUID
+    task_id: UUID | None
+    """None: an alert."""
     team_id: int
     live: bool
     endpoint_id: UUID | None
@@ -31,7 +32,7 @@ class Message:
     lane: str
     event: str
     payload: str | None
-    """The body of earlier attempts; None before the first."""
+    """The body of earlier attempts, or of an alert; None before the first."""
     tries: int
     attempts: int
     failing_for_s: float | None
@@ -74,7 +75,8 @@ class Delivery:
     """One message with all its attempts, as its team sees it."""
 
     id: UUID
-    task_id: UUID
+    task_id: UUID | None
+    """None: an alert."""
     endpoint_id: UUID | None
     url: str
     event: str

@@ -22,6 +22,9 @@ begin
         delete from budgets.use u using budgets.budget b
         where b.id = u.budget_id and b.team_id = p_team and b.live = p_live and u.held = 0 and u.used = u.carried
             and coalesce(budgets.period_end(b.period, u.starts), b.ended_at) < p_since;
+        delete from budgets.told t using budgets.budget b
+        where b.id = t.budget_id and b.team_id = p_team and b.live = p_live
+            and coalesce(budgets.period_end(b.period, t.starts), b.ended_at) < p_since;
     end if;
     return dropped;
 end

@@ -11,7 +11,7 @@ from modellix_server.console.dispatch import PageRequest
 from modellix_server.console.filters import PageFilters
 from modellix_server.console.i18n import gettext as _
 from modellix_server.ledger import KINDS, TransferFilter
-from modellix_server.operations import balance_alerts, billing, money, recharges, sign_in_codes, usage
+from modellix_server.operations import balance_alerts, billing, budget_alerts, money, recharges, sign_in_codes, usage
 from modellix_server.operations.principal import Permission
 
 _ROWS = 50
@@ -60,6 +60,12 @@ async def add_alert(request: PageRequest) -> Response:
             else InvalidParameters(_("write an amount in USD, such as 20"))
         )
         return await _page(request, threshold=typed, alert_problem=problem)
+    return RedirectResponse("/console/billing#alerts", 303)
+
+
+async def change_budget_alert(request: PageRequest) -> Response:
+    """Tell this user of budgets, or no more."""
+    await budget_alerts.change(request.ctx, request.who, request.who.team, told=request.fields.get("told") == "yes")
     return RedirectResponse("/console/billing#alerts", 303)
 
 
@@ -115,6 +121,7 @@ async def _page(
         recharges=(await recharges.list_all(ctx, who, who.team, after=None, most=_LATEST)).rows,
         can_recharge=recharges.possible(ctx, who, who.team),
         alerts=await balance_alerts.list_own(ctx, who, who.team),
+        told_of_budgets=await budget_alerts.is_told(ctx, who, who.team),
         threshold=threshold,
         alert_problem=alert_problem.detail if alert_problem else "",
         mail_missing=sign_in_codes.missing_settings(ctx),

@@ -7,12 +7,13 @@ from uuid import UUID
 
 from starlette.responses import RedirectResponse, Response
 
-from modellix_server.base.errors import InvalidFormat, InvalidParameters, NotFound
+from modellix_server.base.errors import InvalidFormat, InvalidParameters, NotFound, OutOfRange
+from modellix_server.base.money import micros_from_usd, usd
 from modellix_server.console.dispatch import PageRequest
 from modellix_server.console.filters import PageFilters
 from modellix_server.console.i18n import gettext as _
 from modellix_server.operations import webhooks
-from modellix_server.webhooks import message_name
+from modellix_server.webhooks import AlertChoice, message_name
 
 _ENDPOINT, _MESSAGE = re.compile(r"we_([0-9a-f]{32})", re.ASCII), re.compile(r"msg_([0-9a-f]{32})", re.ASCII)
 _A_PAGE = 50
@@ -28,20 +29,22 @@ async def create(request: PageRequest) -> Response:
     """Add an endpoint and show its secret, once."""
     url = request.fields.get("url", "").strip()
     try:
-        made, secret = await webhooks.create(request.ctx, request.who, request.who.team, url)
-    except InvalidParameters as error:
+        made, secret = await webhooks.create(request.ctx, request.who, request.who.team, url, _alerts(request))
+    except (InvalidParameters, OutOfRange) as error:
         return await _page(request, problem=error.detail, typed=url)
     return await _page(request, secret=secret, secret_of=made.url)
 
 
 async def change(request: PageRequest) -> Response:
-    """Point an endpoint elsewhere, or disable or enable it."""
+    """Point an endpoint elsewhere and choose its alerts, or disable or enable it."""
     fields, endpoint_id = request.fields, _endpoint(request)
     url = fields["url"].strip() if "url" in fields else None
     enabled = {"yes": True, "no": False}.get(fields.get("enabled", ""))
+    ctx, who = request.ctx, request.who
     try:
-        await webhooks.change(request.ctx, request.who, request.who.team, endpoint_id, url=url, enabled=enabled)
-    except InvalidParameters as error:
+        alerts = None if url is None else _alerts(request)
+        await webhooks.change(ctx, who, who.team, endpoint_id, url=url, enabled=enabled, alerts=alerts)
+    except (InvalidParameters, OutOfRange) as error:
         return await _page(request, problem=error.detail, typed=url or "", editing=endpoint_id)
     return RedirectResponse(_THERE, 303)
 
@@ -105,7 +108,10 @@ async def _page(
     return request.render(
         "webhooks/webhooks.html",
         400 if problem else 200,
-        endpoints=[(f"we_{one.id.hex}", one) for one in await webhooks.list_all(ctx, who, who.team)],
+        endpoints=[
+            (f"we_{one.id.hex}", one, _plain(one.alerts.balance_below))
+            for one in await webhooks.list_all(ctx, who, who.team)
+        ],
         deliveries=[(message_name(one.id), one) for one in found],
         next=filters.url(after=message_name(found[-1].id)) if len(found) == _A_PAGE else None,
         filters=filters,
@@ -113,8 +119,22 @@ async def _page(
         secret_of=secret_of,
         problem=problem,
         typed=typed,
+        below=request.fields.get("below", ""),
+        budgets="budgets" in request.fields,
         editing=f"we_{editing.hex}" if editing else None,
     )
+
+
+def _alerts(request: PageRequest) -> AlertChoice:
+    typed = request.fields.get("below", "").strip().removeprefix("$")
+    try:
+        return AlertChoice(micros_from_usd(typed) if typed else None, "budgets" in request.fields)
+    except ValueError:
+        raise InvalidParameters(_("write an amount in USD, such as 20")) from None
+
+
+def _plain(micros: int | None) -> str:
+    return "" if micros is None else usd(micros).removesuffix("00")
 
 
 def _endpoint(request: PageRequest) -> UUID:

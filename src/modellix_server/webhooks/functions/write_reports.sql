@@ -15,7 +15,7 @@ create or replace function webhooks.write_reports(
             state = case when s.delivered then 'delivered' when s.again_in_s is null then 'failed' else 'waiting' end,
             ended_at = case when s.delivered or s.again_in_s is null then now() end,
             due_at = now() + make_interval(secs => coalesce(s.again_in_s, 0)),
-            payload = case when not s.delivered then coalesce(m.payload, s.payload) end
+            payload = case when not s.delivered or m.task_id is null then coalesce(m.payload, s.payload) end
         from said s where m.id = s.message_id and m.lease = s.lease and m.state = 'waiting'
         returning m.id, m.attempts, m.endpoint_id, s.*
     ), logged as (
