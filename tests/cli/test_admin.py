@@ -235,7 +235,11 @@ async def test_prices_are_set_and_taken_back(cli, pool):
     assert "four decimals" in await cli.refused("price", "set", model, "--factor", "1.00001")
     assert "not a factor" in await cli.refused("price", "set", model, "--factor", "x")
     assert "a margin" in await cli.refused("price", "set", model, "--factor", "-1")
-    assert "for all models, a margin" in await cli.refused("price", "set", "*", "--usd", "1")
+    assert "for all models it is a margin" in await cli.refused("price", "set", "*", "--usd", "1")
+    for factor in ("1e-30", "0.00001", "1e12", "-0.5", "nan", "inf", "1e999999999", "9" * 500):
+        await cli.refused("price", "set", "*", "--factor", factor)
+    for amount in ("1e15", "9e12", "10000.01", "-1", "0.0000001", "1." + "0" * 40 + "1", "nan", "1e-999999999"):
+        await cli.refused("price", "set", model, "--usd", amount)
     assert "no price was set" in await cli.refused("price", "clear", "alibaba/other")
 
 
@@ -278,3 +282,12 @@ async def test_a_first_start_that_fails_leaves_nothing_behind(settings, pool, mo
             await first_start(Context(settings, pool), system("first start", "host-1"))
     assert await identity.list_teams(pool) == []
     assert await first_start(Context(settings, pool), system("first start", "host-1")) is not None
+
+
+async def test_values_out_of_range_are_refused_in_words(cli):
+    await cli.json("team", "create", "acme")
+    for name in ("\udcff\udcfe", "evil\u202ename", "two\nlines", "x" * 65, " "):
+        assert "printable" in await cli.refused("team", "create", name)
+    assert "between" in await cli.refused("team", "limits", "acme", "--rpm", str(10**30))
+    assert "a billion USD" in await cli.refused("team", "credit", "acme", "--usd", "1e15")
+    assert "a billion USD" in await cli.refused("team", "credit", "acme", "--micros", str(10**30))

@@ -35,7 +35,9 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become o
 class Up:
     """One run of the supervisor."""
 
-    def __init__(self, data: Path, *roles: str, user: str | None = None, port: int | None = None) -> None:
+    def __init__(
+        self, data: Path, *roles: str, user: str | None = None, port: int | None = None, files: int | None = None
+    ) -> None:
         self.data = data
         self.port = port or free_loopback_port()
         command = [sys.executable, str(STAND_IN), "up", str(data), str(self.port), *(roles or CHILDREN)]
@@ -44,6 +46,8 @@ class Up:
             entry = pwd.getpwnam(user)
             arguments = (os.getpid(), int(signal.SIGKILL), entry.pw_uid, entry.pw_gid, 1)
             command = [sys.executable, "-I", "-S", launch.__file__, *map(str, arguments), *command]
+        if files is not None:
+            command = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
         self.output = ""
         self.started = time.monotonic()
         self.process = subprocess.Popen(
@@ -391,3 +395,49 @@ def test_a_data_directory_with_a_long_name(folder, start):
     assert execute(data, "select 1") == 1
     run.end()
     noted.rmdir()
+
+
+def test_a_missing_log_and_a_stopped_child_are_put_right(folder, start):
+    run = start(folder / "data")
+    run.ready()
+    (run.data / "logs" / "work.log").unlink()
+    run.child("work").kill()
+    run.started = time.monotonic()
+    run.read_until("work ended (killed by SIGKILL)")
+    shutil.rmtree(run.data / "logs")
+    old = run.child("serve")
+    old.kill()
+    run.started = time.monotonic()
+    run.read_until("serve ended (killed by SIGKILL)")
+    while not (run.data / "logs" / "serve.log").exists():
+        assert time.monotonic() - run.started < START_LIMIT_S
+        time.sleep(0.02)
+    sandbox = run.child("sandbox")
+    sandbox.suspend()
+    found = {one.what: (one.grade, one.says) for one in asyncio.run(examine(DataDirectory(run.data), os.environ))}
+    run.started = time.monotonic()
+    run.read_until(f"sandbox was stopped by a signal (process {sandbox.pid}); it goes on now")
+    assert sandbox.status() != psutil.STATUS_STOPPED
+    assert found["processes"][0] == "good" or f"kill -CONT {sandbox.pid}" in found["processes"][1]
+    run.end()
+
+
+def test_a_data_directory_that_cannot_be_used_is_named_in_one_sentence(folder, start, small_disk):
+    (folder / "file").touch()
+    said = start(folder / "file" / "data").end_by_itself()
+    assert "Not a directory: choose another data directory" in said
+    assert "Traceback" not in said
+    small_disk.fill()
+    said = start(small_disk.folder / "data").end_by_itself()
+    assert "No space left on device: make room" in said
+    assert "Traceback" not in said
+
+
+def test_few_open_files_are_told_at_the_start(folder, start):
+    run = start(folder / "data", files=250)
+    run.read_until("only 250 open files are allowed")
+    run.ready()
+    found = {one.what: (one.grade, one.says) for one in asyncio.run(examine(DataDirectory(run.data), os.environ))}
+    assert found["processes"][0] == "warning"
+    assert found["processes"][1].startswith("250 open files are allowed")
+    run.end()

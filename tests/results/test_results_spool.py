@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from modellix_server.results import Spool
@@ -31,3 +33,18 @@ async def test_scratch_files_are_in_memory_until_that_is_full(own_spool):
     assert not own_spool.scratch(1).in_memory
     fourth.close()
     fifth.close()
+
+
+async def test_a_folder_that_was_removed_is_made_again(tmp_path):
+    spool = Spool(str(tmp_path / "spool"))
+    shutil.rmtree(tmp_path / "spool")
+    path = spool.path()
+    path.write_bytes(b"kept")
+    other = Spool(str(tmp_path / "spool"))  # which removes the folders of the dead
+    assert path.read_bytes() == b"kept"
+    scratch = spool.scratch(1 << 40)
+    await scratch.write(b"large")
+    assert scratch.path.read_bytes() == b"large"
+    scratch.close()
+    spool.close()
+    other.close()

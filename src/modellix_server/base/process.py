@@ -1,12 +1,16 @@
 """Settings that every process of the platform makes for itself at start."""
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+ENOUGH_FILES = 1024
+"""Open files that a process of the platform should be allowed; with fewer, few clients are served at a time."""
 _KEPT_BYTES, _MOST_BLOCK_BYTES = 64 << 20, 32 << 20  # larger blocks cannot be kept
 
 
@@ -22,6 +26,28 @@ def die_with_parent(parent_pid: int, signum: int = signal.SIGKILL) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent_pid:
         sys.exit("parent process is gone")
+
+
+def stopped_children(parent_pid: int) -> dict[int, str]:
+    """The child processes that are stopped, not ended (SIGSTOP, Ctrl-Z): process id to command line. Linux only."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # proc_pid_stat(5): the name before the state may hold any character, brackets too
+            state, parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+            if state == "T" and parent == str(parent_pid):
+                command = (folder / "cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
+                found[int(folder.name)] = command.decode(errors="replace")
+    return found
+
+
+def most_open_files(pid: int) -> int:
+    """How many files a process may have open at a time. Raises OSError for one that is gone."""
+    for line in Path(f"/proc/{pid}/limits").read_text().splitlines():
+        if line.startswith("Max open files"):
+            soft = line.split()[3]
+            return sys.maxsize if soft == "unlimited" else int(soft)
+    return sys.maxsize
 
 
 def reuse_memory() -> None:

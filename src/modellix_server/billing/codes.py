@@ -11,6 +11,7 @@ import asyncpg
 
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import InvalidParameters, NotFound, PlatformError
+from modellix_server.base.names import UnprintableError, printable
 from modellix_server.base.secret import Secret
 from modellix_server.base.team_mode import TeamMode, mode_word
 
@@ -89,9 +90,9 @@ async def create_batch(
         row = await tx.fetchrow(
             """insert into billing.code_batch (name, live, amount, expires_at, created_by)
                values ($1, $2, $3, $4, $5) returning *""",
-            *(name, live, amount, expires_at, created_by),
+            *(printable(name), live, amount, expires_at, created_by),
         )
-    except (asyncpg.CheckViolationError, asyncpg.CharacterNotInRepertoireError):
+    except (asyncpg.CheckViolationError, UnprintableError):
         raise InvalidParameters("a name has 1 to 100 printable characters") from None
     assert row is not None
     await tx.execute(

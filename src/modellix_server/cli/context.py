@@ -116,6 +116,8 @@ def run(data: Path, job: Callable[[CommandContext], Awaitable[T]], *, as_json: b
         end(BAD_SETTINGS, f"the database refuses us ({error}): check MODELLIX_DATABASE_URL or --data")
     except (asyncpg.InvalidSchemaNameError, asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError):
         end(BAD_SETTINGS, "the database has not the tables of this version: run `modellix-server migrate`")
+    except (asyncpg.DataError, UnicodeEncodeError) as error:
+        end(REFUSED, f"a value is out of range, or not valid text: {error}")
     except UNREACHABLE as error:
         end(
             UNREACHED,

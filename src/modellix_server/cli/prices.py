@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from modellix_server.base.money import micros_from_usd, usd
+from modellix_server.base.money import exact_product, micros_from_usd, usd
 from modellix_server.cli.command import command
 from modellix_server.cli.context import CommandContext, RefusedError
 
@@ -82,12 +82,12 @@ def _micros(text: str) -> int:
 
 def _margin_bp(text: str) -> int:
     try:
-        basis_points = (Decimal(text) - 1) * 10_000
+        factor_bp = exact_product(text, 10_000)
     except InvalidOperation:
         raise RefusedError(f"not a factor: {text!r}") from None
-    if not basis_points.is_finite() or basis_points != basis_points.to_integral_value():
-        raise RefusedError(f"a factor has at most four decimals: {text!r}")
-    return int(basis_points)
+    if factor_bp is None:
+        raise RefusedError(f"a factor is a number with at most four decimals: {text!r}")
+    return factor_bp - 10_000
 
 
 def _price(unit_micros: int | None, margin_bp: int | None) -> str:

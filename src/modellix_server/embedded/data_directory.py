@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -12,6 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
+
+import msgspec
 
 from modellix_server.base import settings as base_settings
 from modellix_server.base.envelope import MasterKeys
@@ -27,6 +30,27 @@ _SOCKET_PATH_MAX = 107  # sockaddr_un.sun_path without its closing zero byte
 
 class CannotStartError(RuntimeError):
     """A problem that the operator can solve; the message says how."""
+
+
+_REMEDIES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room, or raise the quota",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.ENFILE: "allow more open files (sysctl fs.file-max)",
+    errno.EACCES: "choose a data directory that you may write to (--data, or make up DATA=...)",
+    errno.EPERM: "choose a data directory that you may write to (--data, or make up DATA=...)",
+    errno.EROFS: "choose a data directory that can be written to (--data, or make up DATA=...)",
+    errno.ENOTDIR: "choose another data directory (--data, or make up DATA=...)",
+    errno.EEXIST: "choose another data directory (--data, or make up DATA=...)",
+}
+
+
+def remedied(error: OSError) -> CannotStartError | None:
+    """An error of the operating system in words, with what to do about it; None for one that has no known remedy."""
+    if error.errno not in _REMEDIES:
+        return None
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return CannotStartError(f"{where}{error.strerror}: {_REMEDIES[error.errno]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +89,13 @@ class DataDirectory:
         own folder; everything private in it has its own permissions.
         """
         self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
-        for folder in (self.storage, self.spool, self.sandbox, self.logs, self.mail):
+        for folder in self.folders:
             folder.mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """What the platform keeps its own files in; PostgreSQL's folder may belong to another user."""
+        return (self.storage, self.spool, self.sandbox, self.logs, self.mail)
 
     @cached_property
     def secrets(self) -> Mapping[str, str]:
@@ -87,7 +116,15 @@ class DataDirectory:
         return self._read_secrets()
 
     def _read_secrets(self) -> Mapping[str, str]:
-        found: dict[str, str] = json.loads(self._secrets_file.read_text(encoding="utf-8"))
+        try:
+            found = json.loads(self._secrets_file.read_text(encoding="utf-8"))
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not {"secret", "master_key", f"password_{APP}"} <= found.keys():
+            raise CannotStartError(
+                f"{self._secrets_file} is damaged, and without it nothing that is sealed can be opened: "
+                "restore it from your copy"
+            )
         return found
 
     def master_keys(self) -> MasterKeys:
@@ -124,7 +161,7 @@ class DataDirectory:
         if len(os.fsencode(near / f".s.PGSQL.{POSTGRES_PORT}.lock")) <= _SOCKET_PATH_MAX:
             return near
         with contextlib.suppress(FileNotFoundError):
-            noted = Path(self._socket_note.read_text(encoding="utf-8").strip())
+            noted = Path(os.fsdecode(self._socket_note.read_bytes().strip()))
             if _is_private_folder(noted, {os.getuid(), self._cluster_owner()}):
                 return noted
         made = Path(tempfile.mkdtemp(prefix="modellix-"))
@@ -145,15 +182,18 @@ class DataDirectory:
     def write_runtime(self, runtime: Runtime) -> None:
         """Publish the addresses of this instance to other processes."""
         fresh = self._runtime_file.with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(runtime)), encoding="utf-8")
+        fresh.unlink(missing_ok=True)
+        _write_private(fresh, json.dumps(asdict(runtime)), mode=0o644)
         fresh.replace(self._runtime_file)
 
     def read_runtime(self) -> Runtime | None:
-        """The addresses of the running instance; None when none was started or it stopped cleanly."""
-        try:
-            return Runtime(**json.loads(self._runtime_file.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
+        """The addresses of the running instance; None when none was started or it stopped cleanly.
+
+        None too for a file that is damaged, as after a loss of power: the next start writes it anew.
+        """
+        with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
+            return msgspec.json.decode(self._runtime_file.read_bytes(), type=Runtime)
+        return None
 
     def forget_runtime(self) -> None:
         """Withdraw the addresses: the instance has stopped."""
@@ -172,6 +212,8 @@ class DataDirectory:
         if env.get("MODELLIX_DATABASE_URL"):
             return base_settings.load(env)
         runtime = self.read_runtime()
+        if runtime is None and self._runtime_file.exists():
+            raise BadSettings(f"{self._runtime_file} is damaged: restart `modellix-server up`, which writes it anew")
         if runtime is None:
             raise BadSettings(
                 f"no Modellix is running on the data directory {self.root}: start one with `modellix-server up`, "
@@ -201,8 +243,8 @@ def _random_text() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def _write_private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+def _write_private(path: Path, text: str, mode: int = 0o600) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -1,5 +1,7 @@
 """Log files of the child processes."""
 
+import contextlib
+import shutil
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,14 +11,27 @@ _SEARCHED_BYTES = 256 * 1024
 
 
 def open_log(path: Path) -> BinaryIO:
-    """Open the file for appending; a large one is renamed to `<name>.1` first, replacing an older one."""
-    if path.exists() and path.stat().st_size > ROTATE_AT:
-        path.replace(path.with_name(f"{path.name}.1"))
+    """Open the file for appending, in a folder that may have been removed; a large one is rotated first."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    rotate(path)
     return path.open("ab")
 
 
+def rotate(path: Path) -> None:
+    """Move what a large file holds to `<name>.1`, in place of older logs there.
+
+    It is copied and cut, not renamed, as a program that is writing to it goes on with the same file. What the program
+    writes between the two is lost. Raises OSError.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size > ROTATE_AT:
+            shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+            with path.open("r+b") as file:
+                file.truncate()
+
+
 def tail(path: Path, after: int = 0, lines: int = 8) -> str:
-    """Return the last lines written after the position `after` (bytes)."""
+    """Return the last lines written after the position `after` (bytes); none of a file that is gone."""
     return "\n".join(_end_of(path, after, _TAIL_BYTES).strip().splitlines()[-lines:])
 
 
@@ -26,7 +41,9 @@ def mentions(path: Path, text: str, after: int = 0) -> bool:
 
 
 def _end_of(path: Path, after: int, most: int) -> str:
-    with path.open("rb") as file:
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
         size = file.seek(0, 2)
-        file.seek(max(min(after, size), size - most))
+        begin = after if after <= size else 0  # it has been cut since
+        file.seek(max(begin, size - most))
         return file.read().decode(errors="replace")
+    return ""

@@ -11,6 +11,7 @@ import asyncpg
 
 from modellix_server.base.database import Connection, Pool, Row
 from modellix_server.base.errors import InvalidParameters, NotFound
+from modellix_server.base.names import UnprintableError, printable
 from modellix_server.base.secret import Secret
 from modellix_server.identity import keys
 
@@ -119,7 +120,7 @@ async def create_key(
                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning {_KEY}""",  # noqa: S608 - a constant
             team_id,
             live,
-            name,
+            printable(name),
             keys.stored_form(text, pepper(secret)),
             *keys.shown_form(text),
             created_by,
@@ -130,7 +131,7 @@ async def create_key(
         )
     except asyncpg.ForeignKeyViolationError:
         raise NotFound("team not found") from None
-    except (asyncpg.CheckViolationError, asyncpg.CharacterNotInRepertoireError):
+    except (asyncpg.CheckViolationError, UnprintableError):
         raise InvalidParameters("a key's name has 1 to 64 printable characters") from None
     assert row is not None
     return text, _key(row)

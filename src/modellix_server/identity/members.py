@@ -12,6 +12,7 @@ import asyncpg
 
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import InvalidParameters, NotFound
+from modellix_server.base.names import UnprintableError, printable
 from modellix_server.identity.people import Role
 from modellix_server.identity.store import Team, unfit_team_name
 
@@ -102,7 +103,7 @@ async def revoke_keys(tx: Connection, team_id: int, created_by: str | None = Non
 async def rename_team(tx: Connection, team_id: int, name: str) -> None:
     """Raises InvalidParameters for a name that is taken or is not 1 to 64 printable characters."""
     with unfit_team_name(name):
-        await tx.execute("update identity.team set name = $2 where id = $1", team_id, name.strip())
+        await tx.execute("update identity.team set name = $2 where id = $1", team_id, printable(name))
 
 
 async def end_team(tx: Connection, team_id: int) -> int:
@@ -123,12 +124,12 @@ async def change_user(
         await tx.execute(
             "update identity.app_user set name = $2, language = $3, time_zone = $4, theme = $5 where id = $1",
             user_id,
-            name.strip(),
+            printable(name),
             language,
             time_zone,
             theme,
         )
-    except (asyncpg.CheckViolationError, asyncpg.CharacterNotInRepertoireError):
+    except (asyncpg.CheckViolationError, UnprintableError):
         raise InvalidParameters("a name has 1 to 100 printable characters") from None
 
 

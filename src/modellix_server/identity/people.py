@@ -12,6 +12,7 @@ import asyncpg
 
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import InvalidParameters, NotFound
+from modellix_server.base.names import UnprintableError, printable
 from modellix_server.identity.store import Team
 
 # As browsers check an input of type email (HTML standard, "valid e-mail address"), and letters of other scripts.
@@ -69,12 +70,12 @@ async def create_user(tx: Connection, email: str, name: str, *, operator: bool =
         row = await tx.fetchrow(
             f"insert into identity.app_user as u (email, name, operator) values ($1, $2, $3) returning {_USER}",  # noqa: S608 - a constant
             plain_email(email),
-            name.strip(),
+            printable(name),
             operator,
         )
     except asyncpg.UniqueViolationError:
         raise InvalidParameters("there is a user with this e-mail address") from None
-    except (asyncpg.CheckViolationError, asyncpg.CharacterNotInRepertoireError):
+    except (asyncpg.CheckViolationError, UnprintableError):
         raise InvalidParameters("a name has 1 to 100 printable characters") from None
     assert row is not None
     return User(*row)

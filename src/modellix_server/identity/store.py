@@ -11,6 +11,7 @@ import asyncpg
 
 from modellix_server.base.database import Connection, Pool, Row
 from modellix_server.base.errors import InvalidParameters, NotFound
+from modellix_server.base.names import UnprintableError, printable
 from modellix_server.identity.api_keys import AllowedModels
 
 _CALLER = ("key_id", "team_id", "live", "key_name", "concurrency", "rpm", "key_rpm", "input_days")
@@ -52,7 +53,7 @@ def unfit_team_name(name: str) -> Iterator[None]:
         yield
     except asyncpg.UniqueViolationError:
         raise InvalidParameters(f"a team named {name.strip()!r} already exists") from None
-    except (asyncpg.CheckViolationError, asyncpg.CharacterNotInRepertoireError):
+    except (asyncpg.CheckViolationError, UnprintableError):
         raise InvalidParameters("a team's name has 1 to 64 printable characters") from None
 
 
@@ -60,7 +61,7 @@ async def create_team(db: Pool | Connection, name: str) -> Team:
     """Raises InvalidParameters for a name that is taken or is not 1 to 64 printable characters."""
     with unfit_team_name(name):
         row = await db.fetchrow(
-            "insert into identity.team (name) values ($1) returning id, name, created_at", name.strip()
+            "insert into identity.team (name) values ($1) returning id, name, created_at", printable(name)
         )
     assert row is not None
     return Team(*row)

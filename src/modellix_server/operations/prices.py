@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from modellix_server import audit, identity, pricing
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import InvalidParameters, NotFound, PlatformError
-from modellix_server.base.money import usd
+from modellix_server.base.money import MICROS_PER_USD, usd
 from modellix_server.catalogue import Model
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
@@ -17,6 +17,7 @@ from modellix_server.pricing import Price
 
 EVERY_MODEL = "*"
 _MOST_BP = 1_000_000
+_MOST_UNIT_MICROS = 10_000 * MICROS_PER_USD  # times the most units of any model, far from what 64 bits hold
 
 
 class PricesChanged(PlatformError):
@@ -85,9 +86,11 @@ async def set_price(
     who.require_fresh()
     if model is not None:
         _require_tier(ctx, model, tier)
+    wish = PriceWish(model, tier, unit_micros, margin_bp)
+    _require_fit(wish)
     async with ctx.transaction() as tx:
         await pricing.lock(tx)
-        await _require_unchanged(tx, PriceWish(model, tier), seen)
+        await _require_unchanged(tx, wish, seen)
         version = await pricing.set_price(tx, model, tier, actor=who.id, unit_micros=unit_micros, margin_bp=margin_bp)
         about: dict[str, Any] = {"tier": tier, "unit_micros": unit_micros, "margin_bp": margin_bp, "version": version}
         await audit.record(tx, who.actor, "price.set", f"model:{model or EVERY_MODEL}", **about)
@@ -194,8 +197,8 @@ def in_words(row: Price) -> str:
 
 def _require_fit(wish: PriceWish) -> None:
     """Raise InvalidParameters for what the table of prices would refuse."""
-    if wish.unit_micros is not None and (wish.model is None or wish.unit_micros < 0):
-        raise InvalidParameters("a price is an amount of at least 0, of one model; for all models it is a margin")
+    if wish.unit_micros is not None and (wish.model is None or not 0 <= wish.unit_micros <= _MOST_UNIT_MICROS):
+        raise InvalidParameters("a price is from 0 to 10000 USD, of one model; for all models it is a margin")
     if wish.margin_bp is not None and not -10_000 <= wish.margin_bp <= _MOST_BP:
         raise InvalidParameters("a margin is from -100 % to +10000 %")
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -13,8 +14,9 @@ from typing import Any
 
 from modellix_server.base.addresses import local_origin
 from modellix_server.base.database import connect, open_pool
+from modellix_server.base.process import ENOUGH_FILES, stopped_children
 from modellix_server.base.settings import Settings
-from modellix_server.embedded.data_directory import CannotStartError, DataDirectory, Runtime
+from modellix_server.embedded.data_directory import CannotStartError, DataDirectory, Runtime, remedied
 from modellix_server.embedded.instance_lock import (
     PortInUseError,
     answers,
@@ -22,7 +24,7 @@ from modellix_server.embedded.instance_lock import (
     only_instance,
     require_free_port,
 )
-from modellix_server.embedded.logfile import open_log, tail
+from modellix_server.embedded.logfile import open_log, rotate, tail
 from modellix_server.embedded.postgres import STOP_LIMIT_S, EmbeddedPostgres, full_disk
 from modellix_server.operations.maintenance.migrate import migrate
 from modellix_server.processes import banner
@@ -34,6 +36,7 @@ _LONGEST_POSTGRES_PAUSE_S = 5.0  # nothing works without it: when its disk has r
 _SOUND_AFTER_S = 10.0  # a child that lived this long did not fail at its start
 _OLD_PORT_LIMIT_S = 3.0
 _TELL_EVERY_S = 15.0
+_LOOK_EVERY_S = 5.0
 
 # Also a disk without room for a folder or a log, and an old server that cannot be ended.
 _NOT_STARTED: tuple[type[Exception], ...] = (CannotStartError, OSError)
@@ -124,12 +127,22 @@ class Supervisor:
 
         Raises CannotStartError or BadSettings for what the operator can put right; other exceptions are faults.
         """
+        try:
+            await self._run()
+        except OSError as error:
+            if told := remedied(error):
+                raise told from error
+            raise
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # nohup means it. A script's `&` ignores SIGINT too, but whoever sends us one wants us to stop.
             if signum is not signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
                 loop.add_signal_handler(signum, self._on_signal)
         self._data_directory.create()
+        if (files := _allow_open_files()) < ENOUGH_FILES:
+            self._say(f"only {files} open files are allowed, so few clients are served at a time: raise `ulimit -n`")
         with only_instance(self._data_directory.pid_file):
             await self._require_port()
             main = asyncio.create_task(self._start_and_keep())
@@ -171,6 +184,7 @@ class Supervisor:
         await _self_test(settings)
         async with asyncio.TaskGroup() as keepers:
             keepers.create_task(self._keep_postgres())
+            keepers.create_task(self._look_after())
             keepers.create_task(banner.show_mail(self._terminal, self._data_directory.mail))
             for child in self._children(self._data_directory, sandbox_port):
                 keepers.create_task(self._keep(child))
@@ -195,16 +209,22 @@ class Supervisor:
         pauses = _Pauses()
         while True:
             pauses.started()
-            with open_log(log_path) as log:
-                written = log.tell()
-                process = await asyncio.create_subprocess_exec(
-                    *child.argv,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,  # Ctrl-C at a terminal is ours to pass on
-                    env=self._environment(child),
-                )
+            try:
+                with open_log(log_path) as log:
+                    written = log.tell()
+                    process = await asyncio.create_subprocess_exec(
+                        *child.argv,
+                        stdin=asyncio.subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=log,
+                        start_new_session=True,  # Ctrl-C at a terminal is ours to pass on
+                        env=self._environment(child),
+                    )
+            except OSError as error:  # no room for the log, no more processes
+                pause_s = pauses.next_s()
+                self._say(f"{child.name} cannot be started ({error}); trying again in {pause_s:.1f} s")
+                await asyncio.sleep(pause_s)
+                continue
             self._running[child] = process
             code = await process.wait()
             _kill_session(process)
@@ -214,6 +234,25 @@ class Supervisor:
             if said := tail(log_path, written):
                 self._say(said, "dim")
             await asyncio.sleep(pause_s)
+
+    async def _look_after(self) -> None:
+        """See to it that children which somebody stopped go on, and that logs do not grow for ever."""
+        unwritable: set[str] = set()
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            for pid, command in stopped_children(os.getpid()).items():
+                name = next((child.name for child, one in self._running.items() if one.pid == pid), command[:80])
+                self._say(f"{name} was stopped by a signal (process {pid}); it goes on now")
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGCONT)
+            for log in self._data_directory.logs.glob("*.log"):
+                try:
+                    await asyncio.to_thread(rotate, log)
+                    unwritable.discard(log.name)
+                except OSError as error:
+                    if log.name not in unwritable:
+                        self._say(f"{log} is large and cannot be rotated: {error}")
+                    unwritable.add(log.name)
 
     async def _keep_postgres(self) -> None:
         pauses = _Pauses(_LONGEST_POSTGRES_PAUSE_S)
@@ -294,6 +333,15 @@ async def _all_ended(processes: list[asyncio.subprocess.Process]) -> None:
 
 def _how(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+
+def _allow_open_files() -> int:
+    """Raise this process's limit, which its children inherit, to what it may have; the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard and soft < ENOUGH_FILES:
+        soft = ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
 
 
 def run(data_directory: DataDirectory, host: str, port: int) -> None:

@@ -49,18 +49,28 @@ class Spool:
     """
 
     def __init__(self, parent: str) -> None:
-        root = Path(parent)
-        root.mkdir(parents=True, exist_ok=True)
-        for left in root.glob(f"{_PREFIX}*"):
+        self._root = Path(parent)
+        self._root.mkdir(parents=True, exist_ok=True)
+        for left in self._root.glob(f"{_PREFIX}*"):
             _remove_if_dead(left)
-        fresh = Path(tempfile.mkdtemp(dir=root))  # not under our prefix before it is locked
-        self._lock = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self.folder = fresh.rename(root / f"{_PREFIX}{fresh.name}")
+        self._make_folder()
         self._memory_left = _MEMORY_BYTES
 
+    def _make_folder(self) -> None:
+        self._root.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=self._root))  # not under our prefix before it is locked
+        self._lock = os.open(fresh, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self.folder = fresh.rename(self._root / f"{_PREFIX}{fresh.name}")
+
     def path(self) -> Path:
-        """A name for a new file; the caller deletes the file."""
+        """A name for a new file, in a new folder if somebody has removed ours; the caller deletes the file.
+
+        Raises OSError.
+        """
+        if not self.folder.is_dir():
+            os.close(self._lock)
+            self._make_folder()
         return self.folder / secrets.token_hex(16)
 
     def scratch(self, most_bytes: int) -> Scratch:

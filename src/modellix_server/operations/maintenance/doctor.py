@@ -1,6 +1,7 @@
 """`modellix-server doctor`: what is wrong, in words, with what to do about it."""
 
 import contextlib
+import os
 import shutil
 import stat
 import tempfile
@@ -19,9 +20,10 @@ from modellix_server.base.addresses import local_origin
 from modellix_server.base.database import DATABASE_ERRORS, Connection, connect
 from modellix_server.base.functions import applied_functions, discover_functions, outdated
 from modellix_server.base.migrations import applied_migrations, discover
+from modellix_server.base.process import ENOUGH_FILES, most_open_files, stopped_children
 from modellix_server.base.settings import BadSettings, Settings
 from modellix_server.base.team_mode import mode_word
-from modellix_server.embedded.data_directory import DataDirectory
+from modellix_server.embedded.data_directory import CannotStartError, DataDirectory
 from modellix_server.embedded.postgres import full_disk
 from modellix_server.ledger import monitor
 from modellix_server.operations.context import Context
@@ -62,11 +64,13 @@ async def examine(
     """
     try:
         settings = data_directory.settings(env)
-    except BadSettings as error:
+    except (BadSettings, CannotStartError) as error:
         return [Diagnosis("settings", "bad", str(error))]
     found = [_named(settings)]
     if not env.get("MODELLIX_DATABASE_URL"):
         found.append(("secrets", _secrets_file(data_directory)))
+        found.append(("folders", _folders(data_directory)))
+        found.append(("processes", _processes(data_directory)))
     found += await _checked(settings, data_directory, _IN_THE_DATABASE, test_mail_to)
     return [Diagnosis(what, *answer) for what, answer in found]
 
@@ -132,6 +136,31 @@ def _secrets_file(data_directory: DataDirectory) -> Answer:
     if mode & 0o077:
         return "bad", f"others may read secrets.json (mode {mode:o}): chmod 600 {file}"
     return "good", "only their owner may read them; keep a copy beside your backups' place, not in it"
+
+
+def _folders(data_directory: DataDirectory) -> Answer:
+    for folder in data_directory.folders:
+        if not folder.is_dir():
+            return "warning", f"{folder} was removed: it is made again when it is needed, or at the next start"
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return "bad", f"{folder} cannot be written to: give it back to the user of the platform"
+    return "good", f"all are in {data_directory.root}"
+
+
+def _processes(data_directory: DataDirectory) -> Answer:
+    runtime = data_directory.read_runtime()
+    if runtime is None:
+        return "bad", "`modellix-server up` does not run here"
+    if stopped := stopped_children(runtime.pid):
+        pid, command = next(iter(stopped.items()))
+        return "bad", f"process {pid} was stopped by a signal, as by Ctrl-Z: kill -CONT {pid} ({command[:80]})"
+    try:
+        files = most_open_files(runtime.pid)
+    except OSError:
+        return "bad", f"the supervisor (process {runtime.pid}) is gone: start `modellix-server up` again"
+    if files < ENOUGH_FILES:
+        return "warning", f"{files} open files are allowed, so few clients are served at a time: raise `ulimit -n`"
+    return "good", "none is stopped, and they may open enough files"
 
 
 def _catalogue(settings: Settings) -> Answer:
