@@ -7,141 +7,19 @@ import os
 import pwd
 import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import psutil
 import pytest
+from tests.support.supervisor import START_LIMIT_S, command_of, gone
 
-from modellix_server.embedded import launch
 from modellix_server.embedded.data_directory import OWNER, SUPERUSER, DataDirectory
-from modellix_server.embedded.instance_lock import free_loopback_port
 from modellix_server.embedded.postgres import find_binaries
 from modellix_server.operations.maintenance.doctor import examine
 
-STAND_IN = Path(__file__).parents[1] / "support" / "stand_in_processes.py"
-CHILDREN = ("sandbox", "serve", "work")
-START_LIMIT_S = 60.0  # for a machine that is busy with other things
-
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become other users and close directories")
-
-
-class Up:
-    """One run of the supervisor."""
-
-    def __init__(
-        self, data: Path, *roles: str, user: str | None = None, port: int | None = None, files: int | None = None
-    ) -> None:
-        self.data = data
-        self.port = port or free_loopback_port()
-        command = [sys.executable, str(STAND_IN), "up", str(data), str(self.port), *(roles or CHILDREN)]
-        if user is not None:
-            # The interpreter may lie where that user cannot look, as under /root.
-            entry = pwd.getpwnam(user)
-            arguments = (os.getpid(), int(signal.SIGKILL), entry.pw_uid, entry.pw_gid, 1)
-            command = [sys.executable, "-I", "-S", launch.__file__, *map(str, arguments), *command]
-        if files is not None:
-            command = ["sh", "-c", f'ulimit -n {files} && exec "$@"', "sh", *command]
-        self.output = ""
-        self.started = time.monotonic()
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1, cwd="/"
-        )
-
-    def read_until(self, text: str) -> str:
-        """Everything printed so far, once the text is among it."""
-        while text not in self.output:
-            line = self.process.stdout.readline()
-            assert line, f"ended without {text!r}:\n{self.output}"
-            self.output += line
-            assert time.monotonic() - self.started < START_LIMIT_S, self.output
-        return self.output
-
-    def ready(self) -> float:
-        """Seconds until the banner's last line."""
-        self.read_until("/api/v1/tasks/")
-        return time.monotonic() - self.started
-
-    def everything(self) -> list[psutil.Process]:
-        """All processes of this run, the supervisor first."""
-        top = psutil.Process(self.process.pid)
-        return [top, *top.children(recursive=True)]
-
-    def child(self, name: str) -> psutil.Process:
-        """One of the supervisor's own; a helper bears the same name between its fork and its exec."""
-        found = [process for process in psutil.Process(self.process.pid).children() if name in command_of(process)]
-        assert len(found) == 1, found
-        return found[0]
-
-    def helper_of(self, name: str) -> psutil.Process:
-        """The process that a child starts when it has finished its own start."""
-        while not (helpers := self.child(name).children()):
-            assert time.monotonic() - self.started < START_LIMIT_S, self.output
-            time.sleep(0.01)
-        return helpers[0]
-
-    def postmaster(self) -> psutil.Process:
-        return psutil.Process(int((self.data / "postgres" / "postmaster.pid").read_text().split()[0]))
-
-    def end_by_itself(self) -> str:
-        """Everything printed until the end, which was an error."""
-        self.output += self.process.communicate(timeout=START_LIMIT_S)[0]
-        assert self.process.returncode == 2
-        return self.output
-
-    def end(self) -> str:
-        """SIGTERM, and everything printed until the end."""
-        self.process.terminate()
-        self.output += self.process.communicate(timeout=40)[0]
-        return self.output
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that other users may pass through, unlike pytest's own."""
-    with tempfile.TemporaryDirectory(prefix="modellix-test-", ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Up]]:
-    """Starts supervisors, and sees to it that a failed test leaves none."""
-    runs: list[Up] = []
-
-    def begin(data: Path, *roles: str, **options: Any) -> Up:
-        runs.append(Up(data, *roles, **options))
-        return runs[-1]
-
-    yield begin
-    for run in runs:
-        if run.process.poll() is None:
-            run.process.kill()
-        if not run.process.stdout.closed:
-            run.process.communicate()
-
-
-def gone(processes: list[psutil.Process], within_s: float = 20.0) -> bool:
-    """Whether all have ended; one that only waits for a slow init to collect it has."""
-    deadline = time.monotonic() + within_s
-    while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def command_of(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.NoSuchProcess:
-        return []
 
 
 def execute(data: Path, statement: str, role: str = OWNER) -> str:
@@ -395,49 +273,3 @@ def test_a_data_directory_with_a_long_name(folder, start):
     assert execute(data, "select 1") == 1
     run.end()
     noted.rmdir()
-
-
-def test_a_missing_log_and_a_stopped_child_are_put_right(folder, start):
-    run = start(folder / "data")
-    run.ready()
-    (run.data / "logs" / "work.log").unlink()
-    run.child("work").kill()
-    run.started = time.monotonic()
-    run.read_until("work ended (killed by SIGKILL)")
-    shutil.rmtree(run.data / "logs")
-    old = run.child("serve")
-    old.kill()
-    run.started = time.monotonic()
-    run.read_until("serve ended (killed by SIGKILL)")
-    while not (run.data / "logs" / "serve.log").exists():
-        assert time.monotonic() - run.started < START_LIMIT_S
-        time.sleep(0.02)
-    sandbox = run.child("sandbox")
-    sandbox.suspend()
-    found = {one.what: (one.grade, one.says) for one in asyncio.run(examine(DataDirectory(run.data), os.environ))}
-    run.started = time.monotonic()
-    run.read_until(f"sandbox was stopped by a signal (process {sandbox.pid}); it goes on now")
-    assert sandbox.status() != psutil.STATUS_STOPPED
-    assert found["processes"][0] == "good" or f"kill -CONT {sandbox.pid}" in found["processes"][1]
-    run.end()
-
-
-def test_a_data_directory_that_cannot_be_used_is_named_in_one_sentence(folder, start, small_disk):
-    (folder / "file").touch()
-    said = start(folder / "file" / "data").end_by_itself()
-    assert "Not a directory: choose another data directory" in said
-    assert "Traceback" not in said
-    small_disk.fill()
-    said = start(small_disk.folder / "data").end_by_itself()
-    assert "No space left on device: make room" in said
-    assert "Traceback" not in said
-
-
-def test_few_open_files_are_told_at_the_start(folder, start):
-    run = start(folder / "data", files=250)
-    run.read_until("only 250 open files are allowed")
-    run.ready()
-    found = {one.what: (one.grade, one.says) for one in asyncio.run(examine(DataDirectory(run.data), os.environ))}
-    assert found["processes"][0] == "warning"
-    assert found["processes"][1].startswith("250 open files are allowed")
-    run.end()

@@ -242,9 +242,9 @@ class Supervisor:
             await asyncio.sleep(_LOOK_EVERY_S)
             for pid, command in stopped_children(os.getpid()).items():
                 name = next((child.name for child, one in self._running.items() if one.pid == pid), command[:80])
-                self._say(f"{name} was stopped by a signal (process {pid}); it goes on now")
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGCONT)
+                    self._say(f"{name} was stopped by a signal (process {pid}); it goes on now")
             for log in self._data_directory.logs.glob("*.log"):
                 try:
                     await asyncio.to_thread(rotate, log)
