@@ -457,6 +457,24 @@ create table ledger.anchor (
     constraint anchor_pkey primary key (team_id, live, id)
 );
 
+-- Checks of the whole ledger that operators have asked for, one at a time.
+create table ledger.full_check (
+    id bigint generated always as identity,
+    asked_at timestamptz not null default now(),
+    asked_by text not null,                   -- the actor, as in the audit log
+    origin text not null,
+    steps integer not null,
+    done integer not null default 0,          -- of `steps`
+    begun_at timestamptz,                     -- when a worker took it; another one begins anew where that one died
+    ended_at timestamptz,
+    found integer,
+    findings text[],                          -- the first of them, in words
+    failed text,                              -- why it came to no end
+    constraint full_check_pkey primary key (id),
+    constraint full_check_check check (ended_at is null or (failed is null) <> (found is null))
+);
+create unique index full_check_open on ledger.full_check ((true)) where ended_at is null;
+
 -- What each transfer does to its account's balance.
 create view ledger.effect as
  SELECT id,
@@ -485,6 +503,7 @@ grant select on ledger.balance to modellix_app;
 grant select on ledger.checkpoint to modellix_app;
 grant select on ledger.effect to modellix_app;
 grant delete, insert, select on ledger.frozen to modellix_app;
+grant insert, select, update on ledger.full_check to modellix_app;
 grant select on ledger.total to modellix_app;
 grant select on ledger.transfer to modellix_app;
 grant update (looked_at, sealed, sealed_at) on ledger.checkpoint to modellix_app;

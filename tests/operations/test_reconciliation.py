@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from modellix_server import audit, identity, ledger, tasks
 from modellix_server.base.database import connect
 from modellix_server.cli.app import app
-from modellix_server.ledger import monitor
+from modellix_server.ledger import full_check, monitor
 from modellix_server.operations import reconciliation
 from modellix_server.operations.context import Context
-from modellix_server.operations.principal import system
+from modellix_server.operations.principal import operator, system
 
 MONITOR = system("ledger monitor", "host-1")
 
@@ -224,3 +224,55 @@ async def test_a_team_that_is_created_is_not_frozen_by_its_emptiness(ctx, pool) 
         await db.execute("select ledger.open_team(1)")
     await reconciliation.monitor_once(ctx, MONITOR)
     assert await frozen(pool) == []
+
+
+async def test_a_full_check_is_made_once_with_its_progress_and_again_after_a_death(ctx, pool, team, owner) -> None:
+    who = operator("anna", "host-7")
+    assert await reconciliation.check_once(ctx, MONITOR) == 0, "nobody asked"
+    await asyncio.gather(*(reconciliation.ask_check(ctx, who) for _ in range(4)))
+    waiting = (await reconciliation.last_check(ctx, who)).running
+    assert waiting is not None
+    assert (waiting.begun_at, waiting.done) == (None, 0)
+    await full_check.begin(pool, waiting.id)
+    for _ in range(3):
+        await full_check.step(pool, waiting.id)  # and this worker dies
+    done = await asyncio.gather(*(reconciliation.check_once(ctx, MONITOR) for _ in range(3)))
+    assert sum(done) == 1, "one worker makes it"
+    checks = await reconciliation.last_check(ctx, who)
+    assert checks.running is None
+    assert checks.last is not None
+    assert (checks.last.found, checks.last.findings, checks.last.done) == (0, [], checks.last.steps)
+    entry = next(iter(await audit.list_entries(pool, limit=1, action="ledger.check")))
+    assert (entry.actor, entry.origin) == ("admin:anna", "host-7")
+    assert await pool.fetchval("select count(*) from ledger.full_check") == 1
+
+    await owner.execute("update ledger.balance set posted = posted + 1 where live")
+    seen = []
+    await reconciliation.ask_check(ctx, who)
+
+    async def watch() -> None:
+        while (running := (await reconciliation.last_check(ctx, who)).running) is not None:
+            seen.append(running.done)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(watch(), reconciliation.check_once(ctx, MONITOR))
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 2, "its progress is seen while it runs"
+    last = (await reconciliation.last_check(ctx, who)).last
+    assert last is not None
+    assert last.found == 1
+    assert last.findings is not None
+    assert f"team {team}" in last.findings[0]
+
+
+async def test_a_check_that_fails_says_so(ctx, pool, team, monkeypatch) -> None:
+    async def broken(_: object) -> list[str]:
+        raise TimeoutError
+
+    monkeypatch.setattr(audit, "verify", broken)
+    await reconciliation.ask_check(ctx, operator("anna", "host-7"))
+    assert await reconciliation.check_once(ctx, MONITOR) == 1
+    last = (await reconciliation.last_check(ctx, MONITOR)).last
+    assert last is not None
+    assert (last.failed, last.found) == ("TimeoutError", None)
+    assert await reconciliation.check_once(ctx, MONITOR) == 0, "it is not tried for ever"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -51,6 +51,9 @@ _HOLDS_DIFFER = """
         or coalesce(sum(amount) filter (where kind <> 'hold'), 0)
             not in (0, sum(amount) filter (where kind = 'hold'))
 """
+
+CHECKS = 3
+"""How many `checks` there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +169,23 @@ async def transfers_of_task(db: Pool | Connection, task_id: UUID) -> list[Transf
     return [Transfer(*row) for row in rows]
 
 
-async def audit(db: Connection) -> list[str]:
-    """Describe every inconsistency of the ledger; empty if there is none.
+async def checks(db: Connection) -> AsyncIterator[list[str]]:
+    """Describe every inconsistency of the ledger, one of CHECKS after another.
 
     Requires a REPEATABLE READ transaction, so that all checks read one snapshot.
     """
-    findings = [
+    yield [
         f"team {row['team_id']} ({'live' if row['live'] else 'test'}): balance says posted {row['posted']} and held "
         f"{row['held']}, its transfers say {row['posted_by_transfers']} and {row['held_by_transfers']}"
         for row in await db.fetch(_BALANCES_DIFFER)
     ]
-    findings += [f"debits and credits differ by {row['total']}" for row in await db.fetch(_ENTRIES_DIFFER)]
-    findings += [
+    yield [f"debits and credits differ by {row['total']}" for row in await db.fetch(_ENTRIES_DIFFER)]
+    yield [
         f"task {row['task_id']}: held {row['held']}, ended {row['ended']} in {row['closings']} closings"
         for row in await db.fetch(_HOLDS_DIFFER)
     ]
-    return findings
+
+
+async def audit(db: Connection) -> list[str]:
+    """All of them together; empty if there is none."""
+    return [finding async for found in checks(db) for finding in found]

@@ -1,6 +1,7 @@
 """Reconciliation of the ledger: the monitor that runs all the time, and the verification of everything."""
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ from modellix_server.base import log
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.metrics import Gauge, gauge
 from modellix_server.base.team_mode import mode_word
-from modellix_server.ledger import Finding, monitor, seal
+from modellix_server.ledger import Finding, FullCheck, full_check, monitor, seal
 from modellix_server.ledger.seal import Seal
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
@@ -19,19 +20,20 @@ _STEP = 1_000_000
 """Transfers added up at once: about a second of the database's time."""
 
 _SEAL, _CHECK = "ledger.seal", "ledger.check"
+_STEPS = tasks.CHECKS + 2
 _LOG = log.get("operations")
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerCheck:
+class LedgerChecks:
     """When the ledger was last looked at."""
 
     monitored_at: datetime | None
     """By the monitor."""
-    checked_at: datetime | None
-    """Everything, by `check`."""
-    findings: int
-    """What that found."""
+    last: FullCheck | None
+    """The latest check of everything that has ended."""
+    running: FullCheck | None
+    """What was asked for and has not ended."""
 
 
 async def monitor_once(ctx: Context, who: Principal) -> int:
@@ -95,27 +97,67 @@ async def verify(ctx: Context, who: Principal) -> list[str]:
     Reads every task, transfer and entry of the audit log there is.
     """
     who.require(Permission.OPERATE)
+    return await _verified(ctx, _nothing)
+
+
+async def _verified(ctx: Context, passed: Callable[[], Awaitable[None]]) -> list[str]:
+    """The same; `passed` is told of each of _STEPS."""
+    found: list[str] = []
     async with ctx.connection("verify") as db, db.transaction(isolation="repeatable_read", readonly=True):
-        chain = [f"audit log: {finding}" for finding in await audit.verify(db)]
-        return [*await tasks.verify(db), *await _broken_seals(db), *chain]
-
-
-async def check(ctx: Context, who: Principal) -> list[str]:
-    """The same, and its result is kept in the audit log."""
-    who.require(Permission.OPERATE)
-    found = await verify(ctx, who)
-    async with ctx.transaction() as tx:
-        about: dict[str, Any] = {"findings": len(found), "first": found[0][:500] if found else None}
-        await audit.record(tx, who.actor, _CHECK, "transfers", **about)
+        async for some in tasks.checks(db):
+            found += some
+            await passed()
+        found += await _broken_seals(db)
+        await passed()
+        found += [f"audit log: {finding}" for finding in await audit.verify(db)]
+        await passed()
     return found
 
 
-async def last_check(ctx: Context, who: Principal) -> LedgerCheck:
-    """When the ledger was last checked, in both ways."""
+async def _nothing() -> None:
+    pass
+
+
+async def ask_check(ctx: Context, who: Principal) -> None:
+    """Have a worker verify everything, unless that is under way."""
     who.require(Permission.OPERATE)
-    entry = next(iter(await audit.list_entries(ctx.db, limit=1, action=_CHECK)), None)
-    found = 0 if entry is None else int(json.loads(entry.details)["findings"])
-    return LedgerCheck(await monitor.completed_at(ctx.db), entry.at if entry else None, found)
+    async with ctx.transaction() as tx:
+        await full_check.ask(tx, who.actor.name, who.actor.origin, _STEPS)
+
+
+async def check_once(ctx: Context, who: Principal) -> int:
+    """Make the check that was asked for, and keep its result in the audit log; 0 when none was, or another is at it.
+
+    One that a worker left unfinished is made anew.
+    """
+    who.require(Permission.OPERATE)
+    if await full_check.latest(ctx.db, ended=False) is None:
+        return 0
+    async with ctx.connection("full-check") as holder:
+        if not await full_check.lock(holder) or (asked := await full_check.latest(ctx.db, ended=False)) is None:
+            return 0
+        await full_check.begin(ctx.db, asked.id)
+        try:
+            found = await _verified(ctx, lambda: full_check.step(ctx.db, asked.id))
+        except Exception as error:  # noqa: BLE001 - whoever asked is told, whatever it was
+            _LOG.exception("the check of the ledger came to no end")
+            await full_check.fail(ctx.db, asked.id, type(error).__name__)
+            return 1
+        async with ctx.transaction() as tx:
+            await full_check.end(tx, asked.id, found)
+            about: dict[str, Any] = {"findings": len(found), "first": found[0][:500] if found else None}
+            await audit.record(tx, audit.Actor(asked.asked_by, asked.origin), _CHECK, "transfers", **about)
+    return 1
+
+
+async def last_check(ctx: Context, who: Principal) -> LedgerChecks:
+    """When the ledger was last checked, in both ways, and what is under way."""
+    who.require(Permission.OPERATE)
+    return LedgerChecks(
+        await monitor.completed_at(ctx.db),
+        await full_check.latest(ctx.db, ended=True),
+        await full_check.latest(ctx.db, ended=False),
+    )
 
 
 async def _broken_seals(db: Connection) -> list[str]:

@@ -200,6 +200,7 @@ async def _chores(settings: Settings, db: Pool, storage: Storage, tools: tasks.T
     ctx, monitor = Context(settings, db), system("ledger monitor", socket.gethostname())
     chores = (
         _Chore("ledger monitor", 60, lambda: reconciliation.monitor_once(ctx, monitor), first_after_s=5),
+        _Chore("ledger check", 2, lambda: reconciliation.check_once(ctx, system("ledger check", socket.gethostname()))),
         _Chore("balance alerts", 15, lambda: balance_alerts.tell_once(ctx, system("alerts", socket.gethostname()))),
         _Chore("budget alerts", 15, lambda: budget_alerts.tell_once(ctx, system("alerts", socket.gethostname()))),
         _Chore("usage", 15, lambda: tasks.add_usage(db, _USAGE_STEP), first_after_s=5),

@@ -67,5 +67,5 @@ from modellix_server.tasks.usage_sums import (
     add_usage,
     usage_sums,
 )
-from modellix_server.tasks.verify import end_stray_holds, look, verify
+from modellix_server.tasks.verify import CHECKS, checks, end_stray_holds, look, verify
 from modellix_server.tasks.worker import HINT_CHANNEL, Worker

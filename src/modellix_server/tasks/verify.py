@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from modellix_server import budgets, ledger
 from modellix_server.base.database import Connection
 from modellix_server.base.money import usd
@@ -93,11 +95,20 @@ async def end_stray_holds(db: Connection, team_id: int, *, live: bool) -> int:
     return len(rows)
 
 
+CHECKS = ledger.CHECKS + 1 + len(_CHECKS)
+"""How many `checks` there are."""
+
+
+async def checks(db: Connection) -> AsyncIterator[list[str]]:
+    """What does not add up, in words, one of CHECKS after another. `db` must read one snapshot."""
+    async for found in ledger.checks(db):
+        yield found
+    yield await budgets.differences(db)
+    for check in _CHECKS:
+        yield [row[0] for row in await db.fetch(check)]
+
+
 async def verify(db: Connection) -> list[str]:
     """Everything that does not add up, in words, as of one snapshot; empty when all is well."""
     async with db.transaction(isolation="repeatable_read", readonly=True):
-        findings = await ledger.audit(db)
-        findings += await budgets.differences(db)
-        for check in _CHECKS:
-            findings += [row[0] for row in await db.fetch(check)]
-    return findings
+        return [finding async for found in checks(db) for finding in found]

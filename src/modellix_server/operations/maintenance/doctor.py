@@ -78,7 +78,7 @@ async def examine(
 async def diagnose(ctx: Context, who: Principal) -> list[Diagnosis]:
     """The same as the process sees it that is asked: it has no data directory, and mostly not the owner's role.
 
-    Without the check of the whole ledger, which reads every transfer (`reconciliation.check`).
+    Without the check of the whole ledger, which reads every transfer (`reconciliation.ask_check`).
     """
     who.require(Permission.OPERATE)
     settings = ctx.settings

@@ -17,8 +17,9 @@ async def show(request: PageRequest) -> Response:
 
 
 async def check(request: PageRequest) -> Response:
-    """Check everything now."""
-    return await _page(request, findings=await reconciliation.check(request.ctx, request.who))
+    """Have everything checked now."""
+    await reconciliation.ask_check(request.ctx, request.who)
+    return RedirectResponse(_PATH, 303)
 
 
 async def unfreeze(request: PageRequest) -> Response:
@@ -32,13 +33,10 @@ async def unfreeze(request: PageRequest) -> Response:
     return RedirectResponse(_PATH, 303)
 
 
-async def _page(
-    request: PageRequest, *, findings: list[str] | None = None, problem: PlatformError | None = None
-) -> Response:
+async def _page(request: PageRequest, *, problem: PlatformError | None = None) -> Response:
     shown = {
-        "last": await reconciliation.last_check(request.ctx, request.who),
+        "checks": await reconciliation.last_check(request.ctx, request.who),
         "frozen": await freezes.list_all(request.ctx, request.who),
-        "findings": findings,
         "problem": problem.detail if problem else "",
     }
     return request.render("operator/ledger.html", problem.status if problem else 200, **shown)
