@@ -1,7 +1,7 @@
 # Everything a developer or operator of one machine needs. Works as root and as an ordinary user.
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: screenshots model-pictures help up test test-all soak check bench
+.PHONY: screenshots cli-screens model-pictures help up test test-all soak check bench
 
 # Which Python makes the environment: 3.11 or newer.
 PYTHON ?= python3
@@ -43,6 +43,9 @@ soak: .venv/.test  ## Load the platform for MINUTES= and break its parts at rand
 
 screenshots: .venv/.test  ## Take pictures of every page into docs/images/console
 	@$(BIN)/python -m tests.browser.screenshots
+
+cli-screens: .venv/.test  ## Take pictures of the command line into docs/images/cli
+	@$(BIN)/python -m tests.clients.cli_screens
 
 model-pictures: .venv/.test  ## Make the small pictures of the list of models, in the sandbox
 	@$(BIN)/python -m tests.browser.model_pictures

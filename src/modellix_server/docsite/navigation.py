@@ -43,6 +43,7 @@ WRITTEN = (
         (
             "ways-to-use/steps",
             "ways-to-use/sdk",
+            "ways-to-use/cli",
             "following-a-task",
             "ways-to-use/error-handling",
             "api",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import webbrowser
 from itertools import islice
 
 import click
@@ -32,6 +31,8 @@ def login(base_url: str, *, key_stdin: bool, browser: bool) -> None:
         page = origin + _KEYS_PAGE
         output.note(f"Make an API key and paste it here: [bold]{page}[/]")
         if browser and sys.stdin.isatty():
+            import webbrowser
+
             webbrowser.open(page)
         text = click.prompt("API key", hide_input=True)
     access = _settings.Access(origin, _settings.key_of(text))

@@ -71,7 +71,7 @@ class Flag:
         return items if items.get("type") in ("string", "integer", "number") else self.schema
 
     def value(self, text: str) -> Any:
-        """A value as typed. Raises BadParameter."""
+        """A value as typed. Raises UsageError."""
         try:
             match self.kind:
                 case "integer":
@@ -84,7 +84,7 @@ class Flag:
                     return json.loads(text)
         except ValueError:
             wanted = "JSON" if self.kind in ("object", "array") else f"a value of type {self.kind}"
-            raise click.BadParameter(f"{self.words} takes {wanted}, not {text!r}") from None
+            raise click.UsageError(f"{self.words} takes {wanted}, not {text!r}") from None
 
 
 def of_model(model: ModelDetails) -> list[Flag]:
@@ -95,7 +95,7 @@ def of_model(model: ModelDetails) -> list[Flag]:
 
 
 def parse(model: ModelDetails, words: Sequence[str]) -> dict[str, Any]:
-    """The parameters of words such as `--prompt`, `A cat`. Files are paths. Raises BadParameter.
+    """The parameters of words such as `--prompt`, `A cat`. Files are paths. Raises UsageError.
 
     `--input` gives all of them as JSON: in a file, on standard input (`-`) or as it is; other flags go over it.
     """
@@ -107,20 +107,18 @@ def parse(model: ModelDetails, words: Sequence[str]) -> dict[str, Any]:
             continue
         flag = flags.get(word) or flags.get("--" + word.removeprefix("--no-"))
         if flag is None or (word not in flags and flag.kind != "boolean"):
-            raise click.BadParameter(_unknown(word, flags, model.slug))
+            raise click.UsageError(_unknown(word, flags, model.slug))
         if flag.kind == "boolean":
             given[flag.name] = word in flags if text is None else text.lower() in ("true", "yes", "1")
         elif text is None:
-            raise click.BadParameter(f"{word} needs a value: {flag.values}")
+            raise click.UsageError(f"{word} needs a value: {flag.values}")
         elif flag.many:
             given[flag.name] = [*given.get(flag.name, ()), flag.value(text)]
         else:
             given[flag.name] = flag.value(text)
     missing = [flag.words for flag in flags.values() if flag.required and flag.name not in given]
     if missing:
-        raise click.BadParameter(
-            f"{model.slug} needs {', '.join(missing)}: `modellix schema {model.slug}` has all flags"
-        )
+        raise click.UsageError(f"{model.slug} needs {', '.join(missing)}: `modellix schema {model.slug}` has all flags")
     return given
 
 
@@ -129,7 +127,7 @@ def _pairs(words: Sequence[str], flags: Mapping[str, Flag]) -> Iterator[tuple[st
     while left:
         word, equals, text = left.pop(0).partition("=")
         if not word.startswith("--"):
-            raise click.BadParameter(f"{word!r} belongs to no flag: put values with spaces in quotes")
+            raise click.UsageError(f"{word!r} belongs to no flag: put values with spaces in quotes")
         if equals:
             yield word, text
         elif word.startswith("--no-") or (word in flags and flags[word].kind == "boolean") or not left:
@@ -150,9 +148,9 @@ def _input(text: str) -> dict[str, Any]:
             text = sys.stdin.read() if text == "-" else Path(text).read_text(encoding="utf-8")
         found = json.loads(text)
     except (OSError, ValueError) as error:
-        raise click.BadParameter(f"--input takes JSON, a file of it, or -: {error}") from None
+        raise click.UsageError(f"--input takes JSON, a file of it, or -: {error}") from None
     if not isinstance(found, dict):
-        raise click.BadParameter("--input takes a JSON object: the parameters of the model")
+        raise click.UsageError("--input takes a JSON object: the parameters of the model")
     return found
 
 
@@ -162,5 +160,5 @@ def _file(text: str) -> str | Path | bytes:
         return sys.stdin.buffer.read()
     path = Path(text.removeprefix("@"))
     if text.startswith("@") and not path.is_file():
-        raise click.BadParameter(f"there is no file {path}")
+        raise click.UsageError(f"there is no file {path}")
     return path if len(text) < 4096 and path.is_file() else text

@@ -16,8 +16,8 @@ from modellix import errors
 if TYPE_CHECKING:
     from rich.console import Console
 
-_GAP, _WIDEST, _NARROW, _PIPED = 2, 44, 16, 400
-"""Columns between columns; that a column keeps; that are too few to cut; of what is no terminal."""
+_GAP, _NARROW, _PIPED = 2, 10, 400
+"""Widths: between columns; too little to cut the last one; of what is no terminal."""
 _STYLES = {"success": "green", "failed": "red", "pending": "yellow"}
 
 
@@ -53,22 +53,19 @@ def table(
 
     The last column takes the width of the terminal that is left, and is wrapped there, or with `cut` cut off.
     """
-    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     cells = [[Text(cell, style=_STYLES.get(cell, "")) for cell in row] for row in rows]
-    made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    taken = 0
-    for number, name in enumerate(columns[:-1]):
-        widest = max([len(name), *(row[number].cell_len for row in cells)])
-        taken += widest + _GAP
-        made.add_column(name, justify="right" if name in right else "left", min_width=min(widest, _WIDEST))
+    made = Table(box=None, header_style="bold dim", padding=(0, _GAP, 0, 0), pad_edge=False, show_header=any(columns))
+    widths = [max(len(name), *(row[number].cell_len for row in cells), 0) for number, name in enumerate(columns)]
     out = console()
-    left = out.width - taken
+    left = out.width - sum(widths[:-1]) - _GAP * (len(columns) - 1)
     cut = cut and left >= _NARROW
-    justify: Literal["left", "right"] = "right" if columns[-1] in right else "left"
-    made.add_column(columns[-1], justify=justify, no_wrap=cut, max_width=left if cut else None)
+    for number, name in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if name in right else "left"
+        last = number == len(columns) - 1
+        made.add_column(name, justify=justify, no_wrap=cut or not number, max_width=left if cut and last else None)
     for row in cells:
         made.add_row(*row)
     out.print(made)
@@ -81,7 +78,7 @@ def usd(amount: float | None) -> str:
 
 def moment(at: datetime | None) -> str:
     """A time, in the zone of the reader."""
-    return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return "-" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def about(error: errors.ModellixError) -> dict[str, Any]:

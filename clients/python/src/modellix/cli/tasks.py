@@ -136,7 +136,7 @@ def tasks(status: str | None, model: str | None, limit: int, *, json: bool) -> N
         return
     rows = (
         (
-            one.task_id, output.moment(one.submit_time), one.status, output.usd(one.cost), one.model,
+            one.task_id, one.submit_time.astimezone().strftime("%m-%d %H:%M"), one.status, output.usd(one.cost), one.model,
             one.error_code or str(one.input.get("prompt", "")),
         )
         for one in found
