@@ -136,8 +136,8 @@ def tasks(status: str | None, model: str | None, limit: int, *, json: bool) -> N
         return
     rows = (
         (
-            one.task_id, one.submit_time.astimezone().strftime("%m-%d %H:%M"), one.status, output.usd(one.cost), one.model,
-            one.error_code or str(one.input.get("prompt", "")),
+            one.task_id, one.submit_time.astimezone().strftime("%m-%d %H:%M"), one.status, output.usd(one.cost),
+            one.model, one.error_code or str(one.input.get("prompt", "")),
         )
         for one in found
     )  # fmt: skip
