@@ -205,9 +205,12 @@ create table identity.outside_sign_in (
     address text not null,
     created_at timestamptz not null default now(),
     ends_at timestamptz not null,
+    -- what the browser was about to send, without secrets: a form, to go on with
+    kept text,
     constraint outside_sign_in_pkey primary key (state_hash),
     constraint outside_sign_in_user_id_fkey foreign key (user_id) references identity.app_user(id),
     constraint outside_sign_in_browser_hash_check check (length(browser_hash) = 32),
+    constraint outside_sign_in_kept_check check (length(kept) <= 65536),
     constraint outside_sign_in_state_hash_check check (length(state_hash) = 32),
     constraint outside_sign_in_target_check check (length(target) <= 2000)
 );

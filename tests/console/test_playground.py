@@ -159,6 +159,9 @@ async def test_anothers_task_is_no_source_of_inputs(platform: Platform, develope
     assert (await developer.get(f"{PAGE}?task=nonsense")).status == 404
 
 
-async def test_a_script_whose_session_has_ended_goes_to_the_sign_in_page(platform: Platform) -> None:
+async def test_a_script_whose_session_has_ended_leaves_what_was_typed_and_says_how_to_sign_in(
+    platform: Platform,
+) -> None:
     answer = await Visitor(platform.origin).post(f"{PAGE}/draft", {"p.prompt": "x"}, **SCRIPT)
-    assert answer.headers["hx-redirect"].startswith("/sign-in?next=")
+    assert (answer.status, answer.headers["hx-retarget"]) == (401, "#refusal")
+    assert 'href="/sign-in" target="_blank"' in answer.text

@@ -62,7 +62,7 @@ async def test_a_live_key_needs_a_fresh_sign_in_and_a_test_key_does_not(with_mai
 async def test_going_on_stays_in_this_installation(with_mail: Platform) -> None:
     visitor = await signed_in_long_ago(with_mail)
     assert visitor.user is not None
-    fields = {"back": "https://evil.example", "kept": ""}
+    fields = {"next": "https://evil.example", "kept": ""}
     await visitor.post("/sign-in/again", fields)
     code = (await mail_to(with_mail, visitor.user.email))["X-Modellix-Code"]
     page = await visitor.post("/sign-in/again/code", {**fields, "code": code})

@@ -43,7 +43,7 @@ _MODEL = "/console/models/{provider}/{model_id}"
 
 PAGES: tuple[tuple[str, str, View, Audience, Permission | None], ...] = (
     ("GET", "/", home.welcome, Audience.PUBLIC, None),
-    ("GET", "/sign-in", sign_in.ways, Audience.PUBLIC, None),
+    ("GET", "/sign-in", sign_in.show, Audience.PUBLIC, None),
     ("POST", "/sign-in", sign_in.send_code, Audience.PUBLIC, None),
     ("POST", "/sign-in/code", sign_in.use_code, Audience.PUBLIC, None),
     ("GET", "/sign-in/link/{token}", sign_in.offer_link, Audience.PUBLIC, None),

@@ -6,12 +6,12 @@ import time
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from modellix_server.announcements import Announcement
@@ -20,10 +20,12 @@ from modellix_server.base.errors import InvalidFormat, NotFound, PlatformError, 
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.console import i18n
 from modellix_server.console.i18n import gettext as _
+from modellix_server.console.kept_form import KeptForm
 from modellix_server.console.render import Renderer
+from modellix_server.console.sign_in_page import ask_again, signed_out
 from modellix_server.identity import AWAY_LASTS, Membership, Visitor
 from modellix_server.ledger import Balance
-from modellix_server.operations import announcements, money, sign_in, sign_in_codes
+from modellix_server.operations import announcements, money, sign_in
 from modellix_server.operations.context import OUT_OF_REACH, ServingContext
 from modellix_server.operations.principal import Forbidden, Permission, Principal, SignInTooOld, anybody, member, user
 from modellix_server.operations.sign_in import Browser
@@ -89,6 +91,11 @@ class PageRequest(Request):
         return Browser(self.address, self.headers.get("user-agent", ""))
 
     @property
+    def here(self) -> str:
+        """Its own path and query."""
+        return self.url.path + (f"?{self.url.query}" if self.url.query else "")
+
+    @property
     def is_piece(self) -> bool:
         """Whether a script asks, for a piece of the page that it shows (htmx: `HX-Request`)."""
         return self.headers.get("hx-request") == "true"
@@ -105,7 +112,7 @@ class PageRequest(Request):
         visitor, scope = self.visitor, self.as_member.scope
         frame = {
             "path": self.url.path,
-            "here": self.url.path + (f"?{self.url.query}" if self.url.query else ""),
+            "here": self.here,
             "language": self.language,
             "theme": visitor.user.theme if visitor else None,
             "time_zone": visitor.user.time_zone if visitor else None,
@@ -156,9 +163,7 @@ class PageRequest(Request):
         if access is Audience.PUBLIC:
             return None
         if self.visitor is None:
-            back = self.url.path if self.method == "GET" else "/console"
-            there = f"/sign-in?next={quote(back)}"
-            return Response(headers={"HX-Redirect": there}) if self.is_piece else RedirectResponse(there, 303)
+            return await signed_out(self, self.cookies.get(cookie_name(self.ctx)))
         if not self.is_piece:
             self.announcements = await announcements.current(self.ctx, self.who)
         if access is Audience.OPERATOR:
@@ -241,20 +246,9 @@ def refused(request: PageRequest, error: PlatformError) -> Response:
         answer = request.render("refusal.html", error.status, detail=error.detail)
         answer.headers.update({"HX-Retarget": "#refusal", "HX-Reswap": "innerHTML"})
         return answer
-    return request.render("error.html", error.status, category=error.category, detail=error.detail)
-
-
-def ask_again(request: PageRequest, **values: Any) -> Response:
-    """The page that asks who sits at a signed-in browser; what was asked for goes on afterwards, form and all."""
-    kept = {
-        "back": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
-        "kept": urlencode(list(request.fields.items())),
-        "missing": sign_in_codes.missing_settings(request.ctx),
-        "providers": list(request.ctx.identity_providers.values()),
-        "sent": False,
-        "problem": "",
-    }
-    return request.render("sign_in/again.html", **{"status": SignInTooOld.status, **kept, **values})
+    again = KeptForm.of(request.form_fields) if isinstance(error, Unavailable) else KeptForm()
+    values = {"category": error.category, "detail": error.detail, "action": request.here, "form": again}
+    return request.render("error.html", error.status, **values)
 
 
 def not_found(ctx: ServingContext, renderer: Renderer) -> Callable[[Request, Exception], Awaitable[Response]]:
@@ -266,7 +260,9 @@ def not_found(ctx: ServingContext, renderer: Renderer) -> Callable[[Request, Exc
         i18n.read_in(page.language)
         if error.status_code == 405:
             refusal: PlatformError = PlatformError(_("this page takes no such request"))
-            return page.render("error.html", 405, category=refusal.category, detail=refusal.detail)
+            return page.render(
+                "error.html", 405, category=refusal.category, detail=refusal.detail, form=KeptForm(), action=""
+            )
         return refused(page, NotFound(_("there is no such page")))
 
     return answer

@@ -89,6 +89,7 @@ from modellix_server.identity.sessions import (
     end_other_sessions,
     end_session,
     find_visitor,
+    former_user,
     open_session,
     read_link,
     renew_session,

@@ -36,6 +36,8 @@ class OutsideSignIn:
     """A path of ours to go on with."""
     user_id: int | None
     """Who links an account; None for somebody who signs in."""
+    kept: str | None
+    """A form to go on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,14 @@ def providers_of(settings: Settings) -> Mapping[str, Provider]:
 
 
 async def note_departure(
-    tx: Connection, provider: str, leaving: Departure, *, target: str, user_id: int | None, address: str
+    tx: Connection,
+    provider: str,
+    leaving: Departure,
+    *,
+    target: str,
+    kept: str | None,
+    user_id: int | None,
+    address: str,
 ) -> str:
     """Note that a browser leaves: the text of a cookie by which it is known when it returns.
 
@@ -79,14 +88,15 @@ async def note_departure(
     cookie = new_token()
     await tx.execute(
         """insert into identity.outside_sign_in
-               (state_hash, browser_hash, provider, nonce, verifier, target, user_id, address, ends_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, now() + $9)""",
+               (state_hash, browser_hash, provider, nonce, verifier, target, kept, user_id, address, ends_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, now() + $10)""",
         stored_token(leaving.state),
         stored_token(cookie),
         provider,
         leaving.nonce,
         leaving.verifier,
         target,
+        kept,
         user_id,
         address,
         AWAY_LASTS,
@@ -98,7 +108,7 @@ async def take_departure(tx: Connection, provider: str, state: str, cookie: str)
     """What was noted of a browser that returns, once; None for another browser, provider, state, or too late."""
     row = await tx.fetchrow(
         """delete from identity.outside_sign_in where state_hash = $1 and browser_hash = $2 and provider = $3
-           and ends_at > now() returning nonce, verifier, target, user_id""",
+           and ends_at > now() returning nonce, verifier, target, user_id, kept""",
         stored_token(state),
         stored_token(cookie),
         provider,

@@ -120,6 +120,16 @@ async def find_visitor(db: Pool | Connection, token: str) -> Visitor | None:
     return Visitor(session, user, teams)
 
 
+async def former_user(db: Pool | Connection, token: str) -> int | None:
+    """Whose session had this cookie, whether or not it has ended; None after signing out."""
+    found: int | None = await db.fetchval(
+        """select s.user_id from identity.session s join identity.app_user u on u.id = s.user_id
+           where s.hash = $1 and u.deleted_at is null""",
+        stored_token(token),
+    )
+    return found
+
+
 async def show(db: Pool | Connection, session_id: int, team_id: int, *, live: bool) -> None:
     """Change what the pages of a session show where they name no team."""
     await db.execute("update identity.session set team_id = $2, live = $3 where id = $1", session_id, team_id, live)

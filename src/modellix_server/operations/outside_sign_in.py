@@ -35,15 +35,21 @@ class Arrival:
     """A path of ours to go on with."""
     cookie: str | None
     """Of its new session; None where somebody who was signed in linked an account."""
+    kept: str = ""
+    """What it was about to send, to go on with."""
 
 
-async def start(ctx: Context, who: Principal, provider: str, browser: Browser, target: str) -> tuple[str, str]:
+async def start(
+    ctx: Context, who: Principal, provider: str, browser: Browser, target: str, kept: str = ""
+) -> tuple[str, str]:
     """Send a browser to a provider: where to, and the text of a cookie for its way back.
+
+    `kept` is what it was about to send, to go on with when it is back.
 
     Raises NotFound for a provider that is not set up, TooManyDepartures, Unavailable, ProviderRefused.
     """
     who.require(Permission.SIGN_IN)
-    return await _start(ctx, provider, browser, target, None)
+    return await _start(ctx, provider, browser, target, None, kept or None)
 
 
 async def start_linking(ctx: Context, who: Principal, provider: str, browser: Browser, target: str) -> tuple[str, str]:
@@ -84,7 +90,7 @@ async def finish(
         )
         actor = audit.Actor(f"user:{user.id}", who.origin)
         await audit.record(tx, actor, "session.open", f"session:{session.id}", method=provider)
-    return Arrival(left.target, session_cookie)
+    return Arrival(left.target, session_cookie, left.kept or "")
 
 
 async def list_linked(ctx: Context, who: Principal) -> list[ExternalIdentity]:
@@ -111,12 +117,14 @@ async def unlink(ctx: Context, who: Principal, issuer: str) -> None:
         await audit.record(tx, who.actor, "identity.unlink", who.id, issuer=issuer)
 
 
-async def _start(ctx: Context, provider: str, browser: Browser, target: str, user_id: int | None) -> tuple[str, str]:
+async def _start(
+    ctx: Context, provider: str, browser: Browser, target: str, user_id: int | None, kept: str | None = None
+) -> tuple[str, str]:
     known = _provider(ctx, provider)
     leaving = identity.departure(_return_address(ctx, provider))
     async with ctx.transaction() as tx:
         cookie = await identity.note_departure(
-            tx, provider, leaving, target=target, user_id=user_id, address=browser.address
+            tx, provider, leaving, target=target, kept=kept, user_id=user_id, address=browser.address
         )
     async with _outbound(ctx) as http:
         return await known.address(http, leaving), cookie

@@ -86,6 +86,11 @@ async def authenticate(ctx: Context, cookie: str | None) -> Visitor | None:
     return None if cookie is None else await identity.find_visitor(ctx.db, cookie)
 
 
+async def former_user(ctx: Context, cookie: str | None) -> int | None:
+    """Whose session this cookie was before its time ran out; None where that is not known."""
+    return None if cookie is None else await identity.former_user(ctx.db, cookie)
+
+
 def scope_of(text: str) -> tuple[int, bool]:
     """`3-test` as (team id, live). Raises InvalidParameters."""
     team, _, mode = text.partition("-")

@@ -10,20 +10,21 @@ from modellix_server.console.dispatch import (
     local_path,
     sign_in_with,
 )
-from modellix_server.console.pages.sign_in import ways_with
-from modellix_server.operations import outside_sign_in
+from modellix_server.console.kept_form import KeptForm
+from modellix_server.console.sign_in_page import go_on, ways
+from modellix_server.operations import outside_sign_in, sign_in
 
 _ACCOUNT = "/console/account#methods"
 
 
 async def start(request: PageRequest) -> Response:
     """Send the browser to a provider to sign in."""
-    target = local_path(request.fields.get("next"))
+    target, kept = local_path(request.fields.get("next")), KeptForm.read(request.fields.get("kept", "")).text
     name = request.path_params["provider"]
     try:
-        url, cookie = await outside_sign_in.start(request.ctx, request.who, name, request.browser, target)
+        url, cookie = await outside_sign_in.start(request.ctx, request.who, name, request.browser, target, kept)
     except PlatformError as error:
-        return ways_with(request, target, error)
+        return ways(request, target, kept, problem=error)
     return _depart(request, url, cookie)
 
 
@@ -43,9 +44,12 @@ async def come_back(request: PageRequest) -> Response:
     except PlatformError as error:
         if request.visitor is not None:
             raise
-        return depart_with(request.ctx, ways_with(request, "/console", error), None)
-    response = depart_with(request.ctx, RedirectResponse(arrival.target, 303), None)
-    return response if arrival.cookie is None else sign_in_with(request.ctx, response, arrival.cookie)
+        return depart_with(request.ctx, ways(request, "/console", problem=error), None)
+    if arrival.cookie is None:
+        return depart_with(request.ctx, RedirectResponse(arrival.target, 303), None)
+    request.visitor = await sign_in.authenticate(request.ctx, arrival.cookie)
+    response = depart_with(request.ctx, go_on(request, arrival.target, arrival.kept), None)
+    return sign_in_with(request.ctx, response, arrival.cookie)
 
 
 async def unlink(request: PageRequest) -> Response:

@@ -2,41 +2,50 @@
 
 from starlette.responses import RedirectResponse, Response
 
-from modellix_server.base.errors import InvalidParameters, NotFound, PlatformError, Unauthorized
+from modellix_server.base.errors import InvalidParameters, NotFound, Unauthorized
 from modellix_server.console.dispatch import PageRequest, local_path, sign_in_with
+from modellix_server.console.sign_in_page import go_on, ways
 from modellix_server.identity import TooManyCodes
 from modellix_server.operations import account, sign_in, sign_in_codes
 
 
-async def ways(request: PageRequest) -> Response:
+async def show(request: PageRequest) -> Response:
     """How to sign in here."""
     target = local_path(request.query_params.get("next"))
     if request.visitor is not None:
         return RedirectResponse(target, 303)
-    return _ways(request, target)
+    return ways(request, target)
 
 
 async def send_code(request: PageRequest) -> Response:
-    """Have a code sent, and ask for it; the answer is the same whether or not anybody has the address."""
-    email, target = request.fields.get("email", ""), local_path(request.fields.get("next"))
+    """Have a code sent, and ask for it; the answer is the same whether or not anybody has the address.
+
+    Who has signed in meanwhile, in another window, goes on.
+    """
+    email, target, kept = request.fields.get("email", ""), *_aim(request)
+    if request.visitor is not None:
+        return go_on(request, target, kept)
+    if "other" in request.fields:
+        return ways(request, target, kept, email=email)
     try:
         await sign_in_codes.send_code(request.ctx, request.who, email, request.browser, language=request.language)
     except (InvalidParameters, TooManyCodes) as error:
-        return _ways(request, target, email=email, problem=error)
-    return request.render("sign_in/code.html", email=email, next=target, problem="")
+        return ways(request, target, kept, email=email, problem=error)
+    return request.render("sign_in/code.html", email=email, next=target, kept=kept, problem="")
 
 
 async def use_code(request: PageRequest) -> Response:
     """Sign in by a code."""
-    email, target = request.fields.get("email", ""), local_path(request.fields.get("next"))
+    email, target, kept = request.fields.get("email", ""), *_aim(request)
     code = request.fields.get("code", "")
     try:
         cookie = await sign_in_codes.use_code(request.ctx, request.who, email, code, request.browser)
     except InvalidParameters as error:
-        return _ways(request, target, email=email, problem=error)
+        return ways(request, target, kept, email=email, problem=error)
     except Unauthorized as error:
-        return request.render("sign_in/code.html", 401, email=email, next=target, problem=error.detail)
-    return sign_in_with(request.ctx, RedirectResponse(target, 303), cookie)
+        return request.render("sign_in/code.html", 401, email=email, next=target, kept=kept, problem=error.detail)
+    request.visitor = await sign_in.authenticate(request.ctx, cookie)
+    return sign_in_with(request.ctx, go_on(request, target, kept), cookie)
 
 
 async def offer_link(request: PageRequest) -> Response:
@@ -64,19 +73,9 @@ async def sign_out(request: PageRequest) -> Response:
     return sign_in_with(request.ctx, RedirectResponse("/sign-in", 303), None)
 
 
-def ways_with(request: PageRequest, target: str, problem: PlatformError) -> Response:
-    """How to sign in here, after a way that led nowhere."""
-    return _ways(request, target, problem=problem)
-
-
-def _ways(request: PageRequest, target: str, *, email: str = "", problem: PlatformError | None = None) -> Response:
-    providers = list(request.ctx.identity_providers.values())
-    missing = sign_in_codes.missing_settings(request.ctx)
-    status, words = (problem.status, problem.detail) if problem else (200, "")
-    policy = request.ctx.settings.sign_up
-    values = {"invited_only": not (policy.everybody or policy.domains), "domains": sorted(policy.domains)}
-    values |= {"next": target, "email": email, "problem": words, "missing": missing, "providers": providers}
-    return request.render("sign_in/ways.html", status, **values)
+def _aim(request: PageRequest) -> tuple[str, str]:
+    """Where somebody was going, and with which form."""
+    return local_path(request.fields.get("next")), request.fields.get("kept", "")
 
 
 async def _offer(request: PageRequest, *, email: str = "", name: str = "", problem: str = "") -> Response:

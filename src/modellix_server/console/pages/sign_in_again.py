@@ -1,11 +1,10 @@
 """Showing anew who sits at a signed-in browser, before acts that weigh heavily."""
 
-from urllib.parse import parse_qsl
-
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from modellix_server.base.errors import PlatformError, Unauthorized
-from modellix_server.console.dispatch import PageRequest, ask_again, local_path, sign_in_with
+from modellix_server.console.dispatch import PageRequest, local_path, sign_in_with
+from modellix_server.console.sign_in_page import ask_again, go_on
 from modellix_server.identity import TooManyCodes
 from modellix_server.operations import sign_in_codes
 
@@ -29,13 +28,11 @@ async def use_code(request: PageRequest) -> Response:
         cookie = await sign_in_codes.confirm(request.ctx, request.who, request.fields.get("code", ""))
     except Unauthorized as error:
         return _ask(request, sent=True, problem=error)
-    back = local_path(request.fields.get("back"))
-    fields = parse_qsl(request.fields.get("kept", ""), keep_blank_values=True)
-    page = request.render("sign_in/go_on.html", back=back, fields=fields) if fields else RedirectResponse(back, 303)
-    return sign_in_with(request.ctx, page, cookie)
+    target, kept = local_path(request.fields.get("next")), request.fields.get("kept", "")
+    return sign_in_with(request.ctx, go_on(request, target, kept), cookie)
 
 
 def _ask(request: PageRequest, *, sent: bool, problem: PlatformError | None = None) -> Response:
     status, words = (problem.status, problem.detail) if problem else (200, "")
-    back, kept = local_path(request.fields.get("back")), request.fields.get("kept", "")
-    return ask_again(request, status=status, back=back, kept=kept, sent=sent, problem=words)
+    target, kept = local_path(request.fields.get("next")), request.fields.get("kept", "")
+    return ask_again(request, status=status, next=target, kept=kept, sent=sent, problem=words)
