@@ -113,5 +113,5 @@ async def vendor():
 @pytest.fixture
 async def fetcher(helper, storage, spool):
     outbound = Outbound()
-    yield Fetcher(outbound, storage, helper, spool)
+    yield Fetcher(outbound, outbound, storage, helper, spool)
     await outbound.close()

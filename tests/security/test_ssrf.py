@@ -111,7 +111,7 @@ async def enter(examining, tmp_path):
     async def go(door: str, url: str, **client) -> None:
         http = Outbound(**client)
         opened.append(http)
-        fetcher = Fetcher(http, Storage(tmp_path.as_uri()), examining[1], examining[0])
+        fetcher = Fetcher(http, http, Storage(tmp_path.as_uri()), examining[1], examining[0])
         await DOORS[door](http, url, fetcher)
 
     yield go
@@ -167,6 +167,7 @@ def test_nothing_else_in_the_source_can_reach_the_network():
     }
     allowed = {
         "base/outbound.py": "the one client",
+        "base/name_lookup.py": "asks name servers for the one client",
         "base/multipart.py": "writes forms, opens nothing",
         "operations/maintenance/doctor.py": "an operator asks about the addresses of the operator's own settings",
         "cli/model_gallery/gallery.py": "an operator asks the operator's own platform",

@@ -27,7 +27,7 @@ async def storing(stage, settings) -> AsyncIterator[Storage]:
     helper = Helper(spool)
     for kind in ("image", "vector"):  # both processes start now, and not while a task is timed
         await helper.probe(kind, png(8))
-    fetcher = Fetcher(None, storage, helper, spool)
+    fetcher = Fetcher(None, None, storage, helper, spool)
     stage.tools.storage, stage.tools.helper, stage.tools.fetcher = storage, helper, fetcher
     yield storage
     await helper.close()

@@ -63,7 +63,7 @@ async def shelf(settings, request) -> AsyncIterator[Shelf]:
     spool, storage = Spool(settings.spool_dir), Storage(settings.storage_url)
     outbound, helper = Outbound(getattr(request, "param", NETWORK)), Helper(spool)
     no_links = SimpleNamespace(capabilities=SimpleNamespace(fetches_links=False))
-    fetcher = Fetcher(outbound, storage, helper, spool)
+    fetcher = Fetcher(outbound, outbound, storage, helper, spool)
     tools = SimpleNamespace(settings=settings, storage=storage, helper=helper, fetcher=fetcher)
     yield Shelf(tools, no_links, f"http://127.0.0.1:{runner.addresses[0][1]}")
     await outbound.close()

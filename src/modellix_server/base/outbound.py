@@ -25,6 +25,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from modellix_server.base.addresses import Network, is_reachable
+from modellix_server.base.name_lookup import NameLookup
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 3
@@ -159,11 +160,6 @@ class _Resolver(AbstractResolver):
         return None
 
 
-async def _ask_system(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(info[4][0]) for info in found))
-
-
 class _Body:
     """Decodes a content coding without exceeding the cap."""
 
@@ -246,14 +242,15 @@ async def _never_again(request: aiohttp.ClientRequest, send: aiohttp.ClientHandl
 class Outbound:
     """Checked HTTP for a whole process; `close` it at the end.
 
-    `allow_networks` opens private ranges (development); `lookup` replaces the system's resolver.
+    `allow_networks` opens private ranges (development); `lookup` replaces its look-ups of names.
     """
 
     def __init__(
-        self, allow_networks: Iterable[Network] = (), *, most_connections: int = 4096, lookup: Lookup = _ask_system
+        self, allow_networks: Iterable[Network] = (), *, most_connections: int = 4096, lookup: Lookup | None = None
     ) -> None:
         self._opened = tuple(allow_networks)
-        self._lookup = lookup
+        self._names = NameLookup()
+        self._lookup = lookup or self._names
         self._most_connections = most_connections
         self._sessions: dict[tuple[bool, bool], aiohttp.ClientSession] = {}
 
@@ -262,6 +259,7 @@ class Outbound:
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             await session.close()
+        await self._names.close()
 
     async def call(
         self,

@@ -65,7 +65,8 @@ async def _work(settings: Settings) -> None:
     await require_durability(db)
     await require_limited_role(db)
     await self_test(db, settings)
-    outbound = Outbound(settings.allow_networks)
+    # Each with a limit of its own on names that are being looked up and on connections.
+    vendors, links, receivers = (Outbound(settings.allow_networks) for _ in range(3))
     storage = Storage(settings.storage_url)
     spool = Spool(settings.spool_dir)
     helper = Helper(spool)
@@ -75,10 +76,10 @@ async def _work(settings: Settings) -> None:
         settings=settings,
         catalogue=catalogue,
         upstreams=upstreams,
-        outbound=outbound,
+        outbound=vendors,
         storage=storage,
         helper=helper,
-        fetcher=Fetcher(outbound, storage, helper, spool),
+        fetcher=Fetcher(vendors, links, storage, helper, spool),
         callbacks=tasks.Callbacks(settings),
         crash_marker=crash_marker,
     )
@@ -86,7 +87,7 @@ async def _work(settings: Settings) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     name = f"{socket.gethostname()}-{os.getpid()}"
-    deliverer = _deliverer(settings, db, outbound)
+    deliverer = _deliverer(settings, db, receivers)
     followers: list[Follower] = [deliverer]
     background = [
         asyncio.create_task(_chores(settings, db, storage, tools)),
@@ -110,7 +111,8 @@ async def _work(settings: Settings) -> None:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await tracing.close()
-        await outbound.close()
+        for outbound in (vendors, links, receivers):
+            await outbound.close()
         await helper.close()
         spool.close()
         crash_marker.close()

@@ -77,8 +77,10 @@ class Fetcher:
     Each running fetch takes up to a megabyte of memory; the caller bounds their number.
     """
 
-    def __init__(self, outbound: Outbound, storage: Storage, helper: Helper, spool: Spool) -> None:
+    def __init__(self, outbound: Outbound, links: Outbound, storage: Storage, helper: Helper, spool: Spool) -> None:
+        """`links` fetches what customers name, and nothing else: their dead hosts hold up no vendor's results."""
         self._outbound = outbound
+        self._links = links
         self._storage = storage
         self._helper = helper
         self._spool = spool
@@ -106,7 +108,7 @@ class Fetcher:
     async def read(self, url: str, most_bytes: int) -> bytes:
         """Load an input file from a public address into memory. Raises FetchLater or FetchNever."""
         try:
-            async with self._outbound.stream(url, timeout_s=_INPUT_TIMEOUT_S, max_bytes=most_bytes) as download:
+            async with self._links.stream(url, timeout_s=_INPUT_TIMEOUT_S, max_bytes=most_bytes) as download:
                 if download.status != 200:
                     passing = download.status >= 500 or download.status in _PASSING
                     raise (FetchLater if passing else FetchNever)(f"the answer was {download.status}")
