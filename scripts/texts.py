@@ -4,6 +4,7 @@
     python scripts/texts.py --check    # say what is missing, uncertain, obsolete or wrong, and change nothing
 
 The console's catalogue also holds, as `said`, what the platform says in English below the pages (`scripts/said.py`).
+In docsite also what settings, commands and metrics say of themselves (docs/site/reference.json).
 `web/locale/models/<language>.po` does the same for what model files say; a text that it lacks is shown in English.
 Catalogues are sorted by text and hold no places and no dates, so that branches merge.
 """
@@ -27,6 +28,7 @@ from modellix_server.base.settings import variables
 from modellix_server.budgets import PERIODS
 from modellix_server.catalogue import Catalogue as Models
 from modellix_server.catalogue import MediaKind
+from modellix_server.docsite.written import reference
 from modellix_server.operations.principal import Permission
 
 SOURCE = Path(__file__).parents[1] / "src" / "modellix_server"
@@ -75,12 +77,25 @@ def collect(room: Path) -> Catalog:
     if room.name == "console":
         for text in sorted(collect_said(room.parent) | (_named() if room.parent == SOURCE else set())):
             texts.add(text, context="said")
+    if room.name == "docsite":
+        for text in _of_reference():
+            texts.add(text, context="reference")
     return texts
 
 
 def _named() -> set[str]:
     """What sentences are given by name: permissions, kinds of media, modes, periods; and what settings mean."""
     return {*map(str, Permission), *get_args(MediaKind), *PERIODS, "live", "test", *(one.help for one in variables())}
+
+
+def _of_reference() -> Iterator[str]:
+    for one in variables():
+        yield one.help
+        if re.search(r"[a-z]{3}", re.sub("`[^`]*`", "", one.default)):
+            yield one.default
+    for one in (*reference()["commands"], *reference()["metrics"]):
+        yield one["help"]
+        yield from (parameter["help"] for parameter in one.get("parameters", ()))
 
 
 def collect_models() -> Catalog:

@@ -20,7 +20,7 @@ from tests.support.postgres_server import open_server
 
 from modellix_server.catalogue import Catalogue, Model
 
-FOLDER = Path(__file__).parents[2] / "src" / "modellix_server" / "console" / "static" / "models"
+FOLDER = Path(__file__).parents[2] / "src" / "modellix_server" / "web" / "static" / "models"
 _SIZE_PX = (128, 96)
 _AT_ONCE = 4
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import modellix_server.api  # noqa: F401 - whose import loads every room's error
 from modellix_server.base import settings
 from modellix_server.catalogue import Adjustment, Catalogue, Prices
 from modellix_server.docsite import navigation, written
+from modellix_server.docsite.generated.commands import command_slug
 from modellix_server.docsite.generated.endpoints import endpoint_slug
 from modellix_server.docsite.generated.errors import CATEGORIES, FAILURES, error_slug
+from modellix_server.docsite.generated.metrics import metric_slug
 from modellix_server.docsite.generated.settings import setting_slug
 from modellix_server.docsite.markdown import MarkdownText, code, inline
 from modellix_server.docsite.page import DocPage, Kind
@@ -34,11 +37,21 @@ def test_everything_has_a_page(library: Library, language: str) -> None:
     wanted += map(endpoint_slug, OPERATIONS.values())
     wanted += map(error_slug, (*{error.category for error in families()}, *schemas.FAILURES))
     wanted += [setting_slug(one.name) for one in settings.variables()]
+    wanted += [command_slug(one["name"]) for one in written.reference()["commands"]]
+    wanted += [metric_slug(one["name"]) for one in written.reference()["metrics"]]
     assert len(set(wanted)) == len(wanted), "two things share an address"
     missing = [slug for slug in wanted if (language, slug) not in library.pages]
     assert missing == []
     assert set(FAILURES) == set(schemas.FAILURES)
     assert set(CATEGORIES) == {error.category for error in families()}
+
+
+def test_commands_and_metrics_are_those_of_the_code() -> None:
+    """Their pages are made from a file, which `python scripts/reference.py` makes of the code."""
+    made = runpy.run_path(str(TOP / "scripts/reference.py"))["text"]()
+    assert made == (TOP / "docs/site/reference.json").read_text(encoding="utf-8")
+    assert len(written.reference()["commands"]) > 40
+    assert {one["kind"] for one in written.reference()["metrics"]} == {"counter", "gauge", "histogram"}
 
 
 def test_the_addresses_of_the_original_work(library: Library) -> None:
@@ -101,7 +114,7 @@ def test_the_texts_of_a_model_stay_text() -> None:
             html = page.document.html(lambda target: target, "Copy")
             assert "<script" not in html
             assert "<i>" not in html
-            assert "<img" not in html
+            assert html.count("<img") == html.count(f'<img src="/docs/files/models/{bad.slug}.webp"')
             assert "javascript:" not in re.sub(r">[^<]*<", "><", html), "as a target"
             assert "evil.example" not in " ".join(page.document.links())
             assert HOSTILE.partition(" [")[0] in MarkdownText(page.text).title or slug.startswith("get-started")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 
 import pytest
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from tests.support.browsers import Visitor
 from tests.support.platform_processes import Platform, open_platform
 from tests.support.ports import free_port
@@ -113,6 +115,24 @@ async def test_what_programs_look_for(visitor: Visitor) -> None:
     assert len(links) > 200
     for link in [one for one in links if one.endswith(".md")][::25]:
         assert (await visitor.get(link.removeprefix(visitor.origin))).status == 200, link
+
+
+async def test_the_api_is_described_as_a_whole_and_by_provider(visitor: Visitor) -> None:
+    whole = json.loads((await visitor.get("/openapi.json")).text)
+    assert whole == json.loads((await visitor.get("/api/v1/openapi.json")).text)
+    index = (await visitor.get("/llms.txt")).text
+    parts = {}
+    for provider in ("acme", "alibaba", "bytedance", "minimax"):
+        assert f"({visitor.origin}/openapi/{provider}.json)" in index
+        part = parts[provider] = json.loads((await visitor.get(f"/openapi/{provider}.json")).text)
+        assert OPENAPI_31_VALIDATOR.is_valid(part)
+        assert part["info"]["title"] == f"Modellix: {provider}"
+        assert "/api/v1/tasks/{task_id}" in part["paths"]
+    assert "/api/v1/text-to-image/acme/mine/async" in parts["acme"]["paths"]
+    assert "acme.mine" in parts["acme"]["components"]["schemas"]
+    assert not any("acme" in path for path in parts["alibaba"]["paths"])
+    assert set(whole["paths"]) >= set().union(*(part["paths"] for part in parts.values()))
+    assert (await visitor.get("/openapi/none.json")).status == 404
 
 
 async def test_the_skill_says_what_an_agent_needs(visitor: Visitor) -> None:

@@ -97,6 +97,8 @@ MATRIX = {
     "POST /callbacks/{upstream}/{token}": Row(Access.LINK, "/callbacks/ark/forged", body={}),
     "POST /payments/stripe/events": Row(Access.LINK, body={}, good=400),
     "GET /api/v1/openapi.json": Row(Access.PUBLIC),
+    "GET /openapi.json": Row(Access.PUBLIC),
+    "GET /openapi/{provider}.json": Row(Access.PUBLIC, "/openapi/alibaba.json"),
     "GET /healthz": Row(Access.PUBLIC),
     "GET /readyz": Row(Access.PUBLIC),
     "GET /results/{task_id}/{name}": Row(Access.LINK, "{link}"),

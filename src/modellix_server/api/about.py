@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from modellix_server.api.dispatch import CLOSED, Request
-from modellix_server.base.errors import Unavailable
+from modellix_server.base.errors import NotFound, Unavailable
 from modellix_server.catalogue import Catalogue
-from modellix_server.openapi.document import describe
+from modellix_server.openapi.document import describe, of_provider
 
 _READY_TIMEOUT_S = 2.0
 _HEADERS = {
@@ -42,24 +42,45 @@ class Document:
     """The document as sent, plain and gzipped (a tenth of the size); compressed once."""
 
     def __init__(self) -> None:
-        self._plain = self._packed = b""
-        self._tag = ""
+        self._encoded = b""
+        self._providers: set[str] = set()
+        self._made: dict[str, tuple[bytes, bytes, str]] = {}
+        """By provider; the whole one under an empty name."""
 
     def write(self, routes: Iterable[BaseRoute], catalogue: Catalogue, origin: str) -> None:
         """Generate it; called once, when all routes are known, its own included. Raises Undescribed."""
-        self._plain = msgspec.json.encode(describe(routes, catalogue, origin))
-        self._packed = gzip.compress(self._plain, mtime=0)
-        self._tag = hashlib.sha256(self._plain).hexdigest()[:32]
+        self._encoded = msgspec.json.encode(describe(routes, catalogue, origin))
+        self._providers = {model.provider for model in catalogue}
+        self._made = {"": _packed(self._encoded)}
 
     async def openapi(self, request: Request) -> Response:
         """`GET /openapi.json`: the OpenAPI document, with the models of this installation."""
-        packed = _takes_gzip(request.headers.get("accept-encoding", ""))
-        headers = _HEADERS | {"ETag": f'"{self._tag}-gzip"' if packed else f'"{self._tag}"'}
-        if _known(request.headers.get("if-none-match", ""), self._tag):
-            return Response(None, 304, headers)
-        if packed:
-            headers["Content-Encoding"] = "gzip"
-        return Response(self._packed if packed else self._plain, 200, headers, "application/json")
+        return _sent(request, self._made[""])
+
+    async def of_provider(self, request: Request) -> Response:
+        """`GET /openapi/{provider}.json`: the same with the models of one provider. Raises NotFound."""
+        name: str = request.path_params["provider"]
+        if name not in self._made and name in self._providers:
+            self._made[name] = _packed(msgspec.json.encode(of_provider(msgspec.json.decode(self._encoded), name)))
+        if not name or name not in self._made:
+            raise NotFound("there is no such provider")
+        return _sent(request, self._made[name])
+
+
+def _packed(plain: bytes) -> tuple[bytes, bytes, str]:
+    """A document as it is, compressed, and its tag."""
+    return plain, gzip.compress(plain, mtime=0), hashlib.sha256(plain).hexdigest()[:32]
+
+
+def _sent(request: Request, made: tuple[bytes, bytes, str]) -> Response:
+    plain, packed, tag = made
+    takes = _takes_gzip(request.headers.get("accept-encoding", ""))
+    headers = _HEADERS | {"ETag": f'"{tag}-gzip"' if takes else f'"{tag}"'}
+    if _known(request.headers.get("if-none-match", ""), tag):
+        return Response(None, 304, headers)
+    if takes:
+        headers["Content-Encoding"] = "gzip"
+    return Response(packed if takes else plain, 200, headers, "application/json")
 
 
 def _takes_gzip(accepted: str) -> bool:

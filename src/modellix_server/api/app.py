@@ -112,7 +112,10 @@ class _SubmitRoute(Declared):
         return super().matches(scope) if may_name_model(scope["path"]) else (Match.NONE, {})
 
 
-_OTHERS = ("/api", "/callbacks/", "/payments/", "/results/", "/files/", "/samples/", "/healthz", "/readyz")
+_OTHERS = (
+    *("/api", "/callbacks/", "/payments/", "/results/", "/files/", "/samples/"),
+    *("/healthz", "/readyz", "/openapi.json", "/openapi/"),
+)
 """Where the paths begin that are not pages."""
 
 
@@ -175,6 +178,8 @@ def build_router(ctx: ApiContext) -> Starlette:
             *(plain(*route, Access.KEY) for route in _PLAIN),
             *(plain(*route, Access.PUBLIC) for route in _PUBLIC),
             plain("GET", "/api/v1/openapi.json", document.openapi, None, Access.PUBLIC),
+            plain("GET", "/openapi.json", document.openapi, None, Access.PUBLIC),
+            plain("GET", "/openapi/{provider}.json", document.of_provider, None, Access.PUBLIC),
             Declared("/api/v1/tasks/{task_id}", read, Access.KEY, read.permission, ["GET"]),
             *(_SubmitRoute(path, submit, Access.KEY, submit.permission, ["POST"]) for path in _SUBMIT_PATHS),
             *(_SubmitRoute(path, stream, Access.KEY, stream.permission, ["POST"]) for path in _STREAM_PATHS),

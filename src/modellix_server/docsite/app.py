@@ -24,9 +24,10 @@ from modellix_server.docsite.written import shown_files
 from modellix_server.web.assets import Assets
 from modellix_server.web.texts import LANGUAGES
 
-_TYPES = {"svg": "image/svg+xml", "json": "application/json", "yaml": "text/plain; charset=utf-8"}
+_TYPES = {"svg": "image/svg+xml", "webp": "image/webp", "json": "application/json", "yaml": "text/plain; charset=utf-8"}
 _MARKDOWN = "text/markdown; charset=utf-8"
 _CLOSED = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+_AN_HOUR = "public, max-age=3600"
 _MOST_SHOWN = 20
 _MOST_KEPT = 256
 """Rendered pages; all of them would be some ten megabytes."""
@@ -154,7 +155,7 @@ class _Pages:
         if body is None:
             raise HTTPException(404)
         kind = _TYPES.get(name.rpartition(".")[2], "text/plain; charset=utf-8")
-        return Response(body, media_type=kind, headers={"Content-Security-Policy": _CLOSED})
+        return Response(body, media_type=kind, headers={"Content-Security-Policy": _CLOSED, "Cache-Control": _AN_HOUR})
 
     async def refuse(self, request: Request, error: Exception) -> Response:
         """The answer to what no route takes."""

@@ -49,7 +49,11 @@ def _llms(library: Library) -> tuple[str, str]:
         "",
         "## OpenAPI Specs",
         "",
-        f"- [openapi]({library.where.origin}/api/v1/openapi.json)",
+        f"- [openapi]({library.where.origin}/openapi.json): the whole API, with every model",
+        *(
+            f"- [{one}]({library.where.origin}/openapi/{one}.json): with the models of {one}"
+            for one in _providers(library)
+        ),
         "",
         "## Optional",
         "",
@@ -58,6 +62,10 @@ def _llms(library: Library) -> tuple[str, str]:
     lines += [f"- [All pages in one file]({library.where.site}/llms-full.txt)"]
     lines += [_line(library, page) for page in library.in_language("en") if page.kind in later]
     return "\n".join(lines) + "\n", _TEXT
+
+
+def _providers(library: Library) -> list[str]:
+    return sorted({page.names[0].partition("/")[0] for page in library.in_language("en") if page.kind is Kind.MODEL})
 
 
 def _line(library: Library, page: DocPage) -> str:

@@ -66,10 +66,12 @@ WRITTEN = (
     (N_("Changes"), ("changelog/new-models", "changelog/product-updates")),
 )
 _GENERATED = (
-    (N_("API reference"), "api-reference/", Kind.ENDPOINT),
-    (N_("Errors"), "errors/", Kind.ERROR),
-    (N_("Every setting"), "self-hosting/settings/", Kind.SETTING),
-    (N_("Design"), "", Kind.DESIGN),
+    (N_("API reference"), Kind.ENDPOINT),
+    (N_("Errors"), Kind.ERROR),
+    (N_("Every setting"), Kind.SETTING),
+    (N_("Every command"), Kind.COMMAND),
+    (N_("Every metric"), Kind.METRIC),
+    (N_("Design"), Kind.DESIGN),
 )
 
 
@@ -95,7 +97,7 @@ def groups(library: Library, language: str, here: str, _: Say) -> list[Group]:
     for provider in dict.fromkeys(page.slug.partition("/")[0] for page in rest if page.kind is Kind.MODEL):
         pages = [page for page in rest if page.kind is Kind.MODEL and page.slug.startswith(f"{provider}/")]
         found.append(Group(_("Models: %s") % provider, pages, open=here.startswith(f"{provider}/")))
-    for title, _prefix, kind in _GENERATED:
+    for title, kind in _GENERATED:
         pages = [page for page in rest if page.kind is kind]
         found.append(Group(_(title), pages, open=any(page.slug == here for page in pages)))
     return [group for group in found if group.pages]

@@ -18,6 +18,8 @@ class Kind(Enum):
     ENDPOINT = "api"
     ERROR = "error"
     SETTING = "setting"
+    COMMAND = "command"
+    METRIC = "metric"
     DESIGN = "design"
 
 

@@ -35,7 +35,16 @@ MOST_UNKNOWN = 5
 FUZZY_FROM = 5
 """Shorter words are one letter away from too many others."""
 
-KINDS = {Kind.GUIDE: 1.0, Kind.MODEL: 0.85, Kind.ENDPOINT: 0.75, Kind.ERROR: 0.8, Kind.SETTING: 0.7, Kind.DESIGN: 0.3}
+KINDS = {
+    Kind.GUIDE: 1.0,
+    Kind.MODEL: 0.85,
+    Kind.ENDPOINT: 0.75,
+    Kind.ERROR: 0.8,
+    Kind.SETTING: 0.7,
+    Kind.COMMAND: 0.4,
+    Kind.METRIC: 0.4,
+    Kind.DESIGN: 0.3,
+}
 """Most questions are about use: a guide answers more of them than one model of a hundred alike, and pages about the
 design of the platform are for those who change it. Titles of routes are sentences, with words of many questions."""
 SLUGS = {"changelog/product-updates": 0.5, "architecture": 0.7}

@@ -112,6 +112,8 @@ def _kind(kind: Kind, _: Any) -> str:
             Kind.ENDPOINT: _("API route"),
             Kind.ERROR: _("Error"),
             Kind.SETTING: _("Setting"),
+            Kind.COMMAND: _("Command"),
+            Kind.METRIC: _("Metric"),
             Kind.DESIGN: _("Design"),
         }[kind]
     )

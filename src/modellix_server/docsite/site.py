@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from modellix_server.docsite import navigation
 from modellix_server.docsite.chunks import Chunk, chunks_of
-from modellix_server.docsite.generated import endpoints, errors, models, settings
+from modellix_server.docsite.generated import commands, endpoints, errors, metrics, models, settings
 from modellix_server.docsite.index import SearchIndex
 from modellix_server.docsite.markdown import relinked
 from modellix_server.docsite.page import DocPage, Kind
@@ -94,6 +94,9 @@ class Library:
             return target if anchor in page.anchors else None
         if path.startswith("/") and not path.startswith("/docs"):
             return f"{self.where.origin}{target}"
+        if path.startswith("/docs/files/"):
+            name = path.removeprefix("/docs/files/")
+            return f"{self.where.base}/files/{name}" if name in shown_files() else None
         if path.startswith("/docs"):
             slug = path.removeprefix("/docs").strip("/") or navigation.FIRST
         else:
@@ -214,9 +217,15 @@ def _generated(details: list[ModelDetails], where: SiteAddress, language: str) -
     def told(text: str) -> str:
         return texts.pgettext("model", text)
 
-    yield from endpoints.endpoint_pages(where.origin, language, texts.gettext)
+    def said(text: str) -> str:
+        return texts.pgettext("reference", text)
+
+    providers = dict.fromkeys(one.model.provider for one in details)
+    yield from endpoints.endpoint_pages(where.origin, providers, language, texts.gettext)
     yield from errors.error_pages(language, texts.gettext)
-    yield from settings.setting_pages(language, texts.gettext)
+    yield from settings.setting_pages(language, texts.gettext, said)
+    yield from commands.command_pages(language, texts.gettext, said)
+    yield from metrics.metric_pages(language, texts.gettext, said)
     yield models.pricing_page(details, language, texts.gettext)
     yield models.models_page(details, language, texts.gettext, told)
     yield models.new_models_page(details, language, texts.gettext)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.web.texts import LANGUAGES
@@ -28,6 +32,7 @@ REPOSITORY_ONLY = frozenset(
 )
 """Files that pages name and the site does not show: they are for who has the source."""
 _FILES = ("docs/images/submission.svg", "ops")
+_REFERENCE = "docs/site/reference.json"
 
 
 @cache
@@ -53,11 +58,22 @@ def _page(file: Path, slug: str, language: str, kind: Kind) -> DocPage:
 
 @cache
 def shown_files() -> dict[str, bytes]:
-    """Files that pages show or offer, by their place in the repository."""
+    """Files that pages show or offer, by their place in the repository; pictures are `models/<provider>/<id>.webp`."""
     found = [
         file for place in _FILES for file in ((TOP / place).rglob("*") if (TOP / place).is_dir() else [TOP / place])
     ]
-    return {file.relative_to(TOP).as_posix(): file.read_bytes() for file in sorted(found) if file.is_file()}
+    pictures = Path(str(files("modellix_server.web").joinpath("static")))
+    return {
+        **{file.relative_to(TOP).as_posix(): file.read_bytes() for file in sorted(found) if file.is_file()},
+        **{file.relative_to(pictures).as_posix(): file.read_bytes() for file in pictures.glob("models/*/*.webp")},
+    }
+
+
+@cache
+def reference() -> dict[str, list[dict[str, Any]]]:
+    """The `commands` and `metrics` of this version, as `scripts/reference.py` read them from the code."""
+    found: dict[str, list[dict[str, Any]]] = msgspec.json.decode((TOP / _REFERENCE).read_bytes())
+    return found
 
 
 def skill(origin: str, docs: str) -> str:

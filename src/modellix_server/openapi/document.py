@@ -71,6 +71,24 @@ def describe(routes: Iterable[BaseRoute], catalogue: Catalogue, origin: str) -> 
     }
 
 
+def of_provider(document: dict[str, Any], provider: str) -> dict[str, Any]:
+    """What of a whole document concerns all models, and those of one provider."""
+    others = {tag["name"] for tag in document["tags"]} - _TAGS.keys() - {provider}
+
+    def mine(item: Mapping[str, Any]) -> bool:
+        return not any(others & set(operation["tags"]) for operation in item.values())
+
+    components = document["components"]
+    schemas = {name: one for name, one in components["schemas"].items() if name.partition(".")[0] not in others}
+    return {
+        **document,
+        "info": {**document["info"], "title": f"Modellix: {provider}"},
+        "tags": [tag for tag in document["tags"] if tag["name"] not in others],
+        "paths": {path: item for path, item in document["paths"].items() if mine(item)},
+        "components": {**components, "schemas": schemas},
+    }
+
+
 def documented(route: BaseRoute) -> bool:
     """Whether the document describes this route: not those of files, samples and callbacks."""
     return isinstance(route, Declared) and (route.path.startswith("/api/") or route.path in ("/healthz", "/readyz"))

@@ -144,10 +144,16 @@ async def _gauges(db: Pool, worker: tasks.Worker) -> list[Gauge]:
         lines += [
             *gauge("modellix_mails_waiting", "Messages that have not been sent.", unsent.waiting),
             *gauge(
-                "modellix_mails_oldest_waiting_seconds", "For how long the first of them has waited.", unsent.oldest_s
+                "modellix_mails_oldest_waiting_seconds",
+                "For how long the oldest unsent message has waited.",
+                unsent.oldest_s,
             ),
             *gauge("modellix_queue_due", "Tasks that are due and that no worker has yet.", now.due),
-            *gauge("modellix_queue_oldest_due_seconds", "For how long the first of them has been due.", now.oldest_s),
+            *gauge(
+                "modellix_queue_oldest_due_seconds",
+                "For how long the oldest due task has waited for a worker.",
+                now.oldest_s,
+            ),
             *gauge("modellix_tasks_unfinished", "Tasks that have not ended.", now.unfinished),
             *gauge("modellix_workers", "Workers with a lease.", now.workers),
             *await reconciliation.gauges(db),

@@ -24,7 +24,7 @@ _LEAST_KEY_BYTES = 6  # what is shorter is no key, and taking it out would break
 _UPLOAD_TIMEOUT_S = 300.0
 _LABELS = ("upstream", "mode", "method")
 _CALLS = Counter("modellix_vendor_calls_total", "Calls of vendors' APIs, by outcome.", (*_LABELS, "outcome"))
-_LATENCY = Histogram("modellix_vendor_call_seconds", "How long they took.", LONG_SECONDS, _LABELS)
+_LATENCY = Histogram("modellix_vendor_call_seconds", "How long calls of vendors' APIs took.", LONG_SECONDS, _LABELS)
 
 
 class VendorHttp:

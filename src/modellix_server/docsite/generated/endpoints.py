@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from modellix_server.docsite.generated import Say
@@ -27,7 +27,7 @@ def endpoint_slug(operation: RouteDoc) -> str:
     return f"api-reference/{name}"
 
 
-def endpoint_pages(origin: str, language: str, _: Say) -> Iterator[DocPage]:
+def endpoint_pages(origin: str, providers: Iterable[str], language: str, _: Say) -> Iterator[DocPage]:
     """All of them, and the page that lists them."""
     for route, operation in OPERATIONS.items():
         yield _page(route, operation, origin, language, _)
@@ -38,7 +38,8 @@ def endpoint_pages(origin: str, language: str, _: Say) -> Iterator[DocPage]:
     parts = [
         heading(_("API reference"), 1),
         _("Every route of the API. [API](/docs/api) tells what all of them have in common."),
-        _("The same as OpenAPI 3.1, with the body of every model: `%s`") % f"{origin}/api/v1/openapi.json",
+        _("The same as OpenAPI 3.1, with the body of every model, and with the models of one provider:"),
+        "\n".join(f"- <{origin}/{name}.json>" for name in ("openapi", *(f"openapi/{one}" for one in providers))),
         table([_("route"), _("what it does")], rows),
     ]
     yield DocPage("api-reference/index", language, Kind.ENDPOINT, "\n\n".join(parts) + "\n")

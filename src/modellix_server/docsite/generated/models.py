@@ -10,6 +10,7 @@ from modellix_server.catalogue import Limits, Model, Tier
 from modellix_server.docsite.generated import Say
 from modellix_server.docsite.markdown import anchor_of, block, code, heading, inline, table
 from modellix_server.docsite.page import DocPage, Kind
+from modellix_server.docsite.written import shown_files
 from modellix_server.operations.models import ModelDetails
 from modellix_server.web.code_samples import pretty, samples
 
@@ -22,6 +23,7 @@ def model_page(details: ModelDetails, origin: str, language: str, _: Say, told: 
     parts = [
         f"# {inline(model.name)}",
         inline(told(model.summary)),
+        *_picture(model, _),
         *_facts(details, _),
         heading(_("Price")),
         *_prices(details, _),
@@ -133,6 +135,13 @@ def new_models_page(models: list[ModelDetails], language: str, _: Say) -> DocPag
 
 def _slug(model: Model) -> str:
     return f"{model.provider}/{model.docs_slug}"
+
+
+def _picture(model: Model, _: Say) -> Iterator[str]:
+    name = f"models/{model.slug}.webp"
+    if name in shown_files():
+        about = _("What the example below makes in the sandbox")
+        yield f"![{about}](/docs/files/{name})"
 
 
 def _facts(details: ModelDetails, _: Say) -> Iterator[str]:
