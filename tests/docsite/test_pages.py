@@ -28,6 +28,8 @@ from modellix_server.openapi.operations import OPERATIONS
 from modellix_server.web.texts import LANGUAGES
 
 TOP = Path(__file__).parents[2]
+FEWER = {"ways-to-use/mcp"}
+"""Guides whose translation has fewer samples."""
 HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) ![y](https://evil.example/p.png) | *b* `<i>` # h"
 
 
@@ -101,6 +103,21 @@ def test_every_page_has_a_title_a_summary_and_is_small(library: Library) -> None
 
 def test_translations_are_of_pages_that_exist_in_english(library: Library) -> None:
     assert [slug for language, slug in library.pages if ("en", slug) not in library.pages] == []
+
+
+def test_every_guide_is_in_chinese_with_the_same_code(library: Library) -> None:
+    """Only prompts in shell samples may differ; the changelog is in English."""
+    for (language, slug), page in library.pages.items():
+        if language == "en" and page.kind is Kind.GUIDE and slug != "changelog/product-updates":
+            other = library.pages.get(("zh", slug))
+            assert other, f"{slug} is not translated"
+            code_of = [
+                [one.tokens[0].content for section in found.document.sections for one in section.blocks if one.is_code]
+                for found in (page, other)
+            ]
+            if page.place.startswith("docs/site/") and slug not in FEWER:
+                alike = [re.sub(r'"prompt\\?": \\?"[^"]*"', "", "\n".join(code)) for code in code_of]
+                assert alike[0] == alike[1], slug
 
 
 def test_the_texts_of_a_model_stay_text() -> None:

