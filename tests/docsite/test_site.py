@@ -52,7 +52,7 @@ def visitor(platform: Platform) -> Visitor:
         ("/docs/zh/alibaba/wan-2-6-t2v", "参数"),
         ("/docs/api-reference/query-task-result", "GET /api/v1/tasks/{task_id}"),
         ("/docs/errors/rate-limit-exceeded", "Retry-After"),
-        ("/docs/zh/operate", "本页尚未翻译"),
+        ("/docs/zh/self-hosting/promises", "本页尚未翻译"),
         ("/docs/search?q=rate+limit", "Rate limit exceeded"),
     ],
 )
@@ -76,7 +76,7 @@ async def test_a_page_is_markdown_for_who_asks_for_it(visitor: Visitor) -> None:
     assert by_name.headers["Content-Type"] == "text/markdown; charset=utf-8"
     assert f"{visitor.origin}/docs/llms.txt" in by_name.text.partition("# Quickstart")[0]
     assert "<html" in (await visitor.get("/docs/quickstart", Accept="text/html, text/markdown")).text
-    assert "no translation" in (await visitor.get("/docs/zh/operate.md")).text
+    assert "no translation" in (await visitor.get("/docs/zh/self-hosting/promises.md")).text
 
 
 async def test_what_did_not_change_is_not_sent_again(visitor: Visitor) -> None:

@@ -37,11 +37,15 @@ needs_node = pytest.mark.skipif(node() is None, reason="no Node of version 20 or
 
 @pytest.fixture
 async def reader(platform, tmp_path: Path) -> Reader:
-    """A reader with a key, a finished task and an uploaded file."""
-    team = await platform.team(concurrency=None)
+    """A reader with a key of a team with the usual limits, and a finished task."""
+    return await arrive(platform, tmp_path, concurrency=None)
+
+
+async def arrive(platform, folder: Path, **limits: int | None) -> Reader:
+    team = await platform.team(**limits)
     done = await team.run("text-to-image/alibaba/qwen-image-plus", prompt="a")
     env = {"ORIGIN": platform.origin, "KEY": team.text, "MODELLIX_API_KEY": team.text, "TASK": done["task_id"]}
-    return Reader(tmp_path, env)
+    return Reader(folder, env)
 
 
 def programs(page: str, language: str) -> list[Sample]:
@@ -98,8 +102,9 @@ async def test_the_samples_of_every_model(reader: Reader, platform, model: str) 
     await of_model(reader, platform, model)
 
 
-async def test_the_samples_of_every_route(reader: Reader, platform) -> None:
+async def test_the_samples_of_every_route(platform, tmp_path: Path) -> None:
     """In the order of GET, POST, PATCH, DELETE, each with things of the team in place of what its page leaves open."""
+    reader = await arrive(platform, tmp_path)
     key = {"Authorization": f"Bearer {reader.env['KEY']}"}
     async with aiohttp.ClientSession(platform.origin, headers=key) as http:
 

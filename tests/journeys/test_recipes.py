@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import re
 import shutil
@@ -58,31 +56,6 @@ async def test_add_a_model(stage, postgres_server, tmp_path: Path) -> None:
         (await live.submit("acme/banner", prompt="x", size="1472*1140")).refused(
             503, "Service unavailable: model 'acme/banner' has no price for '4:3' yet"
         )
-
-
-async def test_the_commands_of_the_quickstart(platform, tmp_path: Path) -> None:
-    """They run one after the other in a shell; what a page leaves open (`…`) is filled in from the answer before."""
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
-    team = await platform.team()
-    env = dict(os.environ) | {"ORIGIN": platform.origin, "KEY": team.text}
-    answers: list[dict] = []
-    for block in SHELL.findall(page("site/en/quickstart.md")):
-        if (variable := re.fullmatch(r"export (\w+)=[a-z]+-…\n", block)) is not None:
-            env[variable[1]] = answers[-1]["data"][{"TASK": "task_id", "FILE": "file_id"}[variable[1]]]
-        elif "curl" in block:
-            shell = await asyncio.create_subprocess_exec(
-                "sh", "-eu", "-c", block.replace("curl -sS", "curl -sS -w '\\n'"), cwd=tmp_path, env=env,
-                stdout=asyncio.subprocess.PIPE,
-            )  # fmt: skip
-            said, _ = await shell.communicate()
-            assert shell.returncode == 0, block
-            answers += [json.loads(line) for line in said.splitlines() if line]
-            assert answers[-1]["code"] == 0, (block, answers[-1])
-    statuses = [one["data"].get("status") for one in answers]
-    assert statuses[:2] == ["pending", "success"]
-    assert (await team.finish(answers[4]["data"]["task_id"]))["status"] == "success"
-    assert len(answers) == 7
 
 
 @pytest.fixture(scope="module")
