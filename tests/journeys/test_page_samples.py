@@ -44,7 +44,8 @@ async def reader(platform, tmp_path: Path) -> Reader:
 async def arrive(platform, folder: Path, **limits: int | None) -> Reader:
     team = await platform.team(**limits)
     done = await team.run("text-to-image/alibaba/qwen-image-plus", prompt="a")
-    env = {"ORIGIN": platform.origin, "KEY": team.text, "MODELLIX_API_KEY": team.text, "TASK": done["task_id"]}
+    env = {"ORIGIN": platform.origin, "KEY": team.text, "TASK": done["task_id"]}
+    env |= {"MODELLIX_BASE_URL": platform.origin, "MODELLIX_API_KEY": team.text, "HOME": str(folder)}
     return Reader(folder, env)
 
 
@@ -87,7 +88,7 @@ async def of_model(reader: Reader, platform, slug: str) -> None:
     async with aiohttp.ClientSession() as http, http.get(f"{platform.origin}/docs/{slug}.md") as answer:
         page = await answer.text()
     found = samples_of(page)
-    assert [one.language for one in found] == ["sh", "python", "javascript"]
+    assert [one.language for one in found] == ["sh", "python", "javascript", "sh"]
     await reader.follow(page)
 
 

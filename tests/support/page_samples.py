@@ -17,8 +17,10 @@ from typing import Any
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _OPEN = re.compile(r"export (\w+)=(?:[a-z]+[-_]|http)…\n")
+_COMMAND = re.compile(r"^(?:curl|modellix (?!login|logout)) ?", re.MULTILINE)
 _FIELDS = {"TASK": "task_id", "FILE": "file_id", "HOOK": "id"}
 _OLDEST_NODE = 20
+_COMMANDS = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 @dataclass
@@ -36,7 +38,7 @@ def samples_of(page: str) -> list[Sample]:
 
 
 def _is_for_clients(one: Sample) -> bool:
-    return one.language == "sh" and ("curl" in one.text or bool(_OPEN.fullmatch(one.text)))
+    return one.language == "sh" and bool(_COMMAND.search(one.text) or _OPEN.fullmatch(one.text))
 
 
 def node() -> str | None:
@@ -81,7 +83,7 @@ class Reader:
             "javascript": [node() or ""],
         }
         process = await asyncio.create_subprocess_exec(
-            *programs[one.language], str(file), cwd=self.folder, env=os.environ | self.env,
+            *programs[one.language], str(file), cwd=self.folder, env=os.environ | _COMMANDS | self.env,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         said, complained = await asyncio.wait_for(process.communicate(), 240)
