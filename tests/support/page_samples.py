@@ -92,6 +92,8 @@ class Reader:
         for answer in _json_of(self.printed):
             assert answer.get("code", 0) == 0, f"{one.text}\n{answer}"
             self.answers.append(answer)
+            if str((answer.get("data") or {}).get("id", "")).startswith("we_"):
+                self.env["ENDPOINT"] = answer["data"]["id"]
         self.ran.append(one.language)
 
     def _said(self, name: str) -> str:
