@@ -28,8 +28,9 @@ from modellix_server.openapi.operations import OPERATIONS
 PAGES = {
     f"{page.language}/{page.slug}": page
     for page in written_pages()
-    if page.place.startswith("docs/site/") and samples_of(page.text)
+    if page.place.startswith("docs/site/") and samples_of(page.text) and page.slug != "ways-to-use/cli"
 }
+"""Pages with samples, but that of the command line: `tests/clients/test_pages.py` follows it."""
 SERVES = "ways-to-use/webhooks"
 """Its Python sample is a server: it has a test of its own."""
 needs_node = pytest.mark.skipif(node() is None, reason="no Node of version 20 or newer: JavaScript samples did not run")
