@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from modellix_server.base.outbound import AnswerLost, Blocked, NotSent, Origins, Outbound, TooLarge, Turn
+from modellix_server.base.external_link import Origins
+from modellix_server.base.outbound import AnswerLost, Blocked, NotSent, Outbound, TooLarge, Turn
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

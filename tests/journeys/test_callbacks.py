@@ -8,8 +8,8 @@ import pytest
 from tests.support.waiting import eventually
 
 from modellix_server.base.database import connect
+from modellix_server.base.external_link import PUBLIC_ONLY
 from modellix_server.base.ids import parse_task_name
-from modellix_server.base.outbound import PUBLIC_ONLY
 from modellix_server.base.settings import load
 from modellix_server.tasks import Callbacks, VendorAccount
 from modellix_server.tasks.signals import CHANNEL, Signal

@@ -21,6 +21,11 @@ HURRIED, HURRIED_EDIT = "alibaba/hurried", "alibaba/hurried-edit"
 EDIT = "alibaba/qwen-image-edit-plus"
 
 NOT_SENT_AGAIN = "the connection to the vendor was lost; the task was not charged and was not sent again"
+UNCLEAR = (
+    "submission_outcome_unknown",
+    "Submission outcome unknown: the vendor's answer does not say whether it took the task on; the task was not charged "
+    "and was not sent again",
+)
 UNKNOWN = ("submission_outcome_unknown", f"Submission outcome unknown: {NOT_SENT_AGAIN}")
 NOT_FINISHED = ("upstream_refused", "Upstream refused: the vendor could not finish the task")
 DEADLINE = ("deadline", "Deadline: the vendor did not finish in time")
@@ -56,11 +61,11 @@ FAULTS = (
     ),
     Fault("throttle", posts=(False, True), units=1),
     Fault("throttle=2", posts=(False, False, True), units=1),
-    Fault("error", UNKNOWN, posts=(False,), review="submission outcome unknown"),
-    Fault("error=1", UNKNOWN, posts=(False,), review="submission outcome unknown"),
-    Fault("error-accepted", UNKNOWN, vendor_units=1, review="submission outcome unknown"),
+    Fault("error", UNCLEAR, posts=(False,), review="submission outcome unknown"),
+    Fault("error=1", UNCLEAR, posts=(False,), review="submission outcome unknown"),
+    Fault("error-accepted", UNCLEAR, vendor_units=1, review="submission outcome unknown"),
     Fault("lost", UNKNOWN, vendor_units=1, review="submission outcome unknown"),
-    Fault("garbage", UNKNOWN, vendor_units=1, review="submission outcome unknown"),
+    Fault("garbage", UNCLEAR, vendor_units=1, review="submission outcome unknown"),
     Fault("queue=1", units=1),
     Fault("slow=1", units=1),
     Fault("slow=1", model=FILM, units=2),
@@ -99,7 +104,7 @@ FAULTS = (
         "arrears", ("deadline", "Deadline: the task could not be started in time"), model=HURRIED, posts=(False, False)
     ),
     Fault("lost", UNKNOWN, model=EDIT, vendor_units=1, review="submission outcome unknown"),
-    Fault("fail=InternalError", UNKNOWN, model=EDIT, review="submission outcome unknown"),
+    Fault("fail=InternalError", UNCLEAR, model=EDIT, review="submission outcome unknown"),
     Fault("slow=1", model=EDIT, units=1),
     Fault("slow=3", UNKNOWN, model=HURRIED_EDIT, vendor_units=1, review="submission outcome unknown"),
 )

@@ -8,7 +8,8 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from modellix_server.base.outbound import Origins, Outbound
+from modellix_server.base.external_link import Origins
+from modellix_server.base.outbound import Outbound
 from modellix_server.results import Fetcher, Helper, Spool, Storage
 
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
+from modellix_server.base.external_link import Origins
 from modellix_server.base.ids import uuid7
-from modellix_server.base.outbound import Origins
 from modellix_server.results import (
     FetchGone,
     FetchLater,

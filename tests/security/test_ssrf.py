@@ -16,7 +16,8 @@ from uuid import UUID
 import pytest
 
 import modellix_server
-from modellix_server.base.outbound import Blocked, NotSent, Origins, Outbound
+from modellix_server.base.external_link import Origins
+from modellix_server.base.outbound import Blocked, NotSent, Outbound
 from modellix_server.results import Fetcher, FetchLater, FetchNever, Helper, RemoteResult, Spool, Storage
 
 SOURCE = Path(modellix_server.__file__).parent

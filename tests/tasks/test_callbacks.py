@@ -12,7 +12,7 @@ import pytest
 from tests.support.waiting import eventually
 
 from modellix_server.base.database import Pool, connect
-from modellix_server.base.outbound import PUBLIC_ONLY
+from modellix_server.base.external_link import PUBLIC_ONLY
 from modellix_server.base.settings import Settings
 from modellix_server.tasks import CallbackNotifier, Callbacks, VendorAccount, Worker, rules, signals
 from modellix_server.tasks.signals import Signal

@@ -15,13 +15,14 @@ from modellix_server.catalogue import Catalogue, Measurement
 from modellix_server.results import FetchLater, FetchNever, Resource
 from modellix_server.tasks import VendorAccount, Worker, store, worker
 from modellix_server.tasks import executor as executor_module
+from modellix_server.tasks import rules as executor_rules
 from modellix_server.tasks.concurrency_limiter import AdaptiveConcurrencyLimiter
 from modellix_server.tasks.executor import Executor
 from modellix_server.tasks.inputs import Resolved
 from modellix_server.tasks.journal import Finish
 from modellix_server.tasks.steps import Store, TaskClock, prepare
 from modellix_server.tasks.steps import store as storing
-from modellix_server.upstreams.contract import AnswerLost, Done, Failed, RemoteFile
+from modellix_server.upstreams.contract import AnswerLost, Done, Failed, NothingDelivered, RemoteFile
 
 CATALOGUE = Catalogue.load()
 DONE = Done((RemoteFile("https://vendor.test/1.png", "image"),), Measurement(images=1))
@@ -132,6 +133,54 @@ async def test_a_lost_answer_ends_the_task_and_is_not_sent_again(stage) -> None:
     stage.vendor.submitted = lost
     row = await stage.run()
     assert (row["state"], row["error_code"], stage.vendor.posts) == ("failed", "submission_outcome_unknown", 1)
+    await stage.clean()
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in the call", "in a poll"])
+async def test_finished_with_nothing_ends_the_task_without_a_charge(stage, monkeypatch, at_once) -> None:
+    """A poll is asked a few times more: the vendor may be about to write it down."""
+    monkeypatch.setattr(executor_rules, "_GONE_RETRIES_S", (0.01, 0.01, 0.01))
+    polls = []
+
+    def nothing() -> object:
+        polls.append(1)
+        raise NothingDelivered("dashscope", "result", "finished, with no link and no failure")
+
+    if at_once:
+        stage.vendor.submitted = nothing
+    else:
+        await stage.bring_to("submitting", "running", ticket="t-1")
+        stage.vendor.polled = nothing
+    row = await stage.run()
+    assert (row["state"], row["error_code"], len(polls)) == ("failed", "result_unavailable", 1 if at_once else 4)
+    review = await stage.pool.fetchval("select detail from tasks.review")
+    assert "finished, with no link" in review
+    await stage.clean()
+
+
+async def test_a_file_that_is_named_a_little_later_is_taken(stage, monkeypatch) -> None:
+    monkeypatch.setattr(executor_rules, "_GONE_RETRIES_S", (0.01, 0.01, 0.01))
+    answers = [NothingDelivered("ark", "result", "no clip"), Failed("content_rejected", "no")]
+
+    def later() -> object:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    await stage.bring_to("submitting", "running", ticket="t-1")
+    stage.vendor.polled = later
+    assert (await stage.run())["error_code"] == "content_rejected"
+    await stage.clean()
+
+
+async def test_a_refusal_that_no_adapter_knows_is_told_to_client_and_operator(stage) -> None:
+    stage.vendor.submitted = lambda: Failed(
+        "upstream_refused", "the vendor refused it: too spicy", unmapped="HTTP 400 X: too spicy"
+    )
+    row = await stage.run()
+    assert (row["error_code"], row["error_message"]) == ("upstream_refused", "the vendor refused it: too spicy")
+    assert "HTTP 400 X" in await stage.pool.fetchval("select detail from tasks.review")
     await stage.clean()
 
 

@@ -38,6 +38,8 @@ FIVE_SECONDS = price("second", 100_000, 5000)
         (FOUR_IMAGES, Measurement(images=8), Measurement(images=4), 120_000, True),
         (FOUR_IMAGES, Measurement(), Measurement(images=2), 60_000, True),
         (FOUR_IMAGES, Measurement(images=-4), Measurement(images=2), 60_000, True),
+        (FOUR_IMAGES, Measurement(images=0), Measurement(images=2), 0, True),
+        (FIVE_SECONDS, Measurement(milliseconds=0), Measurement(milliseconds=5000), 0, True),
         (FOUR_IMAGES, Measurement(images=4), Measurement(), 0, True),
         (FIVE_SECONDS, Measurement(milliseconds=5000), Measurement(milliseconds=5041), 500_000, False),
         (FIVE_SECONDS, Measurement(milliseconds=5000), Measurement(milliseconds=4000), 400_000, True),

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from modellix_server.base.outbound import PUBLIC_ONLY, AnswerLost, Blocked, NotSent, Origins, Outbound
+from modellix_server.base.external_link import PUBLIC_ONLY, Origins
+from modellix_server.base.outbound import AnswerLost, Blocked, NotSent, Outbound
 from modellix_server.tasks import VendorAccount
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import MediaFile

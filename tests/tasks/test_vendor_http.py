@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from modellix_server.base.outbound import PUBLIC_ONLY, Answer
+from modellix_server.base.external_link import PUBLIC_ONLY
+from modellix_server.base.outbound import Answer
 from modellix_server.tasks import VendorAccount
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import QUICK_ANSWER_BYTES, Part

@@ -145,8 +145,6 @@ async def test_faults_of_our_account_are_for_the_operator(name: str) -> None:
     [
         "internal_error",
         "throttled_500",
-        "unknown_code",
-        "error_without_code",
         "garbage",
         "gateway",
         "cut_off",
@@ -160,6 +158,12 @@ async def test_faults_of_our_account_are_for_the_operator(name: str) -> None:
 async def test_whatever_proves_nothing_leaves_the_outcome_unknown(name: str) -> None:
     with pytest.raises(UnmappedAnswer):
         await submit(name)
+
+
+@pytest.mark.parametrize(("name", "words"), [("unknown_code", "I am a teapot. …"), ("error_without_code", "HTTP 400")])
+async def test_a_refusal_that_nobody_knows_is_told_in_its_own_words(name: str, words: str) -> None:
+    answer = await submit(name)
+    assert (answer.code, answer.message) == ("upstream_refused", f"the vendor refused it: {words}")
 
 
 @pytest.mark.parametrize("name", ["accepted", "pictures_none", "pictures_odd_link", "pictures_odd_item", "cut_off"])

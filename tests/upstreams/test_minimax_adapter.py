@@ -252,7 +252,7 @@ async def test_faults_of_our_account_are_for_the_operator(name: str) -> None:
     "name",
     [
         *("no_id", "odd_id", "id_and_error", "no_base_resp", "same_key_twice", "cut_off", "garbage", "gateway"),
-        *("unknown_code", "unknown_error", "internal_error", "timeout", "system_error", "pictures"),
+        *("unknown_error", "internal_error", "timeout", "system_error", "pictures"),
     ],
 )
 async def test_whatever_proves_nothing_leaves_the_outcome_unknown(name: str) -> None:

@@ -24,6 +24,7 @@ from modellix_server.upstreams.contract import (
     NotSent,
     Order,
     Part,
+    RemoteFile,
     UnmappedAnswer,
 )
 
@@ -222,9 +223,9 @@ async def test_faults_of_our_account_are_for_the_operator(name: str) -> None:
 
 
 UNKNOWN = (
-    *("pictures_none", "pictures_missing", "pictures_link", "pictures_broken", "pictures_empty", "pictures_and_error"),
-    *("error_text", "no_error", "accepted_202", "unknown_error", "no_such_path", "server_error", "server_blocked"),
-    *("overloaded", "conflict", "unmapped_success_code", "gateway", "garbage", "cut_off", "same_key_twice", "a_list"),
+    *("pictures_none", "pictures_missing", "pictures_broken", "pictures_empty", "pictures_and_error"),
+    *("server_error", "server_blocked"),
+    *("overloaded", "unmapped_success_code", "gateway", "garbage", "cut_off", "same_key_twice", "a_list"),
 )
 
 
@@ -232,6 +233,54 @@ UNKNOWN = (
 async def test_whatever_proves_nothing_leaves_the_outcome_unknown(name: str) -> None:
     with pytest.raises(UnmappedAnswer):
         await submit(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("error_text", "something went wrong"),
+        ("no_error", "HTTP 403"),
+        ("unknown_error", "Something happened."),
+        ("no_such_path", "Invalid URL (POST /v1/images/generation)"),
+        ("conflict", "The request conflicts"),
+    ],
+)
+async def test_a_refusal_that_nobody_knows_is_told_in_its_own_words(name: str, words: str) -> None:
+    answer = await submit(name)
+    assert isinstance(answer, Failed)
+    assert (answer.code, answer.message) == ("upstream_refused", f"the vendor refused it: {words}")
+    assert answer.unmapped
+
+
+async def test_a_link_in_place_of_the_picture_is_fetched() -> None:
+    done = await submit("pictures_link")
+    assert done.files == (RemoteFile("https://example.com/1.png", "image"),)
+
+
+async def test_202_with_the_pictures_is_a_success() -> None:
+    assert (await submit("accepted_202")).files == (InlineFile(PICTURE, "image"),)
+
+
+TEXT = base64.b64encode(PICTURE).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"data:image/png;base64,{TEXT}",
+        f"DATA:image/png;charset=utf-8;BASE64,{TEXT}",
+        f"data:;base64, {TEXT}\n",
+        "\r\n".join(TEXT[at : at + 76] for at in range(0, len(TEXT), 76)) + "\r\n",
+        TEXT.rstrip("="),
+        TEXT.replace("+", "-").replace("/", "_"),
+    ],
+    ids=["data-uri", "capitals", "no-type", "lines", "no-padding", "url-safe"],
+)
+async def test_base64_in_every_form_is_a_picture(text: str) -> None:
+    said = json.loads((ANSWERS / "pictures.json").read_text())["body"]
+    said["data"][0]["b64_json"] = text
+    wire = Wire(Answer(200, json.dumps(said).encode(), {}))
+    assert (await upstream.submit(order(), wire)).files == (InlineFile(PICTURE, "image"),)
 
 
 def test_every_recorded_answer_is_tried() -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -22,15 +21,19 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
+from modellix_server.base import content_coding
 from modellix_server.base.addresses import Network, is_reachable
+from modellix_server.base.content_coding import BrokenCoding, UnknownCoding
+from modellix_server.base.external_link import PUBLIC_ONLY, ExternalLink, Origins
 from modellix_server.base.name_lookup import NameLookup
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 3
 _CONNECT_TIMEOUT_S = 10.0
 _IDLE_S = 15.0  # a GET on a connection that the server closed meanwhile is repeated, so reuse is safe
+_MOST_HEADER_BYTES = 64 * 1024  # of one; result hosts and receivers set cookies and policies at length
+_MOST_HEADERS = 1000
 _IDLE_PAID_S = 1.0  # any other method is not: well under the 5 s after which common servers close
 _REPEATED_BY_LIBRARY = ("PUT", "DELETE")  # and GET, which may be
 _BREAKS = re.compile(r"[\r\n\0]")
@@ -56,6 +59,10 @@ class TooLarge(AnswerLost):
     """The answer is larger than the caller's limit."""
 
 
+class Unasked(AnswerLost):
+    """The answer has a coding that was not asked for and is not decoded here: asking again would not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A complete HTTP answer; the body is untrusted and size-capped. Header names are lower-case."""
@@ -71,38 +78,6 @@ class Turn:
 
     after_bytes: int
     wait: Callable[[], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Origins:
-    """Origins that an operator named: their address and port are not checked."""
-
-    exact: frozenset[tuple[str, str, int]] = frozenset()
-    """Scheme, host, port."""
-
-    @classmethod
-    def of(cls, *urls: str) -> Origins:
-        """The origins of these URLs; ValueError for one that is not an http(s) URL with a host."""
-        return cls(frozenset(_origin(URL(url)) for url in urls))
-
-    def __contains__(self, url: URL) -> bool:
-        return bool(self.exact) and _origin(url) in self.exact
-
-    def names(self, text: str) -> bool:
-        """Whether a text is a URL at one of these origins."""
-        try:
-            return URL(text) in self
-        except ValueError:
-            return False
-
-
-PUBLIC_ONLY = Origins()
-
-
-def _origin(url: URL) -> tuple[str, str, int]:
-    if url.scheme not in ("http", "https") or not url.raw_host or not url.port:
-        raise ValueError("not an http or https URL with a host")
-    return url.scheme, url.raw_host, url.port
 
 
 class _Progress:
@@ -164,19 +139,19 @@ class _Body:
     """Decodes a content coding without exceeding the cap."""
 
     def __init__(self, headers: Mapping[str, str], max_bytes: int) -> None:
-        coding = headers.get("Content-Encoding", "").strip().lower()
-        if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-            raise AnswerLost("the answer has a content coding that was not asked for")
-        self._inflate = None if coding in ("", "identity") else zlib.decompressobj(zlib.MAX_WBITS | 32)
+        try:
+            self._decoder = content_coding.decoder(headers.get("Content-Encoding", ""))
+        except UnknownCoding as unknown:
+            raise Unasked(f"the answer has {unknown}, which was not asked for") from None
         self._left = max_bytes
 
     def take(self, chunk: bytes) -> bytes:
         """The decoded bytes of one chunk; TooLarge beyond the cap."""
-        if self._inflate is not None:
+        if self._decoder is not None:
             try:
-                chunk = self._inflate.decompress(chunk, self._left + 1)
-            except zlib.error:
-                raise AnswerLost("the answer's compression is broken") from None
+                chunk = self._decoder.feed(chunk, self._left + 1)
+            except BrokenCoding as broken:
+                raise AnswerLost(f"the answer: {broken}") from None
         self._left -= len(chunk)
         if self._left < 0:
             raise TooLarge("the answer is larger than allowed")
@@ -184,8 +159,11 @@ class _Body:
 
     def end(self) -> None:
         """AnswerLost if a compressed answer stopped half-way."""
-        if self._inflate is not None and not self._inflate.eof:
-            raise AnswerLost("the answer ended half-way")
+        try:
+            if self._decoder is not None:
+                self._decoder.end()
+        except BrokenCoding as broken:
+            raise AnswerLost(f"the answer: {broken}") from None
 
 
 class Download:
@@ -207,7 +185,7 @@ class Download:
                 if chunk := self._body.take(raw):
                     yield chunk
         except _FAILURES as error:
-            raise AnswerLost(_describe(error, self._response.url)) from error
+            raise AnswerLost(_describe(error, self._response.url.raw_host)) from error
         self._body.end()
 
     async def whole(self, turn: Turn | None, deadline: float) -> bytes:
@@ -224,9 +202,9 @@ class Download:
         return b"".join(parts)
 
 
-def _describe(error: BaseException, url: URL) -> str:
+def _describe(error: BaseException, host: str | None) -> str:
     """The error and its host: never the URL, whose query may be a signature."""
-    return f"{type(error).__name__} at {url.raw_host}"
+    return f"{type(error).__name__} at {host}"
 
 
 async def _never_again(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -236,7 +214,7 @@ async def _never_again(request: aiohttp.ClientRequest, send: aiohttp.ClientHandl
     except aiohttp.ClientConnectorError:  # nothing was sent, and the library does not repeat on this one
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise AnswerLost(_describe(error, request.url)) from error
+        raise AnswerLost(_describe(error, request.url.raw_host)) from error
 
 
 class Outbound:
@@ -283,14 +261,14 @@ class Outbound:
         """
         if any(map(_BREAKS.search, headers.values())):
             raise Blocked("a header value spans lines")
-        target, session = self._check(url, origins, paid=method != "GET")
+        target, session = self._check(_parsed(url), origins, paid=method != "GET")
         deadline = asyncio.get_running_loop().time() + timeout_s
         progress = _Progress()
         _progress.set(progress)
         try:
             async with session.request(
                 method,
-                target,
+                target.to_request(),
                 headers=headers,
                 data=body,
                 allow_redirects=False,
@@ -302,7 +280,7 @@ class Outbound:
                 download = Download(response, max_bytes)
                 return Answer(download.status, await download.whole(turn, deadline), _lower(download.headers))
         except _FAILURES as error:
-            raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error
+            raise (AnswerLost if progress.connected else NotSent)(_describe(error, target.host)) from error
 
     @asynccontextmanager
     async def stream(
@@ -313,38 +291,33 @@ class Outbound:
         Raises NotSent (Blocked for an address that is not allowed) or AnswerLost (TooLarge when it is too large).
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_s
+        deadline, target = loop.time() + timeout_s, _parsed(url)
         for _ in range(_MOST_REDIRECTS + 1):
-            target, session = self._check(url, origins, paid=False)
+            target, session = self._check(target, origins, paid=False)
             progress = _Progress()
             _progress.set(progress)
             try:
                 response = await session.get(
-                    target, allow_redirects=False, timeout=_timeout(max(deadline - loop.time(), 0.001))
+                    target.to_request(), allow_redirects=False, timeout=_timeout(max(deadline - loop.time(), 0.001))
                 )
             except _FAILURES as error:
-                raise (AnswerLost if progress.connected else NotSent)(_describe(error, target)) from error
+                raise (AnswerLost if progress.connected else NotSent)(_describe(error, target.host)) from error
             async with response:
                 location = response.headers.get("Location")
                 if response.status not in _REDIRECTS or location is None:
                     yield Download(response, max_bytes)
                     return
-                url = _join(target, location)
+                target = _joined(target, location)
         raise Blocked(f"more than {_MOST_REDIRECTS} redirects")
 
-    def _check(self, text: str, origins: Origins, *, paid: bool) -> tuple[URL, aiohttp.ClientSession]:
-        try:
-            url = URL(text)
-            _, host, port = _origin(url)
-        except ValueError:
-            raise Blocked("not an http or https URL with a host") from None
-        if url.raw_user is not None or url.raw_password is not None:
+    def _check(self, link: ExternalLink, origins: Origins, *, paid: bool) -> tuple[ExternalLink, aiohttp.ClientSession]:
+        if link.has_credentials:
             raise Blocked("the URL carries credentials")
-        named = url in origins
+        named, host = link in origins, link.host
         # The library asks no resolver about what looks like an address.
-        if not named and (":" in host or host.replace(".", "").isdigit()) and not self._may_dial(host, port):
-            raise Blocked(f"{host} is not a public address, or {port} is no web port")
-        return url, self._session(named=named, paid=paid)
+        if not named and (":" in host or host.replace(".", "").isdigit()) and not self._may_dial(host, link.port):
+            raise Blocked(f"{host} is not a public address, or {link.port} is no web port")
+        return link, self._session(named=named, paid=paid)
 
     def _may_dial(self, address: str, port: int) -> bool:
         return is_reachable(address, port, self._opened)
@@ -368,6 +341,9 @@ class Outbound:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
+            max_line_size=_MOST_HEADER_BYTES,
+            max_field_size=_MOST_HEADER_BYTES,
+            max_headers=_MOST_HEADERS,
             headers={"Accept-Encoding": "identity", "User-Agent": "Modellix"},
         )
 
@@ -391,8 +367,15 @@ def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _join(base: URL, location: str) -> str:
+def _parsed(text: str) -> ExternalLink:
     try:
-        return str(base.join(URL(location)))
+        return ExternalLink.parse(text)
+    except ValueError as error:
+        raise Blocked(str(error)) from None
+
+
+def _joined(base: ExternalLink, location: str) -> ExternalLink:
+    try:
+        return base.joined(location)
     except ValueError:
         raise Blocked("a redirect to something that is not a URL") from None

@@ -9,7 +9,8 @@ from functools import cached_property
 from urllib.parse import parse_qsl
 
 from modellix_server.base.errors import NotFound
-from modellix_server.base.outbound import Answer, AnswerLost, NotSent, Origins, Outbound
+from modellix_server.base.external_link import Origins
+from modellix_server.base.outbound import Answer, AnswerLost, NotSent, Outbound
 from modellix_server.base.settings import Settings
 from modellix_server.billing.provider import ForgedEvent, PaymentEvent, PaymentProvider, PaymentsOff, ProviderFailed
 from modellix_server.billing.stripe import StripeCheckout

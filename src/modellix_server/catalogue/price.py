@@ -166,15 +166,15 @@ class PriceTable:
 def capture(quote: Quote, measured: Measurement) -> int:
     """The charge in micro-dollars for what was delivered, at the frozen price, never above the quote.
 
-    A measurement above the order is charged as ordered. Raises ImpossibleMeasurement for a missing, zero or negative
-    one, for the wrong unit, and for more than ten times the order: those need a review.
+    A measurement above the order is charged as ordered, and nothing costs nothing. Raises ImpossibleMeasurement for a
+    missing or negative one, for the wrong unit, and for more than ten times the order: those need a review.
     """
     units = measured.images if quote.unit == "image" else measured.milliseconds
     if units is None:
         raise ImpossibleMeasurement(f"no {quote.unit}s were measured")
     if quote.unit == "second" and measured.input_milliseconds:
         units += measured.input_milliseconds
-    if not 0 < units <= quote.units * ABSURD:
+    if not 0 <= units <= quote.units * ABSURD:
         raise ImpossibleMeasurement(f"{units} measured where at most {quote.units} were ordered")
     return min(_amount(quote.unit, quote.unit_micros, units), quote.amount_micros)
 

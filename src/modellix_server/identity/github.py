@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from modellix_server.base.outbound import Origins, Outbound
+from modellix_server.base.external_link import Origins
+from modellix_server.base.outbound import Outbound
 from modellix_server.identity.providers import Departure, OutsidePerson, ProviderRefused, ask
 
 _PUBLIC = "https://github.com"

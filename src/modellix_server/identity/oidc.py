@@ -12,7 +12,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from modellix_server.base.outbound import Origins, Outbound
+from modellix_server.base.external_link import Origins
+from modellix_server.base.outbound import Outbound
 from modellix_server.identity.providers import Departure, OutsidePerson, ProviderRefused, ask
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA")

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import msgspec
 
 from modellix_server.base.errors import PlatformError, Unavailable
-from modellix_server.base.outbound import Answer, AnswerLost, NotSent, Origins, Outbound
+from modellix_server.base.external_link import Origins
+from modellix_server.base.outbound import Answer, AnswerLost, NotSent, Outbound
 
 _TIMEOUT_S = 15.0
 _MOST_BYTES = 1_000_000

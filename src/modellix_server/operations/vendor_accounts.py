@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from modellix_server import audit, tasks, vault
 from modellix_server.base.database import Connection
 from modellix_server.base.errors import InvalidParameters, NotFound, PlatformError
-from modellix_server.base.outbound import AnswerLost, NotSent, Origins, Outbound
+from modellix_server.base.external_link import Origins
+from modellix_server.base.outbound import AnswerLost, NotSent, Outbound
 from modellix_server.catalogue import Route
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal

@@ -13,7 +13,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modellix_server.base.addresses import Network
-from modellix_server.base.outbound import PUBLIC_ONLY, AnswerLost, NotSent, Origins, Outbound
+from modellix_server.base.external_link import PUBLIC_ONLY, Origins
+from modellix_server.base.outbound import AnswerLost, NotSent, Outbound
 from modellix_server.base.process import reuse_memory
 from modellix_server.catalogue import samples
 from modellix_server.sandbox import load_all, media, wire

@@ -9,7 +9,8 @@ from pathlib import Path
 from uuid import UUID
 
 from modellix_server.base import faults
-from modellix_server.base.outbound import AnswerLost, Blocked, Download, NotSent, Origins, Outbound, TooLarge
+from modellix_server.base.external_link import Origins
+from modellix_server.base.outbound import AnswerLost, Blocked, Download, NotSent, Outbound, TooLarge
 from modellix_server.inspection import Kind, Refused, Wanted
 from modellix_server.results.helper_process import Helper
 from modellix_server.results.links import stored_path

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from modellix_server import vault
 from modellix_server.base.database import Pool
 from modellix_server.base.errors import Unavailable
-from modellix_server.base.outbound import Origins
+from modellix_server.base.external_link import Origins
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Model, Route
 from modellix_server.tasks.breakers import Breakers

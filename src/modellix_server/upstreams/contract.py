@@ -7,11 +7,11 @@ nothing. The engine owns retries, deadlines, storage and settlement.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from modellix_server.base import base64_text
 from modellix_server.base.multipart import Part as Part  # noqa: PLC0414 - re-exported
 from modellix_server.base.outbound import Answer as Answer  # noqa: PLC0414 - re-exported
 from modellix_server.base.outbound import AnswerLost as AnswerLost  # noqa: PLC0414 - re-exported
@@ -107,6 +107,10 @@ class UnmappedAnswer(Exception):
         super().__init__(f"{upstream}: unmapped {what}: {str(value)[:200]}")
 
 
+class NothingDelivered(UnmappedAnswer):
+    """The vendor says that it has finished, and names neither a file nor a failure."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """Accepted: the vendor's own task id, to poll with."""
@@ -140,8 +144,9 @@ class InlineFile:
 
     @classmethod
     def of_base64(cls, text: object, kind: FileKind, role: str = "primary") -> InlineFile:
-        """The file of a base64 text. Raises ValueError for anything else, and for nothing."""
-        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+        """The file of base64, in a data URI or alone. Raises ValueError for anything else, and for nothing."""
+        told = base64_text.body_of(text) if isinstance(text, str) and base64_text.is_data_uri(text) else text
+        data = base64_text.decode(told) if isinstance(told, str) else b""
         if not data:
             raise ValueError("not a file in base64")
         return cls(data, kind, role)
@@ -168,6 +173,8 @@ class Failed:
     code: FailureCode
     message: str
     """For the client: the vendor's words, without our account's particulars."""
+    unmapped: str | None = None
+    """For the operator: the code that this adapter does not know."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from modellix_server.base import faults, log, tracing
 from modellix_server.base.ids import task_name
 from modellix_server.base.redaction import redact_text
@@ -10,12 +12,14 @@ from modellix_server.tasks.concurrency_limiter import Pace
 from modellix_server.tasks.journal import Finish, Job, until_answered
 from modellix_server.tasks.routing import Destination, VendorAccount
 from modellix_server.tasks.steps import Store, TaskClock, Tools, Wait
+from modellix_server.tasks.steps.store import nothing_delivered
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import (
     AnswerLost,
     Cancels,
     Done,
     Failed,
+    NothingDelivered,
     NotSent,
     Order,
     Pending,
@@ -44,8 +48,10 @@ async def poll(job: Job, to: Destination, upstream: Upstream, tools: Tools, cloc
     else:
         if not account.sandbox:
             await _pace(upstream, account, tools).turn(tools.workers)
-        async with tools.polling:
-            answer, alert = await _ask(job, job.ticket, to, upstream, account, tools)
+        try:
+            answer, alert = await _ask_on(job, job.ticket, to, upstream, account, tools)
+        except NothingDelivered as error:
+            return nothing_delivered(error)
     await faults.point("poll_understood")
     match answer:
         case Done():
@@ -73,6 +79,23 @@ async def cancel(job: Job, to: Destination, upstream: Upstream, tools: Tools) ->
     return Wait(0, cancel_refused=True)
 
 
+async def _ask_on(
+    job: Job, ticket: str, to: Destination, upstream: Upstream, account: VendorAccount, tools: Tools
+) -> tuple[Pending | Done | Failed, str | None]:
+    """As `_ask`. Raises NothingDelivered when the vendor has finished and still names no file a little later."""
+    tries = 0
+    while True:
+        try:
+            async with tools.polling:
+                return await _ask(job, ticket, to, upstream, account, tools)
+        except NothingDelivered:
+            tries += 1
+            delay = rules.gone_retry_in_s(tries)
+            if delay is None:
+                raise
+        await asyncio.sleep(delay)
+
+
 async def _ask(
     job: Job, ticket: str, to: Destination, upstream: Upstream, account: VendorAccount, tools: Tools
 ) -> tuple[Pending | Done | Failed, str | None]:
@@ -85,6 +108,9 @@ async def _ask(
         why, connection = str(error) or type(error).__name__, isinstance(error, NotSent)
         _LOG.info("poll failed", task=str(job.id), error=why)
         await tools.breakers.failed("poll", to.address, live=job.live, reason=why, connection=connection)
+    except NothingDelivered:
+        await tools.breakers.answered("poll", to.address, live=job.live)
+        raise
     except UnmappedAnswer as error:
         if (http.status or 0) >= _SERVER_FAULT:
             await tools.breakers.failed("poll", to.address, live=job.live, reason=str(error))

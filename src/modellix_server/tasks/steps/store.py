@@ -11,7 +11,8 @@ from uuid import UUID
 import msgspec
 
 from modellix_server.base import faults, tracing
-from modellix_server.base.outbound import PUBLIC_ONLY
+from modellix_server.base.external_link import PUBLIC_ONLY
+from modellix_server.base.redaction import redact_text
 from modellix_server.results import (
     TROUBLE,
     FetchGone,
@@ -28,7 +29,7 @@ from modellix_server.tasks.journal import NO_RECORD, AttemptRecord, Finish, Job,
 from modellix_server.tasks.routing import VendorAccount
 from modellix_server.tasks.rules import StoredFile, StoredResult, Verdict, VerdictFile
 from modellix_server.tasks.steps import Store, TaskClock, Tools
-from modellix_server.upstreams.contract import InlineFile, RemoteFile
+from modellix_server.upstreams.contract import InlineFile, NothingDelivered, RemoteFile
 
 STORE_AT_LEAST_S = 300.0
 """For a result that came just before the deadline."""
@@ -94,6 +95,16 @@ def _unavailable(error: BadMedia, record: AttemptRecord) -> Finish:
         record=record,
         review=f"result unavailable: {error}",
         discard_files=True,
+    )
+
+
+def nothing_delivered(error: NothingDelivered, record: AttemptRecord = NO_RECORD) -> Finish:
+    """The vendor has finished, for its money perhaps, and there is nothing to have."""
+    return Finish(
+        error_code="result_unavailable",
+        error_message="the vendor finished the task and named no file",
+        record=record,
+        review=f"result unavailable: {redact_text(str(error))}",
     )
 
 

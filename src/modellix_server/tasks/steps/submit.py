@@ -10,12 +10,14 @@ from modellix_server.base.redaction import redact_text
 from modellix_server.tasks import rules
 from modellix_server.tasks.journal import AttemptRecord, Finish, Job, Move
 from modellix_server.tasks.steps import Leave, Ready, Release, Store, Tools
+from modellix_server.tasks.steps.store import nothing_delivered
 from modellix_server.tasks.vendor_http import VendorHttp
 from modellix_server.upstreams.contract import (
     AnswerLost,
     Busy,
     Done,
     Failed,
+    NothingDelivered,
     NotSent,
     Submitted,
     Ticket,
@@ -23,6 +25,8 @@ from modellix_server.upstreams.contract import (
 )
 
 _SERVER_FAULT = 500
+_LOST = "the connection to the vendor was lost"
+_UNCLEAR = "the vendor's answer does not say whether it took the task on"
 _LOG = log.get("tasks")
 
 
@@ -48,11 +52,13 @@ async def submit(job: Job, ready: Ready, tools: Tools, lease: Fresh) -> Move | S
         why = f"not sent: {error}"
         await tools.breakers.failed("submit", account, live=job.live, reason=why, connection=True)
         answer = Busy(why)
+    except NothingDelivered as error:
+        return nothing_delivered(error, AttemptRecord("done", http.status, http.words))
     except (AnswerLost, UnmappedAnswer, TimeoutError) as error:
         why = redact_text(str(error)) or type(error).__name__
         if http.status is None or http.status >= _SERVER_FAULT:
             await tools.breakers.failed("submit", account, live=job.live, reason=why)
-        return outcome_unknown(job, why, http)
+        return outcome_unknown(job, why, http, unclear=isinstance(error, UnmappedAnswer))
     except Exception as error:  # noqa: BLE001 - a bug of ours after the POST proves nothing either
         _LOG.exception("adapter failed", upstream=ready.upstream.name)
         why = f"{type(error).__name__} in the adapter"
@@ -68,9 +74,10 @@ async def submit(job: Job, ready: Ready, tools: Tools, lease: Fresh) -> Move | S
             return Move("running", ticket=ticket, record=record, too_late=f"the vendor's id is {ticket}")
         case Done():
             return Store(answer, AttemptRecord("done", http.status, http.words))
-        case Failed(code=code, message=message):
+        case Failed(code=code, message=message, unmapped=strange):
             record = AttemptRecord("refused", http.status, http.words)
-            return Finish(error_code=code, error_message=message, record=record)
+            review = f"a refusal that the adapter does not know: {redact_text(strange)}" if strange else None
+            return Finish(error_code=code, error_message=message, record=record, review=review)
         case Busy():
             return await _again(answer, job, ready, tools)
         case _:
@@ -102,12 +109,12 @@ async def _tell_breakers(answer: Submitted, job: Job, ready: Ready, tools: Tools
         await tools.breakers.answered("submit", account, live=job.live)
 
 
-def outcome_unknown(job: Job, why: str, http: VendorHttp | None = None) -> Finish:
-    """The POST may have left, or may have been accepted, and nobody knows."""
+def outcome_unknown(job: Job, why: str, http: VendorHttp | None = None, *, unclear: bool = False) -> Finish:
+    """The POST may have left, or may have been accepted, and nobody knows. `unclear`: there is an answer."""
     _LOG.error("submission outcome unknown", task=str(job.id), model=job.model, why=why)
     return Finish(
         error_code="submission_outcome_unknown",
-        error_message="the connection to the vendor was lost; the task was not charged and was not sent again",
+        error_message=f"{_UNCLEAR if unclear else _LOST}; the task was not charged and was not sent again",
         record=AttemptRecord("unknown", http.status, http.words) if http else AttemptRecord("unknown"),
         review=f"submission outcome unknown: {why}",
     )

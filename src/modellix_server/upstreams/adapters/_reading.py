@@ -5,19 +5,34 @@ They are read strictly, and nothing of our account is shown on.
 
 import json
 import re
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import msgspec
 
+from modellix_server.base.external_link import ExternalLink
 from modellix_server.catalogue import Route
-from modellix_server.upstreams.contract import Answer, Busy, Failed, InlineFile, Order, UnmappedAnswer
+from modellix_server.upstreams.contract import (
+    Answer,
+    Busy,
+    Failed,
+    InlineFile,
+    Order,
+    RemoteFile,
+    UnmappedAnswer,
+)
 
 _Wire = TypeVar("_Wire")
 
 MOST_MESSAGE_CHARACTERS = 300
 _MOST_WAIT_S = 300.0
-_WHOLE = re.compile("[0-9]{1,6}", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,20})?", re.ASCII)
+ACCEPTED = (200, 201, 202)
+"""Statuses with which vendors accept a submission; which of them is documented differs from page to page."""
+_REFUSED_NOTHING = (408, 499)
+"""A gateway that gave the client up: the vendor may have the request."""
 
 
 def wire_of(route: Route, form: type[_Wire]) -> _Wire:
@@ -42,6 +57,31 @@ def json_object(vendor: str, answer: Answer) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise UnmappedAnswer(vendor, "answer", f"HTTP {answer.status} without a JSON object")
     return said
+
+
+def submission_object(vendor: str, answer: Answer) -> dict[str, Any] | Busy | Failed:
+    """The JSON object that a submission was answered with; without one, what its status alone says."""
+    try:
+        return json_object(vendor, answer)
+    except UnmappedAnswer:
+        return unmapped(vendor, answer, "without a JSON object", "")
+
+
+def unmapped(vendor: str, answer: Answer, code: object, words: str) -> Busy | Failed:
+    """Judge a submission's error whose code nobody knows by its status. UnmappedAnswer where that proves nothing."""
+    reason = f"HTTP {answer.status} {code}: {words}"
+    if answer.status == 429:
+        return Busy(reason, retry_in_s=retry_in_s(answer))
+    if answer.status == 401:
+        return Busy(reason, operator=True)
+    if not 400 <= answer.status < 500 or answer.status in _REFUSED_NOTHING:
+        raise UnmappedAnswer(vendor, "error code", reason)
+    return refused_in_words(reason, words or f"HTTP {answer.status}")
+
+
+def refused_in_words(reason: str, words: str) -> Failed:
+    """A refusal that says why, in words alone."""
+    return Failed("upstream_refused", f"the vendor refused it: {words}", unmapped=reason[:200])
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -84,8 +124,10 @@ def failed(kind: str | None, words: str) -> Failed:
             return Failed("upstream_refused", "the vendor could not finish the task")
 
 
-def inline_picture(vendor: str, told: object) -> InlineFile:
-    """The picture of a base64 text. UnmappedAnswer for what is none."""
+def inline_picture(vendor: str, told: object) -> InlineFile | RemoteFile:
+    """The picture of a base64 text, or a link that stands in its place. UnmappedAnswer for what is none."""
+    if is_link(told):
+        return RemoteFile(link(vendor, told), "image")
     try:
         return InlineFile.of_base64(told, "image")
     except ValueError:
@@ -102,13 +144,27 @@ def plain_words(message: object, private: re.Pattern[str]) -> str:
 
 
 def retry_in_s(answer: Answer, header: str = "retry-after", unit_s: float = 1.0) -> float | None:
-    """How long the vendor asks to wait, at most 5 minutes; None when the header is no whole number."""
-    text = answer.headers.get(header, "")
-    return min(float(text) * unit_s, _MOST_WAIT_S) if _WHOLE.fullmatch(text) else None
+    """How long the vendor asks to wait, at most 5 minutes; None where the header says nothing (RFC 9110, 10.2.3)."""
+    text = answer.headers.get(header, "").strip()
+    if _SECONDS.fullmatch(text):
+        return min(float(text) * unit_s, _MOST_WAIT_S) or None
+    try:
+        until = parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(until, _MOST_WAIT_S) if until > 0 else None
+
+
+def is_link(told: object) -> bool:
+    """Whether a value is an http or https link."""
+    try:
+        return isinstance(told, str) and bool(ExternalLink.parse(told))
+    except ValueError:
+        return False
 
 
 def link(vendor: str, told: object) -> str:
-    """A link to a result. UnmappedAnswer for what is none."""
-    if not isinstance(told, str) or not told.startswith(("https://", "http://")):
+    """A link to a result, as it was told. UnmappedAnswer for what is none."""
+    if not isinstance(told, str) or not is_link(told):
         raise UnmappedAnswer(vendor, "result link", told)
     return told

@@ -16,6 +16,7 @@ import msgspec
 
 from modellix_server.catalogue import Measurement, Route
 from modellix_server.upstreams.adapters._reading import (
+    ACCEPTED,
     authorization,
     failed,
     json_object,
@@ -24,6 +25,8 @@ from modellix_server.upstreams.adapters._reading import (
     plain_words,
     refused,
     retry_in_s,
+    submission_object,
+    unmapped,
     wire_of,
 )
 from modellix_server.upstreams.contract import (
@@ -33,6 +36,7 @@ from modellix_server.upstreams.contract import (
     Done,
     Failed,
     Http,
+    NothingDelivered,
     Order,
     Pending,
     Polled,
@@ -132,13 +136,17 @@ class Ark:
         if wire.kind == "video" and order.callback_url is not None:
             asked["callback_url"] = order.callback_url
         answer = await http.call("POST", path, json=asked, headers=headers)
-        said = json_object(NAME, answer)
-        if answer.status != 200:
+        said = submission_object(NAME, answer)
+        if not isinstance(said, dict):
+            return said
+        if answer.status not in ACCEPTED:
             return _refused(answer, said)
         if wire.kind == "image":
             return _pictures(answer, said)
         if said.get("error") or not isinstance(said.get("id"), str) or not _TICKET.fullmatch(said["id"]):
-            raise UnmappedAnswer(NAME, "submission", f"HTTP 200 with id {said.get('id')!r} and {said.get('error')!r}")
+            raise UnmappedAnswer(
+                NAME, "submission", f"HTTP {answer.status} with id {said.get('id')!r} and {said.get('error')!r}"
+            )
         return Ticket(said["id"])
 
     async def poll(self, ticket: str, order: Order, http: Http) -> Polled:
@@ -250,8 +258,10 @@ def _refused(answer: Answer, said: Mapping[str, Any]) -> Submitted:
     code, message = _error(said)
     kind = _kind(code)
     words = plain_words(message, _PRIVATE)
+    if answer.status == 429 and kind != "account":
+        kind = "throttled"
     if not 400 <= answer.status < 500 or kind is None:
-        raise UnmappedAnswer(NAME, "error code", f"HTTP {answer.status} {code}: {words}")
+        return unmapped(NAME, answer, code, words)
     return refused(kind, f"{code}: {words}", words, _retry_in_s(answer))
 
 
@@ -278,7 +288,7 @@ def _pictures(answer: Answer, said: dict[str, Any]) -> Done | Failed:
         failures = [item for item in (*items, said) if _error(item)[0]]
         if failures:
             return _failed(*_error(failures[0]))
-        raise UnmappedAnswer(NAME, "result", "answered, with no picture and no failure")
+        raise NothingDelivered(NAME, "result", "answered, with no picture and no failure")
     usage = said.get("usage")
     told = _number(usage.get("generated_images")) if isinstance(usage, dict) else None
     count = len(links) if usage is None else int(told) if told is not None and told == int(told) else None
@@ -293,7 +303,11 @@ def _clip(answer: Answer, said: Mapping[str, Any]) -> Done:
     """Collect the clip, and its last frame where it was asked for."""
     content = said.get("content")
     if not isinstance(content, dict):
-        raise UnmappedAnswer(NAME, "result", "succeeded, with no content")
+        if content is not None and content != []:
+            raise UnmappedAnswer(NAME, "result", content)
+        raise NothingDelivered(NAME, "result", "succeeded, with no content")
+    if not content.get("video_url"):
+        raise NothingDelivered(NAME, "result", "succeeded, with no clip")
     files = [RemoteFile(url=link(NAME, content.get("video_url")), kind="video")]
     if content.get("last_frame_url"):
         files.append(RemoteFile(url=link(NAME, content["last_frame_url"]), kind="image", role="last_frame"))

@@ -18,13 +18,17 @@ import msgspec
 from modellix_server.catalogue import Measurement, Route
 from modellix_server.upstreams.adapters import _oss
 from modellix_server.upstreams.adapters._reading import (
+    ACCEPTED,
     authorization,
     failed,
+    is_link,
     json_object,
     kind_of,
     plain_words,
     refused,
     retry_in_s,
+    submission_object,
+    unmapped,
     wire_of,
 )
 from modellix_server.upstreams.contract import (
@@ -35,6 +39,7 @@ from modellix_server.upstreams.contract import (
     Done,
     Failed,
     Http,
+    NothingDelivered,
     Order,
     Pending,
     Polled,
@@ -185,13 +190,19 @@ class DashScope:
         if order.files:
             headers["X-DashScope-OssResourceResolve"] = "enable"
         answer = await http.call("POST", f"/{wire.path}", json=body(model, order), headers=headers)
-        said = json_object(NAME, answer)
+        said = submission_object(NAME, answer)
+        if not isinstance(said, dict):
+            return said
         output = said.get("output")
+        if answer.status == 429:  # whatever else it says
+            return _refused(answer, said)
         if said.get("code"):
             if output or said.get("task_id"):
                 raise UnmappedAnswer(NAME, "submission", "a result and an error at once")
             return _refused(answer, said)
-        if answer.status != 200 or not isinstance(output, dict):
+        if answer.status not in ACCEPTED or not isinstance(output, dict):
+            if not output and not said.get("task_id"):
+                return unmapped(NAME, answer, "without a result or an error code", _words(said))
             raise UnmappedAnswer(NAME, "submission", f"HTTP {answer.status} without a result or an error code")
         if wire.mode == "sync":
             return _done(said, output, wire)
@@ -260,11 +271,17 @@ def _ticket(said: Mapping[str, Any], output: Mapping[str, Any]) -> str:
 
 def _refused(answer: Answer, said: Mapping[str, Any]) -> Busy | Failed:
     """Judge the error a submission was answered with."""
-    code, message = said.get("code"), plain_words(said.get("message"), _PRIVATE)
+    code, message = said.get("code"), _words(said)
     kind = _kind(code, message)
+    if answer.status == 429 and kind != "account":
+        kind = "throttled"
     if answer.status >= 500 or kind is None:
-        raise UnmappedAnswer(NAME, "error code", f"HTTP {answer.status} {code}: {message}")
+        return unmapped(NAME, answer, code, message)
     return refused(kind, f"{code}: {message}", message, retry_in_s(answer))
+
+
+def _words(said: Mapping[str, Any]) -> str:
+    return plain_words(said.get("message"), _PRIVATE)
 
 
 def _failed(code: object, message: object) -> Failed:
@@ -291,7 +308,7 @@ def _done(said: Mapping[str, Any], output: dict[str, Any], wire: DashScopeWire) 
             return _failed(failures[0].get("code"), failures[0].get("message"))
         if absent:  # a list of the parts asked for, and null for each that the picture does not show
             return Failed("invalid_input", "the vendor found nothing of what was asked for in the input")
-        raise UnmappedAnswer(NAME, "result", "finished, with no link and no failure")
+        raise NothingDelivered(NAME, "result", "finished, with no link and no failure")
     charged = 1 if wire.bills == "input" else len(links)
     files = [RemoteFile(link, wire.kind) for link in links[:charged]]
     files += [RemoteFile(link, wire.kind, "alternative") for link in links[charged:]]
@@ -320,7 +337,7 @@ def _links(output: dict[str, Any], path: str) -> tuple[list[str], list[dict[str,
             raise UnmappedAnswer(NAME, "result", item)
         link = item.get(key)
         for one in link if index and isinstance(link, list) else (link,):
-            if isinstance(one, str) and one.startswith(("https://", "http://")):
+            if is_link(one):
                 links.append(one)
             elif one is not None:
                 raise UnmappedAnswer(NAME, "result link", one)

@@ -16,6 +16,7 @@ import msgspec
 
 from modellix_server.catalogue import Measurement, Route
 from modellix_server.upstreams.adapters._reading import (
+    ACCEPTED,
     authorization,
     failed,
     inline_picture,
@@ -23,7 +24,10 @@ from modellix_server.upstreams.adapters._reading import (
     link,
     plain_words,
     refused,
+    refused_in_words,
     retry_in_s,
+    submission_object,
+    unmapped,
     wire_of,
 )
 from modellix_server.upstreams.contract import (
@@ -35,6 +39,7 @@ from modellix_server.upstreams.contract import (
     Failed,
     Http,
     InlineFile,
+    NothingDelivered,
     Order,
     Pending,
     Polled,
@@ -114,12 +119,16 @@ class MiniMax:
         if wire.kind == "video" and order.callback_url is not None:
             asked["callback_url"] = order.callback_url
         answer = await http.call("POST", _PATHS[wire.kind], json=asked, headers=headers)
-        said = json_object(NAME, answer)
+        said = submission_object(NAME, answer)
+        if not isinstance(said, dict):
+            return said
         if "base_resp" not in said and answer.status in (401, 403, 429):  # as the vendor's own clients read them
             return Busy(f"HTTP {answer.status}", retry_in_s=retry_in_s(answer), operator=answer.status != 429)
+        if "base_resp" not in said and answer.status >= 400:
+            return unmapped(NAME, answer, "without a code", "")
         code = _code(said)
-        if answer.status != 200 or code != 0:
-            if said.get("task_id") or said.get("data"):
+        if answer.status not in ACCEPTED or code != 0:
+            if (said.get("task_id") or said.get("data")) and answer.status != 429:
                 raise UnmappedAnswer(NAME, "submission", "a result and an error at once")
             return _refused(answer, said, code)
         return _pictures(said, order) if wire.kind == "image" else Ticket(_id(said.get("task_id"), "task id"))
@@ -145,6 +154,8 @@ class MiniMax:
             return Pending()
         if state not in _GOOD:
             raise UnmappedAnswer(NAME, "task status", word)
+        if not said.get("file_id"):
+            raise NothingDelivered(NAME, "result", "finished, with no file")
         return await self._clip(_id(said.get("file_id"), "file id"), order, http)
 
     async def takes_key(self, order: Order, http: Http) -> bool | None:
@@ -170,6 +181,8 @@ class MiniMax:
         if answer.status != 200 or code != 0 or not isinstance(file, dict):
             raise UnmappedAnswer(NAME, "file", f"HTTP {answer.status}, code {code}: {_words(said)}")
         _same("file", file_id, file.get("file_id"))
+        if not file.get("download_url"):
+            raise NothingDelivered(NAME, "file", "there, with no link")
         # The vendor charges for the length that was ordered and tells none; the probe of the file is the check.
         seconds = msgspec.convert(order.route.wire, MiniMaxWire).seconds or order.params["duration"]
         return Done(
@@ -231,8 +244,12 @@ def _refused(answer: Answer, said: Mapping[str, Any], code: int) -> Submitted:
     """Judge the error a submission was answered with."""
     kind = _KINDS.get(code)
     reason = f"{code}: {_words(said)}"
+    if answer.status == 429 and kind != "account":
+        kind = "throttled"
+    if answer.status in ACCEPTED and kind is None and code != 0:  # the vendor's way to refuse
+        return refused_in_words(reason, _words(said) or f"status code {code}")
     if answer.status >= 500 or kind in (None, "trouble"):
-        raise UnmappedAnswer(NAME, "error code", f"HTTP {answer.status} {reason}")
+        return unmapped(NAME, answer, code, _words(said))
     return refused(kind, reason, _words(said), retry_in_s(answer))
 
 
@@ -260,7 +277,7 @@ def _pictures(said: Mapping[str, Any], order: Order) -> Done | Failed:
             lost = _number(told.get("failed_count"))
             if lost and lost >= order.params.get("n", 1) and not _number(told.get("success_count")):
                 return Failed("content_rejected", "the vendor's content check refused every picture")
-        raise UnmappedAnswer(NAME, "result", "finished, with no picture and no failure")
+        raise NothingDelivered(NAME, "result", "finished, with no picture and no failure")
     if not isinstance(links, list):
         raise UnmappedAnswer(NAME, "result", links)
     count = told.get("success_count")

@@ -16,12 +16,14 @@ import msgspec
 
 from modellix_server.catalogue import Measurement, Route
 from modellix_server.upstreams.adapters._reading import (
+    ACCEPTED,
     authorization,
     failed,
     inline_picture,
-    json_object,
     plain_words,
     retry_in_s,
+    submission_object,
+    unmapped,
     wire_of,
 )
 from modellix_server.upstreams.contract import (
@@ -33,6 +35,7 @@ from modellix_server.upstreams.contract import (
     Failed,
     Http,
     InlineFile,
+    NothingDelivered,
     Order,
     Part,
     Polled,
@@ -109,13 +112,18 @@ class OpenAI:
             answer = await http.call("POST", _PATHS["edit"], form=list(_form(fields)), headers=headers)
         else:
             answer = await http.call("POST", _PATHS["generation"], json=fields, headers=headers)
-        said = json_object(NAME, answer)
-        if (error := said.get("error")) is not None:
-            if said.get("data") or not isinstance(error, dict):
-                raise UnmappedAnswer(NAME, "submission", "pictures and an error at once, or an error of another form")
+        said = submission_object(NAME, answer)
+        if not isinstance(said, dict):
+            return said
+        error = said.get("error")
+        if error is not None and said.get("data") and answer.status != 429:
+            raise UnmappedAnswer(NAME, "submission", "pictures and an error at once")
+        if isinstance(error, dict):
             return _refused(answer, error)
-        if answer.status != 200:
-            raise UnmappedAnswer(NAME, "submission", f"HTTP {answer.status} without an error")
+        if error is not None or answer.status not in ACCEPTED:
+            if said.get("data") and answer.status != 429:
+                raise UnmappedAnswer(NAME, "submission", f"HTTP {answer.status} with pictures")
+            return unmapped(NAME, answer, "without an error that says why", plain_words(error, _PRIVATE))
         return _pictures(answer, said)
 
     async def poll(self, ticket: str, order: Order, http: Http) -> Polled:  # noqa: ARG002 - there are no tickets
@@ -158,6 +166,8 @@ def _refused(answer: Answer, error: Mapping[str, Any]) -> Submitted:
     reason = f"HTTP {answer.status} {code or kind}: {words}"
     if not 400 <= answer.status < 500:
         raise UnmappedAnswer(NAME, "error", reason)
+    if answer.status == 429 and code not in _ACCOUNT and (code or kind not in _ACCOUNT):
+        return Busy(reason, retry_in_s=_retry_in_s(answer, error))
     if code in _CONTENT:
         return failed("content", words)
     if code in _ACCOUNT or (not code and kind in _ACCOUNT):
@@ -168,7 +178,7 @@ def _refused(answer: Answer, error: Mapping[str, Any]) -> Submitted:
         return Busy(reason, operator=True)
     if kind in _INPUT and answer.status in _INPUT_STATUSES:
         return failed("input", words)
-    raise UnmappedAnswer(NAME, "error", reason)
+    return unmapped(NAME, answer, code or kind, words)
 
 
 def _word(told: object) -> str:
@@ -187,11 +197,16 @@ def _retry_in_s(answer: Answer, error: Mapping[str, Any]) -> float | None:
 def _pictures(answer: Answer, said: Mapping[str, Any]) -> Done:
     """Collect the delivered pictures."""
     data = said.get("data")
-    if not isinstance(data, list) or not data:
-        raise UnmappedAnswer(NAME, "result", "finished, with no picture and no error")
+    if not data and (data is None or isinstance(data, list)):
+        raise NothingDelivered(NAME, "result", "finished, with no picture and no error")
+    if not isinstance(data, list):
+        raise UnmappedAnswer(NAME, "result", data)
     request_id = answer.headers.get("x-request-id", "")
     return Done(
-        files=tuple(inline_picture(NAME, item.get("b64_json") if isinstance(item, dict) else None) for item in data),
+        files=tuple(
+            inline_picture(NAME, item.get("b64_json") or item.get("url") if isinstance(item, dict) else None)
+            for item in data
+        ),
         measured=Measurement(images=len(data)),
         request_id=request_id if _REQUEST_ID.fullmatch(request_id) else None,
     )
