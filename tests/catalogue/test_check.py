@@ -13,6 +13,7 @@ from modellix_server.base.errors import (
     PlatformError,
 )
 from modellix_server.catalogue import Catalogue, Model, form
+from modellix_server.catalogue.check import as_meant
 
 CATALOGUE = Catalogue.load()
 MODELS = list(CATALOGUE)
@@ -22,6 +23,7 @@ QWEN, EDIT, I2V = (
 )
 T2I, T2V = CATALOGUE.models["alibaba/wan2.6-t2i"], CATALOGUE.models["alibaba/wan2.6-t2v"]
 LINK = "https://example.com/a.png"
+UNSEEN = "Invalid parameters: parameter 'prompt' must contain something that can be seen"
 
 INPUTS = {
     "qwen-image-plus": "prompt negative_prompt size n seed prompt_extend",
@@ -96,7 +98,7 @@ def test_wrong_types_missing_and_unknown_fields(model: Model) -> None:
         for value in {"string": (1, {}), "integer": ("1", {}), "number": ("1", {}), "boolean": (1, {})}.get(
             said["type"], (LINK, 1)
         ):
-            for wrong in (value, None):
+            for wrong in (value, None) if name in model.schema["required"] else (value,):
                 with pytest.raises(InvalidParameters, match=f"parameter '{name}' must be"):
                     model.check(base | {name: wrong})
     for name in model.schema["required"]:
@@ -106,6 +108,60 @@ def test_wrong_types_missing_and_unknown_fields(model: Model) -> None:
     with pytest.raises(InvalidParameters) as caught:
         model.check(base | {"zzz": 1, "aaa": 1})
     assert caught.value.detail == f"unknown parameter 'aaa'; allowed: {', '.join(model.schema['properties'])}"
+
+
+@pytest.mark.parametrize("model", MODELS, ids=SLUGS)
+def test_null_is_absent_and_a_whole_number_may_have_a_point(model: Model) -> None:
+    base = dict(model.example)
+    for name, rules in model.schema["properties"].items():
+        if name not in model.schema["required"]:
+            absent = {key: value for key, value in base.items() if key != name}
+            assert said(model, base | {name: None}) == said(model, absent)
+        if rules["type"] == "integer":
+            for whole in inside_of(rules):
+                pointed = said(model, base | {name: float(whole)})
+                assert pointed == said(model, base | {name: whole})
+                assert pointed[1] or type(pointed[0][name]) is int
+
+
+def inside_of(rules: dict) -> list[int]:
+    return [one for one in edges(rules)[0] if abs(one) < 2**53]
+
+
+def test_null_and_points_inside_objects_and_lists() -> None:
+    inner = {"type": "object", "required": [], "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}
+    said_of = {
+        "type": "object",
+        "required": ["id"],
+        "properties": {
+            "id": {"type": "integer"},
+            "of": {"type": "array", "items": inner},
+            "box": {"type": "array", "items": {"type": "integer"}},
+        },
+    }  # fmt: skip
+    given_ = {"id": 1.0, "of": [{"n": 2e0, "s": None}, None], "box": [1.0, 2.5, "3.0"], "else": None}
+    meant = as_meant(said_of, given_)
+    assert repr(meant) == "{'id': 1, 'of': [{'n': 2}, None], 'box': [1, 2.5, '3.0'], 'else': None}"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "HTTPS://example.com/a.png",
+        "Http://example.com/a.png",
+        "hTTps://EXAMPLE.com/a.png?X=%2F",
+        "https://example.com/a.png?response-content-type=image%2Fpng&Signature=ab%2Fc%2Bd%3D%7E",
+    ],
+)
+def test_a_scheme_has_no_case_and_a_link_stays_as_it_is(link: str) -> None:
+    assert form(link) == "url"
+    assert EDIT.check({"prompt": "x", "images": [link]})["images"] == [link]
+    assert I2V.check({"img_url": link})["img_url"] == link
+
+
+@pytest.mark.parametrize("prompt", ["a", "一", "é", "🐈", "?", "\u0627", "\u0e01", "\u200b1", "\U0001d518", "\u3000ア"])
+def test_whatever_can_be_seen_is_a_prompt(prompt: str) -> None:
+    assert QWEN.check({"prompt": prompt})["prompt"] == prompt
 
 
 JSON = st.recursive(
@@ -123,7 +179,7 @@ def test_no_json_breaks_the_checker(model: Model, data: st.DataObject) -> None:
     body = data.draw(JSON | st.dictionaries(names, JSON, max_size=5).map(lambda more: base | more))
     params, error = outcome(model, body)
     if error is None:
-        assert params.items() >= body.items()
+        assert params.items() >= {key: value for key, value in body.items() if value is not None}.items()
         msgspec.json.encode(params)  # storable: no lone surrogate
         assert model.price.quote(params, None, live=False).amount_micros > 0
     else:
@@ -180,7 +236,41 @@ def outcome(model: Model, body: object) -> tuple[dict, PlatformError | None]:
         (QWEN, {"size": "1024"}, "Invalid format: parameter 'size' must be in format 'width*height', got '1024'"),
         (T2I, {"n": 9}, "Value out of range: parameter 'n' must be between 1 and 4, got 9"),
         (T2I, {"n": True}, "Invalid parameters: parameter 'n' must be an integer, got true"),
-        (T2I, {"n": 4.0}, "Invalid parameters: parameter 'n' must be an integer, got 4.0"),
+        (T2I, {"n": 4.5}, "Invalid parameters: parameter 'n' must be an integer, got 4.5"),
+        (T2I, {"n": 9.0}, "Value out of range: parameter 'n' must be between 1 and 4, got 9"),
+        (
+            T2I,
+            {"zzz": None},
+            f"Invalid parameters: unknown parameter 'zzz'; allowed: {', '.join(T2I.schema['properties'])}",
+        ),
+        (QWEN, {"prompt": None}, "Invalid parameters: parameter 'prompt' must be a string, got null"),
+        (QWEN, {"prompt": " \t\n"}, UNSEEN),
+        (QWEN, {"prompt": "\u200b\u200d\ufeff"}, UNSEEN),
+        (QWEN, {"prompt": "\u3000\u2800\u3164"}, UNSEEN),
+        (QWEN, {"prompt": "\u00ad\u2060\U000e0020"}, UNSEEN),
+        (
+            EDIT,
+            {"images": [f"https://a.example/{'b' * 2031}"]},
+            "Invalid format: parameter 'images[0]' must be a link of at most 2048 characters, got 2049",
+        ),
+        (
+            EDIT,
+            {"images": ["https://me:secret@a.example/b.png"]},
+            "Invalid format: parameter 'images[0]' must be a link without a user and a password",
+        ),
+        (
+            EDIT,
+            {"images": ["HTTP://me@a.example/b.png"]},
+            "Invalid format: parameter 'images[0]' must be a link without a user and a password",
+        ),
+        (
+            EDIT,
+            {"images": ["https://a.example/b c.png"]},
+            (
+                "Invalid format: parameter 'images[0]' must be an http(s) URL without spaces or non-ASCII characters, a"
+                " data URI, base64 or the id of an upload, got 'https://a.example/b c.png'"
+            ),
+        ),
         (T2I, {"n": 10**40}, f"Value out of range: parameter 'n' must be between 1 and 4, got {10**40}"),
         (T2I, {"n": 10**5000}, "Value out of range: parameter 'n' must be between 1 and 4, got a very large number"),
         (QWEN, {"n": 2}, "Value out of range: parameter 'n' must be 1, got 2"),
@@ -315,11 +405,26 @@ SHAPES = {
     "https://example.com:99999/": None,
     "https://[::1/": None,
     "https://example.com/" + "a" * 2048: None,
-    "HTTPS://example.com": None,
+    "HTTPS://example.com": "url",
+    "https://me@example.com/": None,
+    "https://me:secret@example.com/a.png": None,
     "javascript:alert(1)": None,
     "data:image/png,abc": None,
-    "data:image/png;base64,abc": None,
-    f"data:image/png;base64,{BASE64}\n": None,
+    "data:image/png;base64,a": None,
+    "data:image/png;base64,ab=c": None,
+    "data:image/png;base64,": None,
+    f"data:image/png;base64,{BASE64}\n": "data",
+    f"DATA:IMAGE/PNG;BASE64,{BASE64}": "data",
+    f"data:;base64,{BASE64}": "data",
+    f"data:image/png;base64,{BASE64.replace('+', '%2B').replace('/', '%2F')}": "data",
+    f"{BASE64}\n": "base64",
+    f"{BASE64[:76]}\r\n{BASE64[76:]}\r\n": "base64",
+    BASE64.replace("+", "-").replace("/", "_"): "base64",
+    f"{BASE64}AA": "base64",
+    f"{BASE64}AA==": "base64",
+    f"{BASE64}A": None,
+    f"{BASE64}AA===": None,
+    "a cat sits on a mat and looks at the moon above it": None,
     "sha256:" + "0A" * 32: None,
     "sha256:" + "0a" * 31: None,
 }

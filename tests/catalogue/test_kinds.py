@@ -198,7 +198,7 @@ def test_taken(model: Model, body: dict) -> None:
         ({"boxes": [[1, 2, 3, 4]] * 3}, OutOfRange, "parameter 'boxes' must have between 0 and 2 items, got 3"),
         ({"boxes": [[1, 2, 3, 4], [1, 2]]}, OutOfRange, "parameter 'boxes[1]' must have exactly 4 items, got 2"),
         ({"boxes": [[1, 2, 3, 10]]}, OutOfRange, "parameter 'boxes[0][3]' must be between 0 and 9, got 10"),
-        ({"boxes": [[1, 2, 3, 4.0]]}, InvalidParameters, "parameter 'boxes[0][3]' must be an integer, got 4.0"),
+        ({"boxes": [[1, 2, 3, 4.5]]}, InvalidParameters, "parameter 'boxes[0][3]' must be an integer, got 4.5"),
         ({"boxes": [[1, 2, 3, [[]]]]}, InvalidParameters, "'boxes[0][3]' must be an integer, got an array"),
         ({"hints": []}, InvalidParameters, "parameter 'hints' must be an object, got an array"),
         ({"hints": {}}, MissingParameter, "parameter 'hints.domain' is required"),

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from modellix_server.base.errors import PlatformError
 from modellix_server.catalogue import Catalogue, Model
 from modellix_server.catalogue.inputs import Integer, Number, TextInput
+from modellix_server.catalogue.wording import is_visible
 from modellix_server.upstreams import load_all
 from modellix_server.upstreams.contract import Order, UnmappedAnswer
 
@@ -219,7 +220,8 @@ def inside(spec: Any) -> st.SearchStrategy[Any]:
     match spec:
         case TextInput(enum=(), format=None):
             letters = st.characters(exclude_characters="\0[]", exclude_categories=["Cs"])
-            return st.text(letters, min_size=spec.min_length, max_size=min(spec.max_length, 50))
+            texts = st.text(letters, min_size=spec.min_length, max_size=min(spec.max_length, 50))
+            return texts.filter(lambda text: not text or any(map(is_visible, text)))  # a prompt must be seen
         case Integer(enum=()):
             low, high = -(-spec.min // spec.multiple_of), spec.max // spec.multiple_of
             return st.integers(low, high).map(lambda count: count * spec.multiple_of)

@@ -45,7 +45,7 @@ async def untouched(platform, team):
         ),
         ({"prompt": "a\0b"}, "Invalid format: parameter 'prompt' must not contain NUL characters"),
         ({"prompt": "a", "n": 2}, "Value out of range: parameter 'n' must be 1, got 2"),
-        ({"prompt": "a", "n": 1.0}, "Invalid parameters: parameter 'n' must be an integer, got 1.0"),
+        ({"prompt": "a", "n": 1.5}, "Invalid parameters: parameter 'n' must be an integer, got 1.5"),
         ({"prompt": "a", "n": True}, "Invalid parameters: parameter 'n' must be an integer, got true"),
         ({"prompt": "a", "n": "1"}, "Invalid parameters: parameter 'n' must be an integer, got '1'"),
         (
@@ -86,8 +86,8 @@ async def test_bad_parameters(untouched, given: dict, message: str) -> None:
         (b'{"prompt":Infinity}', BAD_JSON),
         (b'{"prompt":"\\ud800"}', BAD_JSON),
         (b'{"prompt":"a\nb"}', BAD_JSON),
-        (b"\xef\xbb\xbf{}", BAD_JSON),
-        ('{"prompt":"a"}'.encode("utf-16"), BAD_JSON),
+        (b"\xef\xbb\xbf\xef\xbb\xbf{}", BAD_JSON),
+        ('{"prompt":"a"}'.encode("utf-16"), "Invalid format: the body is not valid UTF-8"),
         (b'{"prompt":"\xff"}', "Invalid format: the body is not valid UTF-8"),
         (b'{"prompt":"\xed\xa0\x80"}', "Invalid format: the body is not valid UTF-8"),
         (b"[" * 10_000 + b"]" * 10_000, "Invalid format: the JSON is nested too deeply"),
@@ -125,6 +125,8 @@ async def test_broken_bodies_that_are_large(untouched, padding: int) -> None:
 
 async def test_media_that_is_none(untouched, draw) -> None:
     good = draw.data_uri(draw.picture())
+    address = "must be an http(s) URL, a data URI, base64 or the id of an uploaded file"
+    too_long, without = "must be a link of at most 2048 characters", "must be a link without a user and a password"
     wanted = "must be an http(s) URL without spaces or non-ASCII characters, a data URI, base64 or the id of an upload"
     for images, message in (
         (None, "Invalid parameters: parameter 'images' must be an array, got null"),
@@ -134,9 +136,16 @@ async def test_media_that_is_none(untouched, draw) -> None:
         ([5], "Invalid parameters: parameter 'images[0]' must be a string, got 5"),
         (["http://"], f"Invalid format: parameter 'images[0]' {wanted}, got 'http://'"),
         (["https://ex ample.com/"], f"Invalid format: parameter 'images[0]' {wanted}, got 'https://ex ample.com/'"),
-        (["ftp://example.com/a.png"], "Invalid format: parameter 'images[0]' is not valid base64"),
-        (["file:///etc/passwd"], "Invalid format: parameter 'images[0]' is not valid base64"),
-        ([good[:-5]], "Invalid format: parameter 'images[0]' is not valid base64"),
+        (
+            ["ftp://example.com/a.png"],
+            f"Invalid format: parameter 'images[0]' {address}, got 'ftp://example.com/a.png'",
+        ),
+        (["file:///etc/passwd"], f"Invalid format: parameter 'images[0]' {address}, got 'file:///etc/passwd'"),
+        ([good[:-5] + "*"], "Invalid format: parameter 'images[0]' is not valid base64"),
+        ([good[:-5]], "Invalid format: parameter 'images[0]': the png file is broken"),
+        (good, f"Invalid parameters: parameter 'images' must be an array, got '{good[:60]}…'"),
+        ([f"https://a.example/{'b' * 2031}"], f"Invalid format: parameter 'images[0]' {too_long}, got 2049"),
+        (["https://me:hush@a.example/b.png"], f"Invalid format: parameter 'images[0]' {without}"),
         (["data:image/png,abc"], "Invalid format: parameter 'images[0]' must be a base64 data URI"),
         (["aGVsbG8="], "Invalid format: parameter 'images[0]' is not a supported image, video or audio file"),
         (

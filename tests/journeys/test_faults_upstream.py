@@ -23,8 +23,10 @@ EDIT = "alibaba/qwen-image-edit-plus"
 NOT_SENT_AGAIN = "the connection to the vendor was lost; the task was not charged and was not sent again"
 UNCLEAR = (
     "submission_outcome_unknown",
-    "Submission outcome unknown: the vendor's answer does not say whether it took the task on; the task was not charged "
-    "and was not sent again",
+    (
+        "Submission outcome unknown: the vendor's answer does not say whether it took the task on; "
+        "the task was not charged and was not sent again"
+    ),
 )
 UNKNOWN = ("submission_outcome_unknown", f"Submission outcome unknown: {NOT_SENT_AGAIN}")
 NOT_FINISHED = ("upstream_refused", "Upstream refused: the vendor could not finish the task")

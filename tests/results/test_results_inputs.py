@@ -10,7 +10,7 @@ import pytest
 
 from modellix_server.base import time_budget
 from modellix_server.base.errors import InvalidFormat, Unavailable
-from modellix_server.inspection import take_inputs
+from modellix_server.inspection import as_sent, take_inputs
 from modellix_server.results import Storage, drop_inputs, save_inputs, stored_input_path
 
 
@@ -47,13 +47,52 @@ def test_bytes_are_taken_out_and_links_stay(picture, clip):
     assert params["image"].startswith("data:")  # the caller's own value is not changed
 
 
+ADDRESS = "must be an http(s) URL, a data URI, base64 or the id of an uploaded file"
+ADDRESSES = (
+    *("file:///etc/passwd", "ftp://a.example/b.png", "//a.example/b.png", "s3://bucket/key", "cat.png"),
+    *("/home/me/cat.png", "./cat.png", "C:\\cat.png", "blob:https://a.example/1", "attachment:1"),
+)
+PNG_BYTES = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) + b"\xff\xfe\xfb?"
+LINES = base64.encodebytes(PNG_BYTES).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b64(PNG_BYTES) + "\n",
+        "  " + b64(PNG_BYTES) + "\r\n",
+        LINES,
+        LINES.replace("\n", "\r\n"),
+        LINES.replace("\n", " "),
+        b64(PNG_BYTES).rstrip("="),
+        base64.urlsafe_b64encode(PNG_BYTES).decode(),
+        f"data:image/png;base64,{LINES}",
+        f"data:image/png;base64,\n{b64(PNG_BYTES)}",
+        f"DATA:image/png;base64,{b64(PNG_BYTES)}",
+        f"data:image/png;charset=binary;base64,{b64(PNG_BYTES)}",
+        f"data:;base64,{b64(PNG_BYTES)}",
+        "data:image/png;base64," + b64(PNG_BYTES).replace("+", "%2B").replace("/", "%2F").replace("=", "%3D"),
+    ],
+    ids=range(13),
+)
+def test_base64_as_programs_write_it(text):
+    params, (file,) = take_inputs({"image": text}, ["image"])
+    assert (file.content, file.mime) == (PNG_BYTES, "image/png")
+    assert params == {"image": f"sha256:{file.sha256}"}
+    assert as_sent(f"got '{params['image']}'", [file]) == f"got '{text[:60]}…'"
+
+
+@pytest.mark.parametrize("link", ["HTTPS://example.com/a.png", "Http://example.com/a", "hTTP://EXAMPLE.COM"])
+def test_a_scheme_has_no_case(link):
+    assert take_inputs({"image": link}, ["image"]) == ({"image": link}, [])
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
         ("not base64 at all!", "parameter 'image' is not valid base64"),
-        ("iVBORw0KGgo", "parameter 'image' is not valid base64"),
         ("ÄÖÜ", "parameter 'image' is not valid base64"),
-        ("iVBO\nRw0K", "parameter 'image' is not valid base64"),
+        ("iVBORw0KG", "parameter 'image' is not valid base64"),
         ("iVBORw0KGgo/\\/8=", "parameter 'image' is not valid base64"),
         ('iVBORw0KGgo=", "', "parameter 'image' is not valid base64"),
         ("iVBORw0KGgo=\udc80", "parameter 'image' is not valid base64"),
@@ -63,7 +102,7 @@ def test_bytes_are_taken_out_and_links_stay(picture, clip):
         ("data:image/png;base64,", "parameter 'image' is empty"),
         (b64(b"<html>"), "parameter 'image' is not a supported image, video or audio file"),
         ("sha256:" + "0" * 64, "parameter 'image' must be a URL, a data URI, base64 or the id of an uploaded file"),
-        ("file:///etc/passwd", "parameter 'image' is not valid base64"),
+        *((text, f"parameter 'image' {ADDRESS}, got '{text}'") for text in ADDRESSES),
     ],
 )
 def test_refusals_name_the_parameter(value, words):

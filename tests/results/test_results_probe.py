@@ -24,7 +24,7 @@ def png_header(width, height):
 
 @pytest.mark.parametrize("name", ["png", "jpeg", "webp", "bmp", "gif", "tiff"])
 async def test_pictures(helper, picture, name):
-    assert await helper.probe("image", picture(name)) == Probed(name, 40, 30)
+    assert await helper.probe("image", picture(name)) == Probed(name, 40, 30, has_alpha=False)
 
 
 @pytest.mark.parametrize("ext", ["mp4", "mov", "webm"])
@@ -197,6 +197,7 @@ def test_formats_are_told_by_their_first_bytes():
     cases = {
         b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff\xe0": "jpeg", b"RIFF\0\0\0\0WEBPVP8 ": "webp", b"GIF89a": "gif",
         b"II*\0": "tiff", b"MM\0*": "tiff", b"\0\0\0\x18ftypheic": "heic", b"\0\0\0\x18ftypmif1": "heic",
+        b"\0\0\0\x18ftypavif": "avif", b"\0\0\0\x18ftypXAVC\0\0\0\0mp42": "mp4", b"\0\0\0\x08free\0\0": "mp4",
         b"\0\0\0\x18ftypisom": "mp4", b"\0\0\0\x18ftypmp42": "mp4", b"\0\0\0\x14ftypqt  ": "mov",
         b"\0\0\0\x08wide\0\0": "mov", b"RIFF\0\0\0\0AVI LIST": "avi",
         b"\0\0\0\x1cftypM4A ": "m4a", b"RIFF\0\0\0\0WAVEfmt ": "wav", b"ID3\4": "mp3",
@@ -204,7 +205,7 @@ def test_formats_are_told_by_their_first_bytes():
         b"BM\x8a\x10\0\0\0\0\0\0\x8a\0\0\0\x7c\0\0\0": "bmp",
     }  # fmt: skip
     assert {head: sniff(head).name for head in cases} == cases
-    for head in (b"", b"BM", b"BM is a fine start", b"\0\0\0\x18ftypavif", b"RIFF\0\0\0\0ACON", b"PK\3\4",
+    for head in (b"", b"BM", b"BM is a fine start", b"RIFF\0\0\0\0ACON", b"PK\3\4",
                  b"\xff\xff\xff\xff", b"\x1a\x45\xdf\xa3\x42\x82matroska", b"<svg", b"\xff\xd9"):  # fmt: skip
         assert sniff(head) is None, head
 

@@ -57,7 +57,10 @@ def span(spec: Any) -> list[int]:
 
 def bad(spec: Any) -> Iterator[tuple[Any, str]]:
     """Values one step outside, and of every other type, each with the category of its refusal."""
-    yield from ((value, TYPE) for value in JSON_VALUES if not has_type(spec, value))
+    # Null is as good as absent, where that is good.
+    yield from (
+        (value, TYPE) for value in JSON_VALUES if not has_type(spec, value) and (spec.required or value is not None)
+    )
     match spec:
         case Integer() | Number():
             yield from bad_number(spec)
@@ -77,7 +80,7 @@ def bad_number(spec: Integer | Number) -> Iterator[tuple[Any, str]]:
     if isinstance(spec, Number):
         yield from ((math.nextafter(end, way), RANGE) for end, way in ((spec.min, -1e300), (spec.max, 1e300)))
         return
-    yield 4.0, TYPE
+    yield 4.5, TYPE
     numbers = sorted(spec.enum) or [spec.min, spec.max]
     yield from ((number, RANGE) for number in (numbers[0] - 1, numbers[-1] + 1))
     if spec.multiple_of > 1:
@@ -119,7 +122,8 @@ def has_type(spec: Any, value: Any) -> bool:
 
 
 def bad_link(spec: Media) -> Iterator[tuple[Any, str]]:
-    yield from ((value, TYPE) for value in JSON_VALUES if not isinstance(value, str))
+    wrong = (value for value in JSON_VALUES if not isinstance(value, str) and (spec.required or value is not None))
+    yield from ((value, TYPE) for value in wrong)
     yield "", RANGE
     for text in ("word", "ftp://example.com/a.png", "https://exämple.com/a.png", "https://example.com/a b", "https://"):
         yield text, FORMAT

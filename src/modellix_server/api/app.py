@@ -23,6 +23,7 @@ from modellix_server.api.dispatch import CLOSED, Guarded, Handler, Receive, Scop
 from modellix_server.api.events import stream_task, submit_and_stream
 from modellix_server.api.files import same_origin
 from modellix_server.api.hot.client_connection import CONNECTION
+from modellix_server.api.hot.coded_body import decoded
 from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.api.hot.status import read_task
 from modellix_server.api.hot.submit import may_name_model, submit_task
@@ -45,6 +46,8 @@ _EVERYWHERE = [
     ("x-frame-options", "DENY"),
     ("referrer-policy", "no-referrer"),
 ]
+
+_BODILESS = ("GET", "HEAD", "OPTIONS", None)
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -131,6 +134,8 @@ def build_app(ctx: ApiContext, pages: App | None = None) -> App:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint: App = router
         path: str = scope.get("path", "")
+        if scope.get("method") not in _BODILESS and any(name == b"content-encoding" for name, _ in scope["headers"]):
+            receive = decoded(scope, receive)
         if path.startswith(_API):
             method = scope["method"]
             if method == "GET" and path.startswith(_TASKS):

@@ -10,6 +10,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from modellix_server.api.context import ApiContext
+from modellix_server.base.errors import PlatformError
+from modellix_server.base.json_body import without_mark
 from modellix_server.operations.context import OUT_OF_REACH
 
 _MOST_BYTES = 64 * 1024
@@ -25,7 +27,7 @@ class _Challenge(msgspec.Struct):
 async def vendor_callback(request: Request) -> Response:
     """`POST /callbacks/{upstream}/{token}`: the same answer to everybody, except to a vendor's challenge."""
     answer = _ACKNOWLEDGED
-    with contextlib.suppress(ClientDisconnect, TimeoutError):
+    with contextlib.suppress(ClientDisconnect, TimeoutError, PlatformError):  # the last: a coding that is not decoded
         async with asyncio.timeout(_TIMEOUT_S):
             answer = await _answer(request.app.state.ctx, request)
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -43,7 +45,7 @@ async def _answer(ctx: ApiContext, request: Request) -> bytes:
             return _ACKNOWLEDGED
     # MiniMax sends a challenge first, and calls only who sends it back within 3 seconds.
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        asked = msgspec.json.decode(body, type=_Challenge)
+        asked = msgspec.json.decode(without_mark(bytes(body)), type=_Challenge)
         if len(asked.challenge) <= _LONGEST_CHALLENGE:
             return msgspec.json.encode(asked)
     with contextlib.suppress(*OUT_OF_REACH):  # polling continues without it

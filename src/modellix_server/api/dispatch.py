@@ -19,7 +19,8 @@ from starlette.responses import Response, StreamingResponse
 from modellix_server.api.context import ApiContext
 from modellix_server.api.hot.client_connection import CONNECTION, ClientConnection
 from modellix_server.base import log, metrics, time_budget
-from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
+from modellix_server.base.content_coding import DECODED
+from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable, UnsupportedCoding
 from modellix_server.base.metrics import Counter, Histogram
 from modellix_server.identity import Caller
 from modellix_server.limits import RateDecision
@@ -44,6 +45,7 @@ _STANDARD: Headers = [
     (b"cache-control", b"no-store"),
     (b"content-security-policy", CLOSED.encode()),
 ]
+_DECODED = ", ".join(DECODED).encode()
 _LOG = log.get("api")
 _REQUESTS = Counter("modellix_http_requests_total", "Calls of the API by their answer.", ("route", "status", "code"))
 _LATENCY = Histogram(
@@ -94,6 +96,8 @@ def refusal(status: int, message: str, headers: Headers, code: str | None) -> Re
 def _headers(error: PlatformError, rate: RateDecision | None) -> Headers:
     if isinstance(error, Unauthorized):
         return [(b"www-authenticate", b"Bearer")]  # RFC 9110, 11.6.1
+    if isinstance(error, UnsupportedCoding):  # RFC 9110, 12.5.3
+        return [*(rate.headers() if rate else ()), (b"accept-encoding", _DECODED)]
     wait = error.retry_after_s
     if isinstance(error, ConcurrencyExceeded) and wait is not None:
         # There is no window: a slot is freed when a task ends. Reset advises when to ask again.

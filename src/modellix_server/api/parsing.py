@@ -11,7 +11,7 @@ from uuid import UUID
 
 from modellix_server.api.dispatch import Request
 from modellix_server.api.hot.exchange import BODY_TIMEOUT_S, SMALL_BODY_BYTES
-from modellix_server.api.hot.submit import decode
+from modellix_server.base import json_body
 from modellix_server.base.errors import BodyTooLarge, InvalidFormat, InvalidParameters, OutOfRange, too_slow
 from modellix_server.base.ids import parse_task_name
 from modellix_server.base.pages import MOST_A_PAGE, Span
@@ -43,7 +43,7 @@ async def read_json(request: Request, advice: str, *, empty: Any = None) -> Any:
                     raise BodyTooLarge(advice)
     except TimeoutError:
         raise too_slow(BODY_TIMEOUT_S) from None
-    return decode(bytes(body)) if body or empty is None else empty
+    return json_body.read(bytes(body)) if body or empty is None else empty
 
 
 def members(body: Any, known: Mapping[str, type]) -> dict[str, Any]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
 
 DECODED = ("gzip", "deflate")
 """What is decoded; for `Accept-Encoding`."""
 
 _NONE = frozenset({"", "identity", "none", "binary", "utf-8", "aws-chunked"})
 """Words that say nothing about the bytes; the last four are set by mistake, but often."""
+_PIECE_BYTES = 64 * 1024
+_MEMBER = b"\x1f\x8b"
 _GZIP = zlib.MAX_WBITS | 16
 
 
@@ -65,13 +69,15 @@ class Inflater:
                 parts.append(part)
                 left -= len(part)
         except zlib.error:
-            raise BrokenCoding("the compression is broken") from None
+            raise BrokenCoding("its compression is broken") from None
         self._held_back = not left
         return b"".join(parts)
 
     def _next_member(self) -> bool:
         """Begin with another member of a gzip file (RFC 1952, 2.2). What else follows an end is dropped."""
-        if not self._gzip or not self._rest.startswith(b"\x1f\x8b"):
+        if self._gzip and self._rest == _MEMBER[:1]:
+            return False
+        if not self._gzip or not self._rest.startswith(_MEMBER):
             self._rest, self._held_back = b"", False
             return False
         self._inflate = zlib.decompressobj(_GZIP)
@@ -86,3 +92,39 @@ class Inflater:
 def _window(start: bytes) -> int:
     """For `deflate`: zlib's form, as the name means, or without its header, as old servers and clients send it."""
     return zlib.MAX_WBITS if start[0] & 0x0F == 8 and int.from_bytes(start[:2]) % 31 == 0 else -zlib.MAX_WBITS
+
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+
+class DecodedBody:
+    """ASGI's `receive` for a coded body: gives it decoded, in pieces that do not hold up others."""
+
+    def __init__(self, receive: Receive, header: str) -> None:
+        """Raises UnknownCoding."""
+        self._receive = receive
+        self._decoder = decoder(header)
+        self._more = True
+        self._ended = False
+
+    async def __call__(self) -> Message:
+        """The next message. Raises BrokenCoding."""
+        inflate = self._decoder
+        if inflate is None or self._ended:
+            return await self._receive()
+        piece = b""
+        while not piece:
+            if inflate.pending:
+                piece = inflate.feed(b"", _PIECE_BYTES)
+            elif self._more:
+                message = await self._receive()
+                if message["type"] != "http.request":
+                    return message
+                self._more = message.get("more_body", False)
+                piece = inflate.feed(message.get("body", b""), _PIECE_BYTES)
+            else:
+                inflate.end()
+                self._ended = True
+                break
+        return {"type": "http.request", "body": piece, "more_body": not self._ended}

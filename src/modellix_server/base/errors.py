@@ -75,6 +75,14 @@ class BodyTooLarge(PlatformError):
     code: ClassVar[str] = "body_too_large"
 
 
+class UnsupportedCoding(PlatformError):
+    """The body has a content coding that is not decoded here."""
+
+    status: ClassVar[int] = 415
+    category: ClassVar[str] = "Invalid format"
+    code: ClassVar[str] = "unsupported_coding"
+
+
 class BodyTooSlow(PlatformError):
     """The body did not arrive in time."""
 

@@ -1,8 +1,8 @@
 """A link that somebody else wrote: its text as given, and its parts for checks.
 
-Storage services and receivers sign or route by the exact bytes of a link, and two spellings that mean the same (RFC 3986,
-6.2) have different signatures. So a link is never decoded and encoded anew: not when it is kept, shown or sent on, not
-when it is requested, and not after a redirect.
+Storage services and receivers sign or route by the exact bytes of a link, and two spellings that mean the same
+(RFC 3986, 6.2) have different signatures. So a link is never decoded and encoded anew: not when it is kept, shown or
+sent on, not when it is requested, and not after a redirect.
 """
 
 from __future__ import annotations

@@ -151,7 +151,7 @@ class _Body:
             try:
                 chunk = self._decoder.feed(chunk, self._left + 1)
             except BrokenCoding as broken:
-                raise AnswerLost(f"the answer: {broken}") from None
+                raise AnswerLost(f"an answer was lost, as {broken}") from None
         self._left -= len(chunk)
         if self._left < 0:
             raise TooLarge("the answer is larger than allowed")
@@ -163,7 +163,7 @@ class _Body:
             if self._decoder is not None:
                 self._decoder.end()
         except BrokenCoding as broken:
-            raise AnswerLost(f"the answer: {broken}") from None
+            raise AnswerLost(f"an answer was lost, as {broken}") from None
 
 
 class Download:

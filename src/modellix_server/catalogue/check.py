@@ -18,14 +18,20 @@ from modellix_server.base.errors import (
     PlatformError,
 )
 from modellix_server.catalogue.inputs import Array, Input, Integer, Media, Object, Size, TextInput
-from modellix_server.catalogue.media import MOST_URL_CHARACTERS, PLAIN_LINK, form
+from modellix_server.catalogue.media import MOST_URL_CHARACTERS, PLAIN_LINK, form, link_fault, looks_like_link
 from modellix_server.catalogue.rule import Rule, Test
-from modellix_server.catalogue.wording import bad_text, clip, refusal, show
+from modellix_server.catalogue.wording import bad_text, clip, is_visible, refusal, show
 
 _MOST_ITEMS_EXPLAINED = 100
 _RANK = {"type": 0, "pattern": 1}
 
 _PLAIN_TEXT = {"pattern": r"^[^\x00]*$"}
+_PROMPT = "prompt"
+# With a letter of a common script or a sign that can be seen, or else it is looked at again.
+_PLAIN_PROMPT = {
+    "pattern": r"^[^\x00]*[!-~\u00c0-\u02af\u0391-\u0481\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fff\uac00-\ud7a3][^\x00]*$"
+}
+_URL_WANTED = "must be an http(s) URL without spaces or non-ASCII characters"
 _PLAIN_LINK = f"^{PLAIN_LINK}$"
 
 Beyond = Callable[[str, Any], PlatformError | None]
@@ -37,14 +43,15 @@ class Checker:
     """The compiled checks of one model's request body."""
 
     def __init__(self, schema: Mapping[str, Any], inputs: Mapping[str, Input], rules: tuple[Rule, ...]) -> None:
+        self._schema = schema
         self._properties: Mapping[str, Mapping[str, Any]] = schema["properties"]
-        plain = {name: _narrowed(inputs[name], said) for name, said in self._properties.items()}
+        plain = {name: _narrowed(name, inputs[name], said) for name, said in self._properties.items()}
         self._is_valid = jsonschema_rs.Draft202012Validator(dict(schema)).is_valid
         self._is_plain = jsonschema_rs.Draft202012Validator({**schema, "properties": plain}).is_valid
         self._required: tuple[str, ...] = tuple(schema["required"])
         self._defaults = {name: said["default"] for name, said in self._properties.items() if "default" in said}
-        self._beyond = {name: test for name, spec in inputs.items() if (test := _beyond(spec))}
-        self._beyond_plain = {name: test for name, spec in inputs.items() if (test := _beyond(spec, plain=True))}
+        self._beyond = {name: test for name, spec in inputs.items() if (test := _beyond(name, spec))}
+        self._beyond_plain = {name: test for name, spec in inputs.items() if (test := _beyond(name, spec, plain=True))}
         self._rules = [(rule, *rule.condition(), rule.violation()) for rule in rules]
         self.rules: tuple[str, ...] = tuple(rule.message for rule in rules if rule.message)
         """The messages of the rules between parameters."""
@@ -52,17 +59,27 @@ class Checker:
 
     def check(self, body: object) -> dict[str, Any]:
         """The parameters with defaults filled in; raises the contract's 400 errors."""
+        params = self._checked(body)
+        if params is None and isinstance(body, dict):
+            body = as_meant(self._schema, body)
+            params = self._checked(body)
+        if params is None:
+            raise self._explain(body)  # which is about the first fault in the order of the schema
+        return params
+
+    def _checked(self, body: object) -> dict[str, Any] | None:
+        """The parameters; None for a body that does not fit the schema. Raises for those that do not go together."""
         try:
             plain = self._is_plain(body)
             valid = plain or self._is_valid(body)
         except ValueError:  # a lone surrogate, or something that JSON cannot hold
             plain = valid = False
         if not valid or not isinstance(body, dict):
-            raise self._explain(body)
+            return None
         tests = self._beyond_plain if plain else self._beyond
         for name, value in body.items():
             if (test := tests.get(name)) and test(name, value):
-                raise self._explain(body)  # which is about the first fault in the order of the schema
+                return None
         params = self._defaults | body
         for rule, name, choices, applies, broken in self._rules_for.get(params.get(self._decisive), self._rules):
             if (name is None or params.get(name) in choices) and (applies is None or applies(params, body)):
@@ -96,12 +113,31 @@ class Checker:
         return test(name, value) if test else None
 
 
+def as_meant(said: Mapping[str, Any], value: Any) -> Any:
+    """The value without optional members that are null, and with whole numbers where a point ends them.
+
+    JSON Schema's `integer` includes 5.0, as JavaScript and spreadsheets write 5; vendors want 5.
+    """
+    if said["type"] == "object" and isinstance(value, dict):
+        parts, required = said["properties"], said["required"]
+        return {
+            key: as_meant(parts[key], one) if key in parts else one
+            for key, one in value.items()
+            if one is not None or key in required or key not in parts
+        }
+    if said["type"] == "array" and isinstance(value, list):
+        return [as_meant(said["items"], one) for one in value]
+    if said["type"] == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
 def _fault(name: str, said: Mapping[str, Any], value: Any) -> PlatformError | None:
     """The schema's error for a value, or for its first bad part. Recursion is bounded by the depth of the schema."""
     kind = said["type"]
     if unclean := _clean(name, value):
         return unclean
-    # JSON Schema accepts 4.0 as an integer, vendors do not; numbers that are not finite it cannot check at all.
+    # Numbers that are not finite JSON Schema cannot check at all.
     if isinstance(value, float) and (kind == "integer" or not math.isfinite(value)):
         return refusal(name, "type", said, value)
     # Containers are emptied first, so that depth and size of the caller's value do not matter.
@@ -154,7 +190,7 @@ def _sorted_out(
     return decisive, {value: [rule for rule in rules if rule[1] != decisive or value in rule[2]] for value in values}
 
 
-def _narrowed(spec: Input, said: Mapping[str, Any]) -> Mapping[str, Any]:
+def _narrowed(name: str, spec: Input, said: Mapping[str, Any]) -> Mapping[str, Any]:
     """The schema of a parameter, narrowed to texts that need no further check."""
     match spec:
         case Media(many=True):
@@ -162,11 +198,11 @@ def _narrowed(spec: Input, said: Mapping[str, Any]) -> Mapping[str, Any]:
         case Media() | TextInput(format="url"):
             return _plain_link(said)
         case TextInput(enum=()):
-            return {**said, **_PLAIN_TEXT}
+            return {**said, **(_PLAIN_PROMPT if name == _PROMPT else _PLAIN_TEXT)}
         case Array():
-            return {**said, "items": _narrowed(spec.items, said["items"])}
+            return {**said, "items": _narrowed(name, spec.items, said["items"])}
         case Object():
-            parts = {name: _narrowed(part, said["properties"][name]) for name, part in spec.properties.items()}
+            parts = {key: _narrowed(key, part, said["properties"][key]) for key, part in spec.properties.items()}
             return {**said, "properties": parts}
         case _:
             return said
@@ -176,7 +212,7 @@ def _plain_link(said: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**said, "pattern": _PLAIN_LINK, "maxLength": min(said["maxLength"], MOST_URL_CHARACTERS)}
 
 
-def _beyond(spec: Input, *, plain: bool = False) -> Beyond | None:
+def _beyond(name: str, spec: Input, *, plain: bool = False) -> Beyond | None:
     """A check for values that passed the schema, or the narrower one (`plain`); None when none is needed."""
     match spec:
         case Integer():
@@ -184,23 +220,23 @@ def _beyond(spec: Input, *, plain: bool = False) -> Beyond | None:
         case Size(enum=()):
             return _size(spec)
         case Array():
-            inner = _beyond(spec.items, plain=plain)
+            inner = _beyond(name, spec.items, plain=plain)
             return _each(inner) if inner else None
         case Object():
-            parts = {key: _beyond(part, plain=plain) for key, part in spec.properties.items()}
+            parts = {key: _beyond(key, part, plain=plain) for key, part in spec.properties.items()}
             tests = {key: test for key, test in parts.items() if test}
             return _parts(tests) if tests else None
         case _:
-            return None if plain else _second_look(spec)
+            return None if plain else _second_look(name, spec)
 
 
-def _second_look(spec: Input) -> Beyond | None:
+def _second_look(name: str, spec: Input) -> Beyond | None:
     """The check of a text that did not pass the narrower schema."""
     match spec:
         case TextInput(format="url"):
             return _link
         case TextInput(enum=()):
-            return _text
+            return _prompt if name == _PROMPT else _text
         case Media():
             return _each(_medium) if spec.many else _medium
         case _:
@@ -234,8 +270,20 @@ def _whole(name: str, value: Any) -> PlatformError | None:
 def _link(name: str, value: str) -> PlatformError | None:
     if form(value) == "url":
         return None
-    wanted = "must be an http(s) URL without spaces or non-ASCII characters"
-    return InvalidFormat(f"parameter '{name}' {wanted}, got '{clip(value)}'")
+    return _no_link(name, value) or InvalidFormat(f"parameter '{name}' {_URL_WANTED}, got '{clip(value)}'")
+
+
+def _no_link(name: str, value: str) -> PlatformError | None:
+    """What is wrong with a text that looks like a link; it is not shown, as it may hold a password."""
+    fault = link_fault(value) if looks_like_link(value) else None
+    return InvalidFormat(f"parameter '{name}' {fault}") if fault else None
+
+
+def _prompt(name: str, value: str) -> PlatformError | None:
+    if error := _text(name, value):
+        return error
+    seen = not value or any(is_visible(char) for char in value)
+    return None if seen else InvalidParameters(f"parameter '{name}' must contain something that can be seen")
 
 
 def _text(name: str, value: str) -> PlatformError | None:
@@ -259,5 +307,5 @@ def _size(spec: Size) -> Beyond:
 def _medium(name: str, text: str) -> PlatformError | None:
     if form(text) is not None:
         return None
-    wanted = "must be an http(s) URL without spaces or non-ASCII characters, a data URI, base64 or the id of an upload"
-    return InvalidFormat(f"parameter '{name}' {wanted}, got '{clip(text)}'")
+    wanted = f"{_URL_WANTED}, a data URI, base64 or the id of an upload"
+    return _no_link(name, text) or InvalidFormat(f"parameter '{name}' {wanted}, got '{clip(text)}'")

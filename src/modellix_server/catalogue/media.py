@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
 
+from modellix_server.base import base64_text
 from modellix_server.base.errors import InvalidFormat, OutOfRange, PlatformError
+from modellix_server.base.external_link import ExternalLink
 
 MediaKind = Literal["image", "video", "audio"]
 Form = Literal["url", "data", "base64", "stored", "file"]
@@ -15,9 +16,11 @@ MOST_URL_CHARACTERS = 2048
 
 _STORED = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _FILE = re.compile(r"file-[0-9a-f]{32}", re.ASCII)
-_DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+(?:;[a-z0-9-]+=[a-z0-9._-]+)*;base64,([A-Za-z0-9+/]+={0,2})", re.ASCII)
-_BASE64 = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}", re.ASCII)
-_URL = re.compile(r"https?://[!-~]+", re.ASCII)
+_URL = re.compile(r"[!-~]+", re.ASCII)
+_CREDENTIALS = re.compile(r"[^/?#]*//[^/?#]*@")
+_LEAST_BASE64 = 32
+_LEAST_LINE = 16
+"""Characters between two blanks of base64, on average: words are shorter."""
 PLAIN_LINK = r"https?://[a-z0-9.-]*[a-z0-9](?::[1-9][0-9]{0,3})?[/?#][!-~]*"
 """Matches nearly all valid links, quickly. No match proves nothing: `form` parses the text."""
 _PLAIN_LINK = re.compile(PLAIN_LINK, re.ASCII)
@@ -63,33 +66,52 @@ def form(text: str) -> Form | None:
 
     Raw base64 needs at least 32 characters: fewer cannot be an image, and short words would pass.
     """
-    if text.startswith(("http://", "https://")):
-        return "url" if _is_link(text) else None
+    if looks_like_link(text):
+        return "url" if link_fault(text) is None else None
     if _STORED.fullmatch(text):
         return "stored"
     if _FILE.fullmatch(text):
         return "file"
-    if text.startswith("data:"):
-        found = _DATA.fullmatch(text)
-        return "data" if found and len(found[1]) % 4 == 0 else None
-    return "base64" if len(text) % 4 == 0 and _BASE64.fullmatch(text) else None
+    if base64_text.is_data_uri(text):
+        body = base64_text.body_of(text)
+        return "data" if body and _decodes(body) else None
+    lines = len(text.split())
+    long = len(text) >= _LEAST_BASE64 and lines <= 1 + len(text) // _LEAST_LINE
+    return "base64" if long and _decodes(text) else None
 
 
-def _is_link(text: str) -> bool:
-    # Vendors refuse links with raw non-ASCII characters, so they must be percent-encoded before they get here.
+def looks_like_link(text: str) -> bool:
+    """Whether a text begins as a link does; a scheme has no case (RFC 3986, 3.1)."""
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
+def link_fault(text: str) -> str | None:
+    """Why a text that looks like a link is none, or empty where only its form is wrong; None when it is one."""
     if len(text) > MOST_URL_CHARACTERS:
-        return False
+        return f"must be a link of at most {MOST_URL_CHARACTERS} characters, got {len(text)}"
     if _PLAIN_LINK.fullmatch(text):
-        return True
+        return None
+    if _CREDENTIALS.match(text):
+        return "must be a link without a user and a password"
+    # Vendors refuse links with raw non-ASCII characters, so they must be percent-encoded before they get here.
     if not _URL.fullmatch(text):
-        return False
+        return ""
     try:
-        parts = urlsplit(text)
-        return bool(parts.hostname) and parts.port != 0
+        ExternalLink.parse(text)
     except ValueError:  # broken IPv6 brackets, a port that is no number
+        return ""
+    return None
+
+
+def _decodes(text: str) -> bool:
+    try:
+        return bool(base64_text.decode(text))
+    except ValueError:
         return False
 
 
+_ONLY_WHERE_LISTED = ("avif",)
+"""Formats that most vendors do not read, and whose documents do not say so."""
 _SLACK_MS = 100
 """Containers round a duration to whole frames, and audio encoders pad it."""
 
@@ -114,6 +136,8 @@ def refusal(medium: MediaInput, where: str, facts: Facts) -> PlatformError | Non
         return InvalidFormat(f"parameter '{where}' must be {kinds}, got {_named(facts)}")
     if limits.formats and facts.format not in limits.formats:
         return InvalidFormat(f"parameter '{where}' must be one of {', '.join(limits.formats)}, got {facts.format}")
+    if facts.format in _ONLY_WHERE_LISTED and facts.format not in limits.formats:
+        return InvalidFormat(f"parameter '{where}' cannot be {facts.format.upper()} for this model")
     broken = _bytes(limits, facts.size) or _pixels(limits, facts) or _length(limits, facts.duration_ms)
     return OutOfRange(f"parameter '{where}' must {broken}") if broken else None
 

@@ -1,6 +1,7 @@
 """Messages about refused parameters, in the words of the public contract."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from modellix_server.base.errors import InvalidFormat, InvalidParameters, OutOfR
 
 MOST_ECHOED = 80
 
+_BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # fillers of Hangul, the empty cell of Braille
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TYPES = {
     "string": "a string",
@@ -56,6 +58,11 @@ def bad_text(value: object) -> str | None:
             if not text.isascii() and _SURROGATE.search(text):
                 return "must be valid Unicode"
     return None
+
+
+def is_visible(char: str) -> bool:
+    """Whether a character leaves anything on the page: a letter, a digit, a sign or a symbol."""
+    return unicodedata.category(char)[0] in "LNPS" and char not in _BLANK_LETTERS
 
 
 def refusal(name: str, keyword: str, schema: Mapping[str, Any], value: object) -> PlatformError:

@@ -1,7 +1,10 @@
-"""The media formats the platform takes and stores, recognised by their first bytes and nothing else."""
+"""The media formats the platform takes and stores, recognised by their bytes and nothing else."""
 
+import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import IO, Literal
+
+from modellix_server.inspection import boxes, heif
 
 Kind = Literal["image", "video", "audio"]
 Wanted = Literal["image", "video", "audio", "vector"]
@@ -30,6 +33,7 @@ FORMATS = {
         Format("gif", "image", "image/gif"),
         Format("tiff", "image", "image/tiff"),
         Format("heic", "image", "image/heic"),
+        Format("avif", "image", "image/avif"),
         Format("svg", "image", "image/svg+xml"),  # never sniffed: an input cannot be one
         Format("mp4", "video", "video/mp4"),
         Format("mov", "video", "video/quicktime"),
@@ -55,22 +59,79 @@ _STARTS = (
     (b"fLaC", "flac"),
     (b"ID3", "mp3"),
 )
-# Brands of ISO base media files (mp4ra.org).
+# Brands of ISO base media files (mp4ra.org); cameras and editors have many more, beside one of these.
+_STILLS = {
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"), "heic"),
+    **dict.fromkeys((b"avif", b"avis"), "avif"),
+}
+_ANY_STILL = (b"mif1", b"mif2", b"msf1", b"miaf", b"MiHB", b"MiHA", b"MiHE")
+"""A picture, coded in whatever way."""
 _BRANDS = {
-    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "heic"),
-    **dict.fromkeys((b"M4A ", b"M4B "), "m4a"),
-    **dict.fromkeys((b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6", b"iso7", b"iso8", b"iso9"), "mp4"),
+    **_STILLS,
+    **dict.fromkeys((b"M4A ", b"M4B ", b"M4P "), "m4a"),
+    **dict.fromkeys((b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6", b"iso7", b"iso8", b"iso9", b"isoa"), "mp4"),
     **dict.fromkeys((b"mp41", b"mp42", b"avc1", b"hvc1", b"av01", b"dash", b"mmp4", b"MSNV", b"M4V ", b"M4VP"), "mp4"),
-    **dict.fromkeys((b"3gp4", b"3gp5", b"3gp6", b"3gp7"), "mp4"),
+    **dict.fromkeys((b"3gp4", b"3gp5", b"3gp6", b"3gp7", b"3gp8", b"3gp9", b"3ge6", b"3gg6", b"3gs7", b"3g2a"), "mp4"),
+    **dict.fromkeys((b"3g2b", b"3g2c", b"M4VH", b"mp4v", b"f4v ", b"F4V ", b"kddi", b"XAVC", b"CAEP", b"iphE"), "mp4"),
     b"qt  ": "mov",
 }
+_BEFORE_BRANDS = (b"free", b"skip", b"wide", b"uuid", b"pnot")
+"""Boxes that may stand before the brands."""
 _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
 def sniff(head: bytes) -> Format | None:
-    """The format that a file with these first bytes has, or None for an unsupported one."""
+    """The format that a file with these first bytes seems to have, or None for an unsupported one.
+
+    A first guess: what an ISO base media file holds is said further in, which `identify` reads.
+    """
     name = _name(head[:HEAD_BYTES])
     return FORMATS[name] if name else None
+
+
+def identify(file: IO[bytes]) -> Format | None:
+    """The format of a whole file, or None for an unsupported one."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    guess = sniff(head)
+    if guess is None or not _has_boxes(head):
+        return guess
+    try:
+        name = _contained(file, size)
+    except boxes.BrokenBoxes:
+        return guess  # which its examination will find broken
+    finally:
+        file.seek(0)
+    return FORMATS[name] if name else guess
+
+
+def _has_boxes(head: bytes) -> bool:
+    return head[4:8] in (b"ftyp", b"moov", b"mdat", *_BEFORE_BRANDS)
+
+
+def _contained(file: IO[bytes], size: int) -> str | None:
+    """The format of an ISO base media file, by its brands and by what is in it. Raises BrokenBoxes."""
+    found = boxes.container(file, size)
+    name = _by_brands(found.brands) if found.brands else "mov"
+    if found.meta is not None and found.movie is None:
+        if name in ("heic", "avif"):
+            return name
+        coded = heif.codings(file, found.meta, size)
+        return "avif" if b"av01" in coded else "heic" if b"hvc1" in coded else name
+    if found.movie is not None and name in (None, "mp4", "mov"):
+        tracks = boxes.handlers(file, found.movie)
+        if b"vide" not in tracks and b"soun" in tracks:
+            return "m4a"
+        return name or "mp4"
+    return name
+
+
+def _by_brands(brands: tuple[bytes, ...]) -> str | None:
+    """The first brand that is known decides; one that says only that it is a picture leaves it to the others."""
+    if brands[0] in _ANY_STILL:
+        return next((_STILLS[brand] for brand in brands if brand in _STILLS), "heic")
+    return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
 
 
 def _name(head: bytes) -> str | None:
@@ -80,9 +141,11 @@ def _name(head: bytes) -> str | None:
     if head[:4] == b"RIFF":
         return {b"WEBP": "webp", b"WAVE": "wav", b"AVI ": "avi"}.get(head[8:12])
     if head[4:8] == b"ftyp":
-        return _BRANDS.get(head[8:12])
-    if head[4:8] in (b"moov", b"wide", b"mdat"):  # QuickTime from before brands
-        return "mov"
+        end = min(int.from_bytes(head[:4]), len(head))
+        brands = (head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4)))
+        return _by_brands(brands) or "mp4"
+    if head[4:8] in _BEFORE_BRANDS or head[4:8] in (b"moov", b"mdat"):
+        return "mov" if head[4:8] in (b"moov", b"wide", b"mdat", b"pnot") else "mp4"
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return "webm" if b"webm" in head else None
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:

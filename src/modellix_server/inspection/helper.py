@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from modellix_server.base import json_body
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.process import die_with_parent, reuse_memory
 from modellix_server.inspection.confine import confine, renew_time
@@ -82,13 +83,13 @@ def _probe(kind: Kind, path: Path) -> Probed | Refused:
 def _extract(request: Extract) -> Extracted:
     """The body in the file without its media; those go into files beside `target`."""
     try:
-        with Path(request.path).open("rb") as source, mmap(source.fileno(), 0, access=ACCESS_READ) as body:
-            params = msgspec.json.decode(body)
-    except UnicodeDecodeError:
-        raise InvalidFormat("the body is not valid UTF-8") from None
-    except RecursionError:
-        raise InvalidFormat("the JSON is nested too deeply") from None
-    except msgspec.DecodeError:
+        with (
+            Path(request.path).open("rb") as source,
+            mmap(source.fileno(), 0, access=ACCESS_READ) as body,
+            memoryview(body) as whole,
+        ):
+            params = json_body.read(whole)
+    except ValueError:  # an empty file cannot be mapped
         raise InvalidFormat("invalid JSON format") from None
     files = []
     if isinstance(params, dict):
@@ -98,7 +99,7 @@ def _extract(request: Extract) -> Extracted:
             path = Path(f"{request.target}.{number}")
             path.write_bytes(file.content)
             found = _probe(file.kind, path)
-            files.append(ExtractedFile(file.sha256, file.mime, file.kind, file.size, str(path), found))
+            files.append(ExtractedFile(file.sha256, file.mime, file.kind, file.size, str(path), found, file.given))
     slim = msgspec.json.encode(params)
     if len(slim) > MOST_SLIM_BYTES:
         raise InvalidFormat("the body is too large without its media")

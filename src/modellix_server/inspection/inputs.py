@@ -1,16 +1,17 @@
 """Media inside a request body: extracted and identified."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from modellix_server.base import base64_text
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.json_paths import Found, replace
-from modellix_server.inspection.formats import Kind, sniff
+from modellix_server.inspection.formats import Kind, identify
 from modellix_server.inspection.messages import Probed, Refused
 
 STORED = "sha256:"
@@ -18,6 +19,12 @@ STORED = "sha256:"
 
 UPLOADED = "file-"
 """How the id of an uploaded file begins; 32 hex digits follow. No base64 begins so."""
+
+_ADDRESS = re.compile(r"[.:~]|^//")
+"""What base64 has not, and addresses and paths have."""
+_MOST_ADDRESS_CHARACTERS = 256
+_SHOWN = 79
+_GIVEN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class InputFile:
     """A scratch file is moved when it is saved; `drop_inputs` deletes the others. None for a file that is stored."""
     found: Probed | Refused | None = None
     """What the helper found, where it has examined the file."""
+    given: str = ""
+    """How the text began that it was taken from, for refusals."""
 
 
 def take_inputs(params: Mapping[str, Any], media: Collection[str]) -> tuple[dict[str, Any], list[InputFile]]:
@@ -46,7 +55,7 @@ def take_inputs(params: Mapping[str, Any], media: Collection[str]) -> tuple[dict
 
     def take(found: Found) -> str:
         text = found.text
-        if text[:8].lower().startswith(("http://", "https://")) or text.startswith(UPLOADED):
+        if looks_like_link(text) or text.startswith(UPLOADED):
             return text
         file = _decode(found.where, text)
         files[file.sha256] = file
@@ -55,20 +64,36 @@ def take_inputs(params: Mapping[str, Any], media: Collection[str]) -> tuple[dict
     return replace(params, media, take), list(files.values())
 
 
+def looks_like_link(text: str) -> bool:
+    """Whether a text begins as an http or https link does (RFC 3986, 3.1: a scheme has no case)."""
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
+def as_sent(message: str, files: Iterable[InputFile]) -> str:
+    """A refusal that shows what its caller sent, and not the digests that stand for it."""
+    for file in files:
+        message = message.replace(STORED + file.sha256, file.given)
+    return message
+
+
 def _decode(name: str, text: str) -> InputFile:
     if text.startswith(STORED):
         raise InvalidFormat(f"parameter '{name}' must be a URL, a data URI, base64 or the id of an uploaded file")
-    if text[:5].lower() == "data:":
-        head, comma, text = text.partition(",")
-        if not comma or not head.lower().endswith(";base64"):
-            raise InvalidFormat(f"parameter '{name}' must be a base64 data URI")
+    body: str | None = text
+    if base64_text.is_data_uri(text) and (body := base64_text.body_of(text)) is None:
+        raise InvalidFormat(f"parameter '{name}' must be a base64 data URI")
     try:
-        data = msgspec.convert(text, bytes)  # in half the time of binascii's strict mode
-    except (msgspec.MsgspecError, ValueError):  # ValueError: half of a surrogate pair
+        data = base64_text.decode(body or "")
+    except ValueError:
+        if body is text and _ADDRESS.search(text[:_MOST_ADDRESS_CHARACTERS]):
+            shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:_SHOWN])
+            wanted = "must be an http(s) URL, a data URI, base64 or the id of an uploaded file"
+            raise InvalidFormat(f"parameter '{name}' {wanted}, got '{shown}'") from None
         raise InvalidFormat(f"parameter '{name}' is not valid base64") from None
     if not data:
         raise InvalidFormat(f"parameter '{name}' is empty")
-    found = sniff(data)
+    found = identify(BytesIO(data))
     if found is None:
         raise InvalidFormat(f"parameter '{name}' is not a supported image, video or audio file")
-    return InputFile(hashlib.sha256(data).hexdigest(), found.mime, found.kind, len(data), data)
+    digest, given = hashlib.sha256(data).hexdigest(), f"{text[:_GIVEN]}…"
+    return InputFile(digest, found.mime, found.kind, len(data), data, given=given)

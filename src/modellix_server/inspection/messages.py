@@ -37,6 +37,8 @@ class Probed(msgspec.Struct, frozen=True, tag=True):
     height: int | None = None
     duration_ms: int | None = None
     has_audio: bool | None = None
+    has_alpha: bool | None = None
+    """Whether a picture has transparency; None where nobody has looked."""
 
 
 class Extracted(msgspec.Struct, frozen=True, tag=True):
@@ -55,6 +57,7 @@ class ExtractedFile(msgspec.Struct, frozen=True):
     size: int
     path: str
     found: Probed | Refused
+    given: str
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

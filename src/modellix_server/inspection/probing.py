@@ -1,19 +1,21 @@
 """Examines an untrusted file. Runs in the helper process only."""
 
 import os
-from io import BytesIO
+from io import BytesIO, RawIOBase
 from pathlib import Path
 from typing import IO, Any
 
 from PIL import Image
 from pymediainfo import MediaInfo
 
-from modellix_server.inspection.formats import HEAD_BYTES, Format, Kind, sniff
+from modellix_server.inspection import boxes
+from modellix_server.inspection.formats import Format, Kind, identify
+from modellix_server.inspection.heif import still_size
 from modellix_server.inspection.messages import Probed
+from modellix_server.inspection.still_files import jpeg_has_end, png_size
 
 MOST_PIXELS = 100_000_000
-_TAIL_BYTES = 64 * 1024
-_PILLOW = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+_PILLOW = ("JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 # Nothing is decoded here and the size is checked below, so Pillow's own warning has no use.
 Image.MAX_IMAGE_PIXELS = None
@@ -25,14 +27,15 @@ class Unfit(Exception):
 
 def probe(kind: Kind, file: IO[bytes]) -> Probed:
     """The file's format and size, from its bytes. Raises Unfit."""
-    found = sniff(file.read(HEAD_BYTES))
+    found = identify(file)
     if found is None:
         raise Unfit(f"the file is no {kind} of a known format")
     if found.kind != kind:
-        raise Unfit(f"the file is {found.name}, not {'an' if kind[0] in 'ai' else 'a'} {kind}")
+        inside = "a sound" if found.kind == "audio" else found.name
+        raise Unfit(f"the file is {inside}, not {'an' if kind[0] in 'ai' else 'a'} {kind}")
     file.seek(0)
-    if found.name == "heic":
-        return checked(_tracks(found, file, "image"))
+    if found.name in ("heic", "avif"):
+        return checked(_still(found, file))
     return checked(_picture(found, file)) if kind == "image" else checked(_tracks(found, file, kind))
 
 
@@ -45,45 +48,92 @@ def checked(probed: Probed) -> Probed:
     """The same, unless it is too large. Raises Unfit."""
     pixels = (probed.width or 0) * (probed.height or 0)
     if pixels > MOST_PIXELS:
-        raise Unfit(f"the picture has more than {MOST_PIXELS:,} pixels")
+        size = f"got {probed.width}*{probed.height}"
+        raise Unfit(f"the picture has more than {MOST_PIXELS:,} pixels, {size}")
     return probed
 
 
 def _picture(found: Format, file: IO[bytes]) -> Probed:
     """Size from the header; the pixels are never decoded, the structure is checked where that is cheap."""
     try:
-        with Image.open(file, formats=_PILLOW) as image:
-            width, height = image.size
-            image.verify()  # PNG: every chunk and its checksum
+        if found.name == "png":
+            width, height, alpha = png_size(file)
+        else:
+            with Image.open(file, formats=_PILLOW) as image:
+                (width, height), alpha = image.size, image.has_transparency_data
+                image.verify()
     except Exception:  # noqa: BLE001 - Pillow's parsers raise nearly anything on a hostile file
         raise Unfit(f"the {found.name} file is broken") from None
     if width < 1 or height < 1 or _is_cut(found, file):
         raise Unfit(f"the {found.name} file is broken")
-    return Probed(found.name, width, height)
+    return Probed(found.name, width, height, has_alpha=alpha)
 
 
 def _is_cut(found: Format, file: IO[bytes]) -> bool:
-    """Whether the end of the file is missing, for formats that mark their end."""
+    """Whether the end of the file is missing, for formats that mark their end. More may follow it."""
     if found.name == "webp":
         file.seek(4)
         promised = int.from_bytes(file.read(4), "little") + 8
         return file.seek(0, os.SEEK_END) < promised
-    if found.name == "jpeg":
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAIL_BYTES))
-        return b"\xff\xd9" not in file.read()
-    return False
+    return found.name == "jpeg" and not jpeg_has_end(file)
+
+
+def _still(found: Format, file: IO[bytes]) -> Probed:
+    """HEIC and AVIF. Sequences, which have no picture apart from their tracks, are left to the parser of tracks."""
+    size = file.seek(0, os.SEEK_END)
+    try:
+        outer = boxes.container(file, size)
+        if outer.meta is None and outer.movie is not None:
+            file.seek(0)
+            return _tracks(found, file, "image")
+        if outer.meta is None:
+            raise Unfit(f"the {found.name} file is broken")
+        width, height = still_size(file, outer.meta, size)
+    except boxes.BrokenBoxes:
+        raise Unfit(f"the {found.name} file is broken") from None
+    return Probed(found.name, width, height)
+
+
+class _Rest(RawIOBase):
+    """A file from some place on, as if it began there."""
+
+    def __init__(self, file: IO[bytes], begins: int) -> None:
+        self._file = file
+        self._begins = begins
+        self.seek(0)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        place = offset + self._begins if whence == os.SEEK_SET else offset
+        return self._file.seek(place, whence) - self._begins
+
+    def tell(self) -> int:
+        return self._file.tell() - self._begins
+
+    def read(self, size: int = -1) -> bytes:
+        return self._file.read(size)
+
+
+def _from_brands(file: IO[bytes]) -> Any:
+    """The file without what stands before its brands: the parser of tracks looks for them at the beginning only."""
+    try:
+        begins = boxes.container(file, file.seek(0, os.SEEK_END)).begins
+    except boxes.BrokenBoxes:
+        begins = 0
+    file.seek(0)
+    return _Rest(file, begins) if begins else file
 
 
 def _tracks(found: Format, file: IO[bytes], kind: Kind) -> Probed:
     try:
-        tracks = MediaInfo.parse(file).tracks
+        tracks = MediaInfo.parse(_from_brands(file)).tracks
     except Exception:  # noqa: BLE001 - the library wraps a parser of a hundred formats
         raise Unfit(f"the {found.name} file is broken") from None
     by_type: dict[str, dict[str, Any]] = {}
     for track in tracks:
         by_type.setdefault(track.track_type, track.to_data())
     whole, main = by_type.get("General", {}), by_type.get(kind.capitalize())
+    if main is None and kind == "video" and "Audio" in by_type:
+        raise Unfit(f"the {found.name} file is a sound: there is no video in it")
     if main is None or whole.get("istruncated") == "Yes":
         raise Unfit(f"the {found.name} file is broken or has no {kind} in it")
     width, height = _integer(main.get("width")), _integer(main.get("height"))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 
 from msgspec import UNSET
 
+from modellix_server.base import base64_text
 from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import file_name, parse_file_name
 from modellix_server.mcp.answers import ToolAnswer
@@ -25,11 +24,10 @@ async def upload(tool: ToolContext, given: UploadFile) -> ToolAnswer:
 
 def _decoded(text: str) -> bytes:
     """Raises InvalidFormat."""
-    if text[:5].lower() == "data:":
-        text = text.partition(",")[2]
+    told = base64_text.body_of(text) if base64_text.is_data_uri(text) else text
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
+        return base64_text.decode(told or "")
+    except ValueError:
         raise InvalidFormat("parameter 'file' is not base64") from None
 
 

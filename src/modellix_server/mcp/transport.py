@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from modellix_server.base import log, time_budget
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable, too_large, too_slow
+from modellix_server.base.json_body import without_mark
 from modellix_server.base.metrics import SECONDS, Counter, Histogram
 from modellix_server.mcp.calls import Admission, McpCall, Scope, new_call
 from modellix_server.mcp.exchange import MOST_BODY_BYTES, SingleExchange, replayed
@@ -161,7 +162,7 @@ async def _read_body(call: McpCall, headers: Headers, receive: Receive) -> bytes
                 if len(body) > MOST_BODY_BYTES:
                     raise too_large(MOST_BODY_BYTES)
                 if not message.get("more_body", False):
-                    return bytes(body)
+                    return without_mark(bytes(body))
     except TimeoutError:
         raise too_slow(_BODY_TIMEOUT_S) from None
 

@@ -16,6 +16,7 @@ REASONS = {
     408: "The body arrived too slowly",
     409: "Too late, or too early, for this request",
     413: "The body is too large",
+    415: "The body has a content coding other than gzip or deflate",
     422: "The `Idempotency-Key` was used with another request",
     429: "Too many requests a minute, or as many unfinished tasks, open streams or uploads as the team may have",
     500: "A fault of the platform",
@@ -54,6 +55,11 @@ HEADERS: dict[str, Schema] = {
         "schema": whole(minimum=0),
     },
     "RetryAfter": {"description": "Seconds", "required": True, "schema": whole(minimum=1)},
+    "AcceptEncoding": {
+        "description": "The content codings of requests that are decoded",
+        "required": True,
+        "schema": only("gzip, deflate"),
+    },
     "Challenge": {"description": "The required scheme", "required": True, "schema": only("Bearer")},
 }
 """`components/headers`."""
@@ -114,6 +120,8 @@ def _error(status: int, access: Access) -> dict[str, Any]:
     headers = _headers(Access.PUBLIC if status in _WITHOUT_NUMBERS else access)
     if status == 401:
         headers["WWW-Authenticate"] = ref("Challenge", "headers")
+    if status == 415:
+        headers["Accept-Encoding"] = ref("AcceptEncoding", "headers")
     if status in (429, 503):
         headers["Retry-After"] = ref("RetryAfter", "headers")
     categories = sorted({error.category for error in families() if error.status == status})

@@ -35,8 +35,8 @@ from modellix_server.openapi.webhooks import WEBHOOK_OPERATIONS
 _CSV = text("A header line, then one line per row; columns as in the JSON")
 _JSONL = text("One line per row, a JSON object as in the list")
 _SAVED_AS = {"Content-Disposition": {"description": "The file name of the download", "schema": text()}}
-_SMALL_BODY = (400, 408, 413)
-_SUBMISSION = (400, 402, 404, 408, 413, 422)
+_SMALL_BODY = (400, 408, 413, 415)
+_SUBMISSION = (400, 402, 404, 408, 413, 415, 422)
 
 ACCEPTED = AnswerDoc(
     ref("AcceptedTask"),

@@ -8,7 +8,7 @@ from modellix_server.openapi.parameters import header, query
 from modellix_server.openapi.schemas import ENDPOINT_ID, MESSAGE_ID, NEW_ENDPOINT, SECRET, TASK_ID
 from modellix_server.openapi.shapes import Schema, array, flag, moment, obj, only, or_null, ref, text, usd, whole, word
 
-_BODY = (400, 408, 413)
+_BODY = (400, 408, 413, 415)
 _URL = text("Public https on port 443", format="uri", pattern="^https://", maxLength=2048)
 _ALERTS = {
     "type": "object",

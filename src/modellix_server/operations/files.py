@@ -22,7 +22,7 @@ from modellix_server.results import (
 )
 from modellix_server.tasks import ConcurrencyExceeded
 
-_AT_ONCE = 2
+_AT_ONCE = 8
 """Of a team in this process."""
 _AT_ONCE_OF_ALL = 32
 """They occupy the spool meanwhile."""

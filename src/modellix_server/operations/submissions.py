@@ -11,7 +11,7 @@ from modellix_server.base.errors import OutOfRange, PlatformError, Unavailable
 from modellix_server.base.ids import uuid7
 from modellix_server.base.money import usd
 from modellix_server.catalogue import Model, Quote
-from modellix_server.inspection import InputFile
+from modellix_server.inspection import InputFile, as_sent
 from modellix_server.operations.context import ServingContext
 from modellix_server.operations.principal import Forbidden, Permission, Principal
 from modellix_server.results import drop_inputs, save_inputs
@@ -93,7 +93,7 @@ async def _submit(
     if who.key_id is None and who.user_id is None:
         raise Forbidden("this needs an API key or a signed-in user")
     _require_allowed(who, model)
-    params: dict[str, Any] = model.check(given)
+    params = _checked(model, given, files)
     text = _encode(params)
     fingerprint = hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None
     if model.media:
@@ -133,6 +133,14 @@ async def _submit(
     if files:
         await save_inputs(ctx.db, ctx.storage, files)
     return await ctx.submissions.accept(submission)
+
+
+def _checked(model: Model, given: object, files: Iterable[InputFile]) -> dict[str, Any]:
+    """The parameters with defaults. Raises the contract's refusals, which show what was sent."""
+    try:
+        return model.check(given)
+    except PlatformError as refusal:
+        raise type(refusal)(as_sent(refusal.detail, files)) from None
 
 
 def _beyond_cap(price: Quote, options: SubmitOptions) -> PlatformError | None:

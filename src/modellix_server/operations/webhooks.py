@@ -4,10 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from yarl import URL
-
 from modellix_server import audit, webhooks
 from modellix_server.base.database import Connection
+from modellix_server.base.external_link import ExternalLink
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.operations.context import Context
 from modellix_server.operations.principal import Permission, Principal
@@ -27,7 +26,7 @@ async def create(
     settings = ctx.settings
     async with ctx.transaction() as tx:
         made, secret = await webhooks.create(tx, settings.keyring, of, url, settings.allow_networks, alerts)
-        await _record(tx, who, of, "webhook.create", made.id, host=URL(made.url).host)
+        await _record(tx, who, of, "webhook.create", made.id, host=ExternalLink.parse(made.url).host)
     return made, secret
 
 
@@ -61,7 +60,7 @@ async def change(
     async with ctx.transaction() as tx:
         opened = ctx.settings.allow_networks
         changed = await webhooks.change(tx, of, endpoint_id, opened, url=url, enabled=enabled, alerts=alerts)
-        about: dict[str, Any] = {"enabled": changed.disabled_at is None, "host": URL(changed.url).host}
+        about: dict[str, Any] = {"enabled": changed.disabled_at is None, "host": ExternalLink.parse(changed.url).host}
         if alerts is not None:
             about |= {"balance_below_micros": alerts.balance_below, "budgets": alerts.budgets}
         await _record(tx, who, of, "webhook.change", endpoint_id, **about)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from modellix_server.base import faults
 from modellix_server.base.external_link import Origins
-from modellix_server.base.outbound import AnswerLost, Blocked, Download, NotSent, Outbound, TooLarge
+from modellix_server.base.outbound import AnswerLost, Blocked, Download, NotSent, Outbound, TooLarge, Unasked
 from modellix_server.inspection import Kind, Refused, Wanted
 from modellix_server.results.helper_process import Helper
 from modellix_server.results.links import stored_path
@@ -99,7 +99,7 @@ class Fetcher:
                 _require_success(download.status)
                 async with self._received(download) as (content, size, digest):
                     return await self._keep(remote, content, size, digest)
-        except (Blocked, TooLarge) as error:
+        except (Blocked, TooLarge, Unasked) as error:
             raise FetchNever(f"the {kind} could not be fetched: {error}") from error
         except (NotSent, AnswerLost) as error:
             raise FetchLater(f"the {kind} could not be fetched: {error}") from error
@@ -114,7 +114,7 @@ class Fetcher:
                     passing = download.status >= 500 or download.status in _PASSING
                     raise (FetchLater if passing else FetchNever)(f"the answer was {download.status}")
                 return b"".join([chunk async for chunk in download.chunks()])
-        except (Blocked, TooLarge) as error:
+        except (Blocked, TooLarge, Unasked) as error:
             raise FetchNever(str(error)) from error
         except (NotSent, AnswerLost) as error:
             raise FetchLater(str(error)) from error

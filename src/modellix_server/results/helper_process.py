@@ -94,7 +94,8 @@ class Helper:
                 raise Unavailable("the request body could not be examined", retry_after_s=5) from None
             raise
         return msgspec.json.decode(reply.slim), [
-            InputFile(file.sha256, file.mime, file.kind, file.size, Path(file.path), file.found) for file in reply.files
+            InputFile(file.sha256, file.mime, file.kind, file.size, Path(file.path), file.found, file.given)
+            for file in reply.files
         ]
 
     async def close(self) -> None:

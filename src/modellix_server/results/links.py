@@ -56,10 +56,10 @@ def own_sample(settings: Settings, url: str) -> Path | None:
 
     Raises InvalidFormat for a link of that form without a sample behind it: it is never fetched instead.
     """
-    start = samples.link(settings.public_origin, "")
-    if not url.startswith(start):
+    rest = _below(settings.public_origin, url)
+    if rest is None or not rest.startswith(samples.PATH):
         return None
-    path = samples.find(url.removeprefix(start))
+    path = samples.find(rest.removeprefix(samples.PATH))
     if path is None:
         raise InvalidFormat("there is no such sample")
     return path
@@ -96,8 +96,7 @@ def is_ours(settings: Settings, text: str) -> bool:
     """Whether a media value names a file of the platform, valid or not: bytes of a body, an upload, our own link."""
     if text.startswith((STORED, UPLOADED)):
         return True
-    origin = next((one for one in _origins(settings) if text.startswith(one)), None)
-    return origin is not None and text[len(origin) :].startswith(_OWN_FOLDERS)
+    return any(rest.startswith(_OWN_FOLDERS) for one in _origins(settings) if (rest := _below(one, text)) is not None)
 
 
 def _origins(settings: Settings) -> tuple[str, str]:
@@ -107,11 +106,17 @@ def _origins(settings: Settings) -> tuple[str, str]:
 
 def _place(settings: Settings, url: str, folder: str) -> tuple[str, str] | None:
     """Path and query of a link of ours into this folder; None for any other URL."""
-    origin = next((one for one in _origins(settings) if url.startswith(one + folder)), None)
-    if origin is None:
-        return None
-    path, _, query = url.removeprefix(origin).partition("?")
-    return path, query
+    for origin in _origins(settings):
+        rest = _below(origin, url)
+        if rest is not None and rest.startswith(folder):
+            path, _, query = rest.partition("?")
+            return path, query
+    return None
+
+
+def _below(origin: str, url: str) -> str | None:
+    """What follows an origin in a link; scheme and host have no case."""
+    return url[len(origin) :] if url[: len(origin)].lower() == origin.lower() else None
 
 
 def _signed(settings: Settings, path: str, expires_at: int) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from io import BufferedWriter
+from io import BufferedWriter, BytesIO
 from pathlib import Path
 
 from python_multipart.exceptions import FormParserError
@@ -23,7 +23,7 @@ from modellix_server.base.errors import (
     too_slow,
 )
 from modellix_server.catalogue import show
-from modellix_server.inspection import Format, Kind, sniff
+from modellix_server.inspection import Format, Kind, identify, sniff
 from modellix_server.results.spool import Spool
 from modellix_server.results.uploads import MOST_UPLOAD_BYTES
 
@@ -33,6 +33,9 @@ _AROUND_BYTES = 64 * 1024  # boundaries and headers
 _HEAD_BYTES = 64
 _MOST_BODY_BYTES = max(MOST_UPLOAD_BYTES.values()) + _AROUND_BYTES
 _MOST_NAME_CHARACTERS = 255
+_AS_THEY_ARE = (b"binary", b"8bit", b"7bit")
+"""Encodings that change nothing (RFC 2045, 6.2)."""
+_MOST_TEXT_BYTES = 16 * 1024
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -74,7 +77,7 @@ async def received_file(spool: Spool, body: UploadBody) -> AsyncIterator[NewFile
                     await _receive(body.chunks, reader)
             except TimeoutError:
                 raise too_slow(_TIMEOUT_S) from None
-        yield reader.result(path)
+        yield await asyncio.to_thread(reader.result, path)
     finally:
         path.unlink(missing_ok=True)
 
@@ -87,7 +90,7 @@ async def spooled_file(spool: Spool, filename: str, content: bytes) -> AsyncIter
     """
     if not content:
         raise InvalidFormat("parameter 'file' is empty")
-    known = _recognised(content[:_HEAD_BYTES])
+    known = _known(identify(BytesIO(content)))
     if len(content) > (most := MOST_UPLOAD_BYTES[known.kind]):
         raise _too_large(most, known.kind)
     path = spool.path()
@@ -114,7 +117,7 @@ async def _receive(chunks: AsyncIterator[bytes], reader: _Reader) -> None:
 
 
 class _Reader:
-    """Follows the parser's events: one part called `file`, and nothing beside it."""
+    """Follows the parser's events: one part called `file`; short texts beside it are passed over."""
 
     def __init__(self, content_type: str, file: BufferedWriter) -> None:
         kind, options = parse_options_header(content_type)
@@ -143,6 +146,8 @@ class _Reader:
         self._head = bytearray()
         self._format: Format | None = None
         self._filename: str | None = None
+        self._beside: str | None = None
+        self._beside_bytes = 0
         self._size = 0
         self._ended = False
 
@@ -161,8 +166,10 @@ class _Reader:
             raise MissingParameter("parameter 'file' is required")
         if not self._size:
             raise InvalidFormat("parameter 'file' is empty")
-        if self._format is None:  # shorter than what is looked at
-            self._format = _recognised(bytes(self._head))
+        with path.open("rb") as whole:
+            self._format = _known(identify(whole))
+        if self._size > (most := MOST_UPLOAD_BYTES[self._format.kind]):
+            raise _too_large(most, self._format.kind)
         return NewFile(path, self._digest.hexdigest(), self._format.kind, _shown(self._filename, self._format))
 
     def _begin(self) -> None:
@@ -184,21 +191,30 @@ class _Reader:
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if kind != b"form-data" or not name:
             raise InvalidFormat("a part of the multipart body has no name")
-        if name != "file":
-            raise InvalidParameters(f"unknown parameter {show(name)}; allowed: file")
+        self._beside = None if name == "file" else name
+        if self._beside is not None:  # such as the `purpose` of other file APIs
+            if b"filename" in options or b"filename*" in options:
+                raise InvalidParameters(f"unknown parameter {show(name)}; allowed: file")
+            return
         if self._filename is not None:
             raise InvalidParameters("parameter 'file' is there more than once")
-        if b"content-transfer-encoding" in self._headers:
-            raise InvalidFormat("parameter 'file' must be sent as it is, without a Content-Transfer-Encoding")
+        encoding = self._headers.get(b"content-transfer-encoding", b"binary").strip().lower()
+        if encoding not in _AS_THEY_ARE:
+            raise InvalidFormat("parameter 'file' must be sent as it is, not in a Content-Transfer-Encoding")
         self._filename = options.get(b"filename", b"").decode("utf-8", "replace")
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         piece = data[start:end]
+        if self._beside is not None:
+            self._beside_bytes += len(piece)
+            if self._beside_bytes > _MOST_TEXT_BYTES:
+                raise InvalidParameters(f"parameter {show(self._beside)} is longer than a text beside a file may be")
+            return
         self._size += len(piece)
         if self._format is None:
             self._head += piece[: _HEAD_BYTES - len(self._head)]
             if len(self._head) == _HEAD_BYTES:
-                self._format = _recognised(bytes(self._head))
+                self._format = _known(sniff(bytes(self._head)))  # a guess, for the cap
         elif self._size > (most := MOST_UPLOAD_BYTES[self._format.kind]):
             raise _too_large(most, self._format.kind)
         self._digest.update(piece)
@@ -208,8 +224,7 @@ class _Reader:
         self._ended = True
 
 
-def _recognised(head: bytes) -> Format:
-    found = sniff(head)
+def _known(found: Format | None) -> Format:
     if found is None:
         raise InvalidFormat("parameter 'file' is not a supported image, video or audio file")
     return found

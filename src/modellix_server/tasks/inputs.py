@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,13 +17,14 @@ from modellix_server.base.addresses import is_public_https
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Facts, MediaInput, Model, refusal
-from modellix_server.inspection import FORMATS, STORED, Refused, sniff
+from modellix_server.inspection import FORMATS, STORED, Format, Refused, identify, sniff
 from modellix_server.results import (
     MOST_READ_BYTES,
     FetchError,
     FetchNever,
     Storage,
     file_link,
+    find_inputs,
     is_ours,
     own_link,
     own_sample,
@@ -146,10 +148,18 @@ class _Resolver:
             path = found
         opened = await self._tools.storage.open(path, _HEAD)
         head = b"".join([chunk async for chunk in opened.chunks])
-        format_ = sniff(head)
+        format_ = await self._noted(text) or sniff(head)
         if format_ is None:
             raise InvalidFormat("no media file")
         return _Stored(path, opened.size, format_.name)
+
+    async def _noted(self, text: str) -> Format | None:
+        """What was noted about an input when it was examined: its first bytes do not always say it."""
+        if not text.startswith(STORED):
+            return None
+        digest = text.removeprefix(STORED)
+        kept = (await find_inputs(self._tools.db, [digest])).get(digest)
+        return None if kept is None else next((one for one in FORMATS.values() if one.mime == kept.mime), None)
 
     async def _read(self, stored: _Stored) -> bytes:
         if isinstance(stored.path, Path):
@@ -160,7 +170,7 @@ class _Resolver:
         """A link that the vendor would not fetch: loaded and checked by us, and handed over inline."""
         limits = [limit.max_bytes or MOST_READ_BYTES for limit in medium.limits.values()]
         data = await self._loaded(url, min(max(limits), MOST_READ_BYTES))
-        format_ = sniff(data)
+        format_ = identify(BytesIO(data))
         if format_ is None:
             raise BadMedia("is not a supported image, video or audio file")
         found = await self._tools.helper.probe(format_.kind, data)

@@ -131,7 +131,7 @@ class VendorHttp:
 
         Raises NotSent (Blocked for an address that is neither https nor the account's own) or AnswerLost.
         """
-        if not url.startswith("https://") and not self._account.origins.names(url):
+        if url[:8].lower() != "https://" and not self._account.origins.names(url):
             raise Blocked("the vendor's upload address is not https")
         boundary = secrets.token_hex(16)
         start, end = _around(boundary, fields, file)

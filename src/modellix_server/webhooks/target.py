@@ -4,10 +4,9 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from yarl import URL
-
 from modellix_server.base.addresses import Network, is_reachable
 from modellix_server.base.errors import InvalidParameters
+from modellix_server.base.external_link import ExternalLink
 from modellix_server.base.team_mode import TeamMode
 
 _MOST_CHARS = 2048
@@ -15,7 +14,7 @@ _HTTPS = 443
 
 
 def check_url(text: str, opened: Sequence[Network], what: str) -> str:
-    """The normalised URL; `what` names it in a refusal. Raises InvalidParameters.
+    """The link, as it was given; `what` names it in a refusal. Raises InvalidParameters.
 
     Public https only. In networks that the operator has allowed, http and any port are allowed too.
     """
@@ -23,19 +22,19 @@ def check_url(text: str, opened: Sequence[Network], what: str) -> str:
     def refuse(why: str) -> InvalidParameters:
         return InvalidParameters(f"{what} {why}")
 
-    if not 1 <= len(text) <= _MOST_CHARS or not text.isascii() or not text.isprintable() or " " in text:
-        raise refuse(f"must be a link of at most {_MOST_CHARS} ASCII characters")
+    if not 1 <= len(text) <= _MOST_CHARS:
+        raise refuse(f"must be a link of at most {_MOST_CHARS} ASCII characters, got {len(text)} characters")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise refuse(f"must be a link of at most {_MOST_CHARS} ASCII characters, without blanks")
     try:
-        url = URL(text)
-        host, port = url.host, url.port
+        link = ExternalLink.parse(text)
     except ValueError:
-        raise refuse("is not a link") from None
-    if not host or port is None or url.scheme not in ("https", "http"):
-        raise refuse("must be an https link")
-    if url.raw_user is not None or url.raw_password is not None or url.raw_fragment:
+        raise refuse("must be an https link" if "://" in text else "is not a link") from None
+    host, port = link.host, link.port
+    if link.has_credentials or link.has_fragment:
         raise refuse("must not carry a user, a password or a fragment")
     inside = _is_opened(host, opened)
-    if url.scheme != "https" and not inside:
+    if link.scheme != "https" and not inside:
         raise refuse("must be an https link")
     looks_like_address = ":" in host or host.replace(".", "").isdigit()
     if (
@@ -46,7 +45,7 @@ def check_url(text: str, opened: Sequence[Network], what: str) -> str:
         raise refuse("must lead to a public address")
     if port != _HTTPS and not inside and not opened:
         raise refuse("must use port 443")
-    return str(url)
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,8 @@ def task_link(url: str, team: TeamMode) -> TaskLink:
 
 def lane(url: str, team_id: int, *, live: bool) -> str:
     """The lane of a message: one per team, mode and origin."""
-    origin = URL(url)
-    return f"{team_id}:{'live' if live else 'test'}:{origin.scheme}://{origin.raw_host}:{origin.port}"
+    scheme, host, port = ExternalLink.parse(url).origin
+    return f"{team_id}:{'live' if live else 'test'}:{scheme}://{host}:{port}"
 
 
 def _is_opened(host: str, opened: Sequence[Network]) -> bool:

@@ -21,6 +21,7 @@ from modellix_server.api.dispatch import (
     refusal_of,
     send_events,
 )
+from modellix_server.api.hot.coded_body import CODED
 from modellix_server.base import log, time_budget
 from modellix_server.base.errors import too_large, too_slow
 from modellix_server.operations.principal import Permission
@@ -36,13 +37,24 @@ class HotRequest(RequestContext):
     """One HTTP request; its headers are read in one pass, as latin-1."""
 
     __slots__ = (
-        *("authorization", "content_length", "headers", "idempotency_key", "max_cost", "query_string", "queue"),
+        *(
+            "authorization",
+            "coded",
+            "content_length",
+            "headers",
+            "idempotency_key",
+            "max_cost",
+            "query_string",
+            "queue",
+        ),
         *("receive", "webhook_url"),
     )
 
     def __init__(self, ctx: ApiContext, scope: Scope, receive: Receive) -> None:
         super().__init__(ctx, scope)
         self.receive = receive
+        self.coded = CODED in scope.get("extensions", ())
+        """The body has to be decoded on its way."""
         self.query_string: bytes = scope["query_string"]
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         """As received; names in lower case."""
@@ -122,7 +134,7 @@ async def read_body(request: HotRequest) -> bytes | Scratch:
 
     Raises BodyTooLarge, BodyTooSlow or ClientGone.
     """
-    if request.connection and (body := request.connection.body(SMALL_BODY_BYTES)) is not None:
+    if request.connection and not request.coded and (body := request.connection.body(SMALL_BODY_BYTES)) is not None:
         request.bytes_in = len(body)
         return body
     try:

@@ -208,7 +208,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header. Those after a body are dropped: what they say was decided without them."""
         if self._in_head:
-            name = name.lower()
+            name, value = name.lower(), value.strip(b" \t")  # RFC 9110, 5.5: blanks around are not of the value
             self._headers.append((name, value))
             if name in SPECIAL:
                 self._special.append((name, value))

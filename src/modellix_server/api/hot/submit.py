@@ -7,11 +7,9 @@ import time
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
-
 from modellix_server.api.dispatch import Headers, Reply, envelope
 from modellix_server.api.hot.exchange import HotRequest, read_body
-from modellix_server.base import tracing
+from modellix_server.base import json_body, tracing
 from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import task_name
 from modellix_server.base.money import micros_from_usd
@@ -121,19 +119,7 @@ async def _parse_input(request: HotRequest, model: Model) -> tuple[Any, list[Inp
         finally:
             body.close()
     request.input = body
-    params = decode(body)
+    params = json_body.read(body)
     if media and isinstance(params, dict):
         return take_inputs(params, media)
     return params, []
-
-
-def decode(body: bytes) -> Any:
-    """The JSON of a body; raises InvalidFormat in the contract's words."""
-    try:
-        return msgspec.json.decode(body)
-    except UnicodeDecodeError:
-        raise InvalidFormat("the body is not valid UTF-8") from None
-    except RecursionError:
-        raise InvalidFormat("the JSON is nested too deeply") from None
-    except msgspec.DecodeError:
-        raise InvalidFormat("invalid JSON format") from None

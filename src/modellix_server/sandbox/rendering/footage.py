@@ -46,7 +46,9 @@ def undecodable() -> UnusableMedia:
 
 def is_clip(data: bytes) -> bool:
     """By its first bytes: MP4, MOV or AVI, which is what vendors take."""
-    return data[4:8] in (b"ftyp", b"moov", b"wide", b"mdat") or (data[:4] == b"RIFF" and data[8:12] == b"AVI ")
+    return data[4:8] in (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip", b"uuid") or (
+        data[:4] == b"RIFF" and data[8:12] == b"AVI "
+    )
 
 
 def develop(take: Take, path: Path) -> Footage:

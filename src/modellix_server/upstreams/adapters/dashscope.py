@@ -337,7 +337,7 @@ def _links(output: dict[str, Any], path: str) -> tuple[list[str], list[dict[str,
             raise UnmappedAnswer(NAME, "result", item)
         link = item.get(key)
         for one in link if index and isinstance(link, list) else (link,):
-            if is_link(one):
+            if isinstance(one, str) and is_link(one):
                 links.append(one)
             elif one is not None:
                 raise UnmappedAnswer(NAME, "result link", one)

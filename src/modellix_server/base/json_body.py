@@ -1,0 +1,30 @@
+"""JSON bodies of requests, large and small: one way to read them, one wording for what is wrong with them."""
+
+from typing import Any
+
+import msgspec
+
+from modellix_server.base.errors import InvalidFormat
+
+_MARK = b"\xef\xbb\xbf"
+_OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""Of UTF-16, as PowerShell writes it."""
+
+
+def without_mark(body: bytes) -> bytes:
+    """The body without a byte order mark, which some editors and frameworks put before UTF-8 (RFC 8259, 8.1)."""
+    return body.removeprefix(_MARK)
+
+
+def read(body: bytes | memoryview) -> Any:
+    """The JSON of a body. Of members of the same name the last counts. Raises InvalidFormat in the contract's words."""
+    try:
+        return msgspec.json.decode(body[3:] if bytes(body[:3]) == _MARK else body)
+    except UnicodeDecodeError:
+        raise InvalidFormat("the body is not valid UTF-8") from None
+    except RecursionError:
+        raise InvalidFormat("the JSON is nested too deeply") from None
+    except msgspec.DecodeError:
+        if bytes(body[:2]) in _OTHER_MARKS:
+            raise InvalidFormat("the body is not valid UTF-8") from None
+        raise InvalidFormat("invalid JSON format") from None

@@ -1,0 +1,86 @@
+"""Content codings: what is decoded, in which steps, and what is refused."""
+
+import gzip
+import zlib
+
+import pytest
+
+from modellix_server.base.content_coding import BrokenCoding, DecodedBody, UnknownCoding, decoder
+
+TEXT = b"a cat " * 50_000
+RAW = zlib.compressobj(wbits=-15)
+FORMS = {
+    "gzip": gzip.compress(TEXT),
+    "x-gzip": gzip.compress(TEXT),
+    "GZIP ": gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:]),
+    "deflate": zlib.compress(TEXT),
+    " Deflate": RAW.compress(TEXT) + RAW.flush(),
+    "gzip, identity": gzip.compress(TEXT) + b"\0" * 512,
+    "identity": TEXT,
+    "": TEXT,
+    "none": TEXT,
+    "aws-chunked": TEXT,
+}
+
+
+def decoded(header: str, data: bytes, step: int, most: int) -> bytes:
+    inflate = decoder(header)
+    if inflate is None:
+        return data
+    out = b""
+    for at in range(0, len(data), step):
+        piece = inflate.feed(data[at : at + step], most)
+        while True:
+            assert len(piece) <= most
+            out += piece
+            if not inflate.pending:
+                break
+            piece = inflate.feed(b"", most)
+    inflate.end()
+    return out
+
+
+@pytest.mark.parametrize("header", FORMS)
+@pytest.mark.parametrize(("step", "most"), [(1 << 20, 1 << 20), (7, 1 << 20), (1 << 20, 4096), (64, 100), (1, 1 << 16)])
+def test_every_form_is_decoded_in_any_steps(header: str, step: int, most: int) -> None:
+    assert decoded(header, FORMS[header], step, most) == TEXT
+
+
+@pytest.mark.parametrize("header", ["br", "zstd", "compress", "gzip, gzip", "gzip, br", "identity, br", "dcb"])
+def test_what_is_not_decoded_is_refused(header: str) -> None:
+    with pytest.raises(UnknownCoding):
+        decoder(header)
+
+
+@pytest.mark.parametrize(
+    ("header", "data"),
+    [
+        ("gzip", gzip.compress(TEXT)[:-9]),
+        ("gzip", b"{}"),
+        ("gzip", b"\x1f"),
+        ("deflate", zlib.compress(TEXT)[:-1]),
+        ("gzip", gzip.compress(TEXT)[:20] + b"x" * 9),
+    ],
+)
+def test_broken_bytes_are_said_to_be(header: str, data: bytes) -> None:
+    with pytest.raises(BrokenCoding):
+        decoded(header, data, 64, 4096)
+
+
+async def test_a_body_that_grows_is_given_in_small_pieces() -> None:
+    bomb = gzip.compress(b"\0" * 50_000_000)
+    messages = [
+        {"type": "http.request", "body": bomb[:1000], "more_body": True},
+        {"type": "http.request", "body": bomb[1000:], "more_body": False},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict:
+        return messages.pop(0)
+
+    body, size = DecodedBody(receive, "gzip"), 0
+    while (message := await body()).get("more_body"):
+        assert 0 < len(message["body"]) <= 64 * 1024
+        size += len(message["body"])
+    assert (size, message) == (50_000_000, {"type": "http.request", "body": b"", "more_body": False})
+    assert (await body())["type"] == "http.disconnect"
