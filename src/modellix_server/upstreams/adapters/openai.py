@@ -20,6 +20,7 @@ from modellix_server.upstreams.adapters._reading import (
     authorization,
     failed,
     inline_picture,
+    json_object,
     plain_words,
     retry_in_s,
     submission_object,
