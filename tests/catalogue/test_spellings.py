@@ -1,4 +1,4 @@
-"""What means the same is the same: null, numbers with a point, schemes in capitals; and what can be seen is a prompt."""
+"""What means the same is the same: null, numbers with a point, schemes in capitals. What can be seen is a prompt."""
 
 import pytest
 from tests.catalogue.test_check import EDIT, I2V, MODELS, QWEN, SLUGS, edges, said
