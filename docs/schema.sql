@@ -1423,6 +1423,20 @@ create table tasks.review_decision (
     constraint review_decision_note_check check (length(note) <= 1000)
 );
 
+-- The same as tasks.usage_day by hours (UTC), without how long tasks took.
+create table tasks.usage_hour (
+    team_id bigint not null,
+    live boolean not null,
+    hour timestamptz not null,
+    model text not null,
+    key_id bigint not null,
+    actor text not null,
+    succeeded bigint not null,
+    failed bigint not null,
+    charged bigint not null,                  -- micro-dollars
+    constraint usage_hour_pkey primary key (team_id, live, hour, model, key_id, actor)
+);
+
 grant usage on schema tasks to modellix_app;
 grant usage on sequence tasks.queue_no to modellix_app;
 grant insert, select, update on tasks.attempt to modellix_app;
@@ -1438,6 +1452,7 @@ grant insert, select, update on tasks.search_block to modellix_app;
 grant delete, insert, select, update on tasks.slot to modellix_app;
 grant delete, insert, select, update on tasks.task to modellix_app;
 grant select on tasks.usage_day to modellix_app;
+grant select on tasks.usage_hour to modellix_app;
 grant select on tasks.usage_mark to modellix_app;
 grant delete, insert, select, update on tasks.worker to modellix_app;
 
@@ -1539,8 +1554,8 @@ end
 $$;
 grant execute on function tasks.accept(json) to modellix_app;
 
--- Adds the tasks of up to p_most further transfers to tasks.usage_day; returns how many transfers it has passed. One
--- caller at a time, by the row of the mark.
+-- Adds the tasks of up to p_most further transfers to tasks.usage_day and tasks.usage_hour; returns how many transfers it
+-- has passed. One caller at a time, by the row of the mark.
 create or replace function tasks.add_usage(p_most bigint) returns bigint
 language plpgsql security definer set search_path = pg_catalog as $$
 declare
@@ -1552,16 +1567,28 @@ begin
     if goal <= known then
         return 0;
     end if;
-    insert into tasks.usage_day as u (team_id, live, day, model, key_id, actor, bucket, succeeded, failed, charged)
-    select t.team_id, t.live, (t.finished_at at time zone 'UTC')::date, t.model, coalesce(t.key_id, 0),
-        coalesce(t.actor, ''),
-        case when t.state = 'succeeded' then tasks.latency_bucket(t.created_at, t.finished_at) else -1 end as bucket,
-        count(*) filter (where t.state = 'succeeded'), count(*) filter (where t.state <> 'succeeded'),
-        coalesce(sum(t.captured), 0)
-    from ledger.closings() c join tasks.task t on t.id = c.task_id
-    where c.id > known and c.id <= goal and t.finished_at is not null
-    group by 1, 2, 3, 4, 5, 6, 7
-    on conflict (team_id, live, day, model, key_id, actor, bucket) do update set
+    with ended as materialized (
+        select t.team_id, t.live, date_trunc('hour', t.finished_at, 'UTC') as hour, t.model,
+            coalesce(t.key_id, 0) as key_id, coalesce(t.actor, '') as actor,
+            case when t.state = 'succeeded' then tasks.latency_bucket(t.created_at, t.finished_at) else -1 end as bucket,
+            count(*) filter (where t.state = 'succeeded') as succeeded,
+            count(*) filter (where t.state <> 'succeeded') as failed, coalesce(sum(t.captured), 0)::bigint as charged
+        from ledger.closings() c join tasks.task t on t.id = c.task_id
+        where c.id > known and c.id <= goal and t.finished_at is not null
+        group by 1, 2, 3, 4, 5, 6, 7
+    ), days as (
+        insert into tasks.usage_day as u (team_id, live, day, model, key_id, actor, bucket, succeeded, failed, charged)
+        select team_id, live, (hour at time zone 'UTC')::date, model, key_id, actor, bucket,
+            sum(succeeded), sum(failed), sum(charged)
+        from ended group by 1, 2, 3, 4, 5, 6, 7
+        on conflict (team_id, live, day, model, key_id, actor, bucket) do update set
+            succeeded = u.succeeded + excluded.succeeded, failed = u.failed + excluded.failed,
+            charged = u.charged + excluded.charged
+    )
+    insert into tasks.usage_hour as u (team_id, live, hour, model, key_id, actor, succeeded, failed, charged)
+    select team_id, live, hour, model, key_id, actor, sum(succeeded), sum(failed), sum(charged)
+    from ended group by 1, 2, 3, 4, 5, 6
+    on conflict (team_id, live, hour, model, key_id, actor) do update set
         succeeded = u.succeeded + excluded.succeeded, failed = u.failed + excluded.failed,
         charged = u.charged + excluded.charged;
     update tasks.usage_mark set up_to = goal;

@@ -26,6 +26,8 @@ SPANS = [
     (None, None), (AT, None), (None, AT), (AT, AT), (AT + 7 * HOURS, None), (None, AT + 7 * HOURS),
     (AT + 7 * HOURS, AT + 9 * HOURS), (AT, AT + 7 * HOURS), (AT + 7 * HOURS, AT + 24 * HOURS),
     (AT + 7 * HOURS, AT + 90 * HOURS), (AT - 300_000 * HOURS, AT + 1 * HOURS), (AT + 10_000 * HOURS, None),
+    (AT + 7.3 * HOURS, AT + 9.5 * HOURS), (AT + 7.2 * HOURS, AT + 7.9 * HOURS), (AT + 7.5 * HOURS, None),
+    (None, AT + 0.5 * HOURS), (AT - 20.5 * HOURS, AT + 50.5 * HOURS), (AT + 40 * HOURS, AT + 142.5 * HOURS),
 ]  # fmt: skip
 
 
@@ -103,7 +105,7 @@ async def test_kept_and_new_make_the_whole(pool: Pool, database) -> None:
     owner = await connect(database.superuser_dsn, name="tests")
     await owner.execute("set session_replication_role = replica")
     dice = random.Random(63)
-    times = (NOW - 200 * HOURS + timedelta(minutes=number * 61) for number in range(1000))
+    times = (NOW - 200 * HOURS + timedelta(minutes=number * 61 + number % 7) for number in range(1000))
     await pool.execute("select ledger.open_team(5), ledger.open_team(6)")
     for round_ in range(3):
         await end_tasks(pool, owner, dice, times, 60)

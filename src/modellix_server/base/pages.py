@@ -54,7 +54,7 @@ class Where:
     def __init__(self, arguments: list[object]) -> None:
         """`arguments` are those of the whole query, and grow with each condition."""
         self.arguments = arguments
-        self._conditions: list[str] = []
+        self.conditions: list[str] = []
 
     def add(self, condition: str, *values: object) -> None:
         """One more condition; each `{}` in it stands for a value."""
@@ -62,7 +62,7 @@ class Where:
         for value in values:
             self.arguments.append(value)
             places.append(f"${len(self.arguments)}")
-        self._conditions.append(condition.format(*places))
+        self.conditions.append(condition.format(*places))
 
     def add_given(self, condition: str, value: object) -> None:
         """One more condition on a value, if there is one: None lets all pass."""
@@ -75,4 +75,4 @@ class Where:
         return f"${len(self.arguments)}"
 
     def __str__(self) -> str:
-        return " and ".join(self._conditions) or "true"
+        return " and ".join(self.conditions) or "true"
