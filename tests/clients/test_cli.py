@@ -6,17 +6,22 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from modellix import types
 from modellix.cli import flags, pictures
 from modellix.cli.app import app
 from modellix.cli.exits import ExitCode
+from modellix_server.catalogue import Catalogue
+from modellix_server.web.code_samples import samples
 
 MODEL, EDIT = "alibaba/qwen-image-plus", "alibaba/qwen-image-edit-plus"
 TASK = re.compile(r"task-[0-9a-f]{32}")
@@ -225,15 +230,21 @@ def test_pictures_in_terminals(tmp_path, monkeypatch) -> None:
     assert "".join(pictures._drawn(b"\x89PNG" + bytes(9000))).count("\x1b_G") == 3
 
 
-def test_every_model_has_flags(platform, client) -> None:
-    for model in client.models():
-        details = client.model(model.slug)
-        words = []
-        for flag in flags.of_model(details):
-            if (value := details.example.get(flag.name)) is None:
-                continue
-            given = value if flag.many else [value]
-            for one in given:
-                text = one if isinstance(one, str) else json.dumps(one)
-                words += [f"{flag.words.partition('/')[0]}={text}"]
-        assert flags.parse(details, words) == details.example, model.slug
+def test_every_model_runs_as_its_page_says() -> None:
+    """The commands of the console and of the documentation give the very parameters that they stand for."""
+    found = 0
+    for model in Catalogue.load():
+        command = next(one.text for one in samples("http://x", model, model.example) if one.language == "CLI")
+        name, run, slug, *words = shlex.split(command.replace("\\\n", " "))
+        assert (name, run, slug) == ("modellix", "run", model.slug)
+        details = msgspec.convert(
+            {**DETAILS, "slug": slug, "schema": dict(model.schema), "example": dict(model.example)}, types.ModelDetails
+        )
+        assert flags.parse(details, words) == model.example, command
+        found += 1
+    assert found > 100
+
+
+DETAILS = dict.fromkeys(("type", "provider", "description", "docs_url", "name"), "") | {
+    "prices": [], "deadline_s": 1, "retires": None, "submit": {"method": "POST", "url": ""},
+}  # fmt: skip

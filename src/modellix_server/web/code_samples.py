@@ -19,12 +19,13 @@ class Sample(NamedTuple):
 
 
 def samples(origin: str, model: Model, body: Mapping[str, Any]) -> list[Sample]:
-    """The request as a shell, Python and JavaScript send it."""
+    """The request as a shell, Python, JavaScript and the command line of our client send it."""
     url = f"{origin}/api/v1/{model.type}/{model.slug}/async"
     return [
         Sample("curl", _curl(url, body)),
         Sample("Python", _python(url, body)),
         Sample("JavaScript", _javascript(url, body)),
+        Sample("CLI", _command(model, body)),
     ]
 
 
@@ -56,6 +57,21 @@ def _curl(url: str, body: Mapping[str, Any]) -> str:
         "  -H 'Content-Type: application/json' \\\n"
         f"  -d {shlex.quote(pretty(body))}"
     )
+
+
+def _command(model: Model, body: Mapping[str, Any]) -> str:
+    """The command `modellix` of clients/python: a flag for each parameter."""
+    words = []
+    for name, value in body.items():
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{flag[2:]}")
+            continue
+        simple = isinstance(value, list) and all(isinstance(one, str | int | float) for one in value)
+        for one in value if simple else [value]:
+            text = one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)
+            words.append(f"{flag} {shlex.quote(text)}" if not text.startswith("-") else f"{flag}={shlex.quote(text)}")
+    return " \\\n  ".join([f"modellix run {model.slug}", *words])
 
 
 def _python(url: str, body: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from modellix_server.docsite.written import shown_files
 from modellix_server.operations.models import ModelDetails
 from modellix_server.web.code_samples import command, pretty, samples
 
-_LANGUAGES = {"curl": "sh", "Python": "python", "JavaScript": "javascript"}
+_LANGUAGES = {"curl": "sh", "Python": "python", "JavaScript": "javascript", "CLI": "sh"}
 
 
 def model_page(details: ModelDetails, origin: str, language: str, _: Say, told: Say) -> DocPage:
