@@ -23,6 +23,7 @@ WORDS = {
     "_async": "_sync",
     "aclose": "close",
     "aiter_bytes": "iter_bytes",
+    "aiter_lines": "iter_lines",
     "aread": "read",
     "asynccontextmanager": "contextmanager",
     "asyncio": "time",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shlex
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.clients.cli_screens import run
+from tests.support.api_client import Team
 
 from modellix.cli.app import app
 from modellix.cli.exits import ExitCode
@@ -72,16 +75,40 @@ def test_every_command_and_exit_code_is_on_the_page(page: Path) -> None:
     assert mentioned <= options | {"--input"}
 
 
-def test_the_commands_of_the_readme_run(environment, tmp_path, team) -> None:
+async def test_the_commands_of_the_pages_run(environment, tmp_path, team, platform) -> None:
     """One after the other in a shell, as they are there; the address and the key are this platform's."""
-    blocks = [block for block in SHELL.findall(PAGES[0].read_text(encoding="utf-8")) if "modellix " in block]
+    async with platform.http.get(f"{platform.origin}/samples/cat.jpg") as answer:
+        (tmp_path / "cat.png").write_bytes(await answer.read())
+    text = CLI_PAGES[0].read_text(encoding="utf-8")
+    (tmp_path / "jobs.jsonl").write_text(re.findall(r"^```json\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0])
+    said = await asyncio.to_thread(run_blocks, text, environment, tmp_path, team)
+    assert "2 of 2 done" in said
+    assert (tmp_path / "hat.png").exists()
+    for file in ("jobs.jsonl", "jobs.jsonl.state"):
+        (tmp_path / file).unlink()
+    said = await asyncio.to_thread(run_blocks, PAGES[0].read_text(encoding="utf-8"), environment, tmp_path, team)
+    assert "2 of 2 done" in said
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 3 + 3
+
+
+def run_blocks(text: str, environment: dict[str, str], folder: Path, team: Team) -> str:
+    blocks = [block for block in SHELL.findall(text) if "modellix " in block]
     script = "".join(block for block in blocks if "pip install" not in block)
-    script = script.replace("http://127.0.0.1:8000", environment["MODELLIX_BASE_URL"])
+    script = re.sub(r"http://127.0.0.1:8000|https://modellix.example.com", environment["MODELLIX_BASE_URL"], script)
     script = re.sub(r"^modellix login.*?(?=  #|$)", r"\g<0> --key-stdin < key.txt", script, count=1, flags=re.MULTILINE)
-    (tmp_path / "key.txt").write_text(team.text)
+    (folder / "key.txt").write_text(team.text)
     env = os.environ | environment
     env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
-    ran = subprocess.run(["sh", "-eu", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True)
+    ran = subprocess.run(["sh", "-eu", "-c", script], cwd=folder, env=env, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert len(list((tmp_path / "pictures").glob("*.png"))) == 3
-    assert "2 of 2 done" in ran.stderr
+    return ran.stderr
+
+
+def test_somebody_who_looks_sees_progress_and_the_picture(environment, tmp_path) -> None:
+    command = "modellix run alibaba/qwen-image-plus --prompt '[sandbox:slow=2] a boat' --size 928*1664"
+    seen: list[str] = []
+    end = run(command, environment, tmp_path, lambda screen: seen.append(screen) or False)
+    assert any("running" in screen and "0:00:01" in screen for screen in seen)
+    assert "running" not in end
+    assert end.count("▀") == 27 * 24
+    assert "done" in end

@@ -129,3 +129,23 @@ class Deadline:
     def left_s(self, most: float) -> float:
         """Seconds left, at most so many; 0 when it has passed."""
         return most if self._ends_at is None else max(0.0, min(most, self._ends_at - time.monotonic()))
+
+
+@dataclass(slots=True)
+class StreamedMessage:
+    """One server-sent event as its lines come (HTML Living Standard, 9.2)."""
+
+    event: str = ""
+    data: str = ""
+    id: str = ""
+
+    def add(self, line: str) -> StreamedMessage | None:
+        """The message, if this line completes one with data; it is empty again then."""
+        if not line:
+            complete = StreamedMessage(self.event, self.data, self.id)
+            self.event = self.data = self.id = ""
+            return complete if complete.data else None
+        name, _, value = line.partition(":")
+        if name in ("event", "data", "id"):
+            setattr(self, name, value.removeprefix(" "))
+        return None

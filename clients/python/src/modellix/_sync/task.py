@@ -12,7 +12,7 @@ import msgspec
 
 from modellix._sync.files import File
 from modellix._sync.transport import Transport
-from modellix._requests import ApiRequest, Deadline, read
+from modellix._requests import ApiRequest, Deadline, StreamedMessage, read
 from modellix.errors import (
     BadAnswer,
     ConnectionFailed,
@@ -30,6 +30,8 @@ LONGEST_S = 1800.0
 """How long to wait for the end of a task, unless told otherwise."""
 _LONG_POLL_S = 20
 _RECONNECT_S = 2.0
+_SILENCE_S = 30.0
+"""Twice the time between the comments of an idle stream."""
 _PASSING = (ConnectionFailed, RateLimited, ServerError, BadAnswer)
 """Errors that say nothing about the task: whoever waits for it goes on."""
 
@@ -105,26 +107,26 @@ class Task:
 
         Ends with the task, whose result is there then. Raises TimedOut, ApiError; a lost connection is made again.
         """
-        import httpx2
-
         deadline = Deadline(timeout_s)
         last_id = ""
         while not self.done:
-            if not deadline.left_s(1):
+            silence_s = deadline.left_s(_SILENCE_S)
+            if not silence_s:
                 raise TimedOut(f"{self.id} has not ended within {timeout_s:g} s", task_id=self.id, task=self)
             headers = {"Last-Event-ID": last_id} if last_id else {}
+            request = self._request("GET", "/stream", headers=headers, timeout_s=silence_s)
             try:
-                with self._transport.stream(self._request("GET", "/stream", headers=headers)) as response:
+                with self._transport.stream(request) as response:
                     if response.status_code == 204:
                         self.refresh()
                         return
-                    for message in httpx2.EventSource(response):
-                        last_id = message.id or last_id
-                        if not message.data:  # how long to wait before a reconnection
-                            continue
-                        yield self._told(message.event, message.data)
-                        if self.done or not deadline.left_s(1):
-                            break
+                    message = StreamedMessage()
+                    for line in response.iter_lines():
+                        if complete := message.add(line):
+                            last_id = complete.id or last_id
+                            yield self._told(complete.event, complete.data)
+                        if self.done or deadline.left_s(silence_s) < silence_s / 2:
+                            break  # and goes on below, with silences as short as the time that is left
             except _PASSING:
                 time.sleep(deadline.left_s(_RECONNECT_S))
             except ModellixError as error:
