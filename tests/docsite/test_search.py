@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import statistics
 import time
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -16,34 +18,50 @@ from modellix_server.docsite.search import MOST_PASSAGE_CHARACTERS, VERSION, Fil
 from modellix_server.docsite.site import Library
 from modellix_server.docsite.words import asked, bigrams, distance, stem, words
 
-HIT_RATE = 0.95
-"""In the first three, as measured; what changes the ranking must not lower it."""
-QUESTIONS = [
-    (language, question, wanted.split())
-    for language, question, wanted in (
-        line.split("\t") for line in (Path(__file__).parent / "questions.tsv").read_text(encoding="utf-8").splitlines()
-    )
-]
+HIT_RATE, HELD_OUT_RATE = 0.95, 0.82
+"""In the first three, of all questions in each language, and of those held out; a little below what is measured.
+
+November 2026: English 0.98 of 167 (held out: 1.0 of 28), Chinese 0.96 of 123 (held out: 0.86 of 28).
+"""
+HERE = Path(__file__).parent
 
 
-def hit_rate(library: Library, language: str) -> tuple[float, list[str]]:
-    asked_for = [(question, wanted) for said, question, wanted in QUESTIONS if said == language]
+def questions(name: str) -> list[tuple[str, str, list[str]]]:
+    """Language, question, and the pages that answer it: slugs, with `*` for any part of one."""
+    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
+    return [(language, question, wanted.split()) for language, question, wanted in (line.split("\t") for line in lines)]
+
+
+HELD_OUT = questions("questions_held_out.tsv")
+"""A random third of 170 questions. Who changes the ranking looks at their rate, and never at which are missed."""
+QUESTIONS = [*questions("questions.tsv"), *HELD_OUT]
+
+
+def hit_rate(
+    library: Library, language: str, asked_for: list[tuple[str, str, list[str]]] = QUESTIONS
+) -> tuple[float, list[str]]:
+    """The share of questions that one of the first three pages answers, and the others."""
+    own = [(question, wanted) for said, question, wanted in asked_for if said == language]
     missed = [
         question
-        for question, wanted in asked_for
-        if not {hit.slug for hit in search(library, question, Filter(language), 3)} & set(wanted)
+        for question, wanted in own
+        if not any(
+            fnmatchcase(hit.slug, slug) for hit in search(library, question, Filter(language), 3) for slug in wanted
+        )
     ]
-    return 1 - len(missed) / len(asked_for), missed
+    return 1 - len(missed) / len(own), missed
 
 
 def test_questions_are_answered_by_the_first_three(library: Library) -> None:
-    assert len(QUESTIONS) >= 100
-    for _language, _question, wanted in QUESTIONS:
-        assert all(library.find(slug, "en") for slug in wanted), wanted
-    found = {language: hit_rate(library, language) for language in ("en", "zh")}
-    missed = [question for _rate, questions in found.values() for question in questions]
-    assert 1 - len(missed) / len(QUESTIONS) >= HIT_RATE, missed
-    assert all(rate >= HIT_RATE - 0.02 for rate, _missed in found.values()), missed
+    slugs = {slug for _language, slug in library.pages}
+    for _language, question, wanted in QUESTIONS:
+        assert all(fnmatch.filter(slugs, slug) for slug in wanted), (question, wanted)
+    for language in ("en", "zh"):
+        assert sum(said == language for said, _question, _wanted in QUESTIONS) >= 75
+        rate, missed = hit_rate(library, language)
+        assert rate >= HIT_RATE, [question for question in missed if question not in {held[1] for held in HELD_OUT}]
+        held_out, _ = hit_rate(library, language, HELD_OUT)
+        assert held_out >= HELD_OUT_RATE, (language, held_out)
 
 
 def test_without_its_rules_it_answers_less(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,15 +150,15 @@ def test_a_query_of_unknown_words_costs_no_more_than_a_few(library: Library, mon
     compared: set[str] = set()
     monkeypatch.setattr(index, "distance", lambda one, *_: compared.add(one) or 100)
     unknown = [f"s{letter}{letter}zzqx" for letter in "abcdefghijklmnopqrstuvwxyz"]
-    assert search(library, " ".join([*unknown, "webhook"]), Filter())[0].slug == "following-a-task"
+    assert search(library, " ".join([*unknown, "webhook"]), Filter())[0].slug == "ways-to-use/webhooks"
     assert compared == set(unknown[: ranking.MOST_UNKNOWN])
 
 
 def test_a_hit_says_where_the_answer_is(library: Library) -> None:
     hit = search(library, "verify webhook signature", Filter(), 1)[0]
-    assert hit.url == "https://example.com/docs/following-a-task#verify-the-signature"
-    assert hit.title == "Following a task"
-    assert "standardwebhooks" in hit.passage.lower()
+    assert hit.url == "https://example.com/docs/ways-to-use/webhooks#a-message"
+    assert hit.title == "Webhooks"
+    assert "webhook-signature" in hit.passage
     for language, question, _wanted in QUESTIONS[::7]:
         for hit in search(library, question, Filter(language)):
             assert len(hit.passage) <= MOST_PASSAGE_CHARACTERS

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -31,15 +33,15 @@ class RankedChunk(NamedTuple):
 
 @dataclass(frozen=True)
 class _Wish:
-    """One word of a query with what may stand in its place."""
+    """Something that a query asks for: as it is said there, and in other ways. Each is one word, or some together."""
 
-    words: tuple[str, ...]
+    said: tuple[tuple[str, ...], ...]
     alternatives: tuple[tuple[str, ...], ...] = ()
 
     @cached_property
     def ways(self) -> tuple[frozenset[str], ...]:
         """Any of these sets of words fulfils it."""
-        return tuple(map(frozenset, (self.words, *self.alternatives)))
+        return tuple(map(frozenset, (*self.said, *self.alternatives)))
 
 
 class SearchIndex:
@@ -69,11 +71,13 @@ class _LanguageIndex:
         index = tantivy.Index(self._schema)
         self._fields: dict[str, set[str]] = {}
         """Word -> where it occurs."""
+        self._pieces_with: Counter[str] = Counter()
         words_of = []
         with index.writer(_WRITER_BYTES, 1) as writer:
             for number, chunk in enumerate(chunks):
                 fields = fields_of[id(chunk)]
                 words_of.append(frozenset(word for found in fields.values() for word in found))
+                self._pieces_with.update(words_of[-1])
                 document = tantivy.Document(number=number, kind=chunk.page.kind.value)
                 for name, found in fields.items():
                     document.add_text(name, " ".join(found))
@@ -92,22 +96,29 @@ class _LanguageIndex:
         must: list[tuple[tantivy.Occur, tantivy.Query]] = []
         if kinds:
             must.append((tantivy.Occur.Must, _any([self._term("kind", kind.value) for kind in kinds])))
-        last = asked(query)[-1:] if typing else []
-        should = [way for wish in wishes if (way := self._kept(wish, unfinished=list(wish.words) == last))]
+        last = (tuple(asked(query)[-1:]),) if typing else None
+        should = [way for wish in wishes if (way := self._kept(wish, unfinished=wish.said == last))]
         should += [_boosted(self._term("pairs", pair), ranking.FIELDS["pairs"]) for pair in bigrams(query)]
         if not should:
             return []
         whole = tantivy.Query.boolean_query([*must, (tantivy.Occur.Must, _any(should))])
+        weights = [(wish.ways, self._rarity(wish)) for wish in wishes]
         found = []
         for score, address in self._searcher.search(whole, ranking.MOST_PIECES, count=False).hits:
             chunk, there = self._at[_place(address)]
-            found.append(RankedChunk(chunk, score * (1 + ranking.COVERED * _share(wishes, there))))
+            found.append(RankedChunk(chunk, score * (1 + ranking.COVERED * _share(weights, there))))
         return found
 
     def _understood(self, wishes: Sequence[_Wish]) -> Sequence[_Wish]:
         """Without the words that are in no page, but for the first few, which may be mistyped."""
-        unknown = [wish for wish in wishes if not wish.alternatives and wish.words[0] not in self._fields]
+        unknown = [wish for wish in wishes if not wish.alternatives and wish.said[0][0] not in self._fields]
         return [wish for wish in wishes if wish not in unknown[ranking.MOST_UNKNOWN :]]
+
+    def _rarity(self, wish: _Wish) -> float:
+        """How much it says about a piece that it fulfils a wish; nothing where none does."""
+        fitting = sum(min(self._pieces_with[word] for word in way) for way in wish.ways)
+        generic = ranking.GENERIC if all(_weight(said) == ranking.GENERIC for said in wish.said) else 1.0
+        return generic * math.log(1 + len(self._at) / fitting) if fitting else 0.0
 
     def _kept(self, wish: _Wish, *, unfinished: bool) -> tantivy.Query | None:
         if (wish, unfinished) not in self._ways:
@@ -118,27 +129,28 @@ class _LanguageIndex:
 
     def _wish(self, wish: _Wish, *, unfinished: bool) -> tantivy.Query | None:
         """Any of the ways to say a word; the best counts. None where no page has any of its words."""
-        ways = [self._together(wish.words, [_weight(word) for word in wish.words])]
-        ways += [
-            self._together(alternative, [ranking.SYNONYM / len(alternative)] * len(alternative))
-            for alternative in wish.alternatives
-        ]
-        for word in wish.words:
+        ways = [self._some(said) for said in wish.said]
+        ways += [self._all(alternative) for alternative in wish.alternatives]
+        for word in [said[0] for said in wish.said if len(said) == 1]:
             if unfinished:
-                ways += [self._together([longer], [ranking.PREFIX]) for longer in self._beginning_with(word)]
+                ways += [_boosted(self._word(longer), ranking.PREFIX) for longer in self._beginning_with(word)]
             if word not in self._fields and len(word) >= ranking.FUZZY_FROM:
-                ways += [self._together([alike], [ranking.TYPO]) for alike in self._alike(word)]
+                ways += [_boosted(self._word(alike), ranking.TYPO) for alike in self._alike(word)]
         known = [way for way in ways if way]
         return tantivy.Query.disjunction_max_query(known, 0.1) if known else None
 
-    def _together(self, together: Sequence[str], weights: Sequence[float]) -> tantivy.Query | None:
-        """Words that count together, as far as any page has them."""
-        known = [
-            _boosted(self._word(word), weight)
-            for word, weight in zip(together, weights, strict=True)
-            if word in self._fields
-        ]
+    def _some(self, said: Sequence[str]) -> tantivy.Query | None:
+        """What the query says: each of its words counts."""
+        known = [_boosted(self._word(word), _weight(said)) for word in said if word in self._fields]
         return _any(known) if known else None
+
+    def _all(self, alternative: Sequence[str]) -> tantivy.Query | None:
+        """Another way to say it: only as a whole."""
+        if not all(word in self._fields for word in alternative):
+            return None
+        weight = ranking.SYNONYM * _weight(alternative)
+        parts = [(tantivy.Occur.Must, _boosted(self._word(word), weight)) for word in alternative]
+        return parts[0][1] if len(parts) == 1 else tantivy.Query.boolean_query(parts)
 
     def _word(self, word: str) -> tantivy.Query:
         fields = [
@@ -190,50 +202,77 @@ def _names(page: DocPage) -> list[str]:
 @lru_cache(maxsize=512)
 def _wishes(query: str) -> tuple[_Wish, ...]:
     """The words of a query, those that belong together as one, with their synonyms."""
-    left, lower = asked(query), query.lower()
-    said: dict[int, list[Sequence[str]]] = {}
-    for place, word in enumerate(left):
-        for row, phrase in _BEGINNING_WITH.get(word, ()):
-            if tuple(left[place : place + len(phrase)]) == phrase:
-                said.setdefault(row, []).append(phrase)
-    for text, row, phrase in _CHINESE:
-        if text in lower:
-            said.setdefault(row, []).append(phrase)
+    rows: dict[int, list[_Phrase]] = {}
+    for row, phrase in _phrases_in(query):
+        rows.setdefault(row, []).append(phrase)
     wishes, known = [], set()
-    for row in sorted(said):
-        own = tuple(dict.fromkeys(word for phrase in said[row] for word in phrase))
-        wishes.append(_Wish(own, tuple(phrase for _text, phrase in _SYNONYMS[row] if phrase not in said[row])))
-        known |= set(own)
-    return (*wishes, *(_Wish((word,)) for word in left if word not in known))
+    for row in sorted(rows):
+        own = tuple(dict.fromkeys(phrase.words for phrase in rows[row]))
+        wishes.append(_Wish(own, tuple(phrase.words for phrase in _SYNONYMS[row] if phrase.words not in own)))
+        known |= {word for phrase in own for word in phrase}
+    return (*wishes, *(_Wish(((word,),)) for word in asked(query) if word not in known))
 
 
-_SYNONYMS = tuple(tuple((text, phrase) for text in row if (phrase := tuple(asked(text)))) for row in ranking.SYNONYMS)
-_CHINESE = [
-    (text, number, phrase) for number, row in enumerate(_SYNONYMS) for text, phrase in row if not text.isascii()
-]
-_BEGINNING_WITH: dict[str, list[tuple[int, tuple[str, ...]]]] = {}
-for _number, _row in enumerate(_SYNONYMS):
-    for _text, _phrase in _row:
-        if _text.isascii():
-            _BEGINNING_WITH.setdefault(_phrase[0], []).append((_number, _phrase))
+def _phrases_in(query: str) -> Iterator[tuple[int, _Phrase]]:
+    """The phrases of a query with their rows, without those that are a part of a longer one."""
+    said, lower = words(query), query.lower()
+    found = [
+        (place, place + len(phrase.said), row, phrase)
+        for place, word in enumerate(said)
+        for row, phrase in _BEGINNING_WITH.get(word, ())
+        if tuple(said[place : place + len(phrase.said)]) == phrase.said
+    ]
+    # Chinese has no spaces: a place there is one of characters, kept apart from those of words.
+    found += [
+        (-1 - place, -1 - place - len(phrase.text), row, phrase)
+        for row, phrase in _NOT_ENGLISH
+        if (place := lower.find(phrase.text)) >= 0
+    ]
+    for start, end, row, phrase in found:
+        spans = ((other, until) for other, until, _row, _phrase in found if abs(until - other) > abs(end - start))
+        if not any(min(span) <= min(start, end) and max(start, end) <= max(span) for span in spans):
+            yield row, phrase
+
+
+class _Phrase(NamedTuple):
+    """A way to say something."""
+
+    text: str
+    said: tuple[str, ...]
+    """Its words in their order, as a query has them."""
+    words: tuple[str, ...]
+    """Those that are looked for."""
+
+
+_SYNONYMS = tuple(
+    tuple(_Phrase(text, tuple(words(text)), tuple(asked(text))) for text in row) for row in ranking.SYNONYMS
+)
+_NOT_ENGLISH = [(row, phrase) for row, found in enumerate(_SYNONYMS) for phrase in found if not phrase.text.isascii()]
+_BEGINNING_WITH: dict[str, list[tuple[int, _Phrase]]] = {}
+for _row, _found in enumerate(_SYNONYMS):
+    for _phrase in _found:
+        if _phrase.text.isascii():
+            _BEGINNING_WITH.setdefault(_phrase.said[0], []).append((_row, _phrase))
 
 
 _GENERIC = frozenset(word for text in ranking.GENERIC_WORDS for word in words(text))
 
 
-def _weight(word: str) -> float:
-    return ranking.GENERIC if word in _GENERIC else 1.0
+def _weight(together: Sequence[str]) -> float:
+    """Of each of some words that belong together: a single one may be in most questions."""
+    return ranking.GENERIC if len(together) == 1 and together[0] in _GENERIC else 1 / len(together)
 
 
-def _share(wishes: Sequence[_Wish], there: frozenset[str]) -> float:
+def _share(weights: Sequence[tuple[Sequence[frozenset[str]], float]], there: frozenset[str]) -> float:
     """The share of a query that a piece answers to."""
-    met = 0
-    for wish in wishes:
-        for way in wish.ways:
+    met = whole = 0.0
+    for ways, weight in weights:
+        whole += weight
+        for way in ways:
             if way <= there:
-                met += 1
+                met += weight
                 break
-    return met / max(len(wishes), 1)
+    return met / whole if whole else 0.0
 
 
 def _place(address: tantivy.DocAddress) -> tuple[int, int]:

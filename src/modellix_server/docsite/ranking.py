@@ -9,20 +9,21 @@ from importlib.resources import files
 
 from modellix_server.docsite.page import Kind
 
-FIELDS = {"title": 4.0, "heading": 3.0, "names": 5.0, "ids": 1.8, "text": 1.0, "code": 0.5, "pairs": 0.3, "about": 0.5}
+FIELDS = {"title": 4.0, "heading": 3.0, "names": 4.0, "ids": 2.5, "text": 1.0, "code": 0.5, "pairs": 0.3, "about": 1.0}
 """A word in a title or heading says what a piece is about; in a name (`alibaba/wan2.6-t2v`) it is the subject. As
 code within a line it is exact, in a sample incidental. Pairs of Chinese characters also match across words: they count
 little, and only help where jieba cut a word in another way. `about` is the page's summary, in each of its pieces: a
 table of parameters does not say what it is a table of."""
 
-GENERIC = 0.25
+GENERIC = 0.15
 GENERIC_WORDS = (
     *("video", "image", "picture", "model", "api", "task", "file", "text", "request", "use", "make", "generate"),
+    *("run", "add", "set", "change", "create", "list", "send", "check", "添加", "设置", "创建", "修改", "获取"),
     *("modellix", "图片", "视频", "模型", "任务", "生成"),
 )
 """Words of most questions and most titles: they count less than what stands beside them."""
 
-SYNONYM = 0.75
+SYNONYM = 0.9
 """A synonym says nearly the same; the asker's own word should win."""
 TYPO = 0.5
 """A word one or two letters away, where the index does not know the word itself."""
@@ -40,20 +41,20 @@ KINDS = {
     Kind.MODEL: 0.85,
     Kind.ENDPOINT: 0.75,
     Kind.ERROR: 0.8,
-    Kind.SETTING: 0.7,
+    Kind.SETTING: 0.6,
     Kind.COMMAND: 0.4,
     Kind.METRIC: 0.4,
     Kind.DESIGN: 0.3,
 }
 """Most questions are about use: a guide answers more of them than one model of a hundred alike, and pages about the
 design of the platform are for those who change it. Titles of routes are sentences, with words of many questions."""
-SLUGS = {"changelog/product-updates": 0.5, "architecture": 0.7}
+SLUGS = {"changelog/product-updates": 0.3, "architecture": 0.7}
 """Pages that mention everything and explain little of it."""
 NAMED = 2.5
 """A page whose own name (id, route, code, variable) is in the query, whole."""
 COVERED = 2.0
 """Added for the share of the query's words that the piece contains: all of them once beats a rare one often."""
-MORE = 0.08
+MORE = 0.05
 """Added to a page's best piece for the score of each further one: several fitting pieces are a sign, not a proof."""
 MOST_PIECES = 60
 """Pieces that are looked at; what is further down never came up among the first pages."""

@@ -117,6 +117,8 @@ def _named(page: DocPage, whole: frozenset[str], lower: str) -> float:
     """The share of a query that is the page's own name."""
     most = 0
     for plain, parts in page.called:
+        if plain.isalpha() and len(whole) > 1:
+            continue  # `submit`, `canceled`: a word of many questions
         shared = len(parts & whole)
         if shared > most and (plain in whole if " " not in plain else (shared == len(parts) or f" {plain} " in lower)):
             most = shared

@@ -12,16 +12,23 @@ _WORD = re.compile(r"[a-z0-9]+(?:[._/*:-]+[a-z0-9]+)*")
 _JOINTS = re.compile(r"[/_*:-]+")
 _NUMBERED = re.compile(r"([a-z]{3,})([0-9][0-9.]*)")
 _CHINESE = re.compile(r"[\u3400-\u9fff]+")
-_ENDINGS = (("ies", "y"), ("ied", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("es", "e"), ("s", ""))
+_ENDINGS = (
+    *(("ies", "y"), ("ied", "y"), ("sses", "ss"), ("ing", ""), ("ations", "at"), ("ation", "at"), ("ed", "")),
+    *(("es", "e"), ("s", "")),
+)
 _STOP = frozenset(
     re.findall(
         r"\S+",
         """
         a an and are as at be by can do does for from how i if in into is it its me my of on or so that the their then
         there these this to was we what when where which who why will with you your want need should would could have
-        has am get
+        has am get one many more than any some may might must let us our its his them they he she also just only very
+        was were been being does did don doesn isn there here it's i'm see
+        know find show tell want please actually really right using uses used not no
         的 了 和 是 在 我 有 吗 呢 怎么 如何 什么 怎样 一个 可以 能 不能 要 想 把 被 给 用 就 都 也 吧 啊 请问
-        哪里 哪些 多少 为什么
+        哪里 哪些 多少 为什么 到 得 会 还 先 里 从 对 等 该 应该 需要 时 时候 后 前 来 去 让 为 与 及 或 而 但
+        如果 这 那 个 我们 你们 它 很 最 哪 哪个 啥 怎么办 怎么回事 是不是 里面 里边 上 下 就是 一下 那个 这个
+        没有 不 查看 知道 使用 进行 支持 想要 请 来说 通过 以及
         """,
     )
 )
@@ -86,4 +93,4 @@ def _words(text: str) -> Iterator[str]:
             if numbered := _NUMBERED.fullmatch(part):
                 yield from (stem(numbered[1]), numbered[2])
     for run in _CHINESE.findall(text):
-        yield from (word for word in rjieba.cut(run) if word.strip())
+        yield from (word for word in rjieba.cut_for_search(run, hmm=False) if word.strip())
