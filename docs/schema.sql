@@ -973,7 +973,10 @@ create table requestlog.entry (
     answer text,                              -- redacted and cut
     client text,                              -- the caller's address, where it is kept
     request_id text,                          -- X-Request-Id of the answer
-    user_id bigint                            -- who made the call from a page of the console
+    user_id bigint,                           -- who made the call from a page of the console
+    -- how many calls without a known caller this row stands for; null: it is one call
+    calls integer,
+    constraint entry_calls_check check (calls > 0)
 ) partition by RANGE (at);
 create index entry_by_time on only requestlog.entry using brin (at);
 create index entry_of_request on only requestlog.entry (request_id);

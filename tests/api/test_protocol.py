@@ -17,9 +17,11 @@ import msgspec
 import pytest
 import uvicorn
 
-from modellix_server.api.hot import protocol
+from modellix_server.api.hot import connection_clock
 from modellix_server.api.hot.client_connection import CONNECTION, ClientConnection
-from modellix_server.api.hot.protocol import HttpProtocol, close_overdue
+from modellix_server.api.hot.connection_clock import close_overdue
+from modellix_server.api.hot.connection_limit import ConnectionLimit
+from modellix_server.api.hot.protocol import HttpProtocol
 from modellix_server.processes.serve import _SERVER as SETTINGS
 
 HOST = b"Host: x\r\n"
@@ -43,6 +45,7 @@ class Served:
     lost: int = 0
     written: int = 0
     connections: Any = None
+    limit: ConnectionLimit = field(default_factory=lambda: ConnectionLimit(100_000))
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         self.seen.append(scope)
@@ -104,7 +107,7 @@ async def served() -> AsyncIterator[Served]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         made.port = listener.getsockname()[1]
-        http: Any = partial(HttpProtocol, draining=made.draining)
+        http: Any = partial(HttpProtocol, draining=made.draining, limit=made.limit)
         about = SETTINGS | {"timeout_graceful_shutdown": 1, "interface": "asgi3"}
         server = Server(uvicorn.Config(made.app, http=http, **about))
         made.connections = server.server_state.connections
@@ -206,6 +209,14 @@ async def test_a_small_body_is_given_whole_and_a_client_that_waits_is_told_to_go
     assert (await client.ask(b"{}"))[2] == b"{}"
 
 
+async def test_a_slash_that_is_encoded_is_no_separator(served: Served, connect) -> None:
+    client = await connect()
+    for sent, seen in (("/a%2fb%2F%20c", "/a%2Fb%2F c"), ("/%c3%a9/%252f", "/é/%2f"), ("/a", "/a")):
+        await client.ask(get(sent))
+        assert served.seen[-1]["path"] == seen
+        assert served.seen[-1]["raw_path"] == sent.encode()
+
+
 async def test_requests_sent_at_once_are_answered_in_turn_and_parsed_in_turn(served: Served, connect) -> None:
     client = await connect()
     many = 5_000
@@ -238,6 +249,10 @@ async def test_answers_are_not_produced_faster_than_they_are_read(served: Served
         (b"NONSENSE\r\n\r\n", 400),
         (b"GET /a HTTP/1.1\r\n\r\n", 400),
         (b"GET /a HTTP/1.1\r\n" + HOST * 2 + b"\r\n", 400),
+        (b"GET /a HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+        (b"GET /a HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", 400),
+        (b"GET /a HTTP/2.0\r\n" + HOST + b"\r\n", 505),
+        (b"POST /a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n", 400),
         (b"GET /a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
         (b"POST /a HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (b"POST /a HTTP/1.1\r\n" + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
@@ -343,16 +358,17 @@ async def test_the_loss_of_a_client_is_told(served: Served, connect) -> None:
 @pytest.mark.parametrize(
     ("limit", "sent", "seen"),
     [
-        ("_HEAD_LIMIT_S", b"GET /a HT", b"HTTP/1.1 408 "),
-        ("_IDLE_LIMIT_S", b"", b""),
+        ("HEAD_LIMIT_S", b"GET /a HT", b"HTTP/1.1 408 "),
+        ("HEAD_LIMIT_S", b"", b""),
         ("_IDLE_LIMIT_S", get("/a"), b"HTTP/1.1 200 "),
         ("_UNREAD_LIMIT_S", get("/stream"), b"HTTP/1.1 200 "),
+        ("_BODY_WINDOW_S", post("/body", b"a").replace(b"length: 1", b"length: 9"), b""),
     ],
-    ids=["a slow head", "no request", "between requests", "nothing read"],
+    ids=["a slow head", "no request", "between requests", "nothing read", "a slow body"],
 )
 async def test_who_keeps_us_waiting_is_cut_off(served: Served, connect, monkeypatch, limit, sent, seen) -> None:
-    monkeypatch.setattr(protocol, "_LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr(protocol, limit, 0.3)
+    monkeypatch.setattr(connection_clock, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(connection_clock, limit, 0.3)
     await asyncio.sleep(1.1)  # the look that has begun
     client, begun = await connect(limit=1_000), time.monotonic()
     client.writer.write(sent)

@@ -52,6 +52,20 @@ async def test_a_range(platform, made, asked: str, first: int, last: int) -> Non
     assert answer.body == content[first : last + 1]
 
 
+async def test_a_range_of_the_file_that_the_client_knows(platform, made) -> None:
+    """RFC 9110, 13.1.5: of another version the client gets all of it."""
+    url, content = made
+    known = (await platform.anyone().get(url)).headers
+    for validator in (known["etag"], known["last-modified"]):
+        answer = await platform.anyone().get(url, headers={"Range": "bytes=5-9", "If-Range": validator})
+        assert (answer.status, answer.body) == (206, content[5:10])
+    for other in ('"another"', "W/" + known["etag"], "Mon, 01 Jan 2001 00:00:00 GMT", "nonsense"):
+        answer = await platform.anyone().get(url, headers={"Range": "bytes=5-9", "If-Range": other})
+        assert (answer.status, answer.body) == (200, content)
+    head = await platform.anyone().call("HEAD", url, headers={"Range": "bytes=5-9"})
+    assert (head.status, head.headers["content-length"]) == (200, str(len(content)))
+
+
 async def test_ranges_that_are_none(platform, made) -> None:
     url, content = made
     for asked in ("bytes=5-2", "bytes=0-1,5-6", "lines=1-2", "bytes=a-b", "bytes=-"):

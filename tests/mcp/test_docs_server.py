@@ -67,7 +67,7 @@ async def served() -> AsyncIterator[tuple[str, WrittenPages]]:
     origin = f"http://127.0.0.1:{port}"
     pages = WrittenPages(origin)
     ctx = SimpleNamespace(settings=SimpleNamespace(public_origin=origin, docs_origin=f"{origin}/docs"))
-    servers = McpServers(ctx, None, None, None, None, pages)
+    servers = McpServers(ctx, None, None, None, None, None, pages)
     protocol = partial(HttpProtocol, draining=asyncio.Event())
     config = uvicorn.Config(servers, http=protocol, port=port, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
@@ -219,7 +219,7 @@ async def main():
     async def others(scope, receive, send):
         await send(scope["path"])
     ctx = SimpleNamespace(settings=SimpleNamespace(public_origin="http://127.0.0.1", docs_origin=""))
-    servers = McpServers(ctx, None, None, None, others)
+    servers = McpServers(ctx, None, None, None, None, others)
     async with servers.running():
         await servers({"path": "/console", "method": "GET"}, None, told)
 

@@ -45,6 +45,8 @@ class Platform:
     secret: Secret
     folder: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    open_files: int = 0
+    """What the API process may have open; 0: as many as we."""
 
     @property
     def serving(self) -> subprocess.Popen[bytes]:
@@ -52,9 +54,12 @@ class Platform:
         return next(process for process in self.processes if "serve" in process.args)
 
     def start(self, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
+        if arguments[0] != "serve":  # one address is for one process
+            env = {"MODELLIX_METRICS_ADDRESS": ""} | env
+        limit = ["prlimit", f"--nofile={self.open_files}", "--"] if self.open_files and arguments[0] == "serve" else []
         with (self.folder / f"{arguments[0]}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "modellix_server.cli.app", *arguments],
+                [*limit, sys.executable, "-m", "modellix_server.cli.app", *arguments],
                 env=self.env | env,
                 stdout=log,
                 stderr=log,
@@ -174,7 +179,7 @@ class Platform:
 
 
 @contextlib.asynccontextmanager
-async def open_platform(server: Any, folder: Path, **settings: str) -> AsyncIterator[Platform]:
+async def open_platform(server: Any, folder: Path, open_files: int = 0, **settings: str) -> AsyncIterator[Platform]:
     """A platform on a fresh database; `settings` are MODELLIX_* variables without the prefix."""
     name = f"journeys_{next(_numbers)}"
     database = await server.create(name)
@@ -198,7 +203,7 @@ async def open_platform(server: Any, folder: Path, **settings: str) -> AsyncIter
     pool = await open_pool(database.app_dsn, size=4, name="journeys")
     http = checked_session()
     origin, sandbox = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox_port}"
-    platform = Platform(origin, sandbox, database.superuser_dsn, pool, http, env, secret, folder)
+    platform = Platform(origin, sandbox, database.superuser_dsn, pool, http, env, secret, folder, open_files=open_files)
     try:
         platform.start("sandbox", "--data", str(folder / "sandbox"), "--port", str(sandbox_port))
         platform.start("serve")

@@ -175,13 +175,13 @@ async def test_a_revoked_key_wakes_its_followers_alone(stage: Stage, pool: Pool,
     assert not await stays.news(NEVER_S)
 
 
-@pytest.mark.parametrize("limit", ["_MOST_OF_KEY", "_MOST_OF_TEAM", "_MOST"])
+@pytest.mark.parametrize("limit", ["_MOST_OF_KEY", "_MOST_OF_TEAM", "MOST_FOLLOWERS"])
 async def test_places_are_limited_and_given_back(pool: Pool, monkeypatch, limit: str) -> None:
     monkeypatch.setattr(module, limit, 2)
     subscriptions = SubscriptionHub(pool)
     about = (TeamMode(1, live=False), 1)
     first, _ = subscriptions.open(*about), subscriptions.open(*about)
-    with pytest.raises(Unavailable if limit == "_MOST" else TooManyFollowers):
+    with pytest.raises(Unavailable if limit == "MOST_FOLLOWERS" else TooManyFollowers):
         subscriptions.open(*about)
     first.close()
     first.close()

@@ -29,6 +29,7 @@ from modellix_server.api.hot.status import read_task
 from modellix_server.api.hot.submit import may_name_model, submit_task
 from modellix_server.api.payments import payment_event
 from modellix_server.base.settings import Settings
+from modellix_server.limits import AddressLimit, RateLimited
 from modellix_server.openapi.operation import Access, Declared
 from modellix_server.operations.principal import Permission
 
@@ -120,6 +121,8 @@ _OTHERS = (
     *("/healthz", "/readyz", "/openapi.json", "/openapi/"),
 )
 """Where the paths begin that are not pages."""
+_MCP = "/mcp"
+"""Where the paths begin that have limits of their own."""
 
 
 def build_app(ctx: ApiContext, pages: App | None = None) -> App:
@@ -146,10 +149,21 @@ def build_app(ctx: ApiContext, pages: App | None = None) -> App:
         elif pages is not None and not path.startswith(_OTHERS) and not _is_for_files(scope, files_origin):
             connection = scope.get("extensions", {}).pop(CONNECTION, None)
             scope["request_id"] = connection.request_id if connection else None
-            endpoint = pages
+            endpoint = pages if path.startswith(_MCP) else _too_many(ctx.strangers, scope) or pages
         await endpoint(scope, receive, send)
 
     return app
+
+
+def _too_many(strangers: AddressLimit, scope: Scope) -> App | None:
+    """The answer to a request for a page by an address that sends too many; None to any other."""
+    client = scope.get("client")
+    try:
+        strangers.take(client[0] if client else "unknown")
+    except RateLimited as error:
+        headers = {"Retry-After": str(error.retry_after_s), "Content-Security-Policy": CLOSED}
+        return PlainTextResponse(error.message, error.status, headers)
+    return None
 
 
 def _is_for_files(scope: Scope, files_origin: str | None) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 from modellix_server.api.hot.body_read_limiter import BodyReadLimiter
 from modellix_server.identity import Callers
 from modellix_server.limits import AddressLimit, Windows
 from modellix_server.operations.context import ServingContext
 from modellix_server.tasks import CallbackNotifier, Callbacks
+
+_ADDRESSES = 1_000  # that may use up their limit in one minute; memory is bounded by it
 
 
 @dataclass(eq=False, kw_only=True)
@@ -27,3 +29,9 @@ class ApiContext(ServingContext):
     """Set when the process has been asked to end, some time before it stops accepting connections."""
     body_reads: BodyReadLimiter = field(default_factory=BodyReadLimiter)
     """Paces the reading of large bodies."""
+
+    @cached_property
+    def strangers(self) -> AddressLimit:
+        """Rate limit of requests without a known API key."""
+        each = self.settings.address_rpm
+        return AddressLimit("requests without an API key", each=each, together=each * _ADDRESSES)

@@ -46,12 +46,18 @@ _STANDARD: Headers = [
     (b"content-security-policy", CLOSED.encode()),
 ]
 _DECODED = ", ".join(DECODED).encode()
+HEALTH = ("/healthz", "/readyz")
+"""Paths of checks, which are answered whatever else is asked."""
 _LOG = log.get("api")
 _REQUESTS = Counter("modellix_http_requests_total", "Calls of the API by their answer.", ("route", "status", "code"))
 _LATENCY = Histogram(
     "modellix_http_request_seconds", "From the head of a request to its whole answer.", metrics.SECONDS, ("route",)
 )
 _NOBODY = anybody("unknown")
+_BROKEN: tuple[type[Exception], ...] = (
+    *OUT_OF_REACH,
+    ClientDisconnect,
+)  # Starlette takes whatever a stream meets for the latter
 
 
 class Reply(NamedTuple):
@@ -196,7 +202,11 @@ async def admit(context: RequestContext, authorization: str | None, permission: 
     ctx = context.ctx
     caller = ctx.callers.cached(authorization)
     if caller is None:
-        caller = await ctx.callers.authenticate(authorization)
+        try:
+            caller = await ctx.callers.authenticate(authorization)
+        except Unauthorized:
+            ctx.strangers.take(context.address)
+            raise
     context.caller = caller
     context.rate = rate = ctx.windows.take(caller)
     if not rate.allowed:
@@ -241,9 +251,10 @@ class Guarded:
 
         try:
             await response(scope, receive, counted)
-        except OUT_OF_REACH as error:
-            _LOG.warning("an answer broke off", path=redact_path(context.path), error=type(error).__name__)
-            raise
+        except _BROKEN as error:
+            if context.connection is None or not context.connection.gone:
+                _LOG.warning("an answer broke off", path=redact_path(context.path), error=type(error).__name__)
+                raise
         count(name, response.status_code, reply.code if reply else None)
         if not isinstance(response, StreamingResponse):
             observe(name, context)
@@ -256,6 +267,8 @@ class Guarded:
             await admit(context, authorization_of(request), self._permission)
         else:
             context.who = anybody(context.address)
+            if self._access is Access.PUBLIC and context.path not in HEALTH:
+                context.ctx.strangers.take(context.address)
             if self._permission is not None:
                 context.who.require(self._permission)
         return await self._handler(request)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from modellix_server.api.context import ApiContext
 from modellix_server.api.dispatch import CLOSED
@@ -27,7 +30,21 @@ _INERT = {
     "Accept-Ranges": "bytes",
 }
 
-_Open = Callable[[ApiContext, str, str, str | None], Awaitable[tuple[Opened, str]]]
+_Open = Callable[[ApiContext, str, str, str | None, str | None], Awaitable[tuple[Opened, str]]]
+
+
+class _FileStream(StreamingResponse):
+    """A stored file as it is read. Closes it when its client has gone, which otherwise the garbage collector would."""
+
+    def __init__(self, opened: Opened, status: int, headers: Mapping[str, str], mime: str) -> None:
+        super().__init__(opened.chunks, status, headers, mime)
+        self._chunks = opened.chunks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._chunks.aclose()
 
 
 async def result_file(request: Request) -> Response:
@@ -42,18 +59,24 @@ async def input_file(request: Request) -> Response:
 
 async def _signed_file(request: Request, open_file: _Open) -> Response:
     ctx: ApiContext = request.app.state.ctx
+    asked = request.headers
     time_budget.begin()
     try:
-        if ctx.settings.results_url and not same_origin(request.headers.get("host", ""), ctx.settings.results_origin):
+        if ctx.settings.results_url and not same_origin(asked.get("host", ""), ctx.settings.results_origin):
             raise NotFound("no such result")
-        opened, format_name = await open_file(ctx, request.url.path, request.url.query, request.headers.get("range"))
+        byte_range = asked.get("range") if request.method == "GET" else None  # RFC 9110, 14.2
+        opened, format_name = await open_file(
+            ctx, request.url.path, request.url.query, byte_range, asked.get("if-range")
+        )
     except (NotFound, FileNotFoundError):
         return _plain("no such result, or it has expired", 404)
     except RangeNotSatisfiable as error:
         return _plain("range not satisfiable", 416, {"Content-Range": f"bytes */{error.size}"})
     except OUT_OF_REACH:
         return _plain("the result cannot be read just now", 503, {"Retry-After": "5"})
-    headers = {**_INERT, "Content-Length": str(opened.end - opened.start)}
+    headers = {**_INERT, "Content-Length": str(opened.end - opened.start), "Last-Modified": opened.modified}
+    if opened.tag is not None:
+        headers["ETag"] = opened.tag
     if opened.partial:
         headers["Content-Range"] = f"bytes {opened.start}-{opened.end - 1}/{opened.size}"
     # `inline`: the name is for saving; display is safe, as nothing in the file can run.
@@ -61,7 +84,7 @@ async def _signed_file(request: Request, open_file: _Open) -> Response:
     mime, status = FORMATS[format_name].mime, 206 if opened.partial else 200
     if request.method == "HEAD":
         return Response(None, status, headers, mime)
-    return StreamingResponse(opened.chunks, status, headers, mime)
+    return _FileStream(opened, status, headers, mime)
 
 
 async def sample_file(request: Request) -> Response:
@@ -69,9 +92,14 @@ async def sample_file(request: Request) -> Response:
     path = samples.find(request.path_params["name"])
     if path is None:
         return _plain("no such sample", 404)
-    known = sniff(path.read_bytes())
+    return FileResponse(path, headers={**_INERT, "Cache-Control": "public, max-age=86400"}, media_type=_mime(path))
+
+
+@cache
+def _mime(sample: Path) -> str:
+    known = sniff(sample.read_bytes())
     assert known is not None
-    return FileResponse(path, headers={**_INERT, "Cache-Control": "public, max-age=86400"}, media_type=known.mime)
+    return known.mime
 
 
 def _plain(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:

@@ -86,6 +86,13 @@ class Settings:
         "networks of the reverse proxies in front, whose `X-Forwarded-For` names the client; else it is ignored",
         (),
     )
+    address_rpm: int = _variable(
+        "requests per minute that one address (of IPv6 a /64) may send without a valid API key, pages included; "
+        "behind a proxy only with `MODELLIX_TRUSTED_PROXIES`",
+        0,
+        Meta(ge=0, le=1_000_000),
+        shown="no limit",
+    )
     catalogue_dir: str = _variable("folder of your own model files; they replace built-in ones", "")
     drain_s: float = _variable(
         "seconds that `serve` still accepts connections after SIGTERM, while `/readyz` answers 503",

@@ -131,7 +131,7 @@ _WINDOW_S = 60
 
 
 class AddressLimit:
-    """A limit per minute and address, and one for all addresses, which bounds the memory."""
+    """A limit per minute and address, and one for all addresses, which bounds the memory. Of 0 there is none."""
 
     def __init__(self, what: str, *, each: int, together: int, clock: Callable[[], float] = time.monotonic) -> None:
         """`what` names in a refusal what is counted."""
@@ -145,6 +145,8 @@ class AddressLimit:
 
     def take(self, address: str) -> None:
         """Count one for the subscriber at an address; raises RateLimited."""
+        if not self._each:
+            return
         now, address = self._clock(), subscriber_of(address)
         if now >= self._ends:  # one window for all addresses, so that memory is bounded by the limit
             self._ends, self._total = now + _WINDOW_S, 0

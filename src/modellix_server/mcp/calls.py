@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
-from modellix_server.base.errors import PlatformError
+from modellix_server.base.errors import PlatformError, Unauthorized
 from modellix_server.identity import Caller, Callers
 from modellix_server.limits import AddressLimit, RateDecision, Windows
 from modellix_server.operations.principal import Principal, anybody, api_key
@@ -83,14 +83,19 @@ class Admission(Protocol):
 class KeyAdmission:
     """Callers with an API key, limited and logged as in every call of the API."""
 
-    def __init__(self, callers: Callers, windows: Windows, request_log: Writer) -> None:
+    def __init__(self, callers: Callers, windows: Windows, request_log: Writer, strangers: AddressLimit) -> None:
         self._callers = callers
+        self._strangers = strangers
         self._windows = windows
         self._log = request_log
 
     async def admit(self, call: McpCall, authorization: str | None) -> None:
         """Authenticate, and count the request against the limits of key and team."""
-        call.caller = caller = await self._callers.authenticate(authorization)
+        try:
+            call.caller = caller = await self._callers.authenticate(authorization)
+        except Unauthorized:
+            self._strangers.take(call.address)
+            raise
         call.rate = rate = self._windows.take(caller)
         if not rate.allowed:
             raise rate.error()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from modellix_server.base import log
 from modellix_server.identity import Callers
-from modellix_server.limits import Windows
+from modellix_server.limits import AddressLimit, Windows
 from modellix_server.mcp.calls import KeyAdmission, Scope
 from modellix_server.mcp.discovery import DOCS, GENERATION, discovery
 from modellix_server.mcp.documentation import Documentation
@@ -40,6 +40,7 @@ class McpServers:
         callers: Callers,
         windows: Windows,
         request_log: Writer,
+        strangers: AddressLimit,
         others: App,
         documentation: Documentation | None = None,
     ) -> None:
@@ -50,7 +51,7 @@ class McpServers:
         self._paths = {server.path for server in known}
         self._cards = discovery(ctx.settings.public_origin, ctx.settings.docs_origin, known)
         self._documentation = documentation
-        self._keys = KeyAdmission(callers, windows, request_log)
+        self._keys = KeyAdmission(callers, windows, request_log, strangers)
         self._endpoints: asyncio.Future[Mapping[str, McpEndpoint]] = asyncio.get_running_loop().create_future()
         self._wanted, self._ending = asyncio.Event(), asyncio.Event()
 

@@ -79,22 +79,26 @@ async def delete(ctx: ServingContext, who: Principal, of: TeamMode, file_id: UUI
     await ctx.uploads.delete(of.team_id, file_id, live=of.live)
 
 
-async def open_result(ctx: ServingContext, path: str, query: str, byte_range: str | None) -> tuple[Opened, str]:
-    """A result file and its format, for the bearer of its signed link.
+async def open_result(
+    ctx: ServingContext, path: str, query: str, byte_range: str | None, if_range: str | None
+) -> tuple[Opened, str]:
+    """A result file, or a range of it, and its format, for the bearer of its signed link.
 
     Raises NotFound, FileNotFoundError, RangeNotSatisfiable, context.OUT_OF_REACH.
     """
     stored = check_link(ctx.settings, path, query)
-    return await ctx.storage.open(stored, byte_range), stored.rpartition(".")[2]
+    return await ctx.storage.open(stored, byte_range, if_range), stored.rpartition(".")[2]
 
 
-async def open_input(ctx: ServingContext, path: str, query: str, byte_range: str | None) -> tuple[Opened, str]:
+async def open_input(
+    ctx: ServingContext, path: str, query: str, byte_range: str | None, if_range: str | None
+) -> tuple[Opened, str]:
     """An uploaded file by its id, or an input by its digest, as vendors fetch it; like `open_result`."""
     name, format_name = check_file_link(ctx.settings, path, query)
     file_id = parse_file_name(name)
     if file_id is None:
-        return await ctx.storage.open(stored_input_path(name), byte_range), format_name
+        return await ctx.storage.open(stored_input_path(name), byte_range, if_range), format_name
     upload = await ctx.uploads.find(file_id)
     if upload is None:
         raise NotFound("no such file")
-    return await ctx.storage.open(upload.path, byte_range), upload.format
+    return await ctx.storage.open(upload.path, byte_range, if_range), upload.format

@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sized
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -15,8 +15,17 @@ import uvicorn
 import uvloop
 
 from modellix_server import tasks
-from modellix_server.api import ApiContext, HttpProtocol, build_app, close_overdue, on_every_answer
+from modellix_server.api import (
+    ApiContext,
+    ConnectionLimit,
+    HttpProtocol,
+    build_app,
+    close_overdue,
+    on_every_answer,
+    raise_file_limit,
+)
 from modellix_server.base import log, tracing
+from modellix_server.base.allocation import give_large_blocks_back
 from modellix_server.base.database import UNREACHABLE, Pool, open_pool, require_durability, require_limited_role
 from modellix_server.base.metrics import Gauge, Gauges, gauge
 from modellix_server.base.notify import follow
@@ -57,6 +66,7 @@ def run(settings: Settings) -> None:
     log.set_up("serve", settings.log_level)
     tracing.set_up("serve", version("modellix-server"))
     take_short_turns(os.getpid())
+    give_large_blocks_back()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
 
@@ -98,19 +108,22 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(settings: Settings) -> None:
-    async with open_context(settings) as ctx:
+    limit = ConnectionLimit(raise_file_limit())
+    async with open_context(settings, most_followers=limit.most // 2) as ctx:
         where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
-        protocol: Any = partial(HttpProtocol, draining=ctx.draining, trusted_proxies=settings.trusted_proxies)
+        of_all: dict[str, Any] = {"draining": ctx.draining, "trusted_proxies": settings.trusted_proxies}
+        protocol: Any = partial(HttpProtocol, limit=limit, **of_all)
         site = DocSite(ctx)
         pages = build_docsite(site, build_console(ctx))
-        servers = McpServers(ctx, ctx.callers, ctx.windows, ctx.request_log, pages, SiteDocumentation(site))
+        kept = (ctx.callers, ctx.windows, ctx.request_log, ctx.strangers)
+        servers = McpServers(ctx, *kept, pages, SiteDocumentation(site))
         config = uvicorn.Config(build_app(ctx, servers), http=protocol, **_SERVER, **where)
         server = _Server(config, ctx)
         gc.collect()
         gc.freeze()  # what is alive now stays: the collector need not look at it again
         gc.set_threshold(50_000, 20, 50)
         gauges = Gauges()
-        gauges.add(partial(_gauges, ctx))
+        gauges.add(partial(_gauges, ctx, server.server_state.connections, limit))
         async with servers.running(), serve_metrics(settings, ctx.db, gauges):
             beside = [
                 asyncio.create_task(close_overdue(server.server_state.connections)),
@@ -123,18 +136,23 @@ async def _serve(settings: Settings) -> None:
                     one.cancel()
 
 
-async def _gauges(ctx: ApiContext) -> list[Gauge]:
+async def _gauges(ctx: ApiContext, connections: Sized, limit: ConnectionLimit) -> list[Gauge]:
     rows = ctx.request_log
     return [
         *gauge("modellix_request_log_waiting", "Rows that are not written yet.", rows.waiting),
         *gauge("modellix_request_log_lost", "Rows that never reached the log, since the start.", rows.lost),
+        *gauge("modellix_connections", "Connections of clients that are open.", len(connections)),
+        *gauge("modellix_connections_max", "Open files from which on connections are closed or refused.", limit.most),
         *gauge("modellix_draining", "Whether this process has been asked to end.", int(ctx.draining.is_set())),
     ]
 
 
 @contextlib.asynccontextmanager
-async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
-    """The rooms of one API process, opened and, at the end, closed in good order."""
+async def open_context(settings: Settings, *, most_followers: int | None = None) -> AsyncIterator[ApiContext]:
+    """The rooms of one API process, opened and, at the end, closed in good order.
+
+    `most_followers`: clients that may follow tasks at a time, if files run short.
+    """
     db = await open_pool(settings.database_url, size=_CONNECTIONS, name="serve", statement_timeout_ms=_STATEMENT_MS)
     await require_durability(db)
     await require_limited_role(db)
@@ -162,7 +180,7 @@ async def open_context(settings: Settings) -> AsyncIterator[ApiContext]:
         submissions=tasks.Submissions(db, hint),
         reader=tasks.Reader(db, settings.result_ttl_s),
         model_health=tasks.ModelHealthReader(db),
-        subscriptions=(subscriptions := tasks.SubscriptionHub(db)),
+        subscriptions=(subscriptions := tasks.SubscriptionHub(db, most_followers)),
         request_log=writer,
         callbacks=tasks.Callbacks(settings),
         callback_notifier=tasks.CallbackNotifier(db),

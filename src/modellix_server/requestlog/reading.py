@@ -188,7 +188,7 @@ class ServerFaults:
 async def server_faults(db: Pool | Connection, since: datetime) -> list[ServerFaults]:
     """The calls since then that we could not serve, the most frequent kind first."""
     rows = await db.fetch(
-        """select status, code, count(*), max(at) from requestlog.entry where at >= $1 and status >= 500
+        """select status, code, sum(coalesce(calls, 1)), max(at) from requestlog.entry where at >= $1 and status >= 500
            group by 1, 2 order by 3 desc, 1, 2 limit 50""",
         since,
     )

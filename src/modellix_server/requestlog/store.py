@@ -42,6 +42,8 @@ class LogEntry(NamedTuple):
     """The answer's X-Request-Id."""
     user_id: int | None = None
     """Of a call that a page of the console made."""
+    calls: int | None = None
+    """How many calls this row stands for, if it is not one."""
 
 
 class SubmissionEntry(NamedTuple):

@@ -13,6 +13,7 @@ import asyncpg
 from modellix_server.base import log
 from modellix_server.base.database import DATABASE_ERRORS, UNREACHABLE, Connection, Pool
 from modellix_server.requestlog import store
+from modellix_server.requestlog.sampling import UnknownCallers
 from modellix_server.requestlog.store import LogRow
 
 _log = log.get("requestlog")
@@ -29,6 +30,7 @@ class Writer:
         self.lost = 0
         """Rows that never reached the log."""
         self._db = db
+        self._unknown = UnknownCallers()
         self._most = most
         self._rows: list[LogRow] = []
         self._untold: dict[str, int] = {}
@@ -47,7 +49,11 @@ class Writer:
         self._task = asyncio.create_task(self._run())
 
     def record(self, row: LogRow) -> None:
-        """Take one row; returns at once."""
+        """Take one row; returns at once. Of callers that nobody knows, some rows a minute are kept, and a count."""
+        if row.team_id is None:
+            kept = self._unknown.take(row)
+            if kept is None:
+                return
         rows = self._rows
         if len(rows) >= self._most:
             self._lose(1, "buffer full")
@@ -72,6 +78,7 @@ class Writer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), _EVERY_S)
             self._wake.clear()
+            self._rows += self._unknown.ended(at_once=self._closing)
             try:
                 await self._flush()
             except DATABASE_ERRORS as error:

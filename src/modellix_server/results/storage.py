@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import format_datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -38,6 +40,8 @@ MOST_READ_BYTES = 64 << 20
 """Limit of a file that is read into memory at once."""
 
 _PARTS_AT_ONCE = 3  # of 5 MB each, in memory
+_PIECE_BYTES = 128 * 1024  # of a file that is streamed: so much of it is in memory for each slow reader
+_READS_AT_ONCE = 16  # of pieces: each has its file open meanwhile
 _ONE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
 
 
@@ -66,7 +70,12 @@ class Opened:
     start: int
     end: int
     """One past the last byte of this part."""
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes]
+    """To be closed by who does not read it to its end."""
+    tag: str | None
+    """Entity tag of the whole file, as HTTP writes it."""
+    modified: str
+    """When the file was written, as HTTP writes it."""
 
     @property
     def partial(self) -> bool:
@@ -79,6 +88,7 @@ class Storage:
 
     def __init__(self, url: str) -> None:
         self._folder: Path | None = None
+        self._reads = asyncio.Semaphore(_READS_AT_ONCE)
         if url.startswith("file:"):
             self._folder = Path(unquote(urlsplit(url).path))
             # A local folder is created if missing, and a task's folder is removed with its last file.
@@ -125,24 +135,35 @@ class Storage:
             raise TooBig(answer.meta["size"])
         return bytes(await answer.bytes_async())
 
-    async def open(self, path: str, range_header: str | None = None) -> Opened:
-        """A file as a stream, whole or one `Range: bytes=…` of it.
+    async def open(self, path: str, range_header: str | None = None, if_range: str | None = None) -> Opened:
+        """A file as a stream, whole or one `Range: bytes=…` of it, if an `If-Range` names the file as it is.
 
         Several ranges, and a header that is none, get the whole file (RFC 9110, 14.2). Raises
         FileNotFoundError, RangeNotSatisfiable or TROUBLE.
         """
         wanted = _ONE_RANGE.fullmatch(range_header or "")
-        size = start = end = -1
-        if wanted and wanted[0] != "bytes=-":
-            size = (await obstore.head_async(self._store, path))["size"]
-            start, end = _bounds(wanted[1], wanted[2], size)
-        if 0 <= start < end:
-            answer = await obstore.get_async(self._store, path, options={"range": (start, end)})
-        else:
+        ranged = wanted is not None and wanted[0] != "bytes=-"
+        if self._folder is None and not ranged:
             answer = await obstore.get_async(self._store, path)
-        size = answer.meta["size"]
-        first, last = answer.range
-        return Opened(size, first, last, _bytes(answer.stream(min_chunk_size=256 * 1024)))
+            meta, start, end = answer.meta, 0, answer.meta["size"]
+            return Opened(end, start, end, _bytes(answer.stream(min_chunk_size=_PIECE_BYTES)), *_validators(meta))
+        meta = await obstore.head_async(self._store, path)
+        size, (tag, modified), start, end = meta["size"], _validators(meta), -1, -1
+        if wanted is not None and ranged and (if_range is None or if_range in (tag, modified)):
+            start, end = _bounds(wanted[1], wanted[2], size)
+        if start < 0:
+            start, end = 0, size
+        if self._folder is not None:
+            return Opened(size, start, end, self._pieces(path, start, end), tag, modified)
+        answer = await obstore.get_async(self._store, path, options={"range": (start, end)})
+        return Opened(size, start, end, _bytes(answer.stream(min_chunk_size=_PIECE_BYTES)), tag, modified)
+
+    async def _pieces(self, path: str, start: int, end: int) -> AsyncGenerator[bytes]:
+        """A part of a local file, which is open only while a piece is read: its reader may be slow, or never go on."""
+        for at in range(start, end, _PIECE_BYTES):
+            async with self._reads:
+                piece = await obstore.get_range_async(self._store, path, start=at, end=min(at + _PIECE_BYTES, end))
+            yield bytes(piece)
 
     async def names(self, prefix: str) -> AsyncIterator[list[str]]:
         """All paths under a folder, a page at a time. Raises TROUBLE."""
@@ -170,6 +191,12 @@ def _bounds(first: str, last: str, size: int) -> tuple[int, int]:
     return start, end
 
 
-async def _bytes(stream: obstore.BytesStream) -> AsyncIterator[bytes]:
+def _validators(meta: obstore.ObjectMeta) -> tuple[str | None, str]:
+    """What names this version of a file for `If-Range`: strong ones, as no file is written twice under one name."""
+    tag, modified = meta["e_tag"], meta["last_modified"].astimezone(UTC).replace(microsecond=0)
+    return None if tag is None or tag.startswith("W/") else tag, format_datetime(modified, usegmt=True)
+
+
+async def _bytes(stream: obstore.BytesStream) -> AsyncGenerator[bytes]:
     async for chunk in stream:
         yield bytes(chunk)

@@ -28,7 +28,8 @@ LONGEST_WAIT_S = 30
 
 _MOST_OF_KEY = 1_000
 _MOST_OF_TEAM = 2_000
-_MOST = 20_000  # of a process; about 300 MB
+MOST_FOLLOWERS = 20_000
+"""Of a process; they take about 300 MB."""
 _LOOK_EVERY_S = 15.0
 _BETWEEN_LOOKS_S = 0.2
 _TASKS_A_LOOK = 1_000
@@ -112,8 +113,9 @@ class SubscriptionHub(Follower):
 
     channel = "modellix_moves"
 
-    def __init__(self, db: Pool) -> None:
+    def __init__(self, db: Pool, most: int | None = None) -> None:
         self._db = db
+        self._most = MOST_FOLLOWERS if most is None else min(most, MOST_FOLLOWERS)
         self._subscriptions: set[Subscription] = set()
         self._by_task: dict[str, list[Subscription]] = {}
         self._of_key: Counter[int] = Counter()  # of subscribers that have one
@@ -134,7 +136,7 @@ class SubscriptionHub(Follower):
     def open(self, of: TeamMode, key_id: int | None) -> Subscription:
         """A new subscription. Raises TooManyFollowers, or Unavailable when the process is full."""
         subscription = Subscription(self, of, key_id)
-        if len(self._subscriptions) >= _MOST or self.closed:
+        if len(self._subscriptions) >= self._most or self.closed:
             raise Unavailable("too many clients follow tasks here; poll instead", retry_after_s=5)
         for count, most, whose in (
             (self._of_key[key_id] if key_id is not None else 0, _MOST_OF_KEY, "this API key"),

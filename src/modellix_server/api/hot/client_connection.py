@@ -7,9 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import httptools
 
+from modellix_server.base.addresses import Network, sender_behind
 from modellix_server.base.ids import request_name
 from modellix_server.base.redaction import redact_text
 
@@ -21,6 +23,7 @@ MOST_HEAD_BYTES = 64 * 1024
 SPECIAL = frozenset({b"expect", b"host", b"transfer-encoding", b"x-request-id"})
 """Headers that are looked at here, and for the rest left to the endpoints."""
 
+_FIT_HOST = re.compile(rb"[^\x00-\x20\x7f-\xff\"#/<>?@\\^`{|},]*")  # RFC 3986, 3.2.2, and a port
 _FIT_ID = re.compile(rb"[!-~]{1,128}")
 
 
@@ -51,7 +54,7 @@ def read_special(special: Iterable[tuple[bytes, bytes]], version: str) -> tuple[
     hosts, ids, expects_continue = 0, [], False
     for name, value in special:
         if name == b"host":
-            hosts += 1
+            hosts += 1 if _FIT_HOST.fullmatch(value) else 2
         elif name == b"x-request-id":
             ids.append(value)
         elif name == b"expect":
@@ -59,10 +62,29 @@ def read_special(special: Iterable[tuple[bytes, bytes]], version: str) -> tuple[
         elif value.lower() != b"chunked":
             raise UnfitRequestError(501, "only the transfer coding 'chunked' is known here")
     if hosts > 1 or (not hosts and version == "1.1"):
-        raise UnfitRequestError(400, "the request must have one header 'Host'")  # RFC 9112, 3.2
+        raise UnfitRequestError(
+            400, "the request must have one header 'Host', with a name and perhaps a port"
+        )  # RFC 9112, 3.2
     if len(ids) == 1 and _FIT_ID.fullmatch(ids[0]) and redact_text(text := ids[0].decode()) == text:
         return ids[0], expects_continue
     return request_name(), expects_continue
+
+
+def sender_of(
+    peer: tuple[str, int] | None, headers: Iterable[tuple[bytes, bytes]], trusted: tuple[Network, ...]
+) -> tuple[str, int] | None:
+    """Who sent a request: the peer, or, through trusted proxies, whom they name."""
+    if peer is None or not trusted:
+        return peer
+    forwarded = b",".join(value for name, value in headers if name == b"x-forwarded-for")
+    return sender_behind(peer[0], forwarded.decode("latin-1"), trusted), peer[1]
+
+
+def decode_path(path: str) -> str:
+    """A path without percent-encoding, except that of a slash: what is within a segment does not end it."""
+    if "%" not in path:
+        return path
+    return unquote(path.replace("%2f", "%252F").replace("%2F", "%252F"))
 
 
 def split_target(url: bytes) -> tuple[str, bytes]:
@@ -201,15 +223,18 @@ class ClientConnection:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Mapping[str, Any]) -> None:
-        """ASGI: the head, or a part of the body, as soon as the client has taken what came before."""
-        if self._wire.write_paused:
-            await self._wire.writable()
+        """ASGI: the head, or a part of the body; returns when the next one may be made, as the client takes them.
+
+        Raises ConnectionResetError, as ASGI 2.4 has it, when the client has gone.
+        """
         if self.gone:
-            return
+            raise ConnectionResetError
         if message["type"] == "http.response.start":
             self._send_head(message["status"], message.get("headers", ()))
         else:
             self._send_part(message.get("body", b""), more=message.get("more_body", False))
+        if self._wire.write_paused and not self.complete:
+            await self._wire.writable()
 
     def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Send status, headers and body at once.

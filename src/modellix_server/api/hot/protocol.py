@@ -7,16 +7,14 @@ ones are not even parsed before the client has taken the answers to those before
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, ClassVar
-from urllib.parse import unquote
 
 import httptools
 from uvicorn import Config
 
-from modellix_server.api.dispatch import failure, refusal
+from modellix_server.api.dispatch import Reply, failure, refusal
 from modellix_server.api.hot.client_connection import (
     CONNECTION,
     MOST_HEAD_BYTES,
@@ -25,26 +23,23 @@ from modellix_server.api.hot.client_connection import (
     ClientConnection,
     Headers,
     UnfitRequestError,
+    decode_path,
     no_http,
     read_special,
+    sender_of,
     split_target,
     too_large,
 )
+from modellix_server.api.hot.connection_clock import HEAD_LIMIT_S, ConnectionClock, Overdue
+from modellix_server.api.hot.connection_limit import ConnectionLimit, Entrance
 from modellix_server.base import log
-from modellix_server.base.addresses import Network, sender_behind
-from modellix_server.base.errors import PlatformError
+from modellix_server.base.addresses import Network
+from modellix_server.base.errors import PlatformError, Unavailable
 from modellix_server.base.ids import request_name
 
 _LOG = log.get("api")
 
 _AT_ONCE_BYTES = 8 * 1024  # are parsed at once: the requests in them may wait for their turn, the rest stays bytes
-_HEAD_LIMIT_S = 10
-# Longer than a load balancer keeps an idle connection (60 s is usual): it must be the one who closes it, or a request
-# may meet our end of it closing.
-_IDLE_LIMIT_S = 75
-_UNREAD_LIMIT_S = 60
-_LINGER_S = 2  # after a last answer that its client may not have read yet, as it is still sending
-_LOOK_EVERY_S = 1.0
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -61,11 +56,13 @@ class HttpProtocol(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         draining: asyncio.Event,
+        limit: ConnectionLimit,
         trusted_proxies: tuple[Network, ...] = (),
     ) -> None:
         self._app: Any = config.loaded_app
         self._server = server_state
         self._draining = draining
+        self._limit = limit
         self._trusted_proxies = trusted_proxies
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
@@ -78,9 +75,7 @@ class HttpProtocol(asyncio.Protocol):
         self._in_head = self._upgrading = self._lingering = self._reading_paused = self.write_paused = False
         self._writable: asyncio.Event | None = None
         self._unheeded_bytes = 0  # parsed since there was anything to heed: a head, a part of a body, an end
-        self._since = time.monotonic()  # nothing is asked of us since then
-        self._head_since = self._unread_since = 0.0
-        self._unread_bytes = 0
+        self._clock = ConnectionClock()
         self._tell_loss: Callable[[], None] | None = None
 
     # -- the transport
@@ -88,10 +83,16 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # it is one, of a stream
         """Begin to listen."""
         self.transport = transport
+        file = transport.get_extra_info("socket").fileno()
+        admission = self._limit.admit(file, self, self._server.connections)
         self._server.connections.add(self)
         client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self._client_address = client[:2] if isinstance(client, tuple) else None
         self._server_address = server[:2] if isinstance(server, tuple) else None
+        if admission is Entrance.BRIEF:
+            self._clock.shorten()
+        elif admission is Entrance.REFUSED:
+            self._send_refusal(failure(Unavailable("too many connections, please retry later", retry_after_s=1)))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's interface
         """Tell everybody who waits, and keep nothing: the parser leads back to this object."""
@@ -110,6 +111,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse it, unless something waits to be parsed already."""
+        self._clock.heard_bytes += len(data)
         if self._rest:
             self._rest += data
         elif not self._lingering:
@@ -135,20 +137,34 @@ class HttpProtocol(asyncio.Protocol):
 
     def close_if_overdue(self, now: float) -> None:
         """End a connection whose client keeps us waiting for too long."""
-        unread = self.transport.get_write_buffer_size()
-        if not unread or unread < self._unread_bytes or not self._unread_since:
-            self._unread_since = now
-        elif now - self._unread_since > _UNREAD_LIMIT_S:
-            self.transport.abort()
-        self._unread_bytes = unread
-        if self._answering is not None or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        if self._lingering and now - self._since > _LINGER_S:
+        overdue = self._clock.look(
+            now,
+            self.transport.get_write_buffer_size(),
+            serving=self._answering is not None,
+            lingering=self._lingering,
+            body_due=self._receiving is not None and not self._reading_paused,
+        )
+        if overdue is Overdue.CUT:
             self.transport.abort()
-        elif self._head_since and now - self._head_since > _HEAD_LIMIT_S:
-            self._refuse(UnfitRequestError(408, f"the head did not arrive within {_HEAD_LIMIT_S} seconds"))
-        elif now - self._since > _IDLE_LIMIT_S:
+        elif overdue is Overdue.CLOSED:
             self.transport.close()
+        elif overdue is Overdue.REFUSED:
+            self._refuse(UnfitRequestError(408, f"the head did not arrive within {HEAD_LIMIT_S} seconds"))
+
+    def idle_s(self, now: float) -> float:
+        """For how long the client has asked for nothing, or has taken nothing; 0 while it is served."""
+        return 0.0 if self.closing else self._clock.idle_s(now, serving=self._answering is not None)
+
+    @property
+    def closing(self) -> bool:
+        """Whether the connection is being closed."""
+        return self.transport.is_closing()
+
+    def reclaim(self) -> None:
+        """Close the connection, as another one needs its place."""
+        self.transport.abort()
 
     # -- the parser
 
@@ -162,8 +178,8 @@ class HttpProtocol(asyncio.Protocol):
                 self.pause_reading()
                 return
             self._feed(data[at : at + _AT_ONCE_BYTES])
-        if self._in_head and not self._head_since:
-            self._head_since = time.monotonic()
+        if self._in_head:
+            self._clock.head_begun()
 
     def _feed(self, data: bytes) -> None:
         self._unheeded_bytes += len(data)
@@ -179,10 +195,8 @@ class HttpProtocol(asyncio.Protocol):
                 self._refuse(too_large())
 
     def _ignore_upgrade(self, rest: bytes) -> None:
-        """Take a request that asks for another protocol as one that does not (RFC 9110, 7.8), with its body.
-
-        The parser ends with the head of such a request. Another one is told that head without the wish.
-        """
+        """Take a request that asks for another protocol as one that does not (RFC 9110, 7.8), with its body."""
+        # The parser ends with the head of such a request. Another one is told that head without the wish.
         head = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, self._parser.get_http_version().encode())]
         head += [b"%b: %b" % header for header in self._headers if header[0] != b"upgrade"]
         self._upgrading = False
@@ -219,11 +233,14 @@ class HttpProtocol(asyncio.Protocol):
         """Begin with a request, or let it wait for its turn. Raises UnfitRequestError."""
         if self._unheeded_bytes > MOST_HEAD_BYTES:
             raise too_large()
-        self._in_head, self._head_since, self._unheeded_bytes = False, 0.0, 0
+        self._in_head, self._unheeded_bytes = False, 0
+        self._clock.head_ended()
         parser = self._parser
         version, method = parser.get_http_version(), parser.get_method()
         if method == b"CONNECT":
             raise no_http()
+        if version not in ("1.1", "1.0"):
+            raise UnfitRequestError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
         if parser.should_upgrade():
             self._upgrading = True
             return
@@ -233,22 +250,24 @@ class HttpProtocol(asyncio.Protocol):
             self,
             request_id,
             head_only=method == b"HEAD",
-            keep_alive=version == "1.1" and parser.should_keep_alive() and not self._draining.is_set(),
+            keep_alive=version == "1.1"
+            and parser.should_keep_alive()
+            and not (self._draining.is_set() or self._clock.brief),
             expects_continue=expects_continue,
             may_chunk=version == "1.1",
         )
         scope = {
             "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": version,
             "scheme": "http",
             "method": method.decode("ascii"),
             "root_path": "",
-            "path": unquote(path) if "%" in path else path,
+            "path": decode_path(path),
             "raw_path": path.encode("ascii"),
             "query_string": query,
             "headers": self._headers,
-            "client": self._sender() if self._trusted_proxies else self._client_address,
+            "client": sender_of(self._client_address, self._headers, self._trusted_proxies),
             "server": self._server_address,
             "extensions": {CONNECTION: exchange},
         }
@@ -257,14 +276,6 @@ class HttpProtocol(asyncio.Protocol):
             self._start(exchange, scope)
         else:
             self._waiting.append((exchange, scope))
-
-    def _sender(self) -> tuple[str, int] | None:
-        """Who sent the request that came through a proxy."""
-        if self._client_address is None:
-            return None
-        forwarded = b",".join(value for name, value in self._headers if name == b"x-forwarded-for")
-        sender = sender_behind(self._client_address[0], forwarded.decode("latin-1"), self._trusted_proxies)
-        return sender, self._client_address[1]
 
     def on_body(self, body: bytes) -> None:
         """Hand a part of the body on."""
@@ -283,6 +294,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _start(self, exchange: ClientConnection, scope: dict[str, Any]) -> None:
         self._answering = exchange
+        self._clock.started()
         self._server.tasks.add(self._loop.create_task(self._run(exchange, scope)))
 
     async def _run(self, exchange: ClientConnection, scope: dict[str, Any]) -> None:
@@ -292,7 +304,8 @@ class HttpProtocol(asyncio.Protocol):
             self.transport.close()
             raise
         except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer, or sees that it broke off
-            _LOG.exception("an endpoint failed", request=exchange.request_id)
+            if not exchange.gone:
+                _LOG.exception("an endpoint failed", request=exchange.request_id)
         finally:
             self._server.tasks.discard(asyncio.current_task())
         if exchange.started and not exchange.complete:
@@ -304,7 +317,7 @@ class HttpProtocol(asyncio.Protocol):
     def answered(self, exchange: ClientConnection) -> None:
         """Go on, as the whole answer has been written."""
         self._answering = None
-        self._since = time.monotonic()
+        self._clock.answered()
         if exchange.keep_alive:
             if self._waiting or self._rest or self._reading_paused or self._refusal is not None:
                 self._go_on()
@@ -324,13 +337,14 @@ class HttpProtocol(asyncio.Protocol):
             if self._waiting:
                 self._start(*self._waiting.popleft())
             elif self._refusal is not None:
-                self._send_refusal(self._refusal)
+                refused = self._refusal
+                self._send_refusal(refusal(refused.status, f"Invalid format: {refused.message}", [], None))
         self.resume_reading()
 
     def _refuse(self, refused: UnfitRequestError) -> None:
         """Hear nothing more, and say why when the requests before this one are answered."""
         self._refusal = refused
-        self._head_since = 0.0
+        self._clock.head_ended()
         if (broken := self._receiving) is not None:  # its body will never be complete
             broken.lose()
             if broken is not self._answering:
@@ -341,10 +355,9 @@ class HttpProtocol(asyncio.Protocol):
                 self._answering = None
         self._go_on()
 
-    def _send_refusal(self, refused: UnfitRequestError) -> None:
-        reply = refusal(refused.status, f"Invalid format: {refused.message}", [], None)
+    def _send_refusal(self, reply: Reply) -> None:
         head = ClientConnection(self, request_name(), head_only=False, keep_alive=False, expects_continue=False)
-        head.answer(refused.status, [*reply.headers, (b"content-length", b"%d" % len(reply.body))], reply.body)
+        head.answer(reply.status, [*reply.headers, (b"content-length", b"%d" % len(reply.body))], reply.body)
 
     # -- for the exchange
 
@@ -385,12 +398,3 @@ class HttpProtocol(asyncio.Protocol):
             tell()
         else:
             self._tell_loss = tell
-
-
-async def close_overdue(connections: Collection[Any]) -> None:
-    """Look after the connections' time limits for as long as the server runs. One timer for all."""
-    while True:
-        await asyncio.sleep(_LOOK_EVERY_S)
-        now = time.monotonic()
-        for connection in list(connections):
-            connection.close_if_overdue(now)
