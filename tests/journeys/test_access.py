@@ -23,7 +23,7 @@ from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.base.errors import Unauthorized
 from modellix_server.catalogue import Catalogue
 from modellix_server.identity import Caller, keys, revoke_key
-from modellix_server.limits import Windows
+from modellix_server.limits import AddressLimit, Windows
 from modellix_server.openapi.operation import Access, Declared
 from modellix_server.operations.principal import OF_AN_API_KEY, Permission
 
@@ -160,7 +160,8 @@ async def test_an_endpoint_runs_only_for_whom_the_dispatcher_has_let_in(kind):
     async def send(message):
         sent.append(message)
 
-    ctx = SimpleNamespace(callers=Callers(), windows=Windows(), request_log=SimpleNamespace(record=logged.append))
+    room = {"callers": Callers(), "windows": Windows(), "strangers": AddressLimit("requests", each=0, together=0)}
+    ctx = SimpleNamespace(**room, request_log=SimpleNamespace(record=logged.append))
 
     async def ask(permission: Permission, key: str) -> tuple[int, bytes]:
         about = (Access.KEY, permission) if kind is Guarded else (permission,)

@@ -20,7 +20,7 @@ from tests.support.mcp_clients import INITIALIZE, MODES, call, mcp_client, messa
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
-from modellix_server.api import HttpProtocol
+from modellix_server.api import ConnectionLimit, HttpProtocol
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.base.metrics import counters, histograms
 from modellix_server.mcp import McpServers, Passage
@@ -68,7 +68,7 @@ async def served() -> AsyncIterator[tuple[str, WrittenPages]]:
     pages = WrittenPages(origin)
     ctx = SimpleNamespace(settings=SimpleNamespace(public_origin=origin, docs_origin=f"{origin}/docs"))
     servers = McpServers(ctx, None, None, None, None, None, pages)
-    protocol = partial(HttpProtocol, draining=asyncio.Event())
+    protocol = partial(HttpProtocol, draining=asyncio.Event(), limit=ConnectionLimit(10_000))
     config = uvicorn.Config(servers, http=protocol, port=port, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     async with servers.running():

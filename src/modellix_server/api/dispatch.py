@@ -205,7 +205,9 @@ async def admit(context: RequestContext, authorization: str | None, permission: 
         try:
             caller = await ctx.callers.authenticate(authorization)
         except Unauthorized:
-            ctx.strangers.take(context.address)
+            context.rate = ctx.strangers.refusal(context.address)
+            if context.rate is not None:
+                raise context.rate.error() from None
             raise
     context.caller = caller
     context.rate = rate = ctx.windows.take(caller)

@@ -14,7 +14,7 @@ from modellix_server.limits.store import RateLimited
 
 _WINDOW_S = 60
 
-Scope = Literal["key", "team"]
+Scope = Literal["key", "team", "address"]
 
 
 class Subject(Protocol):
@@ -63,7 +63,7 @@ class RateDecision(NamedTuple):
 
     def error(self) -> RateLimited:
         """The refusal in the words of the contract."""
-        whose = "this API key" if self.scope == "key" else "this team"
+        whose = {"key": "this API key", "team": "this team", "address": "this address"}[self.scope]
         return RateLimited(f"{self.limit} requests per minute for {whose}", retry_after_s=self.retry_after_s)
 
 
@@ -145,13 +145,20 @@ class AddressLimit:
 
     def take(self, address: str) -> None:
         """Count one for the subscriber at an address; raises RateLimited."""
+        if (refused := self.refusal(address)) is not None:
+            raise RateLimited(f"{self._each} {self._what} per minute", retry_after_s=refused.retry_after_s)
+
+    def refusal(self, address: str) -> RateDecision | None:
+        """Count one for the subscriber at an address, or refuse it."""
         if not self._each:
-            return
+            return None
         now, address = self._clock(), subscriber_of(address)
         if now >= self._ends:  # one window for all addresses, so that memory is bounded by the limit
             self._ends, self._total = now + _WINDOW_S, 0
             self._used.clear()
         if self._total >= self._together or self._used.get(address, 0) >= self._each:
-            raise RateLimited(f"{self._each} {self._what} per minute", retry_after_s=int(self._ends - now) + 1)
+            wait = int(self._ends - now) + 1
+            return RateDecision(self._each, 0, int(time.time()) + wait, "address", wait)
         self._total += 1
         self._used[address] = self._used.get(address, 0) + 1
+        return None

@@ -23,7 +23,7 @@ REASONS = {
     503: "Nothing was done and nothing charged; the same request may succeed later",
 }
 """Why an answer has the status of an error."""
-_ALWAYS = {Access.KEY: (401, 403, 429, 500, 503), Access.PUBLIC: (500,)}
+_ALWAYS = {Access.KEY: (401, 403, 429, 500, 503), Access.PUBLIC: (429, 500)}
 _WITHOUT_NUMBERS = (401, 500, 503)
 """Errors without rate-limit headers: they precede, or replace, the count of the caller's requests."""
 

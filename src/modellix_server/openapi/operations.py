@@ -258,7 +258,7 @@ _ACCOUNT = {
                 "examples": [{"key": "mdlx-…"}, [{"token": "mdlx-…", "url": "https://example.com/where"}]],
             }
         ),
-        refuses=(*_SMALL_BODY, 429, 503),
+        refuses=(*_SMALL_BODY, 503),
         public=True,
     ),
 }  # fmt: skip
