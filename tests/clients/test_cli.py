@@ -128,8 +128,10 @@ def test_a_key_is_saved_for_the_user_alone(modellix, platform, team, monkeypatch
     assert file.stat().st_mode & 0o777 == 0o600
     assert modellix("balance").stdout == "100 USD\n"
     assert "login" in modellix("login", "--base-url", "nowhere", ends=ExitCode.NO_KEY).stderr + "login"
+    told = json.loads(modellix("login", "--base-url", platform.origin, "--key-stdin", "--json", stdin=team.text).stdout)
+    assert (told["signed_in"], told["key"]["mode"]) == (True, "test")
     modellix("logout")
-    modellix("logout")
+    assert json.loads(modellix("logout", "--json").stdout) == {"signed_in": False}
     assert not file.exists()
 
 
@@ -162,6 +164,10 @@ def test_what_goes_wrong(modellix, words, ends, told: str) -> None:
 
 def test_other_ends(modellix, monkeypatch, platform) -> None:
     modellix("download", "task-" + 32 * "0", "--json", ends=ExitCode.WRONG)
+    told = json.loads(modellix("run", MODEL, "--prompt", "x", "--sice", "1", "--json", ends=ExitCode.WRONG).stdout)
+    assert (told["error"], "--size" in told["message"]) == ("UsageError", True)
+    told = json.loads(modellix("tasks", "--limit", "x", "--json", ends=ExitCode.WRONG).stdout)
+    assert told["error"] == "UsageError"
     monkeypatch.setenv("MODELLIX_API_KEY", "mdlx-unknown")
     told = json.loads(modellix("balance", "--json", ends=ExitCode.NO_KEY).stdout)
     assert (told["error"], told["category"], told["code"]) == ("AuthenticationFailed", "Authentication failed", 401)
@@ -202,7 +208,8 @@ def test_shells_complete_models(environment, modellix) -> None:
 
 
 def test_a_command_loads_no_more_than_it_needs(environment) -> None:
-    code = "import sys; sys.argv[1:] = ['balance']\nfrom modellix.cli import main\n"
+    words = ["run", MODEL, "--prompt", "x", "--no-show"]
+    code = f"import sys; sys.argv[1:] = {words}\nfrom modellix.cli import main\n"
     code += "try: main()\nfinally: print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True)
     loaded = set(ran.stdout.split())

@@ -22,14 +22,15 @@ _FOLLOW_S = 2.0
 @click.option("--base-url", default=_settings.LOCAL, envvar="MODELLIX_BASE_URL", help="Where the platform is.")
 @click.option("--key-stdin", is_flag=True, help="Read the key from standard input.")
 @click.option("--browser/--no-browser", default=True, help="Open the page of API keys.")
-def login(base_url: str, *, key_stdin: bool, browser: bool) -> None:
+@AS_JSON
+def login(base_url: str, *, key_stdin: bool, browser: bool, json: bool) -> None:
     """Save an API key for this user: made on the console's page of API keys, and pasted here."""
     origin = _settings.origin_of(base_url)
     if key_stdin:
         text = sys.stdin.readline()
     else:
         page = origin + _KEYS_PAGE
-        output.note(f"Make an API key and paste it here: [bold]{page}[/]")
+        output.note(f"Make an API key and paste it here: {output.bold(page)}")
         if browser and sys.stdin.isatty():
             import webbrowser
 
@@ -39,18 +40,23 @@ def login(base_url: str, *, key_stdin: bool, browser: bool) -> None:
     with Client(access.key, base_url=origin) as client:
         key = client.key()
     file = _settings.save(access)
+    if json:
+        output.as_json({"signed_in": True, "base_url": origin, "key": key, "file": str(file)})
     output.note(
-        f"Signed in to {origin} with the {key.mode} key [bold]{key.name}[/] ({key.looks_like}); saved in {file}"
+        f"Signed in to {origin} with the {key.mode} key {output.bold(key.name)} ({key.looks_like}); saved in {file}"
     )
     for name in ("MODELLIX_API_KEY", "MODELLIX_BASE_URL"):
         if os.environ.get(name):
-            output.note(f"[yellow]{name} is set, and is used in place of what was saved.[/]")
+            output.note(click.style(f"{name} is set, and is used in place of what was saved.", fg="yellow"))
 
 
 @click.command()
-def logout() -> None:
+@AS_JSON
+def logout(*, json: bool) -> None:
     """Forget the saved key. It stays valid: revoke it in the console."""
     _settings.config_file().unlink(missing_ok=True)
+    if json:
+        output.as_json({"signed_in": False})
 
 
 @click.command()

@@ -9,9 +9,8 @@ from click.shell_completion import get_completion_class
 
 from modellix import errors
 from modellix._version import VERSION
-from modellix.cli import account, batch, catalogue, tasks
+from modellix.cli import account, batch, catalogue, output, tasks
 from modellix.cli.exits import ExitCode, code_of
-from modellix.cli.output import show_error
 
 _JSON = "modellix.json"
 _COMPLETE = "_MODELLIX_COMPLETE"
@@ -32,10 +31,15 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except errors.ModellixError as error:
-            show_error(error, json=ctx.meta[_JSON])
+            output.show_error(error, json=ctx.meta[_JSON])
             ctx.exit(code_of(error))
+        except click.UsageError as error:
+            if not ctx.meta[_JSON]:
+                raise
+            output.as_json({"error": "UsageError", "message": error.format_message()})
+            ctx.exit(ExitCode.WRONG)
         except OSError as error:
-            show_error(errors.ModellixError(str(error)), json=ctx.meta[_JSON])
+            output.show_error(errors.ModellixError(str(error)), json=ctx.meta[_JSON])
             ctx.exit(ExitCode.FAULT)
         except KeyboardInterrupt:
             ctx.exit(ExitCode.INTERRUPTED)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
+
 from modellix import AsyncClient, AsyncTask, errors
 from modellix.cli import flags, output
 from modellix.cli.batch_state import KEYS_LAST_S, BatchLine, BatchState
@@ -108,13 +110,13 @@ class Batch:
         return known.result if known else None
 
     def _tell(self, line: BatchLine) -> None:
-        result = self._result(line) or {}
+        result, number = self._result(line) or {}, f"{line.number:>{self._digits}}"
         if self._json:
             output.as_json_line({"line": line.number, **result})
         elif result.get("status") == "success":
-            output.note(f"[green]{line.number:>{self._digits}}[/]  " + ", ".join(result["files"]))
+            output.note(f"{click.style(number, fg='green')}  {', '.join(result['files'])}")
         else:
-            output.note(f"[red]{line.number:>{self._digits}}[/]  {result.get('code')}: {result.get('message')}")
+            output.note(f"{click.style(number, fg='red')}  {result.get('code')}: {result.get('message')}")
 
     async def _do(self, client: AsyncClient, line: BatchLine) -> None:
         """One line, from wherever it is to its end."""

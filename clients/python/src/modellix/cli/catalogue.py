@@ -60,12 +60,11 @@ def schema(model: str, *, json: bool) -> None:
 
 def show_flags(model: ModelDetails) -> None:
     """The flags of a model for people."""
-    console = output.console()
-    console.print(f"[bold]{model.slug}[/]  {model.type}  {price(model.price)}")
-    console.print(model.description)
+    click.echo(f"{output.bold(model.slug)}  {model.type}  {price(model.price)}")
+    click.echo(click.wrap_text(model.description, output.console().width))
     rows = ((f.words, "yes" if f.required else "", f.values, f.about) for f in flags.of_model(model))
     output.table(("flag", "needed", "takes", "about"), rows)
-    console.print(f"[dim]{model.docs_url}[/]")
+    click.echo(output.dim(model.docs_url))
 
 
 @click.command(context_settings=ANY_FLAGS)

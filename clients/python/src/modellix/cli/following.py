@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from modellix import Task
 from modellix._sync.task import LONGEST_S
 from modellix.cli.output import console
@@ -10,7 +12,7 @@ from modellix.types import TaskEvent
 
 def follow(task: Task, *, timeout_s: float = LONGEST_S) -> Task:
     """Wait for the end of a task, with a progress line where somebody looks. Raises as `Task.wait`."""
-    if not console(error=True).is_terminal:
+    if not sys.stderr.isatty():
         return task.wait(timeout_s=timeout_s)
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

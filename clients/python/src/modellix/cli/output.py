@@ -23,7 +23,7 @@ _STYLES = {"success": "green", "failed": "red", "pending": "yellow"}
 
 @cache
 def console(*, error: bool = False) -> Console:
-    """Where to print for people. Loaded when it is needed, as it takes its time."""
+    """Where to print tables and progress. Loaded when it is needed, as it takes its time."""
     from rich.console import Console
 
     made = Console(stderr=error, highlight=False)
@@ -31,8 +31,18 @@ def console(*, error: bool = False) -> Console:
 
 
 def note(text: str) -> None:
-    """A line about what happens, with Rich's markup."""
-    console(error=True).print(text, soft_wrap=True)
+    """A line about what happens."""
+    click.echo(text, err=True)
+
+
+def bold(text: str) -> str:
+    """The text, to be noticed."""
+    return click.style(text, bold=True)
+
+
+def dim(text: str) -> str:
+    """The text, for who wants to know more."""
+    return click.style(text, dim=True)
 
 
 def as_json(value: Any) -> None:
@@ -94,12 +104,10 @@ def show_error(error: errors.ModellixError, *, json: bool) -> None:
     if json:
         as_json(about(error))
         return
-    from rich.markup import escape
-
-    note(f"[bold red]Error:[/] {escape(error.message)}")
+    note(f"{click.style('Error:', fg='red', bold=True)} {error.message}")
     told = about(error)
     if isinstance(error, errors.TimedOut):
-        note(f"  it goes on: [bold]modellix wait {error.task_id}[/]")
+        note(f"  it goes on: {bold(f'modellix wait {error.task_id}')}")
     elif error.task_id and error.task_id not in error.message:
         note(f"  task        {error.task_id}")
     if "request_id" in told:

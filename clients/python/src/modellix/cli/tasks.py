@@ -174,7 +174,7 @@ def _accept(quote: Quote, max_cost: float | None, *, json: bool) -> None:
         raise TooExpensive(f"it could cost {output.usd(quote.cost)}, more than --max-cost {output.usd(max_cost)}")
     if not json:
         units = f"{quote.units:g} x {output.usd(quote.unit_cost)}, {quote.tier}"
-        output.note(f"[bold]{quote.model}[/]  at most {output.usd(quote.cost)}  [dim]({units})[/]")
+        output.note(f"{output.bold(quote.model)}  at most {output.usd(quote.cost)}  {output.dim(f'({units})')}")
 
 
 def _finish(
@@ -184,11 +184,12 @@ def _finish(
     try:
         follow(task, timeout_s=timeout_s)
     except KeyboardInterrupt:
-        output.note(f"{task.id} goes on: [bold]modellix wait {task.id}[/] or [bold]modellix cancel {task.id}[/]")
+        output.note(f"{task.id} goes on: " + output.bold(f"modellix wait {task.id}, modellix cancel {task.id}"))
         raise
     saved = _saved(task, out, prompt)
     if not json:
-        output.note(f"[green]done[/] in {time.monotonic() - began:.1f} s  cost {output.usd(task.cost)}  {task.id}")
+        took = f"in {time.monotonic() - began:.1f} s  cost {output.usd(task.cost)}  {task.id}"
+        output.note(f"{click.style('done', fg='green')} {took}")
     _report(task, saved, json=json, show=show, quote=quote)
 
 
