@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
+from typing import TypeGuard
 
 from modellix_server.console.words import detail_name
 
@@ -75,8 +76,7 @@ class _Module:
         for within in (self._module, *self._own):
             for said in self._sentences(within):
                 self._collect(said, (within, self._module))
-            self._found |= set(_audited(within))
-        return self._found
+        return self._found | set(_audited(self._module))
 
     def _sentences(self, within: ast.AST) -> Iterator[ast.expr]:
         for one in _own_nodes(within):
@@ -125,18 +125,20 @@ class _Module:
         return new
 
 
-def _audited(within: ast.AST) -> Iterator[str]:
-    """The names of what audit entries hold, as pages show them."""
-    for one in _own_nodes(within):
-        if not (isinstance(one, ast.Call) and ast.unparse(one.func) == "audit.record"):
-            continue
-        for given in one.keywords:
-            if given.arg is not None:
-                yield detail_name(given.arg)
-            elif isinstance(given.value, ast.Name):
-                for known in _assigned(given.value.id, within):
-                    keys = known.keys if isinstance(known, ast.Dict) else ()
-                    yield from (detail_name(str(key.value)) for key in keys if isinstance(key, ast.Constant))
+def _audited(module: ast.Module) -> Iterator[str]:
+    """The names of what a module's audit entries hold, as pages show them."""
+    nodes = list(ast.walk(module))
+    calls = [one for one in nodes if isinstance(one, ast.Call) and ast.unparse(one.func) == "audit.record"]
+    for given in (given for call in calls for given in call.keywords):
+        if given.arg is not None:
+            yield detail_name(given.arg)
+    for one in nodes if any(given.arg is None for call in calls for given in call.keywords) else ():
+        if isinstance(one, ast.Dict):
+            yield from (detail_name(key.value) for key in one.keys if _is_text(key))
+
+
+def _is_text(node: ast.expr | None) -> TypeGuard[ast.Constant]:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _forms(said: ast.expr) -> list[list[_Part]]:

@@ -138,6 +138,19 @@ async def test_a_member_who_was_removed_meanwhile_sees_that(platform: Platform) 
     assert (await visitor.post("/console/api-key", {"name": "k", "mode": "test"})).status == 403
 
 
+async def test_a_role_lowered_between_page_and_post_counts(platform: Platform) -> None:
+    team = await new_team(platform)
+    await member(platform, team.id, Role.OWNER)
+    visitor = await member(platform, team.id, Role.DEVELOPER)
+    assert visitor.user is not None
+    assert "Create key" in (await visitor.get("/console/api-key")).text
+    async with platform.pool.acquire() as db, db.transaction():
+        await identity.change_role(db, team.id, visitor.user.id, Role.VIEWER)
+    refused = await visitor.post("/console/api-key", {"name": "late", "mode": "test"})
+    assert (refused.status, "You may not create API keys" in refused.text) == (403, True)
+    assert "late" not in {key.name for key in await identity.list_keys(platform.pool, team.id)}
+
+
 async def test_home_shows_money_and_tasks_of_the_mode(platform: Platform) -> None:
     team = await platform.team()
     visitor = await member(platform, team.id, Role.OWNER)

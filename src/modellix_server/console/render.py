@@ -47,6 +47,7 @@ class Renderer:
             "model_text": i18n.model_text,
             "said": i18n.said,
             "checked": words.checked,
+            "recharge_in": words.recharge_in,
             "sentence": sentence,
             "exact": _exact,
             "length_of_time": length_of_time,

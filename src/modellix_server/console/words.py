@@ -1,6 +1,7 @@
 """The names that pages give to roles, permissions and audit entries, in the reader's language."""
 
 import json
+import re
 
 from modellix_server.audit import AuditEntry
 from modellix_server.base.money import usd
@@ -21,6 +22,7 @@ def role(value: Role | str) -> str:
     }[Role(value)]
 
 
+_RECHARGE = re.compile(r"recharge ([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b")
 _BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
 _SYSTEMS = (
     *(("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows")),
@@ -115,6 +117,12 @@ def checked(name: str) -> str:
         "frozen accounts": _("Frozen accounts"),
         "ledger": _("Ledger"),
     }.get(name, name)
+
+
+def recharge_in(note: str) -> str | None:
+    """The recharge that a note of the ledger is about (`operations.recharges`)."""
+    found = _RECHARGE.match(note)
+    return found[1] if found else None
 
 
 def account(name: str) -> str:

@@ -22,6 +22,10 @@ function localize() {
 localize();
 new MutationObserver(localize).observe(document.body, { childList: true, subtree: true });
 
+// On a phone the navigation is one row: the page's own entry is in sight.
+const own = document.querySelector(".side nav [aria-current]");
+own?.parentElement.scrollTo({ left: own.offsetLeft - own.parentElement.offsetLeft - own.parentElement.clientWidth / 3 });
+
 // `/` goes to the search, Ctrl+Enter runs, Escape closes what is open.
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, textarea, select, [contenteditable]");

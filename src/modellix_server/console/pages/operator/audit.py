@@ -11,6 +11,7 @@ from modellix_server.audit import AuditEntry
 from modellix_server.console import i18n, words
 from modellix_server.console.dispatch import PageRequest
 from modellix_server.console.filters import PageFilters
+from modellix_server.console.i18n import gettext as _
 from modellix_server.console.pages.operator import fields
 from modellix_server.console.render import money
 from modellix_server.operations import audit
@@ -76,4 +77,6 @@ def _detail(name: str, value: Any) -> str:
         return f"{shown}: {money(value)}"
     if name.endswith("_bp") and isinstance(value, int):
         return f"{shown}: {value / 100:+g} %"
-    return f"{shown}: {i18n.said(str(value))}"
+    if isinstance(value, bool):
+        return f"{shown}: {_('yes') if value else _('no')}"
+    return f"{shown}: {words.role(value) if name == 'role' else i18n.said(str(value))}"
