@@ -159,18 +159,19 @@ async def test_a_queued_body_does_not_use_up_the_time_budget(helper, tmp_path, p
     path = tmp_path / "body"
     path.write_bytes(msgspec.json.encode({"image": b64(picture())}))
     await drop_inputs((await helper.extract(path, ("image",)))[1])  # the helper is up
-    helper._slow._process.send_signal(signal.SIGSTOP)
+    process = helper._slow._idle[-1].process  # the one that is taken first
+    process.send_signal(signal.SIGSTOP)
     context = contextvars.copy_context()
     context.run(time_budget.begin, 0.1)
     asked = asyncio.create_task(helper.extract(path, ("image",)), context=context)
     await asyncio.sleep(0.5)
-    helper._slow._process.send_signal(signal.SIGCONT)
+    process.send_signal(signal.SIGCONT)
     await drop_inputs((await asked)[1])
     assert context.run(time_budget.current).left_s == 0.1
 
 
 async def test_a_13_mb_body_leaves_the_event_loop_alone(helper, tmp_path, picture, monkeypatch):
-    monkeypatch.setattr("modellix_server.results.helper_process._BATCH_TIMEOUT_S", 100)  # however busy the machine is
+    monkeypatch.setattr("modellix_server.results.helper_lane._BATCH_TIMEOUT_S", 100)  # however busy the machine is
     big = picture("png", (1800, 1800), noise=90)
     assert len(b64(big)) > 3_000_000
     path = tmp_path / "body"

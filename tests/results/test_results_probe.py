@@ -9,9 +9,11 @@ import zlib
 
 import psutil
 import pytest
+import uvloop
 
 from modellix_server.inspection import Probed, Refused, sniff
-from modellix_server.results import Helper
+from modellix_server.results import Helper, Spool
+from modellix_server.results.helper_lane import HelperLane, HelperProcess
 
 
 def png_header(width, height):
@@ -89,30 +91,54 @@ async def test_a_batch_keeps_its_order(helper, picture):
 async def test_a_killed_helper_fails_nobody(helper, picture):
     good = picture()
     assert isinstance(await helper.probe("image", good), Probed)
-    process = helper._quick._process
+    one = next_of(helper._quick)
+    process = one.process
     os.kill(process.pid, signal.SIGSTOP)
     asked = [asyncio.create_task(helper.probe("image", good)) for _ in range(5)]
     await asyncio.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     found = await asyncio.gather(*asked)
     assert [isinstance(one, Probed) for one in found] == [True] * 5
-    assert helper._quick._process.pid != process.pid
+    assert one.process.pid != process.pid
+
+
+def test_one_that_dies_while_it_is_idle_fails_nobody_on_the_event_loop_of_production(tmp_path, picture):
+    """uvloop raises RuntimeError where asyncio raises a ConnectionError."""
+
+    async def use() -> None:
+        helper = Helper(Spool(str(tmp_path)))
+        for pause_s in (0, 0.5):  # before its end is noticed, and after
+            assert isinstance(await helper.probe("image", picture()), Probed)
+            one = next_of(helper._quick)
+            os.kill(one.process.pid, signal.SIGKILL)
+            await asyncio.sleep(pause_s)
+            assert isinstance(await helper.probe("image", picture()), Probed)
+        await helper.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(use())
+
+
+def next_of(lane: HelperLane) -> HelperProcess:
+    """The process that is taken first when none has work."""
+    return lane._idle[-1]
 
 
 async def test_a_batch_that_kills_the_helper_fails_only_the_guilty(helper, picture, monkeypatch):
     good, bad = picture(), b"poison"
     await helper.probe("image", good)
-    honest = helper._quick._exchange
+    one = next_of(helper._quick)
+    honest = one.exchange
     deaths = []
 
     async def exchange(batch):
         if any(request.data == bad for request in batch):
-            process = helper._quick._process or await helper._quick._start()
+            process = one.process or await one.start()
             process.kill()
             deaths.append(len(batch))
         return await honest(batch)
 
-    monkeypatch.setattr(helper._quick, "_exchange", exchange)
+    monkeypatch.setattr(one, "exchange", exchange)
     first = asyncio.create_task(helper.probe("image", good))
     found = await asyncio.gather(first, *(helper.probe("image", data) for data in (good, bad, good)))
     assert [isinstance(one, Probed) for one in found] == [True, True, False, True]
@@ -121,18 +147,48 @@ async def test_a_batch_that_kills_the_helper_fails_only_the_guilty(helper, pictu
 
 async def test_a_helper_that_hangs_is_killed_and_replaced(helper, picture, monkeypatch):
     await helper.probe("image", picture())
-    process, start = helper._quick._process, helper._quick._start
+    one = next_of(helper._quick)
+    process, start = one.process, one.start
     os.kill(process.pid, signal.SIGSTOP)
-    limit = "modellix_server.results.helper_process._BATCH_TIMEOUT_S"
+    limit = "modellix_server.results.helper_lane._BATCH_TIMEOUT_S"
     monkeypatch.setattr(limit, 1)
 
     async def replaced():
         monkeypatch.setattr(limit, 60)  # it must load its modules first
         return await start()
 
-    monkeypatch.setattr(helper._quick, "_start", replaced)
+    monkeypatch.setattr(one, "start", replaced)
     assert isinstance(await helper.probe("image", picture()), Probed)
     assert process.returncode == -signal.SIGKILL
+
+
+async def test_a_team_whose_files_take_for_ever_holds_up_no_other(helper, picture):
+    """Its own files wait for one another; those of others have the second process."""
+    good = picture()
+    await asyncio.gather(*(helper.probe("image", good, team_id) for team_id in (1, 2)))
+    second = next_of(helper._quick)
+    os.kill(second.process.pid, signal.SIGSTOP)
+    stuck = [asyncio.create_task(helper.probe("image", good, 1)) for _ in range(100)]
+    await asyncio.sleep(0)
+    for team_id in (2, 3, 4):
+        assert isinstance(await helper.probe("image", good, team_id), Probed)
+    assert not any(task.done() for task in stuck)
+    os.kill(second.process.pid, signal.SIGCONT)
+    assert all(isinstance(found, Probed) for found in await asyncio.gather(*stuck))
+
+
+async def test_work_given_up_by_its_callers_is_given_up(helper, picture):
+    await helper.probe("image", picture())
+    one = next_of(helper._quick)
+    process = one.process
+    os.kill(process.pid, signal.SIGSTOP)
+    asked = [asyncio.create_task(helper.probe("image", picture())) for _ in range(40)]  # more than a batch
+    await asyncio.sleep(0.05)
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert process.returncode == -signal.SIGKILL
+    assert isinstance(await helper.probe("image", picture()), Probed)
 
 
 CONFINED = """
@@ -176,7 +232,7 @@ import asyncio, sys
 from modellix_server.results import Helper, Spool
 async def main():
     helper = Helper(Spool(sys.argv[1]))
-    process = await helper._quick._start()
+    process = await helper._quick.helpers[-1].start()
     await helper.probe("image", b"")
     print(process.pid, flush=True)
     await asyncio.sleep(60)

@@ -302,7 +302,7 @@ async def test_who_waits_for_a_turn_to_post_holds_no_inputs(stage, monkeypatch) 
     await stage.bring_to("preparing")
     resolved = []
 
-    async def resolve(_tools, model, _upstream, params, *, sandbox: bool) -> Resolved:
+    async def resolve(_tools, model, _upstream, params, *, team_id: int, sandbox: bool) -> Resolved:
         resolved.append(model)
         return Resolved(params)
 
@@ -327,7 +327,7 @@ async def test_a_task_with_media_may_be_the_one_that_tries_a_vendor_that_was_awa
     assert breakers.is_open("dashscope", live=stage.job.live)
     monkeypatch.setattr(prepare.inputs, "needed", lambda *_: True)
 
-    async def resolve(_tools, _model, _upstream, params, *, sandbox: bool) -> Resolved:
+    async def resolve(_tools, _model, _upstream, params, *, team_id: int, sandbox: bool) -> Resolved:
         return Resolved(params)
 
     monkeypatch.setattr(prepare.inputs, "resolve", resolve)

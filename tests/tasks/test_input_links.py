@@ -37,7 +37,9 @@ class Shelf:
 
     async def resolve(self, *names: str) -> list[str]:
         links = {"images": [f"{self.origin}/{name}" for name in names]}
-        return (await inputs.resolve(self.tools, MODEL, self.upstream, links, sandbox=False)).params["images"]
+        return (await inputs.resolve(self.tools, MODEL, self.upstream, links, team_id=1, sandbox=False)).params[
+            "images"
+        ]
 
     def needed(self, url: str) -> bool:
         return inputs.needed(self.tools.settings, MODEL, self.upstream, {"images": [url]})
@@ -129,18 +131,18 @@ async def test_samples_are_read_from_the_package(settings, shelf: Shelf) -> None
     edit, dress = (Catalogue.load().models[f"alibaba/{name}"] for name in ("qwen-image-edit-plus", "aitryon"))
     given = {"images": [cat, "https://example.com/samples/cat.jpg"]}
     assert inputs.needed(settings, edit, linking, given)
-    resolved = (await inputs.resolve(tools, edit, linking, given, sandbox=False)).params["images"]
+    resolved = (await inputs.resolve(tools, edit, linking, given, team_id=1, sandbox=False)).params["images"]
     content = (samples.FOLDER / "cat.jpg").read_bytes()
     text = base64.b64encode(content).decode()
     assert resolved == [f"data:image/jpeg;base64,{text}", "https://example.com/samples/cat.jpg"]
-    linked = await inputs.resolve(tools, dress, linking, {"person_image_url": cat}, sandbox=True)
+    linked = await inputs.resolve(tools, dress, linking, {"person_image_url": cat}, team_id=1, sandbox=True)
     assert linked.params == {"person_image_url": cat}
     with pytest.raises(BadMedia, match="must be a public link"):
-        await inputs.resolve(tools, dress, linking, {"person_image_url": cat}, sandbox=False)
+        await inputs.resolve(tools, dress, linking, {"person_image_url": cat}, team_id=1, sandbox=False)
     with pytest.raises(BadMedia, match="names a file that has expired"):
-        await inputs.resolve(tools, edit, linking, {"images": [f"{origin}/samples/dog.jpg"]}, sandbox=False)
+        await inputs.resolve(tools, edit, linking, {"images": [f"{origin}/samples/dog.jpg"]}, team_id=1, sandbox=False)
     taking = load_all()[dress.routes[0].upstream]
-    uploaded = await inputs.resolve(tools, dress, taking, {"person_image_url": cat}, sandbox=False)
+    uploaded = await inputs.resolve(tools, dress, taking, {"person_image_url": cat}, team_id=1, sandbox=False)
     (file,) = uploaded.files.values()
     assert (file.name, file.mime, file.size) == ("cat.jpeg", "image/jpeg", len(content))
     assert b"".join([chunk async for chunk in file.chunks()]) == content

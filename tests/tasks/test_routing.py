@@ -204,7 +204,7 @@ async def test_files_that_an_account_does_not_take_go_to_the_other_at_once(two, 
             raise trouble
         return trouble
 
-    async def resolve(_tools, _model, _upstream, params, *, sandbox: bool) -> Resolved:
+    async def resolve(_tools, _model, _upstream, params, *, team_id: int, sandbox: bool) -> Resolved:
         return Resolved(params, {"modellix:1": None})
 
     stage.vendor.prepare, stage.vendor.check = upload, lambda _: None

@@ -7,6 +7,7 @@ writes an empty frame: from then on, an exit of the process is blamed on a file.
 
 import os
 import sys
+import warnings
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO
@@ -41,6 +42,7 @@ def main() -> None:
     die_with_parent(int(sys.argv[1]))
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a library prints must not reach the pipe
+    warnings.simplefilter("ignore")  # a library's, each with words of the file's own
     confine(give_way_by=int(sys.argv[2]))
     reuse_memory()
     _write(replies, LENGTH.pack(0))  # ready

@@ -98,5 +98,5 @@ async def repeat(ctx: ServingContext, who: Principal, of: TeamMode, task_id: UUI
         raise InvalidParameters(f"the inputs of task '{task_name(task_id)}' are not kept any more")
     named = [one.text for one in json_paths.find(params, [medium.name for medium in model.media])]
     digests = [text.removeprefix(STORED) for text in dict.fromkeys(named) if text.startswith(STORED)]
-    files = [await ctx.kept_inputs.examine(digest) for digest in digests]
+    files = [await ctx.kept_inputs.examine(digest, of.team_id) for digest in digests]
     return await submissions.submit(ctx, who, model, params, files, options)

@@ -23,8 +23,8 @@ class KeptInputs:
     helper: Helper
     spool: Spool
 
-    async def examine(self, digest: str) -> InputFile:
-        """A stored input, examined again: for a submission it is as good as bytes in a body.
+    async def examine(self, digest: str, team_id: int) -> InputFile:
+        """A stored input, examined again for a team: for a submission it is as good as bytes in a body.
 
         Raises InvalidFormat when it is not kept any more, or cannot be used; storage.TROUBLE.
         """
@@ -37,7 +37,7 @@ class KeptInputs:
             with path.open("xb") as copy:
                 async for chunk in opened.chunks:
                     copy.write(chunk)
-            found = await self.helper.probe(file.kind, path)
+            found = await self.helper.probe(file.kind, path, team_id)
         except FileNotFoundError:
             raise InvalidFormat("the file is not kept any more") from None
         finally:

@@ -84,7 +84,7 @@ class Uploads:
 
         Raises InvalidFormat for one that is broken, OutOfRange when the team keeps too much, storage.TROUBLE.
         """
-        found = await self._helper.probe(kind, path)
+        found = await self._helper.probe(kind, path, team_id)
         if isinstance(found, Refused):
             raise InvalidFormat(f"parameter 'file': {found.why}")
         size = path.stat().st_size

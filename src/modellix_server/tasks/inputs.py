@@ -70,14 +70,14 @@ def needed(settings: Settings, model: Model, upstream: Upstream, params: Mapping
 
 
 async def resolve(
-    tools: Tools, model: Model, upstream: Upstream, params: Mapping[str, Any], *, sandbox: bool
+    tools: Tools, model: Model, upstream: Upstream, params: Mapping[str, Any], *, team_id: int, sandbox: bool
 ) -> Resolved:
-    """The parameters as the vendor takes them; a link that it fetches itself stays as it is.
+    """A team's parameters as the vendor takes them; a link that it fetches itself stays as it is.
 
     The sandbox reaches us wherever we are. Raises BadMedia.
     """
     media = {medium.name: medium for medium in model.media}
-    resolver = _Resolver(tools, upstream, sandbox=sandbox)
+    resolver = _Resolver(tools, upstream, team_id, sandbox=sandbox)
     texts: dict[tuple[str, str], str] = {}
     for one in json_paths.find(params, media):
         try:
@@ -95,9 +95,10 @@ def _link_passes(upstream: Upstream, medium: MediaInput) -> bool:
 class _Resolver:
     """Takes one order's media in turn: the bytes that go inline are limited together."""
 
-    def __init__(self, tools: Tools, upstream: Upstream, *, sandbox: bool) -> None:
+    def __init__(self, tools: Tools, upstream: Upstream, team_id: int, *, sandbox: bool) -> None:
         self._tools = tools
         self._upstream = upstream
+        self._team_id = team_id
         self._sandbox = sandbox
         self._inline_bytes = 0
         self.files: dict[str, MediaFile] = {}
@@ -173,7 +174,7 @@ class _Resolver:
         format_ = identify(BytesIO(data))
         if format_ is None:
             raise BadMedia("is not a supported image, video or audio file")
-        found = await self._tools.helper.probe(format_.kind, data)
+        found = await self._tools.helper.probe(format_.kind, data, self._team_id)
         if isinstance(found, Refused):
             raise BadMedia(f"could not be used: {found.why}")
         facts = Facts(format_.kind, found.format, len(data), found.width, found.height, found.duration_ms)

@@ -97,7 +97,7 @@ class Intake:
     async def _look(self, one: Found, taken: Mapping[str, InputFile], team_id: int, *, live: bool) -> _Held:
         try:
             if file := taken.get(one.text):
-                return await self._from_body(file)
+                return await self._from_body(file, team_id)
             if path := own_link(self._settings, one.text):
                 return await self._from_result(one.text, path)
             if sample := own_sample(self._settings, one.text):
@@ -106,11 +106,11 @@ class Intake:
         except InvalidFormat as error:
             raise InvalidFormat(f"parameter '{one.where}': {error.detail}") from None
 
-    async def _from_body(self, file: InputFile) -> _Held:
+    async def _from_body(self, file: InputFile, team_id: int) -> _Held:
         found = file.found
         if found is None:
             assert isinstance(file.content, bytes)
-            found = await self._helper.probe(file.kind, file.content)
+            found = await self._helper.probe(file.kind, file.content, team_id)
         if isinstance(found, Refused):
             raise InvalidFormat(found.why)
         facts = Facts(file.kind, found.format, file.size, found.width, found.height, found.duration_ms)
@@ -143,7 +143,7 @@ class Intake:
         name = own_file_link(self._settings, text) or text
         file_id = parse_file_name(name)
         if file_id is None and name != text:  # a link to an input of an earlier task
-            return await self._from_body(await self._kept_inputs.examine(name))
+            return await self._from_body(await self._kept_inputs.examine(name, team_id), team_id)
         upload = None if file_id is None else await self._uploads.find(file_id)
         if upload is None or (name == text and (upload.team_id, upload.live) != (team_id, live)):
             raise InvalidFormat("there is no such uploaded file, or it has expired")

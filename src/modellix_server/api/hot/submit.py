@@ -115,7 +115,7 @@ async def _parse_input(request: HotRequest, model: Model) -> tuple[Any, list[Inp
     media = tuple(medium.name for medium in model.media)
     if isinstance(body, Scratch):
         try:
-            return await request.ctx.helper.extract(body.path, media)
+            return await request.ctx.helper.extract(body.path, media, request.who.team.team_id)
         finally:
             body.close()
     request.input = body

@@ -113,7 +113,9 @@ async def _order(
     """The order with its media as the vendor takes them, uploaded to it where it needs that."""
     attempt = job.attempt + 1
     try:
-        media = await inputs.resolve(tools, model, upstream, job.decoded_params(), sandbox=account.sandbox)
+        media = await inputs.resolve(
+            tools, model, upstream, job.decoded_params(), team_id=job.team_id, sandbox=account.sandbox
+        )
     except BadMedia as error:
         return Finish(error_code="invalid_input", error_message=str(error))
     order = Order(
