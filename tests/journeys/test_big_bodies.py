@@ -34,7 +34,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 statuses = []
 def send(body):
-    connection = http.client.HTTPConnection(host, timeout=60)
+    connection = http.client.HTTPConnection(host, timeout=300)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     connection.request("POST", "/api/v1/alibaba/qwen-image-edit-plus", body, headers)
     statuses.append(connection.getresponse().status)
