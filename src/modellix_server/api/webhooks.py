@@ -12,14 +12,15 @@ from starlette.responses import Response
 
 from modellix_server.api.dispatch import Request
 from modellix_server.api.parsing import from_iso, members, read_json, within
-from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, NotFound
+from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, NotFound, OutOfRange
 from modellix_server.base.ids import task_name
-from modellix_server.base.money import micros_from_usd, usd_number
+from modellix_server.base.money import MICROS_PER_USD, usd_number
 from modellix_server.operations import webhooks
 from modellix_server.webhooks import AlertChoice, Delivery, Endpoint, message_name
 
 _ENDPOINT, _MESSAGE = re.compile(r"we_([0-9a-f]{32})", re.ASCII), re.compile(r"msg_([0-9a-f]{32})", re.ASCII)
 _USUAL_LIMIT, _MOST_LIMIT = 50, 200
+_MOST_USD = 1_000_000
 
 
 async def list_endpoints(request: Request) -> Response:
@@ -106,14 +107,13 @@ async def _body(request: Request, known: Mapping[str, type]) -> dict[str, Any]:
 
 
 def _alerts(given: dict[str, Any]) -> AlertChoice:
-    """`{"balance_below": 5, "budgets": true}`, each of which may be left out. Raises InvalidParameters."""
+    """`{"balance_below": 5, "budgets": true}`, each of which may be left out. Raises InvalidParameters, OutOfRange."""
     below = given.pop("balance_below", None)
     if below is not None and (isinstance(below, bool) or not isinstance(below, int | float)):
         raise InvalidParameters("parameter 'alerts.balance_below' must be a number of USD, or null")
-    try:
-        micros = None if below is None else micros_from_usd(str(below))
-    except ValueError as error:
-        raise InvalidParameters(f"parameter 'alerts.balance_below': {error}") from None
+    if below is not None and not 0 < below <= _MOST_USD:
+        raise OutOfRange(f"parameter 'alerts.balance_below' is more than 0 and at most {_MOST_USD} USD")
+    micros = None if below is None else round(below * MICROS_PER_USD)
     return AlertChoice(micros, members(given, {"budgets": bool}).get("budgets", False))
 
 

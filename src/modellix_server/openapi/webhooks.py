@@ -14,7 +14,7 @@ _ALERTS = {
     "type": "object",
     "additionalProperties": False,
     "properties": {
-        "balance_below": or_null(usd("`balance.low` when less is available", exclusiveMinimum=0, maximum=1_000_000)),
+        "balance_below": or_null(usd("`balance.low` when less is available", minimum=0.000001, maximum=1_000_000)),
         "budgets": flag("`budget.threshold` at 80 % and 100 % of a budget"),
     },
     "examples": [{"balance_below": 5, "budgets": True}],
