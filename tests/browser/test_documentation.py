@@ -12,6 +12,7 @@ AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-
 PLACES = (
     *("/docs", "/docs/zh/alibaba/qwen-image-edit-plus", "/docs/get-started/pricing"),
     *("/docs/api-reference/query-task-result", "/docs/search?q=retry", "/docs/none"),
+    *("/docs/ways-to-use/idempotency", "/docs/zh/self-hosting/commands/admin-key-create", "/docs/zh/settings"),
 )
 
 
@@ -21,7 +22,7 @@ async def test_pages_can_be_used_by_everybody(platform: Platform, browser: Brows
     def note(error: object) -> None:
         faults.append(str(error))
 
-    for theme, width in (("light", 1280), ("dark", 390)):
+    for theme, width in (("light", 1280), ("dark", 1280), ("dark", 390)):
         context = await browser.new_context(color_scheme=theme, viewport={"width": width, "height": 900})
         page = await context.new_page()
         page.on("pageerror", note)
@@ -54,6 +55,26 @@ async def test_search_as_somebody_types_and_copy(platform: Platform, browser: Br
     await context.close()
 
 
+async def test_the_reader_chooses_light_or_dark(platform: Platform, browser: Browser) -> None:
+    context = await browser.new_context(color_scheme="light")
+    page = await context.new_page()
+    ground = "getComputedStyle(document.body).backgroundColor"
+    await page.goto(f"{platform.origin}/docs")
+    light = await page.evaluate(ground)
+    await page.get_by_role("button", name="Light or dark").click()
+    dark = await page.evaluate(ground)
+    assert dark != light
+    await page.goto(f"{platform.origin}/docs/zh/quickstart")
+    assert await page.evaluate(ground) == dark, "it is kept"
+    await page.emulate_media(media="print")
+    assert await page.evaluate(ground) == light, "paper is light"
+    assert not await page.locator("#pages").is_visible()
+    await page.emulate_media(media="screen")
+    await page.get_by_role("button", name="浅色或深色").click()
+    assert await page.evaluate(ground) == light
+    await context.close()
+
+
 async def test_it_works_without_script(platform: Platform, browser: Browser) -> None:
     context = await browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 800})
     page = await context.new_page()
@@ -63,6 +84,7 @@ async def test_it_works_without_script(platform: Platform, browser: Browser) -> 
     await page.get_by_role("link", name="Following a task").first.click()
     await page.wait_for_url("**/docs/following-a-task*")
     assert not await page.get_by_role("button", name="Copy").first.is_visible()
+    assert not await page.get_by_role("button", name="Light or dark").is_visible()
     await page.get_by_role("link", name="All pages").click()
     assert page.url.endswith("#pages")
     await page.get_by_role("link", name="中文").click()

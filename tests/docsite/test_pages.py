@@ -12,19 +12,22 @@ from tests.docsite.conftest import ADDRESS, details
 
 import modellix_server.api  # noqa: F401 - whose import loads every room's errors
 from modellix_server.base import settings
+from modellix_server.base.errors import docs_path
 from modellix_server.catalogue import Adjustment, Catalogue, Prices
 from modellix_server.docsite import navigation, written
 from modellix_server.docsite.generated.commands import command_slug
 from modellix_server.docsite.generated.endpoints import endpoint_slug
-from modellix_server.docsite.generated.errors import CATEGORIES, FAILURES, error_slug
+from modellix_server.docsite.generated.errors import CATEGORIES, FAILURES
 from modellix_server.docsite.generated.metrics import metric_slug
 from modellix_server.docsite.generated.settings import setting_slug
 from modellix_server.docsite.markdown import MarkdownText, code, inline
 from modellix_server.docsite.page import DocPage, Kind
+from modellix_server.docsite.render import SiteRenderer
 from modellix_server.docsite.site import DocSite, Library, make_library
 from modellix_server.openapi import schemas
 from modellix_server.openapi.answers import families
 from modellix_server.openapi.operations import OPERATIONS
+from modellix_server.web.assets import Assets
 from modellix_server.web.texts import LANGUAGES
 
 TOP = Path(__file__).parents[2]
@@ -35,7 +38,7 @@ HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) ![y](https://evil.
 def test_everything_has_a_page(library: Library, language: str) -> None:
     wanted = [f"{model.provider}/{model.docs_slug}" for model in Catalogue.load()]
     wanted += map(endpoint_slug, OPERATIONS.values())
-    wanted += map(error_slug, (*{error.category for error in families()}, *schemas.FAILURES))
+    wanted += map(docs_path, (*{error.category for error in families()}, *schemas.FAILURES))
     wanted += [setting_slug(one.name) for one in settings.variables()]
     wanted += [command_slug(one["name"]) for one in written.reference()["commands"]]
     wanted += [metric_slug(one["name"]) for one in written.reference()["metrics"]]
@@ -97,6 +100,14 @@ def test_every_page_has_a_title_a_summary_and_is_small(library: Library) -> None
         assert page.title, page.slug
         assert page.summary, page.slug
         assert page.kind is Kind.DESIGN or len(page.text.encode()) < 60_000, page.slug
+
+
+def test_no_page_is_large(library: Library) -> None:
+    renderer = SiteRenderer(ADDRESS, Assets("modellix_server.docsite", "/docs/static/"))
+    longest = sorted(library.pages.values(), key=lambda page: -len(page.text))[:12]
+    most = max(library.pages.values(), key=lambda page: page.text.count("```"))
+    for page in {one.slug: one for one in (*longest, most)}.values():
+        assert len(renderer.page(library, page, page.language).encode()) < 100_000, page.slug
 
 
 def test_translations_are_of_pages_that_exist_in_english(library: Library) -> None:

@@ -79,6 +79,40 @@ async def test_a_page_is_markdown_for_who_asks_for_it(visitor: Visitor) -> None:
     assert "no translation" in (await visitor.get("/docs/zh/self-hosting/promises.md")).text
 
 
+async def test_a_language_that_there_is_not_falls_back_and_says_so(visitor: Visitor) -> None:
+    for given, there in (
+        ("/docs/fr/quickstart", "/docs/quickstart?language=fr"),
+        ("/docs/pt-BR/pricing.md", "/docs/get-started/pricing.md?language=pt-BR"),
+        ("/docs/de", "/docs/get-started/index?language=de"),
+    ):
+        moved = await visitor.get(given)
+        assert (moved.status, moved.headers["Location"]) == (302, there)
+        assert re.search(
+            r"no documentation in the language|no translation of this page", (await visitor.get(there)).text
+        )
+    for path in ("/docs/fr/none", "/docs/xx/yy/zz"):
+        assert (await visitor.get(path)).status == 404
+    assert "no documentation in the language" not in (await visitor.get("/docs/quickstart?language=<b>")).text
+
+
+async def test_an_error_leads_to_its_page(visitor: Visitor, platform: Platform) -> None:
+    team = await platform.team()
+    refusals = [
+        await platform.anyone().get("/api/v1/models"),
+        await team.post("/api/v1/quote", {"model": "acme/mine", "input": {"prompt": 3}}),
+        await team.post("/api/v1/text-to-image/acme/mine/async", {"promt": "a"}),
+        await team.get(f"/api/v1/tasks/task-{'0' * 32}"),
+    ]
+    assert [one.status for one in refusals] == [401, 400, 400, 404]
+    for one in refusals:
+        found = re.fullmatch(r'<(\S+)>; rel="help"', one.headers["link"])
+        assert found
+        assert set(one.json) == {"code", "message"}
+        category = one.json["message"].partition(":")[0]
+        page = (await visitor.get(found[1].removeprefix(visitor.origin))).text
+        assert re.search(rf"<h1 [^>]*>{category}</h1>", page)
+
+
 async def test_what_did_not_change_is_not_sent_again(visitor: Visitor) -> None:
     for path in ("/docs/quickstart", "/docs/quickstart.md", "/llms.txt"):
         first = await visitor.get(path)

@@ -20,7 +20,7 @@ from modellix_server.api.context import ApiContext
 from modellix_server.api.hot.client_connection import CONNECTION, ClientConnection
 from modellix_server.base import log, metrics, time_budget
 from modellix_server.base.content_coding import DECODED
-from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable, UnsupportedCoding
+from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable, UnsupportedCoding, docs_path
 from modellix_server.base.metrics import Counter, Histogram
 from modellix_server.identity import Caller
 from modellix_server.limits import RateDecision
@@ -88,9 +88,15 @@ def envelope_of(data: Any, rate: RateDecision | None, **beside: Any) -> Response
     return Reply(200, body, [*_STANDARD, *(rate.headers() if rate else ())]).response()
 
 
-def failure(error: PlatformError, rate: RateDecision | None = None) -> Reply:
-    """The error body: `code` is the HTTP status, `message` is `<Category>: <detail>`."""
-    return refusal(error.status, error.message, _headers(error, rate), error.code)
+def failure(error: PlatformError, rate: RateDecision | None = None, docs: str = "") -> Reply:
+    """The error body: `code` is the HTTP status, `message` is `<Category>: <detail>`. A link leads to its page.
+
+    The link is a header (RFC 8288, relation `help`), as clients of the contract expect exactly two fields.
+    """
+    headers = _headers(error, rate)
+    if docs:
+        headers.append((b"link", f'<{docs}/{docs_path(error.category)}>; rel="help"'.encode()))
+    return refusal(error.status, error.message, headers, error.code)
 
 
 def refusal(status: int, message: str, headers: Headers, code: str | None) -> Reply:
@@ -284,7 +290,7 @@ def authorization_of(request: StarletteRequest) -> str | None:
 def refusal_of(error: Exception, context: RequestContext) -> Reply | None:
     """The answer to an exception; None when the client has gone. To be called in an `except` block."""
     if isinstance(error, PlatformError):
-        return failure(error, context.rate)
+        return failure(error, context.rate, context.ctx.settings.docs_origin)
     if isinstance(error, ClientGone | ClientDisconnect):
         return None
     if isinstance(error, OUT_OF_REACH):

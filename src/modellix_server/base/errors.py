@@ -7,6 +7,11 @@ contract's words and a stable code of its own. One handler in `api` renders them
 from typing import ClassVar
 
 
+def docs_path(error: str) -> str:
+    """Where a category of refusals, or the code of a failed task, is explained, below the documentation's address."""
+    return f"errors/{error.lower().replace(' ', '-').replace('_', '-')}"
+
+
 class PlatformError(Exception):
     """A refusal that a client may read; `detail` must never contain a secret, a path or SQL."""
 

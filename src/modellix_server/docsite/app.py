@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -25,6 +26,7 @@ from modellix_server.web.assets import Assets
 from modellix_server.web.texts import LANGUAGES
 
 _TYPES = {"svg": "image/svg+xml", "webp": "image/webp", "json": "application/json", "yaml": "text/plain; charset=utf-8"}
+_OTHER_LANGUAGE = re.compile(r"([a-z]{2}(?:-[A-Za-z]{2,4})?)(?:/(.*))?")
 _MARKDOWN = "text/markdown; charset=utf-8"
 _CLOSED = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
 _AN_HOUR = "public, max-age=3600"
@@ -102,20 +104,22 @@ class _Pages:
         slug = slug.removesuffix(".md") or navigation.FIRST
         page = library.find(slug, language)
         if page is None:
-            if known := library.known_as(slug):
-                return RedirectResponse(library.path(known, language) + (".md" if as_markdown else ""), 308)
+            if there := _elsewhere(library, slug, language, ".md" if as_markdown else ""):
+                return there
             return self._missing(request, library, slug, language, as_markdown=as_markdown)
         if as_markdown or _prefers_markdown(request):
-            text = for_programs.page_as_markdown(library, page, language)
+            text = for_programs.page_as_markdown(library, page, _asked(request) or language)
             return _answer(request, text, _MARKDOWN, {"Vary": "Accept", "X-Llms-Txt": f"{library.where.site}/llms.txt"})
-        body = self._kept(library, page, language)
+        body = self._kept(library, page, language, _asked(request))
         text = f'<{library.url(page.slug, language)}.md>; rel="alternate"; type="text/markdown"'
         links = f'<{library.where.site}/llms.txt>; rel="llms-txt", {text}'
         headers = {"Vary": "Accept", "Link": links, "Content-Security-Policy": self._renderer.policy}
         return _answer(request, body, "text/html; charset=utf-8", headers)
 
-    def _kept(self, library: Library, page: DocPage, language: str) -> str:
-        """A page as HTML, rendered when it is first read."""
+    def _kept(self, library: Library, page: DocPage, language: str, asked: str) -> str:
+        """A page as HTML, rendered when it is first read; `asked` is a language that there is not."""
+        if asked:
+            return self._renderer.page(library, page, language, asked)
         if self._of is not library:
             self._of, self._rendered = library, {}
         key = (page.language, page.slug, language)
@@ -191,6 +195,24 @@ def _language_and_slug(library: Library, path: str) -> tuple[str, str]:
     if first in LANGUAGES and library.find(path.removesuffix(".md"), "en") is None:
         return first, rest
     return "en", path
+
+
+def _elsewhere(library: Library, slug: str, language: str, end: str) -> Response | None:
+    """A page's present address; for a language that there is not, the English page, which says so."""
+    if known := library.known_as(slug):
+        return RedirectResponse(library.path(known, language) + end, 308)
+    if other := _OTHER_LANGUAGE.fullmatch(slug):
+        name = other[2] or navigation.FIRST
+        known = name if library.find(name, "en") else library.known_as(name)
+        if known:
+            return RedirectResponse(f"{library.path(known, 'en')}{end}?language={other[1]}", 302)
+    return None
+
+
+def _asked(request: Request) -> str:
+    """A language that there is not, and that the reader was led to English from."""
+    given = request.query_params.get("language", "")
+    return given if given not in LANGUAGES and _OTHER_LANGUAGE.fullmatch(given) and "/" not in given else ""
 
 
 def _prefers_markdown(request: Request) -> bool:

@@ -12,7 +12,8 @@ from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup, escape
-from pygments import highlight
+from pygments import format as format_tokens
+from pygments import token as kinds
 from pygments.formatters.html import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
@@ -25,6 +26,11 @@ _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 _CODE = re.compile(r"(`+)(.+?)\1(?!`)")
 _MARKS = re.compile(r"([\\`*\[\]<>|~])")
 _BEGINS = re.compile(r"^(\d*)([#+\-=>.)])")
+_COLOURED = (
+    *(kinds.Comment, kinds.Keyword, kinds.String, kinds.Number, kinds.Operator.Word),
+    *(kinds.Name.Builtin, kinds.Name.Variable, kinds.Name.Tag),
+)
+"""What the style sheet colours; the marks of the others would be most of a page."""
 _FORMATTER = HtmlFormatter(nowrap=True)
 _LEXERS = {"sh": "bash", "js": "javascript", "text": "text", "": "text"}
 
@@ -190,7 +196,9 @@ def _highlighted(text: str, language: str) -> str:
         lexer = get_lexer_by_name(_LEXERS.get(language, language))
     except ClassNotFound:
         return str(escape(text))
-    return str(highlight(text, lexer, _FORMATTER)).rstrip("\n")
+    found = lexer.get_tokens(text)
+    shown = ((kind if any(kind in one for one in _COLOURED) else kinds.Text, value) for kind, value in found)
+    return str(format_tokens(shown, _FORMATTER)).rstrip("\n")
 
 
 def _link(_self: RendererHTML, tokens: Sequence[Token], idx: int, _options: Any, env: Any) -> str:

@@ -99,6 +99,8 @@ class Group:
 
     title: str
     pages: list[DocPage]
+    listing: str | None
+    """The page that lists them, shown in place of the pages of a long group that is not unfolded."""
     open: bool
     """Whether it is shown unfolded: the page that is read is in it, or it is one of the first."""
 
@@ -110,12 +112,14 @@ def groups(library: Library, language: str, here: str, _: Say) -> list[Group]:
     for title, slugs in WRITTEN:
         pages = [page for slug in slugs if (page := library.find(slug, language))]
         placed |= set(slugs)
-        found.append(Group(_(title), pages, open=here in slugs or title in ("Get started", "Use the API")))
+        found.append(Group(_(title), pages, None, open=here in slugs or title in ("Get started", "Use the API")))
     rest = [page for page in library.in_language(language) if page.slug not in placed]
     for provider in dict.fromkeys(page.slug.partition("/")[0] for page in rest if page.kind is Kind.MODEL):
         pages = [page for page in rest if page.kind is Kind.MODEL and page.slug.startswith(f"{provider}/")]
-        found.append(Group(_("Models: %s") % provider, pages, open=here.startswith(f"{provider}/")))
+        found.append(Group(_("Models: %s") % provider, pages, None, open=here.startswith(f"{provider}/")))
     for title, kind in _GENERATED:
         pages = [page for page in rest if page.kind is kind]
-        found.append(Group(_(title), pages, open=any(page.slug == here for page in pages)))
+        indexes = (page.slug for page in pages if page.slug.endswith("/index"))
+        listing = "settings" if kind is Kind.SETTING else next(indexes, None)
+        found.append(Group(_(title), pages, listing, open=any(page.slug == here for page in pages)))
     return [group for group in found if group.pages]

@@ -28,8 +28,8 @@ class SiteRenderer:
             f"img-src 'self' {where.origin} data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
         )
 
-    def page(self, library: Library, page: DocPage, language: str) -> str:
-        """A page of the documentation."""
+    def page(self, library: Library, page: DocPage, language: str, asked: str = "") -> str:
+        """A page of the documentation; `asked` is a language that there is not."""
         texts = texts_of(__package__, language)
 
         document = page.document
@@ -44,6 +44,7 @@ class SiteRenderer:
             language,
             page.slug,
             page=page,
+            asked=asked,
             body=document.html(resolve, texts.gettext("Copy")),
             sections=[one for one in document.sections if one.level == 2],
         )

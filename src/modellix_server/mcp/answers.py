@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import mcp_types as mcp
 import msgspec
 
-from modellix_server.base.errors import InvalidParameters, MissingParameter, PlatformError
+from modellix_server.base.errors import InvalidParameters, MissingParameter, PlatformError, docs_path
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import show
 from modellix_server.openapi.schemas import SCHEMAS
@@ -42,7 +42,7 @@ class ToolAnswer:
 
 def docs_url(settings: Settings, error: str) -> str:
     """Where a category of refusals, or the code of a failed task, is explained."""
-    return f"{settings.docs_origin}/errors/{error.lower().replace(' ', '-').replace('_', '-')}"
+    return f"{settings.docs_origin}/{docs_path(error)}"
 
 
 def failed(settings: Settings, error: PlatformError) -> mcp.CallToolResult:

@@ -60,6 +60,11 @@ HEADERS: dict[str, Schema] = {
         "required": True,
         "schema": only("gzip, deflate"),
     },
+    "Help": {
+        "description": '`<link>; rel="help"`: the page of the documentation about this error',
+        "required": False,
+        "schema": text(pattern='^<[^>]+>; rel="help"$'),
+    },
     "Challenge": {"description": "The required scheme", "required": True, "schema": only("Bearer")},
 }
 """`components/headers`."""
@@ -124,6 +129,7 @@ def _error(status: int, access: Access) -> dict[str, Any]:
         headers["Accept-Encoding"] = ref("AcceptEncoding", "headers")
     if status in (429, 503):
         headers["Retry-After"] = ref("RetryAfter", "headers")
+    headers["Link"] = ref("Help", "headers")
     categories = sorted({error.category for error in families() if error.status == status})
     message = text("`<category>: <detail>`", pattern=f"^({'|'.join(categories)}): ")
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from modellix_server.base.errors import docs_path
 from modellix_server.docsite.generated import Say
 from modellix_server.docsite.markdown import block, code, heading, inline, table
 from modellix_server.docsite.page import DocPage, Kind
@@ -168,11 +169,6 @@ FAILURES = {
 }
 
 
-def error_slug(name: str) -> str:
-    """`Rate limit exceeded` as `errors/rate-limit-exceeded`."""
-    return f"errors/{name.lower().replace(' ', '-').replace('_', '-')}"
-
-
 def error_pages(language: str, _: Say) -> Iterator[DocPage]:
     """All of them, and the page that lists them."""
     statuses = {name: sorted({one.status for one in families() if one.category == name}) for name in CATEGORIES}
@@ -203,21 +199,21 @@ def _page(name: str, parts: list[str], language: str, names: tuple[str, ...], _:
         "All errors: [Errors](/docs/errors/index). Retries as code: [Errors and "
         "retries](/docs/ways-to-use/error-handling)."
     )
-    return DocPage(error_slug(name), language, Kind.ERROR, "\n\n".join([*parts, end]) + "\n", "", names)
+    return DocPage(docs_path(name), language, Kind.ERROR, "\n\n".join([*parts, end]) + "\n", "", names)
 
 
 def _index(statuses: dict[str, list[int]], language: str, _: Say) -> DocPage:
     refusals = [
         [
             ", ".join(map(str, statuses[name])),
-            f"[{name}](/docs/{error_slug(name)})",
+            f"[{name}](/docs/{docs_path(name)})",
             inline(_(advice.why)),
             inline(_(advice.retry)),
         ]
         for name, advice in CATEGORIES.items()
     ]
     failures = [
-        [f"[{code(name)}](/docs/{error_slug(name)})", inline(_(advice.why)), inline(_(advice.retry))]
+        [f"[{code(name)}](/docs/{docs_path(name)})", inline(_(advice.why)), inline(_(advice.retry))]
         for name, advice in FAILURES.items()
     ]
     parts = [
