@@ -29,22 +29,6 @@ def samples(origin: str, model: Model, body: Mapping[str, Any]) -> list[Sample]:
     ]
 
 
-def command(model: Model, body: Mapping[str, Any]) -> str:
-    """The request as the command `modellix` makes it: its parameters as flags, or as JSON where one has parts."""
-    values = [(name, one) for name, value in body.items() for one in (value if isinstance(value, list) else [value])]
-    if any(isinstance(one, dict | list) for _name, one in values):
-        given = [f"--input {shlex.quote(json.dumps(body, ensure_ascii=False))}"]
-    else:
-        given = [_flag(name.replace("_", "-"), one) for name, one in values]
-    return " \\\n  ".join([f"modellix run {model.slug}", *given, "-o out/"])
-
-
-def _flag(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return f"--{'' if value else 'no-'}{name}"
-    return f"--{name} {shlex.quote(str(value))}"
-
-
 def pretty(body: Mapping[str, Any]) -> str:
     """JSON for reading."""
     return json.dumps(body, ensure_ascii=False, indent=2)

@@ -12,7 +12,7 @@ from modellix_server.docsite.markdown import anchor_of, block, code, heading, in
 from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.written import shown_files
 from modellix_server.operations.models import ModelDetails
-from modellix_server.web.code_samples import command, pretty, samples
+from modellix_server.web.code_samples import pretty, samples
 
 _LANGUAGES = {"curl": "sh", "Python": "python", "JavaScript": "javascript", "CLI": "sh"}
 
@@ -278,8 +278,6 @@ def _examples(model: Model, origin: str, _: Say) -> Iterator[str]:
     for sample in samples(origin, model, model.example):
         yield heading(sample.language, 3)
         yield block(_LANGUAGES[sample.language], sample.text)
-    yield heading(_("Command line"), 3)
-    yield block("sh", command(model, model.example))
     yield heading(_("Any HTTP client"), 3)
     yield _("`POST %s` with this body:") % f"{origin}/api/v1/{model.type}/{model.slug}/async"
     yield block("json", pretty(model.example))
