@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from tests.support.mcp_clients import INITIALIZE, MODES, call, mcp_client, message, post
@@ -85,3 +87,22 @@ async def test_the_sample_of_the_page_runs(platform, team) -> None:
     said, wrong = await child.communicate()
     assert child.returncode == 0, wrong.decode()
     assert (await platform.anyone().get(said.decode().strip())).body[1:4] == b"PNG"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_what_clients_are_configured_with_leads_to_the_servers(platform, team, language) -> None:
+    page = await platform.anyone().get(f"/docs/{'' if language == 'en' else language + '/'}ways-to-use/mcp.md")
+    configured = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page.body.decode(), re.DOTALL)]
+    [tool] = [one for one in configured if "server_url" in one]
+    assert tool.keys() == {"type", "server_label", "server_url", "require_approval"}
+    assert (tool["type"], tool["require_approval"]) == ("mcp", "never")
+    servers = [
+        server for one in configured for kind in ("mcpServers", "servers") for server in one.get(kind, {}).values()
+    ]
+    assert len(servers) >= 3
+    for server in (*servers, {"url": tool["server_url"]}):
+        path = urlsplit(server["url"]).path
+        key = team.authorization if "headers" in server else None
+        assert ("headers" in server) == (path == "/mcp/generate")
+        async with mcp_client(platform.origin + path, key) as client:
+            assert (await client.list_tools()).tools

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import tantivy
@@ -69,24 +70,22 @@ class _LanguageIndex:
         builder.add_integer_field("number", fast=True)
         self._schema = builder.build()
         index = tantivy.Index(self._schema)
-        self._fields: dict[str, set[str]] = {}
-        """Word -> where it occurs."""
+        self._in: dict[str, set[str]] = {name: set() for name in ranking.FIELDS}
+        """Field -> the words in it."""
         self._pieces_with: Counter[str] = Counter()
         words_of = []
         with index.writer(_WRITER_BYTES, 1) as writer:
             for number, chunk in enumerate(chunks):
-                fields = fields_of[id(chunk)]
-                words_of.append(frozenset(word for found in fields.values() for word in found))
-                self._pieces_with.update(words_of[-1])
                 document = tantivy.Document(number=number, kind=chunk.page.kind.value)
-                for name, found in fields.items():
+                for name, found in fields_of[id(chunk)].items():
                     document.add_text(name, " ".join(found))
-                    for word in found:
-                        self._fields.setdefault(word, set()).add(name)
+                    self._in[name].update(found)
+                words_of.append(frozenset(chain.from_iterable(fields_of[id(chunk)].values())))
+                self._pieces_with.update(words_of[-1])
                 writer.add_document(document)
         index.reload()
         self._searcher = index.searcher()
-        self._vocabulary = sorted(self._fields)
+        self._vocabulary = sorted(self._pieces_with)
         everything = self._searcher.search(tantivy.Query.all_query(), max(len(chunks), 1), order_by_field="number")
         self._at = {_place(address): (chunks[number], words_of[number]) for number, address in everything.hits}
         self._ways: dict[tuple[_Wish, bool], tantivy.Query | None] = {}
@@ -111,7 +110,7 @@ class _LanguageIndex:
 
     def _understood(self, wishes: Sequence[_Wish]) -> Sequence[_Wish]:
         """Without the words that are in no page, but for the first few, which may be mistyped."""
-        unknown = [wish for wish in wishes if not wish.alternatives and wish.said[0][0] not in self._fields]
+        unknown = [wish for wish in wishes if not wish.alternatives and wish.said[0][0] not in self._pieces_with]
         return [wish for wish in wishes if wish not in unknown[ranking.MOST_UNKNOWN :]]
 
     def _rarity(self, wish: _Wish) -> float:
@@ -134,19 +133,19 @@ class _LanguageIndex:
         for word in [said[0] for said in wish.said if len(said) == 1]:
             if unfinished:
                 ways += [_boosted(self._word(longer), ranking.PREFIX) for longer in self._beginning_with(word)]
-            if word not in self._fields and len(word) >= ranking.FUZZY_FROM:
+            if word not in self._pieces_with and len(word) >= ranking.FUZZY_FROM:
                 ways += [_boosted(self._word(alike), ranking.TYPO) for alike in self._alike(word)]
         known = [way for way in ways if way]
         return tantivy.Query.disjunction_max_query(known, 0.1) if known else None
 
     def _some(self, said: Sequence[str]) -> tantivy.Query | None:
         """What the query says: each of its words counts."""
-        known = [_boosted(self._word(word), _weight(said)) for word in said if word in self._fields]
+        known = [_boosted(self._word(word), _weight(said)) for word in said if word in self._pieces_with]
         return _any(known) if known else None
 
     def _all(self, alternative: Sequence[str]) -> tantivy.Query | None:
         """Another way to say it: only as a whole."""
-        if not all(word in self._fields for word in alternative):
+        if not all(word in self._pieces_with for word in alternative):
             return None
         weight = ranking.SYNONYM * _weight(alternative)
         parts = [(tantivy.Occur.Must, _boosted(self._word(word), weight)) for word in alternative]
@@ -156,7 +155,7 @@ class _LanguageIndex:
         fields = [
             _boosted(self._term(name, word), boost)
             for name, boost in ranking.FIELDS.items()
-            if name != "pairs" and name in self._fields[word]
+            if name != "pairs" and word in self._in[name]
         ]
         return tantivy.Query.disjunction_max_query(fields, 0.3)
 
