@@ -210,7 +210,7 @@ async def test_many_searches_at_once_leave_room_for_others(both) -> None:
     """Each computes without a pause: between two of them, everything else that is ready has its turn."""
     quick, _ = both
     entrance = AddressAdmission(AddressLimit("calls", each=1_000, together=1_000))
-    endpoint = McpEndpoint(quick, entrance, OwnOrigins(["https://example.com"]), b"", asyncio.Semaphore(2))
+    endpoint = McpEndpoint(quick, entrance, OwnOrigins(["https://example.com"]), b"", asyncio.Semaphore(1))
     headers = [("Accept", ACCEPT), ("Content-Type", "application/json"), ("Host", "example.com")]
     answered = 0
 
@@ -221,9 +221,9 @@ async def test_many_searches_at_once_leave_room_for_others(both) -> None:
         answered += 1
 
     searches = asyncio.gather(*(search() for _ in range(50)))
-    at_once = before = 0
+    rounds = 0
     while not searches.done():
         await asyncio.sleep(0)
-        at_once, before = max(at_once, answered - before), answered
+        rounds += 1
+        assert answered <= rounds / 6, "some rounds of the event loop are between two searches"
     await searches
-    assert 1 <= at_once <= 2

@@ -18,8 +18,8 @@ from modellix_server.operations.context import ServingContext
 
 _CALLS_EACH, _CALLS_TOGETHER = 600, 30_000
 """Of the documentation, per minute: by one address, by all."""
-_AT_ONCE = 2
-"""Of the documentation: a call computes for some milliseconds, and between two of them submissions have their turn."""
+_AT_ONCE = 1
+"""Of the documentation: a call computes for a millisecond, and between two of them submissions have their turn."""
 
 
 def build_endpoints(

@@ -29,6 +29,8 @@ from modellix_server.mcp.front import Receive, Send
 from modellix_server.operations.context import OUT_OF_REACH
 
 _BODY_TIMEOUT_S = 60.0
+_PAUSES = 6
+"""Rounds of the event loop before a search: what else is ready, submissions above all, goes on as far as it can."""
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _CLOSED = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
 _CALLS = Counter(
@@ -178,7 +180,8 @@ class _Turn:
         if self._turns is not None:
             await self._turns.acquire()
             self._taken = True
-            await asyncio.sleep(0)  # what else is ready goes first
+            for _ in range(_PAUSES):
+                await asyncio.sleep(0)
 
     async def __aexit__(self, *_: object) -> None:
         self.end()
