@@ -56,7 +56,7 @@ COVERED = 2.0
 """Added for the share of the query's words that the piece contains: all of them once beats a rare one often."""
 MORE = 0.05
 """Added to a page's best piece for the score of each further one: several fitting pieces are a sign, not a proof."""
-MOST_PIECES = 60
+MOST_PIECES = 40
 """Pieces that are looked at; what is further down never came up among the first pages."""
 
 SYNONYMS = tuple(
