@@ -80,10 +80,10 @@ def test_a_task_in_steps(modellix) -> None:
     task = modellix(*slow).stdout.strip()
     assert TASK.fullmatch(task)
     assert modellix(*slow).stdout.strip() == task
-    assert task in modellix("wait", task, "--timeout", "0.1", ends=ExitCode.TIMED_OUT).stderr
     assert modellix("wait", task).stdout.strip().endswith(".png")
     modellix("cancel", task, ends=ExitCode.WRONG)
     queued = modellix("run", MODEL, "--prompt", "[sandbox:queue=60]", "--no-wait").stdout.strip()
+    assert queued in modellix("wait", queued, "--timeout", "0.1", ends=ExitCode.TIMED_OUT).stderr
     assert "not done yet" in modellix("download", queued, ends=ExitCode.WRONG).stderr
     assert modellix("cancel", queued).stdout == "canceled\n"
     told = json.loads(modellix("wait", queued, "--json", ends=ExitCode.FAILED).stdout)
@@ -152,7 +152,7 @@ def test_a_key_is_saved_for_the_user_alone(modellix, platform, team, monkeypatch
         (("run", EDIT, "--prompt", "x", "--images", "@gone.png"), ExitCode.WRONG, "there is no file gone.png"),
         (("run", MODEL, "--prompt", "x", "--max-cost", "0.01"), ExitCode.NO_MONEY, "more than --max-cost 0.01 USD"),
         (("run", MODEL, "--prompt", "[sandbox:moderate]"), ExitCode.FAILED, "errors/content-rejected"),
-        (("run", MODEL, "--prompt", "[sandbox:slow=2]", "--timeout", "0.2"), 124, "modellix wait task-"),
+        (("run", MODEL, "--prompt", "[sandbox:queue=60]", "--timeout", "0.2"), 124, "modellix wait task-"),
         (("wait", "task-" + 32 * "0"), ExitCode.WRONG, "request"),
         (("upload", "gone.png"), ExitCode.WRONG, "gone.png"),
     ],

@@ -105,10 +105,10 @@ def run_blocks(text: str, environment: dict[str, str], folder: Path, team: Team)
 
 
 def test_somebody_who_looks_sees_progress_and_the_picture(environment, tmp_path) -> None:
-    command = "modellix run alibaba/qwen-image-plus --prompt '[sandbox:slow=2] a boat' --size 928*1664"
+    command = "modellix run alibaba/qwen-image-plus --prompt '[sandbox:slow=5] a boat' --size 928*1664"
     seen: list[str] = []
     end = run(command, environment, tmp_path, lambda screen: seen.append(screen) or False)
-    assert any("running" in screen and "0:00:01" in screen for screen in seen)
+    assert any("running" in screen for screen in seen)
     assert "running" not in end
     assert end.count("▀") == 27 * 24
     assert "done" in end

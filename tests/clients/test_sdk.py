@@ -89,15 +89,18 @@ def test_a_task_is_followed_by_events_and_found_again(client: Client) -> None:
 async def test_a_queue_is_followed(platform) -> None:
     team = await platform.team(concurrency=1)
     async with AsyncClient(team.text, base_url=platform.origin) as client:
-        first = await client.submit(MODEL, prompt="[sandbox:slow=2] first")
+        first = await client.submit(MODEL, prompt="[sandbox:queue=60] first")
         async with AsyncClient(team.text, base_url=platform.origin, max_retries=0) as impatient:
             with pytest.raises(errors.ConcurrencyLimited):
                 await impatient.submit(MODEL, prompt="second")
         second = await client.submit(MODEL, prompt="second", queue=True)
         assert second.state.queue_position == 1
-        events = [event async for event in second.events()]
+        events = []
+        async for event in second.events():
+            if not events:
+                assert await first.cancel()
+            events.append(event)
         assert (events[0].queue_position, second.status) == (1, "success")
-        assert (await first.wait()).status == "success"
 
 
 async def test_many_at_once(platform, team, tmp_path) -> None:
