@@ -249,3 +249,12 @@ async def test_many_at_once_store_the_same_files(pool, storage, picture):
     orders = [[b64(first), b64(second)], [b64(second), b64(first)]] * 10
     await asyncio.gather(*(save_inputs(pool, storage, take_inputs({"i": one}, ("i",))[1]) for one in orders))
     assert await pool.fetchval("select count(*) from results.input") == 2
+
+
+def test_more_files_than_any_model_takes_are_refused_before_they_are_decoded(picture):
+    tiny = b64(picture(size=(1, 1)))
+    assert len(take_inputs({"images": [tiny] * 200}, ("images",))[1]) == 1
+    started = time.process_time()
+    with pytest.raises(InvalidFormat, match="more than 200 files"):
+        take_inputs({"images": [tiny] * 100_000}, ("images",))
+    assert time.process_time() - started < 1

@@ -281,3 +281,11 @@ async def test_a_helper_that_does_not_start_condemns_no_file(spool, monkeypatch)
                 await helper.probe("image", b"x")
     assert isinstance(await helper.probe("image", b"x"), Refused)
     await helper.close()
+
+
+async def test_a_sound_that_says_that_it_lasts_for_weeks_is_refused(helper):
+    """Its milliseconds would fit into no column."""
+    rate, size = 1, 0xFFFFFF00
+    form = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", size, b"WAVE", b"fmt ", 16, 1, 1, rate, rate, 1, 8, b"data", size)
+    found = await helper.probe("audio", form + bytes(1000))
+    assert isinstance(found, Refused)

@@ -24,6 +24,7 @@ _ADDRESS = re.compile(r"[.:~]|^//")
 """What base64 has not, and addresses and paths have."""
 _MOST_ADDRESS_CHARACTERS = 256
 _SHOWN = 79
+_MOST_FILES = 200  # twice as many as any model takes
 _GIVEN = 60
 
 
@@ -49,14 +50,20 @@ def take_inputs(params: Mapping[str, Any], media: Collection[str]) -> tuple[dict
     `media` are the paths that carry media, as `base.json_paths` takes them. http(s) URLs and ids of uploaded files
     are kept, and so are values that are no strings: the model's schema refuses them.
 
-    Raises InvalidFormat for broken base64, an unknown file type, or a `sha256:` value from outside.
+    Raises InvalidFormat for broken base64, an unknown file type, a `sha256:` value from outside, or more files than
+    any model takes.
     """
     files: dict[str, InputFile] = {}
+    taken = 0
 
     def take(found: Found) -> str:
+        nonlocal taken
         text = found.text
         if looks_like_link(text) or text.startswith(UPLOADED):
             return text
+        taken += 1
+        if taken > _MOST_FILES:
+            raise InvalidFormat(f"the request body has more than {_MOST_FILES} files, which no model takes")
         file = _decode(found.where, text)
         files[file.sha256] = file
         return STORED + file.sha256

@@ -15,6 +15,7 @@ from modellix_server.inspection.messages import Probed
 from modellix_server.inspection.still_files import jpeg_has_end, png_size
 
 MOST_PIXELS = 100_000_000
+_LONGEST_MS = 24 * 3600 * 1000
 _PILLOW = ("JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 # Nothing is decoded here and the size is checked below, so Pillow's own warning has no use.
@@ -142,6 +143,8 @@ def _tracks(found: Format, file: IO[bytes], kind: Kind) -> Probed:
         raise Unfit(f"the {found.name} file tells no width and height")
     if kind == "video" and not duration_ms:
         raise Unfit(f"the {found.name} file tells no duration")
+    if (duration_ms or 0) > _LONGEST_MS:
+        raise Unfit(f"the {found.name} file says that it takes longer than a day")
     return Probed(found.name, width, height, duration_ms, "Audio" in by_type)
 
 

@@ -31,6 +31,7 @@ MOST_BODY_BYTES = 64 * 1024 * 1024
 SMALL_BODY_BYTES = 256 * 1024
 """A larger body goes to a scratch file and is parsed in the helper process, off the event loop."""
 BODY_TIMEOUT_S = 300.0
+_SILENT_S = 30.0
 
 
 class HotRequest(RequestContext):
@@ -152,17 +153,18 @@ async def _read_body(request: HotRequest) -> bytes | Scratch:
         start, more = await _read_start(request)
         if len(start) <= SMALL_BODY_BYTES and not more:
             return start
-    scratch, limiter = request.ctx.spool.scratch(length or MOST_BODY_BYTES), request.ctx.body_reads
-    body = limiter.join()
-    try:
-        await scratch.write(start)
-        while more:
-            await limiter.take(body)
-            chunk, more = await _receive(request)
-            await scratch.write(chunk)
-    except BaseException:
-        scratch.close()
-        raise
+    limiter, most_bytes = request.ctx.body_reads, length or MOST_BODY_BYTES
+    with limiter.join(request.who.team.team_id, most_bytes) as body:
+        scratch = request.ctx.spool.scratch(most_bytes)
+        try:
+            await scratch.write(start)
+            while more:
+                await limiter.take(body)
+                chunk, more = await _receive_soon(request)
+                await scratch.write(chunk)
+        except BaseException:
+            scratch.close()
+            raise
     return scratch
 
 
@@ -176,6 +178,15 @@ async def _read_start(request: HotRequest) -> tuple[bytes, bool]:
         chunk, more = await _receive(request)
         pending += chunk
     return bytes(pending), more
+
+
+async def _receive_soon(request: HotRequest) -> tuple[bytes, bool]:
+    """`_receive` for a client that holds memory or disk meanwhile: not for one that says nothing."""
+    try:
+        async with asyncio.timeout(_SILENT_S):
+            return await _receive(request)
+    except TimeoutError:
+        raise too_slow(_SILENT_S) from None
 
 
 async def _receive(request: HotRequest) -> tuple[bytes, bool]:
