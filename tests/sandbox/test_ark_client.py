@@ -158,7 +158,7 @@ async def test_pictures_are_refused(ark: Client, given: dict, status: int, code:
 
 
 async def test_a_key_is_needed(ark: Client) -> None:
-    for headers in ({}, {"Authorization": "Bearer nonsense"}):
+    for headers in ({}, {"Authorization": "Bearer sk-invalid"}):
         told = await ark.call("POST", "/images/generations", json={}, headers=headers)
         assert (told[0], told[1]["error"]["code"], told[1]["error"]["type"]) == (
             401,

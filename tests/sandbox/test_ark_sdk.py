@@ -134,7 +134,7 @@ def test_errors_are_the_client_s_own(ark: Ark, given: dict[str, Any], error: typ
 
 def test_a_bad_key(sandbox) -> None:
     with (
-        Ark(base_url=f"{sandbox.origin}/ark/api/v3", api_key="nonsense", max_retries=0) as ark,
+        Ark(base_url=f"{sandbox.origin}/ark/api/v3", api_key="sk-invalid", max_retries=0) as ark,
         pytest.raises(ArkAuthenticationError),
     ):
         ark.content_generation.tasks.get(task_id="cgt-1")

@@ -156,7 +156,7 @@ def test_a_model_is_like_another_but_for_what_it_says():
 
 HEADERS = [
     (PICTURE, FLAT, True, {"Authorization": ""}, 401, "InvalidApiKey"),
-    (PICTURE, FLAT, True, {"Authorization": "Bearer nope"}, 401, "InvalidApiKey"),
+    (PICTURE, FLAT, True, {"Authorization": "Bearer invalid"}, 401, "InvalidApiKey"),
     (PICTURE, FLAT, True, {"Authorization": "Basic sk-test"}, 401, "InvalidApiKey"),
     (PICTURE, FLAT, False, {}, 403, "AccessDenied"),
     (PICTURE, FLAT, False, {"X_DashScope_Async": "disable"}, 403, "AccessDenied"),

@@ -239,7 +239,7 @@ async def test_a_throttled_prompt_is_taken_the_second_time(vendor) -> None:
     assert (await vendor.post("image", body))[1]["base_resp"] == GOOD_END
 
 
-@pytest.mark.parametrize("key", ["", "nope", "sk-"])
+@pytest.mark.parametrize("key", ["", "invalid", "sk-invalid"])
 async def test_a_bad_key(vendor, key) -> None:
     for status, said in (await vendor.post("video", OLD, key=key), await vendor.call("GET", "/nothing", key=key)):
         assert (status, said["base_resp"]["status_code"]) == (200, 1004)  # the one code its client takes for this

@@ -101,7 +101,7 @@ def test_errors_are_the_client_s_own(tools, prompt: str, code: int) -> None:
 
 def test_a_bad_key(tools, sandbox) -> None:
     errors = importlib.import_module("minimax_mcp.exceptions")
-    client = tools.MinimaxAPIClient("nonsense", f"{sandbox.origin}/minimax")
+    client = tools.MinimaxAPIClient("sk-invalid", f"{sandbox.origin}/minimax")
     with pytest.raises((errors.MinimaxAuthError, tools.MinimaxRequestError)) as caught:
         client.post("/v1/image_generation", json={"model": "image-01", "prompt": "x"})
     client.session.close()

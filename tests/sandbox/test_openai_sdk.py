@@ -219,7 +219,7 @@ async def test_keys_and_models(sdk: AsyncOpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         await sdk.models.retrieve("gpt-image-9")
     with pytest.raises(openai.AuthenticationError) as refused:
-        await sdk.with_options(api_key="wrong").images.generate(model="gpt-image-2", prompt="x")
+        await sdk.with_options(api_key="sk-invalid").images.generate(model="gpt-image-2", prompt="x")
     assert refused.value.code == "invalid_api_key"
 
 

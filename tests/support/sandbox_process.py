@@ -24,7 +24,8 @@ from pathlib import Path
 from modellix_server.processes.sandbox import run
 if __name__ == "__main__":
     run(host="127.0.0.1", port=int(sys.argv[1]), upstreams=sys.argv[4].split(",") if sys.argv[4] else None,
-        instant=sys.argv[2] == "instant", spool=Path(sys.argv[3]), allow_networks=[ip_network("127.0.0.0/8")])
+        instant=sys.argv[2] == "instant", spool=Path(sys.argv[3]),
+        allow_networks=[ip_network(one) for one in sys.argv[5].split()])
 """
 
 
@@ -46,9 +47,9 @@ class Running:
 
 
 @contextmanager
-def start(spool: Path, *, instant: bool = False, only: str = "") -> Iterator[Running]:
+def start(spool: Path, *, instant: bool = False, only: str = "", networks: str = "127.0.0.0/8") -> Iterator[Running]:
     port = free_port()
-    arguments = [str(port), "instant" if instant else "", str(spool), only]
+    arguments = [str(port), "instant" if instant else "", str(spool), only, networks]
     process = subprocess.Popen([sys.executable, "-c", _PROGRAM, *arguments])
     running = Running(process, f"http://127.0.0.1:{port}", spool)
     try:

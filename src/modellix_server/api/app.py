@@ -27,6 +27,7 @@ from modellix_server.api.hot.coded_body import decoded
 from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.api.hot.status import read_task
 from modellix_server.api.hot.submit import may_name_model, submit_task
+from modellix_server.api.no_such_route import no_such_route
 from modellix_server.api.payments import payment_event
 from modellix_server.base.settings import Settings
 from modellix_server.limits import AddressLimit, RateLimited
@@ -146,7 +147,7 @@ def build_app(ctx: ApiContext, pages: App | None = None) -> App:
                     endpoint = read
             elif method == "POST" and may_name_model(path):
                 endpoint = stream if path.endswith("/stream") else submit
-        elif pages is not None and not path.startswith(_OTHERS) and not _is_for_files(scope, files_origin):
+        elif pages is not None and not _is_for_programs(path) and not _is_for_files(scope, files_origin):
             connection = scope.get("extensions", {}).pop(CONNECTION, None)
             scope["request_id"] = connection.request_id if connection else None
             endpoint = pages if path.startswith(_MCP) else _too_many(ctx.strangers, scope) or pages
@@ -164,6 +165,11 @@ def _too_many(strangers: AddressLimit, scope: Scope) -> App | None:
         headers = {"Retry-After": str(error.retry_after_s), "Content-Security-Policy": CLOSED}
         return PlainTextResponse(error.message, error.status, headers)
     return None
+
+
+def _is_for_programs(path: str) -> bool:
+    """Whether a path is not one of a page: also where a slip put a second `/` before it."""
+    return path.startswith(_OTHERS) or f"/{path.lstrip('/')}".startswith(_API)
 
 
 def _is_for_files(scope: Scope, files_origin: str | None) -> bool:
@@ -219,13 +225,14 @@ def build_router(ctx: ApiContext) -> Starlette:
 async def _refuse(request: StarletteRequest, error: Exception) -> Response:
     """The answer to a request that matches no route."""
     assert isinstance(error, HTTPException)
-    if not request.url.path.startswith("/api"):
+    path: str = request.scope["path"]  # a URL would take what follows `//` for a host
+    if not f"/{path.lstrip('/')}".startswith("/api"):
         headers = {**(error.headers or {}), "Content-Security-Policy": CLOSED}
         return PlainTextResponse(error.detail, error.status_code, headers)
     if error.status_code == 405:
         message = f"Invalid parameters: method {request.method} is not allowed here"
     else:
-        message = "Resource not found: no such route"
+        message = f"Resource not found: {no_such_route(path)}"
     allowed = {method for route in request.app.routes if _fits(route, request) for method in route.methods}
     allow = [(b"allow", ", ".join(sorted(allowed)).encode())] if error.status_code == 405 else []
     return refusal(error.status_code, message, allow, None).response()

@@ -19,17 +19,17 @@ from modellix_server.requestlog import EntryFilter
 async def list_calls(request: Request) -> Response:
     """`GET /logs`: `status` (`400`, `4xx`, `refused`) and the parameters of other lists narrow it."""
     ctx, who, filters = request.ctx, request.who, Filters(request.query_params)
+    names = await usage.key_names(ctx, who, who.team)
     least, most = _statuses(filters.text("status"))
     wanted = EntryFilter(
         least,
         most,
-        filters.text("model"),
-        filters.number("key_id"),
+        filters.model("model", ctx.catalogue),
+        filters.key("key_id", names),
         task_id=filters.task("task_id"),
         request_id=filters.text("request_id"),
         at=filters.span(),
     )
-    names = await usage.key_names(ctx, who, who.team)
     return await answer_list(
         request,
         filters,

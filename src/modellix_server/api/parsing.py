@@ -15,9 +15,11 @@ from modellix_server.base import json_body
 from modellix_server.base.errors import BodyTooLarge, InvalidFormat, InvalidParameters, OutOfRange, too_slow
 from modellix_server.base.ids import parse_task_name
 from modellix_server.base.pages import MOST_A_PAGE, Span
-from modellix_server.catalogue import show
+from modellix_server.catalogue import Catalogue, show
 
 _USUAL_PAGE = 20
+# In a query a plus that was not encoded is a blank.
+_SIGN_LOST = re.compile(r"(\d[T ]\d\d(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?) (\d\d(?::?\d\d)?)$", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 # Clamped to these two, times can be computed with safely.
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -101,6 +103,27 @@ class Filters:
             raise InvalidFormat(f"parameter '{name}' must be a whole number, got {show(value)}")
         return None if value is None else int(value)
 
+    def model(self, name: str, catalogue: Catalogue) -> str | None:
+        """A model by `provider/id`, or by its id alone. Raises OutOfRange for one that nothing can be of."""
+        value = self.text(name)
+        if value is None:
+            return None
+        known = catalogue.find(*value.split("/", 1)) if "/" in value else None
+        found = [known] if known else [one for one in catalogue if value in (one.id, one.docs_slug)]
+        if len(found) == 1:
+            return found[0].slug
+        if found:
+            slugs = ", ".join(one.slug for one in found)
+            raise OutOfRange(f"parameter '{name}' must be one of {slugs}, got {show(value)}")
+        raise OutOfRange(f"parameter '{name}' must be a model that there is, got {show(value)}")
+
+    def key(self, name: str, own: Collection[int]) -> int | None:
+        """The id of one of a team's keys. Raises InvalidFormat, OutOfRange for another one."""
+        value = self.number(name)
+        if value is not None and value not in own:
+            raise OutOfRange(f"parameter '{name}' must be the id of a key of this team, got {value}")
+        return value
+
     def task(self, name: str) -> UUID | None:
         """A task's id. Raises InvalidFormat."""
         value = self.text(name)
@@ -151,7 +174,7 @@ class Filters:
 
 def from_iso(text: str) -> datetime:
     """A time in ISO 8601, UTC if it names no zone. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(_SIGN_LOST.sub(r"\1+\2", text))
     try:
         return _kept(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except OverflowError:

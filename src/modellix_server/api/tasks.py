@@ -24,13 +24,13 @@ _COLUMNS = (
 async def list_of_tasks(request: Request) -> Response:
     """`GET /tasks`: newest first; `status`, `model`, `key_id`, `from` and `to` (of submission) narrow it."""
     ctx, who, filters = request.ctx, request.who, Filters(request.query_params)
+    names = await usage.key_names(ctx, who, who.team)
     wanted = TaskFilter(
         status=filters.choice("status", ("pending", "success", "failed")),
-        model=filters.text("model"),
-        key_id=filters.number("key_id"),
+        model=filters.model("model", ctx.catalogue),
+        key_id=filters.key("key_id", names),
         submitted=filters.span(),
     )
-    names = await usage.key_names(ctx, who, who.team)
     return await answer_list(
         request,
         filters,

@@ -14,6 +14,7 @@ _URL = re.compile(r"(?<!\w)(\w+:(?:\\?/){2})([^\s\"'<>]*)", re.ASCII)
 _OWN_KEY = re.compile(r"mdlx-(?:test-)?[0-9A-Za-z]+", re.ASCII)
 _FOREIGN_KEY = re.compile(r"(?<![A-Za-z0-9])((?:sk|rk|whsec)[-_])[A-Za-z0-9+/_=-]{8,}", re.ASCII)
 _JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", re.ASCII)  # MiniMax' keys
+_NO_PORT = re.compile(r":(?![0-9]*$)", re.ASCII)
 _BEARER = re.compile(r"(?i:\b(bearer|basic) +)[A-Za-z0-9+/_.=~-]{20,}", re.ASCII)
 
 
@@ -36,6 +37,8 @@ def redact_keys(text: str) -> str:
 def _without_secrets(rest: str) -> str:
     location = re.split(r"[?#]|\\u003[fF]", rest, maxsplit=1)[0]
     host, slash, path = location.partition("/")
+    if "@" in path and _NO_PORT.search(host):  # a password with a slash in it
+        host, slash, path = location.rpartition("@")[2].partition("/")
     return host.rpartition("@")[2] + slash + path
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -242,6 +243,14 @@ class OneKind(Media, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Longer side over shorter side; 4 allows 1:4 to 4:1."""
     min_seconds: int | None = None
     max_seconds: int | None = None
+    alpha: bool = False
+    """Whether it must have transparency, as a mask."""
+    same_size_as: str | None = None
+    """The parameter whose first picture it must be as large as."""
+
+    def describe(self, name: str) -> MediaInput:
+        """As every kind, and what a mask must be."""
+        return replace(super().describe(name), alpha=self.alpha, same_size_as=self.same_size_as)
 
     def limits(self) -> dict[MediaKind, Limits]:
         """Its one kind."""

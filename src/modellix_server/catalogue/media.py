@@ -54,6 +54,10 @@ class MediaInput:
     """Forms that the vendor takes: a link, bytes in a data URI. They do not restrict the caller."""
     max_total_ms: int | None = None
     """Total length of all video or audio of this parameter."""
+    alpha: bool = False
+    """Whether it must have transparency."""
+    same_size_as: str | None = None
+    """The parameter whose first picture it must be as large as."""
 
     @property
     def kinds(self) -> str:
@@ -126,6 +130,8 @@ class Facts:
     width: int | None = None
     height: int | None = None
     duration_ms: int | None = None
+    alpha: bool | None = None
+    """Whether a picture has transparency; None where nobody has looked."""
 
 
 def refusal(medium: MediaInput, where: str, facts: Facts) -> PlatformError | None:
@@ -138,8 +144,18 @@ def refusal(medium: MediaInput, where: str, facts: Facts) -> PlatformError | Non
         return InvalidFormat(f"parameter '{where}' must be one of {', '.join(limits.formats)}, got {facts.format}")
     if facts.format in _ONLY_WHERE_LISTED and facts.format not in limits.formats:
         return InvalidFormat(f"parameter '{where}' cannot be {facts.format.upper()} for this model")
+    if medium.alpha and facts.alpha is False:
+        return InvalidFormat(f"parameter '{where}' must have transparency (an alpha channel)")
     broken = _bytes(limits, facts.size) or _pixels(limits, facts) or _length(limits, facts.duration_ms)
     return OutOfRange(f"parameter '{where}' must {broken}") if broken else None
+
+
+def refusal_beside(medium: MediaInput, facts: Facts, other: Facts) -> PlatformError | None:
+    """Why a file is not allowed beside the first one of `same_size_as`; None when it is."""
+    if None in (facts.width, other.width) or (facts.width, facts.height) == (other.width, other.height):
+        return None
+    size, got = f"{other.width}*{other.height}", f"{facts.width}*{facts.height}"
+    return InvalidFormat(f"parameter '{medium.name}' must have the size of '{medium.same_size_as}', {size}, got {got}")
 
 
 def refusal_together(medium: MediaInput, facts: Iterable[Facts]) -> PlatformError | None:

@@ -148,6 +148,8 @@ def build(file: ModelFile, provider: str, model_id: str) -> Model:
         "additionalProperties": False,
         "examples": [file.example, *file.more],
     }
+    media = tuple(media_of(file.input))
+    _known("same_size_as", [one.same_size_as for one in media if one.same_size_as], file.input)
     model = Model(
         slug=slug,
         provider=provider,
@@ -157,7 +159,7 @@ def build(file: ModelFile, provider: str, model_id: str) -> Model:
         name=file.name,
         summary=file.summary,
         schema=schema,
-        media=tuple(media_of(file.input)),
+        media=media,
         routes=file.route,
         price=_price_table(slug, file.price, file.input),
         deadline_s=file.deadline_s,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -13,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from modellix_server.base.addresses import Network
+from modellix_server.base.content_coding import DECODED, BrokenCoding, DecodedBody, UnknownCoding
 from modellix_server.base.external_link import PUBLIC_ONLY, Origins
 from modellix_server.base.outbound import AnswerLost, NotSent, Outbound
 from modellix_server.base.process import reuse_memory
@@ -22,6 +24,7 @@ from modellix_server.sandbox.callbacks import NO_HEADERS, Post
 from modellix_server.sandbox.rendering.studio import Studio
 from modellix_server.sandbox.spool import SandboxSpool
 
+_OWN_FILE = re.compile(r"/files/[\w-]+/[\w.-]+$", re.ASCII)
 INPUT_LIMIT_BYTES = 100 * 1024 * 1024
 INPUT_TIMEOUT_S = 60.0
 EXPIRE_EVERY_S = 600.0
@@ -64,7 +67,7 @@ class Sandbox:
         self._held.callback(studio.close)
         await self._held.enter_async_context(_every(EXPIRE_EVERY_S, spool.expire))
         origins = Origins.of(self._origin) if self._origin else PUBLIC_ONLY
-        fetch, post = _fetcher(outbound, self._origin), _poster(outbound, origins)
+        fetch, post = _fetcher(outbound, self._origin, spool), _poster(outbound, origins)
         emulators = load_all()
         self._apps = {name: emulators[name](studio, fetch, post, instant=self._instant) for name in self._upstreams}
         if not self._instant:
@@ -94,6 +97,18 @@ class Sandbox:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _route(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
+        coding = wire.header(scope, b"content-encoding")
+        if coding is None:
+            await self._pass_on(scope, receive, send)
+            return
+        try:
+            await self._pass_on(scope, DecodedBody(receive, coding), send)
+        except (UnknownCoding, BrokenCoding) as error:
+            taken = (b"accept-encoding", ", ".join(DECODED).encode())
+            status = 415 if isinstance(error, UnknownCoding) else 400
+            await wire.answer_json(send, status, {"message": f"The request body: {error}."}, taken)
+
+    async def _pass_on(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         path: str = scope["path"]
         name = path[1:].partition("/")[0]
         app = self._apps.get(name)
@@ -122,11 +137,12 @@ async def _every(pause_s: float, work: Callable[[], None]) -> AsyncIterator[None
         task.cancel()
 
 
-def _fetcher(outbound: Outbound, origin: str | None) -> media.Fetch:
+def _fetcher(outbound: Outbound, origin: str | None, spool: SandboxSpool) -> media.Fetch:
     """Load input files the way the whole platform reaches out: public addresses only, within limits.
 
     Samples of the platform at `origin` are the ones in the package, and its links to files are followed wherever they
-    lead: a test on one machine has no public address.
+    lead: a test on one machine has no public address. For the same reason the emulators' own results, which vendors
+    take as inputs again, are read and not fetched; their names cannot be guessed.
     """
     start = None if origin is None else samples.link(origin, "")
     origins = PUBLIC_ONLY if origin is None else Origins.of(origin)
@@ -137,6 +153,9 @@ def _fetcher(outbound: Outbound, origin: str | None) -> media.Fetch:
             if path is None:
                 raise media.Unreachable(url)
             return path.read_bytes()
+        own = _OWN_FILE.search(url.partition("?")[0])
+        if own is not None and (kept := spool.read(own[0])) is not None:
+            return kept
         try:
             async with outbound.stream(
                 url, origins=origins, timeout_s=INPUT_TIMEOUT_S, max_bytes=INPUT_LIMIT_BYTES

@@ -46,7 +46,7 @@ def _page(title: str) -> bytes:
         "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
         "td{padding:.2rem 1rem .2rem 0;vertical-align:top}</style>"
         f"<h1>{escape(title)}</h1><p>An imitation for tests. Nothing is sent to the vendor and nothing costs money; "
-        "any key that starts with <code>sk-</code> works.<p>What it received and charged: "
+        "any key works but <code>sk-invalid</code> and <code>invalid</code>.<p>What it received and charged: "
         '<a href="_bill"><code>_bill</code></a>, filtered by <code>?attempt=</code> (the <code>X-Request-Id</code> of '
         "the submission) or <code>?task=</code> (that id without its last number); <code>DELETE</code> empties it."
         "<p>Put these into a prompt to make it misbehave (the values shown are the ones used when none is given):"

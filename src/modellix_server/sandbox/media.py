@@ -1,9 +1,9 @@
 """Input files of a request: data URIs are decoded, links fetched with the given function."""
 
-import base64
-import binascii
 import re
 from collections.abc import Awaitable, Callable
+
+from modellix_server.base import base64_text
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Loads a link, or raises Unreachable: it decides which addresses may be reached and how much is read."""
@@ -29,14 +29,19 @@ def is_data_uri(text: str) -> bool:
     return text[:5].lower() == "data:"
 
 
+def is_link(text: str) -> bool:
+    """Whether the text begins as an http or https link does; a scheme has no case."""
+    return text[:8].lower().startswith(("http://", "https://"))
+
+
 def decode(data_uri: str) -> bytes:
     """The bytes of a data URI. Raises BrokenDataUri."""
     head = _DATA_URI.match(data_uri)
     if head is None:
         raise BrokenDataUri
     try:
-        return base64.b64decode(data_uri[head.end() :], validate=True)
-    except binascii.Error as error:
+        return base64_text.decode(data_uri[head.end() :])
+    except ValueError as error:
         raise BrokenDataUri from error
 
 

@@ -66,6 +66,18 @@ class SandboxSpool:
         self._files.put(key, stored)
         return f"/files/{key}/{stored.name}"
 
+    def read(self, path: str) -> bytes | None:
+        """What a client of `path` would get, at most its first megabytes; None where that is 404."""
+        parts = path.split("/")
+        stored = self._files.get(parts[2]) if len(parts) == 4 else None
+        if stored is None or parts[3] != stored.name or stored.fault == "vanish":
+            return None
+        if stored.fault == "mistyped":
+            return _HTML
+        if stored.path is None:
+            return stored.body
+        return stored.path.read_bytes() if stored.path.exists() else None
+
     def _make_room(self) -> None:
         """Delete the oldest files above the total; links to them answer 404 from then on."""
         for path in list(self._on_disk)[:-1]:

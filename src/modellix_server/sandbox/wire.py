@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from modellix_server.base.json_body import without_mark
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -39,7 +41,7 @@ async def read_body(receive: Receive, limit_bytes: int) -> bytes:
         body: bytes = message.get("body", b"")
         if len(body) > limit_bytes:
             raise BodyOverCap
-        return body
+        return without_mark(body)
     parts = [message.get("body", b"")]
     size = len(parts[0])
     while message.get("more_body"):
@@ -50,16 +52,27 @@ async def read_body(receive: Receive, limit_bytes: int) -> bytes:
         size += len(parts[-1])
         if size > limit_bytes:
             raise BodyOverCap
-    return b"".join(parts)
+    return without_mark(b"".join(parts))
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """The first header called `name` (lower case), or None."""
+    """The first header called `name` (lower case), or None; blanks around are not of its value (RFC 9110, 5.5)."""
     for key, value in scope["headers"]:
         if key == name:
-            text: bytes = value
+            text: bytes = value.strip(b" \t")
             return text.decode("latin-1")
     return None
+
+
+BAD_KEYS = ("invalid", "sk-invalid")
+"""Keys that every emulator refuses, for tests of what follows; all others are good, in whatever form a vendor has."""
+
+
+def bearer(scope: Scope) -> str | None:
+    """The key that a request presents; None where there is none, or one of the bad ones."""
+    scheme, _, key = (header(scope, b"authorization") or "").partition(" ")
+    key = key.strip()
+    return key if scheme.lower() == "bearer" and key and key not in BAD_KEYS else None
 
 
 def query(scope: Scope) -> dict[str, str]:

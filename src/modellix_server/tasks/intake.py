@@ -14,12 +14,12 @@ import msgspec
 from modellix_server.base import json_paths
 from modellix_server.base.addresses import is_public_https
 from modellix_server.base.database import Pool
-from modellix_server.base.errors import InvalidFormat, InvalidParameters, OutOfRange
+from modellix_server.base.errors import InvalidFormat, InvalidParameters, OutOfRange, PlatformError
 from modellix_server.base.ids import parse_file_name
 from modellix_server.base.json_paths import Found
 from modellix_server.base.settings import Settings
-from modellix_server.catalogue import Facts, MediaInput, Model, refusal, refusal_together
-from modellix_server.inspection import FORMATS, STORED, InputFile, Refused, sniff
+from modellix_server.catalogue import Facts, MediaInput, Model, refusal, refusal_beside, refusal_together
+from modellix_server.inspection import FORMATS, STORED, InputFile, Kind, Probed, Refused, sniff
 from modellix_server.results import (
     Helper,
     KeptInputs,
@@ -80,13 +80,13 @@ class Intake:
         if not found:
             return params, []
         taken = {STORED + file.sha256: file for file in files}
-        held = await asyncio.gather(*(self._look(one, taken, team_id, live=live) for one in found))
+        held = await asyncio.gather(*(self._look(one, media[one.place], taken, team_id, live=live) for one in found))
         for one, each in zip(found, held, strict=True):
             if error := refusal(media[one.place], one.where, each.facts):
                 raise error
         for medium in model.media:
             together = [each.facts for one, each in zip(found, held, strict=True) if one.place == medium.name]
-            if error := refusal_together(medium, together):
+            if error := refusal_together(medium, together) or _beside(medium, found, held):
                 raise error
         self._require_way(model, [(media[one.place], each) for one, each in zip(found, held, strict=True)], live=live)
         texts = {one.text: each.text for one, each in zip(found, held, strict=True)}
@@ -94,7 +94,9 @@ class Intake:
         changed = json_paths.replace(params, media, lambda one: texts.get(one.text, one.text))
         return changed, list(kept.values())
 
-    async def _look(self, one: Found, taken: Mapping[str, InputFile], team_id: int, *, live: bool) -> _Held:
+    async def _look(
+        self, one: Found, medium: MediaInput, taken: Mapping[str, InputFile], team_id: int, *, live: bool
+    ) -> _Held:
         try:
             if file := taken.get(one.text):
                 return await self._from_body(file, team_id)
@@ -102,7 +104,7 @@ class Intake:
                 return await self._from_result(one.text, path)
             if sample := own_sample(self._settings, one.text):
                 return await self._from_sample(one.text, sample)
-            return await self._from_upload(one.text, team_id, live=live)
+            return await self._from_upload(one.text, medium, team_id, live=live)
         except InvalidFormat as error:
             raise InvalidFormat(f"parameter '{one.where}': {error.detail}") from None
 
@@ -113,8 +115,7 @@ class Intake:
             found = await self._helper.probe(file.kind, file.content, team_id)
         if isinstance(found, Refused):
             raise InvalidFormat(found.why)
-        facts = Facts(file.kind, found.format, file.size, found.width, found.height, found.duration_ms)
-        return _Held(facts, STORED + file.sha256, file)
+        return _Held(_found(file.kind, file.size, found), STORED + file.sha256, file)
 
     async def _from_result(self, url: str, path: str) -> _Held:
         _, task, name = path.split("/")
@@ -134,11 +135,11 @@ class Intake:
             found = await self._helper.probe(format_.kind, data)
             if isinstance(found, Refused):
                 raise InvalidFormat(found.why)
-            known = Facts(format_.kind, found.format, len(data), found.width, found.height, found.duration_ms)
+            known = _found(format_.kind, len(data), found)
             self._samples[path] = known
         return _Held(known, url)
 
-    async def _from_upload(self, text: str, team_id: int, *, live: bool) -> _Held:
+    async def _from_upload(self, text: str, medium: MediaInput, team_id: int, *, live: bool) -> _Held:
         """By its id for the team that uploaded it, by its link for whoever has the link."""
         name = own_file_link(self._settings, text) or text
         file_id = parse_file_name(name)
@@ -147,6 +148,8 @@ class Intake:
         upload = None if file_id is None else await self._uploads.find(file_id)
         if upload is None or (name == text and (upload.team_id, upload.live) != (team_id, live)):
             raise InvalidFormat("there is no such uploaded file, or it has expired")
+        if medium.alpha:  # which is not noted of uploads
+            return await self._from_body(await self._kept_inputs.examine(upload.sha256))
         return _Held(_facts(upload), STORED + upload.sha256, _input(upload))
 
     def _require_way(self, model: Model, held: Sequence[tuple[MediaInput, _Held]], *, live: bool) -> None:
@@ -166,6 +169,20 @@ class Intake:
         total = sum(each.facts.size for _, each in held)
         if total > MOST_INLINE_BYTES:
             raise OutOfRange(f"the files must have at most {MOST_INLINE_BYTES:,} bytes together, got {total:,}")
+
+
+def _beside(medium: MediaInput, found: Sequence[Found], held: Sequence[_Held]) -> PlatformError | None:
+    """Why a file does not go with the first one of another parameter, where both are ours."""
+    if medium.same_size_as is None:
+        return None
+    firsts = (medium.same_size_as, f"{medium.same_size_as}[0]")
+    first = next((each.facts for one, each in zip(found, held, strict=True) if one.where in firsts), None)
+    own = next((each.facts for one, each in zip(found, held, strict=True) if one.place == medium.name), None)
+    return refusal_beside(medium, own, first) if own is not None and first is not None else None
+
+
+def _found(kind: Kind, size: int, found: Probed) -> Facts:
+    return Facts(kind, found.format, size, found.width, found.height, found.duration_ms, found.has_alpha)
 
 
 def _facts(upload: Upload) -> Facts:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from modellix_server.api.dispatch import ClientGone, Reply, envelope
 from modellix_server.api.hot.exchange import HotRequest
+from modellix_server.api.no_such_route import no_such_route
 from modellix_server.base.errors import InvalidFormat, NotFound, OutOfRange
 from modellix_server.base.ids import parse_task_name
 from modellix_server.catalogue import show
@@ -35,6 +36,8 @@ async def read_task(request: HotRequest) -> Reply:
 def named_task(text: str) -> UUID:
     """The task id in a path. Raises NotFound for a malformed one."""
     task_id = parse_task_name(text)
+    if not text:
+        raise NotFound(no_such_route("/tasks/"))
     if task_id is None:
         raise NotFound(f"task {show(text)} not found")
     return task_id

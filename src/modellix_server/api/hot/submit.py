@@ -9,6 +9,7 @@ from uuid import UUID
 
 from modellix_server.api.dispatch import Headers, Reply, envelope
 from modellix_server.api.hot.exchange import HotRequest, read_body
+from modellix_server.api.no_such_route import no_such_route
 from modellix_server.base import json_body, tracing
 from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import task_name
@@ -80,6 +81,8 @@ def named_model(request: HotRequest) -> Model:
     Raises NotFound for an unknown model, and for a type that is not the model's.
     """
     names = request.path.removeprefix("/api/v1/").split("/")
+    if "" in names:
+        raise NotFound(no_such_route(request.path))
     short = names[-1] not in _WAYS
     if not short:
         names.pop()
@@ -88,7 +91,7 @@ def named_model(request: HotRequest) -> Model:
             return request.ctx.catalogue.named(f"{provider}/{name}")
         case [type_, provider, name] if not short:
             return request.ctx.catalogue.named(f"{provider}/{name}", type_)
-    raise NotFound("no such route")
+    raise NotFound(no_such_route(request.path))
 
 
 def _options(request: HotRequest) -> SubmitOptions:

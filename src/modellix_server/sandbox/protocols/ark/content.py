@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from modellix_server.sandbox import directives
+from modellix_server.sandbox import directives, media
 from modellix_server.sandbox.protocols.ark.rules import MOST_SEED, ArkFields, asked, invalid, link, missing
 from modellix_server.sandbox.protocols.ark.table import ClipModel
 
@@ -82,7 +82,7 @@ def clip(body: dict[str, Any], name: str, rules: ClipModel, draft: Callable[[str
     if len(fields.text("safety_identifier")) > 64:
         raise invalid("safety_identifier", "at most 64 characters")
     callback = fields.text("callback_url")
-    if callback and not callback.startswith(("http://", "https://")):
+    if callback and not media.is_link(callback):
         raise invalid("callback_url", "expected a URL")
     fields.end()
     if is_draft and (resolution != "480p" or tier == "flex" or last_frame):

@@ -175,7 +175,7 @@ def link(value: object, param: str) -> str:
     """A web link or a data URI. Raises Refusal."""
     if not isinstance(value, str) or not value:
         raise ArkRefusal(400, "InvalidImageURL.EmptyURL", f"{param}: the URL is empty.")
-    if not value.startswith(("http://", "https://")) and not media.is_data_uri(value):
+    if not media.is_link(value) and not media.is_data_uri(value):
         raise ArkRefusal(400, "InvalidImageURL.InvalidFormat", f"{param}: neither a URL nor a data URI.")
     return value
 

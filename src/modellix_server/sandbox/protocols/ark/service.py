@@ -231,8 +231,8 @@ def _cannot_delete(task: ArkTask) -> ArkRefusal:
 
 
 def _authenticate(scope: wire.Scope) -> None:
-    scheme, _, key = (wire.header(scope, b"authorization") or "").partition(" ")
-    if scheme.lower() != "bearer" or not key.startswith("sk-") or len(key) <= len("sk-"):
+    key = wire.bearer(scope)
+    if key is None:
         raise ArkRefusal(401, "AuthenticationError", "The API key in the request is missing or invalid.")
 
 

@@ -233,7 +233,7 @@ def _link(value: Any, limits: DashScopeMedia, where: str) -> str:
         if limits.data_uri:
             return value
         raise DashScopeRefusal(400, "InvalidURL", f"{where}: a public http or https URL is required")
-    if not value.startswith(("http://", "https://", "oss://")) or not value.isascii():
+    if not (media.is_link(value) or value.startswith("oss://")) or not value.isascii():
         raise DashScopeRefusal(
             400, "InvalidURL", f"{where}: the URL must be http or https without non-ASCII characters"
         )

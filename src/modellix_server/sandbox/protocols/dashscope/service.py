@@ -217,8 +217,8 @@ def _authenticate(scope: wire.Scope) -> str:
     given = wire.header(scope, b"authorization")
     if not given:
         raise DashScopeRefusal(401, "InvalidApiKey", "No API-key provided.")
-    scheme, _, key = given.partition(" ")
-    if scheme.lower() != "bearer" or not key.startswith("sk-") or len(key) <= len("sk-"):
+    key = wire.bearer(scope)
+    if key is None:
         raise DashScopeRefusal(401, "InvalidApiKey", "Invalid API-key provided.")
     return key
 

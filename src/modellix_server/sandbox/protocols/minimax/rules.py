@@ -141,7 +141,7 @@ class MiniMaxFields:
     def address(self, name: str) -> str:
         """The address of a web server; empty when it is not there."""
         value = self.text(name, 2000)
-        if value and not value.startswith(("http://", "https://")):
+        if value and not media.is_link(value):
             raise invalid(f"{name} must be a URL")
         return value
 
@@ -170,7 +170,7 @@ class MiniMaxFields:
 
 def picture(value: object, where: str) -> str:
     """A value that may name a picture. Raises Refusal."""
-    if isinstance(value, str) and (media.is_data_uri(value) or value.startswith(("http://", "https://"))):
+    if isinstance(value, str) and (media.is_data_uri(value) or media.is_link(value)):
         return value
     raise invalid(f"{where} must be a URL or a data URL")
 

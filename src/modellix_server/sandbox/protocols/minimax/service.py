@@ -232,8 +232,8 @@ def _file(task: MiniMaxTask, origin: str) -> dict[str, Any]:
 
 
 def _authenticate(scope: wire.Scope) -> str:
-    scheme, _, key = (wire.header(scope, b"authorization") or "").partition(" ")
-    if scheme.lower() != "bearer" or not key.startswith("sk-") or len(key) <= len("sk-"):
+    key = wire.bearer(scope)
+    if key is None:
         raise MiniMaxRefusal(1004, "login fail: Please carry the API secret key in the 'Authorization' field")
     return key
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
+
+from PIL import Image
 
 from modellix_server.base import log
 from modellix_server.sandbox import media
@@ -33,6 +36,7 @@ FAILS_AFTER_S = 1.0
 UNKNOWN_WORD = "Dreaming"
 AREAS = {"512P": (912, 512), "720P": (1280, 720), "768P": (1366, 768), "1080P": (1920, 1080)}
 """Sizes of clips made from words alone; from a picture they have its shape and about this area."""
+_SAME_SHAPE = 0.02
 _ANY_SIDE = (1, 16_384)
 _log = log.get("sandbox")
 Status = Literal["Preparing", "Queueing", "Processing", "Success", "Fail"]
@@ -84,6 +88,16 @@ class MiniMaxTask:
         self.status = self.line.state = status
         if self.on_move is not None:
             self.on_move(self)
+
+
+def size_of(picture: bytes, resolution: str) -> tuple[int, int]:
+    """Of a clip that begins with a picture: its shape, with as many lines on the short side as the resolution says."""
+    width, height = AREAS[resolution]
+    with Image.open(io.BytesIO(picture)) as image:
+        across, down = image.size
+    usual = abs(max(across, down) / min(across, down) - width / height) < _SAME_SHAPE
+    long = width if usual else round(height * max(across, down) / min(across, down) / 2) * 2
+    return (long, height) if across >= down else (height, long)
 
 
 class MiniMaxWorkshop:
@@ -161,15 +175,18 @@ class MiniMaxWorkshop:
         job = task.job
         start = job.first or (job.subjects[0] if job.subjects else None)
         width, height = AREAS[job.resolution]
+        first = await self._source(start, FRAME) if start else None
+        last = await self._source(job.last, FRAME) if job.last else None
+        shown = (first if job.first else None) or last
         order = Clip(
             prompt=job.prompt,
             seed=_seed(job),
             model=job.model,
             seconds=job.seconds,
-            size=None if job.first or job.last else (width, height),
+            size=size_of(shown.data, job.resolution) if shown else (width, height),
             area=width * height,
-            first=await self._source(start, FRAME) if start else None,
-            last=await self._source(job.last, FRAME) if job.last else None,
+            first=first,
+            last=last,
             mark=job.mark,
         )
         async with self._studio.place():

@@ -1,0 +1,142 @@
+"""What was decided about paths, times, filters, masks and pictures."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tests.journeys.test_uploads import upload
+
+MODEL, EDIT, MASKED = "alibaba/qwen-image-plus", "alibaba/qwen-image-edit-plus", "openai/gpt-image-2-edit"
+FRAME = "bytedance/seedance-1.5-pro-i2v"
+PICTURES = Path(__file__).parents[1] / "results/pictures"
+EMPTY = "Resource not found: no such route: the path has an empty part ('//')"
+ENDED = "Resource not found: no such route: the path must not end with '/'"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "message"),
+    [
+        ("GET", "//api/v1/tasks", EMPTY),
+        ("POST", f"//api/v1/{MODEL}/async", EMPTY),
+        ("GET", "/api//v1/tasks", EMPTY),
+        ("GET", "/api/v1//tasks", EMPTY),
+        ("POST", f"/api/v1//{MODEL}/async", EMPTY),
+        ("POST", "/api/v1/alibaba//qwen-image-plus/async", EMPTY),
+        ("POST", f"/api/v1/{MODEL}/async/", ENDED),
+        ("POST", f"/api/v1/text-to-image/{MODEL}/async/", ENDED),
+        ("POST", f"/api/v1/{MODEL}/", ENDED),
+        ("GET", "/api/v1/tasks/", ENDED),
+        ("GET", "/api/v1/models/", ENDED),
+        ("GET", "/api/v1/team/balance/", ENDED),
+        ("POST", "/api/v1/quote/", ENDED),
+        ("GET", "/api/", ENDED),
+        ("GET", "/api/v1/nothing", "Resource not found: no such route"),
+        ("GET", "///api/v1/models", EMPTY),
+    ],
+)
+async def test_a_slip_in_a_path_is_named(team, method, path, message) -> None:
+    (await team.call(method, path, data=b"{}" if method == "POST" else None)).refused(404, message)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-01-31T08:00:00+08:00",
+        "2026-01-31T08:00:00.5+08:00",
+        "2026-01-31T08:00+08",
+        "2026-01-31T08+0800",
+        "2026-01-31 08:00:00+08:00",
+        "20260131T080000+0800",
+        "2026-01-31T08:00:00%2B08:00",
+        "2026-01-31 08:00",
+        "2026-01-31T08:00:00-05:00",
+        "2026-01-31T08:00:00Z",
+        "2026-01-31",
+    ],
+)
+async def test_a_plus_that_was_not_encoded_is_the_sign_of_a_time(team, time) -> None:
+    for path in ("tasks", "logs", "team/ledger", "team/usage"):
+        answer = await team.get(f"/api/v1/{path}?from={time.replace(' ', '%20')}")
+        assert answer.status == 200, answer.body
+
+
+async def test_filters_take_our_own_names_and_refuse_what_can_match_nothing(team) -> None:
+    done = await team.run(MODEL, prompt="x")
+    for name in ("qwen-image-plus", MODEL):
+        found = (await team.get(f"/api/v1/tasks?model={name}")).data["tasks"]
+        assert [one["task_id"] for one in found] == [done["task_id"]]
+    assert (await team.get("/api/v1/logs?model=qwen-image-plus")).status == 200
+    assert (await team.get("/api/v1/tasks?model=wan2.6-t2i")).data["tasks"] == []
+    for path in ("tasks", "logs"):
+        for name in ("qwen-image-plus2", "alibaba/nothing", "openai/qwen-image-plus", "", "%20"):
+            refused = await team.get(f"/api/v1/{path}?model={name}")
+            assert refused.status == 400
+            assert refused.json["message"].startswith(
+                "Value out of range: parameter 'model' must be a model that there is"
+            )
+        refused = await team.get(f"/api/v1/{path}?key_id=999999999")
+        refused.refused(
+            400, "Value out of range: parameter 'key_id' must be the id of a key of this team, got 999999999"
+        )
+
+
+def mask(size: tuple[int, int], mode: str = "RGBA") -> str:
+    out = io.BytesIO()
+    Image.new(mode, size).save(out, "PNG")
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+async def test_a_mask_that_cannot_work_is_refused_before_the_hold(team, draw) -> None:
+    before, picture = await team.balance(), draw.data_uri(draw.picture(640, 480))
+    opaque = "Invalid format: parameter 'mask' must have transparency (an alpha channel)"
+    other = "Invalid format: parameter 'mask' must have the size of 'images', 640*480, got"
+    held = (await upload(team, draw.picture(640, 480))).data["file_id"]
+    for given in (mask((640, 480), "RGB"), mask((640, 480), "L"), held):
+        (await team.submit(MASKED, prompt="x", images=[picture], mask=given)).refused(400, opaque)
+    for size in ((480, 640), (639, 480)):
+        for image in (picture, held):
+            refused = await team.submit(MASKED, prompt="x", images=[image], mask=mask(size))
+            refused.refused(400, f"{other} {size[0]}*{size[1]}")
+    repaint = {"function": "description_edit_with_mask", "prompt": "x", "base_image_url": mask((640, 512), "RGB")}
+    (await team.submit("alibaba/wanx2.1-imageedit", **repaint, mask_image_url=mask((64, 64), "L"))).refused(
+        400, "Invalid format: parameter 'mask_image_url' must have the size of 'base_image_url', 640*512, got 64*64"
+    )
+    assert await team.balance() == before
+    for mode in ("RGBA", "LA"):
+        good = await team.submit(MASKED, prompt="x", images=[picture], mask=mask((640, 480), mode))
+        assert good.status == 200, good.body
+
+
+async def test_pictures_of_phones_are_taken_where_the_vendor_takes_them(team) -> None:
+    heic, avif = ((PICTURES / name).read_bytes() for name in ("turn6.heic", "plain.avif"))
+    for content in (heic, heic + b"MotionPhoto_Data" + bytes(70_000), avif):
+        kept = await upload(team, content, "IMG_1.HEIC")
+        assert (kept.status, kept.data["type"]) == (200, "image"), kept.body
+    sent = "data:image/heic;base64," + base64.b64encode(heic).decode()
+    assert (await team.submit(FRAME, prompt="x", first_frame_image=sent)).status == 200
+    sent = "data:image/avif;base64," + base64.b64encode(avif).decode()
+    for model, given in (
+        (FRAME, {"first_frame_image": sent}),
+        (EDIT, {"images": [sent]}),
+        (MASKED, {"images": [sent]}),
+    ):
+        refused = await team.submit(model, prompt="x", **given)
+        assert refused.status == 400
+        assert "avif" in refused.json["message"].lower(), refused.body
+
+
+async def test_a_password_in_a_link_reaches_no_log(team) -> None:
+    links = (
+        "https://me:hush-hush@example.com/a.png",
+        "https://me:hush-/hush@example.com/a.png?x=@",
+        "HTTPS://me:hush-@[::1",
+    )
+    for link in links:
+        assert (await team.submit(EDIT, prompt="x", images=[link])).status == 400
+    shown = (await team.get("/api/v1/logs")).body
+    assert b"hush" not in shown
+    assert (await team.get("/api/v1/tasks")).data["tasks"] == []
