@@ -27,7 +27,7 @@ from modellix_server.sandbox.protocols.minimax.rules import (
 )
 from modellix_server.sandbox.protocols.minimax.rules import invalid as invalid_input
 from modellix_server.sandbox.rendering.clips import Clip
-from modellix_server.sandbox.rendering.paint import Picture, Source, UnusableMedia
+from modellix_server.sandbox.rendering.paint import Picture, Source, UnusableMedia, shape_like
 from modellix_server.sandbox.rendering.studio import Studio
 from modellix_server.sandbox.spool import Fault
 
@@ -91,13 +91,13 @@ class MiniMaxTask:
 
 
 def size_of(picture: bytes, resolution: str) -> tuple[int, int]:
-    """Of a clip that begins with a picture: its shape, with as many lines on the short side as the resolution says."""
+    """Of a clip that begins with a picture: exactly the usual one for its usual shape, else about its area."""
     width, height = AREAS[resolution]
     with Image.open(io.BytesIO(picture)) as image:
         across, down = image.size
-    usual = abs(max(across, down) / min(across, down) - width / height) < _SAME_SHAPE
-    long = width if usual else round(height * max(across, down) / min(across, down) / 2) * 2
-    return (long, height) if across >= down else (height, long)
+    if abs(max(across, down) / min(across, down) - width / height) < _SAME_SHAPE:
+        return (width, height) if across >= down else (height, width)
+    return shape_like((across, down), width * height)
 
 
 class MiniMaxWorkshop:
