@@ -149,7 +149,7 @@ class Intake:
         if upload is None or (name == text and (upload.team_id, upload.live) != (team_id, live)):
             raise InvalidFormat("there is no such uploaded file, or it has expired")
         if medium.alpha:  # which is not noted of uploads
-            return await self._from_body(await self._kept_inputs.examine(upload.sha256))
+            return await self._from_body(await self._kept_inputs.examine(upload.sha256, team_id), team_id)
         return _Held(_facts(upload), STORED + upload.sha256, _input(upload))
 
     def _require_way(self, model: Model, held: Sequence[tuple[MediaInput, _Held]], *, live: bool) -> None:
