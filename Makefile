@@ -41,8 +41,9 @@ test-all: .venv/.test  ## Run the long tests too: every kill-point, every mutati
 soak: .venv/.test  ## Load the platform for MINUTES= and break its parts at random; prints its seed, SEED= repeats it
 	@$(BIN)/python -m bench.soak --minutes '$(MINUTES)' $(if $(SEED),--seed '$(SEED)')
 
-screenshots: .venv/.test  ## Take pictures of every page into docs/images/console
+screenshots: .venv/.test  ## Take pictures of every page into docs/images/console and docs/images/docs
 	@$(BIN)/python -m tests.browser.screenshots
+	@$(BIN)/python -m tests.browser.documentation_screenshots
 
 cli-screens: .venv/.test  ## Take pictures of the command line into docs/images/cli
 	@$(BIN)/python -m tests.clients.cli_screens
