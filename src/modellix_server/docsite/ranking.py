@@ -19,7 +19,7 @@ GENERIC = 0.15
 GENERIC_WORDS = (
     *("video", "image", "picture", "model", "api", "task", "file", "text", "request", "use", "make", "generate"),
     *("run", "add", "set", "change", "create", "list", "send", "check", "添加", "设置", "创建", "修改", "获取"),
-    *("modellix", "图片", "视频", "模型", "任务", "生成"),
+    *("modellix", "ai", "图片", "视频", "模型", "任务", "生成"),
 )
 """Words of most questions and most titles: they count less than what stands beside them."""
 
