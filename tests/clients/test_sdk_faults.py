@@ -67,6 +67,12 @@ def test_a_busy_platform_says_when(through: Client, proxy) -> None:
     with pytest.raises(errors.RateLimited) as refused:
         through.balance()
     assert (refused.value.retry_after_s, refused.value.category) == (61, "Rate limit exceeded")
+    assert refused.value.docs_url == f"{proxy.origin}/docs/errors/rate-limit-exceeded"
+    there = {"Link": '<https://docs.example.com/errors/rate-limit-exceeded>; rel="help"', "Retry-After": "61"}
+    proxy.spoil("/api/v1/team/balance", "429", headers=there, body=busy)
+    with pytest.raises(errors.RateLimited) as refused:
+        through.balance()
+    assert refused.value.docs_url == "https://docs.example.com/errors/rate-limit-exceeded"
 
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 Wanted = TypeVar("Wanted")
 
+_HELP = re.compile(r'<(https?://[^>\s]+)>; rel="help"')
+"""The page about an error, wherever the operator has put the documentation (RFC 8288)."""
 _LONGEST_PAUSE_S = 60.0
 _DEFINITE = (429, 503)
 """Refusals that say that nothing was done: sent again, any request is safe."""
@@ -88,11 +91,12 @@ def refusal(origin: str, status: int, headers: httpx2.Headers, body: bytes) -> A
         message = f"HTTP {status} from {origin}, without an explanation"
     category, colon, _ = message.partition(": ")
     waited = headers.get("Retry-After", "")
+    page = _HELP.match(headers.get("Link", ""))
     return class_of(status, message)(
         message,
         status=status,
         request_id=headers.get("X-Request-Id"),
-        docs_url=docs_url(origin, category if colon else "index"),
+        docs_url=page[1] if page else docs_url(origin, category if colon else "index"),
         retry_after_s=float(waited) if waited.isdecimal() else None,
     )
 
