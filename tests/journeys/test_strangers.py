@@ -89,6 +89,7 @@ async def test_an_attack_leaves_nothing_and_another_team_goes_on(front, attacks)
 
 
 @pytest.mark.full
+@pytest.mark.timeout(900)
 async def test_every_attack_for_longer(front) -> None:
     """One after the other, again and again, beside a team whose slowest requests count."""
     platform, team, url, _ = front
@@ -97,7 +98,7 @@ async def test_every_attack_for_longer(front) -> None:
         await asyncio.sleep(30)
     memory, files = memory_mb(pid), open_files(pid)
     async with bystander(platform, team) as seen:
-        for _ in range(3):
+        for _ in range(2):
             for attack in (
                 ("small_headers", 6),
                 ("large_header", 6),
@@ -136,6 +137,7 @@ async def test_who_takes_all_connections_is_sent_away_and_the_rest_goes_on(postg
 
 
 @pytest.mark.full
+@pytest.mark.timeout(600)
 async def test_thousands_at_once(postgres_server, stage, tmp_path) -> None:
     metrics = f"127.0.0.1:{free_port()}"
     async with stage(postgres_server, tmp_path, open_files=1_024, metrics_address=metrics) as platform:
@@ -162,7 +164,7 @@ async def all_at_once(platform, metrics: str, *, silent: int, half: int, followe
             while time.monotonic() - begun < 5:
                 assert (await team.get("/readyz")).status == 200
                 await asyncio.sleep(0.2)
-            assert len(seen.statuses) > answered + 10
+            await eventually(lambda: len(seen.statuses) > answered + 10)
             async with platform.http.get(f"http://{metrics}/metrics") as answer:
                 numbers = await answer.text()
         await eventually(lambda: open_files(pid) <= files + 6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ class Seen:
 
     statuses: list[int] = field(default_factory=list)
     took_s: list[float] = field(default_factory=list)
+    reopened: int = 0
+    """Kept connections that the server had closed, as it may: a client opens another one (RFC 9112, 9.3.1)."""
 
     def share_s(self, share: float) -> float:
         """Within what time this share of the requests was answered."""
@@ -35,10 +38,20 @@ async def bystander(platform: Platform, team: Team, *, every_s: float = 0.1) -> 
     task = (await team.submit(MODEL, prompt="a quiet lake")).data["task_id"]
     headers = {"Authorization": team.authorization or ""}
 
-    async def ask(http: aiohttp.ClientSession, method: str, path: str, body: object = None) -> None:
-        begun = time.perf_counter()
-        async with http.request(method, platform.origin + path, json=body, headers=headers) as answer:
+    async def once(
+        http: aiohttp.ClientSession, method: str, path: str, body: object, about: dict[str, str]
+    ) -> aiohttp.ClientResponse:
+        async with http.request(method, platform.origin + path, json=body, headers=about) as answer:
             await answer.read()
+        return answer
+
+    async def ask(http: aiohttp.ClientSession, method: str, path: str, body: object = None) -> None:
+        begun, about = time.perf_counter(), {**headers, "Idempotency-Key": secrets.token_hex(8)}
+        try:
+            answer = await once(http, method, path, body, about)
+        except aiohttp.ClientConnectionError:
+            seen.reopened += 1
+            answer = await once(http, method, path, body, about)
         seen.statuses.append(answer.status)
         seen.took_s.append(time.perf_counter() - begun)
 

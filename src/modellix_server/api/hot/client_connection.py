@@ -115,7 +115,7 @@ class ClientConnection:
     """One request's end of its client's connection."""
 
     __slots__ = (
-        *("keep_alive", "request_id", "gone", "started", "complete"),
+        *("keep_alive", "request_id", "gone", "started", "complete", "status"),
         *(
             "_wire",
             "_head_only",
@@ -150,6 +150,8 @@ class ClientConnection:
         """The head of the answer has been written."""
         self.complete = False
         """The whole answer has been written."""
+        self.status = 0
+        """Of the answer, once its head has been written."""
         self._wire = wire
         self._head_only = head_only
         self._may_chunk = may_chunk
@@ -263,6 +265,7 @@ class ClientConnection:
 
     def _head(self, status: int, headers: Headers) -> list[bytes]:
         """The lines of the answer's head, with the empty one at its end."""
+        self.status = status
         lines = [
             _STATUS_LINES[status],
             self._wire.standing_lines(),

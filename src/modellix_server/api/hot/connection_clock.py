@@ -18,6 +18,7 @@ _BODY_WINDOW_S = 60
 _LEAST_BODY_BYTES = 240 * _BODY_WINDOW_S  # in that time; Kestrel, another server, asks for the same
 _LINGER_S = 2  # after a last answer that its client may not have read yet, as it is still sending
 _LOOK_EVERY_S = 1.0
+_GRACE = 10  # times as long as others who was served may be idle when files run short
 _BRIEF_HEAD_S, _BRIEF_ANSWER_S = 2, 10  # of a connection that was let in although files run short
 
 
@@ -33,14 +34,24 @@ class ConnectionClock:
     """Since when a client keeps us waiting, and for what."""
 
     __slots__ = (
-        *("heard_bytes", "_asked", "_brief", "_end_at", "_head_since", "_heard_before", "_heard_since", "_since"),
+        *(
+            "heard_bytes",
+            "_asked",
+            "_served",
+            "_brief",
+            "_end_at",
+            "_head_since",
+            "_heard_before",
+            "_heard_since",
+            "_since",
+        ),
         *("_unread_bytes", "_unread_since"),
     )
 
     def __init__(self) -> None:
         self.heard_bytes = 0
         """Received so far; the connection counts them."""
-        self._asked = self._brief = False
+        self._asked = self._served = self._brief = False
         self._end_at = self._head_since = self._heard_since = self._unread_since = 0.0
         self._heard_before = self._unread_bytes = 0
         self._since = time.monotonic()  # nothing is asked of us since then
@@ -67,15 +78,19 @@ class ConnectionClock:
         if self._brief:
             self._end_at = time.monotonic() + _BRIEF_ANSWER_S
 
-    def answered(self) -> None:
+    def answered(self, status: int) -> None:
         """The answer has been written."""
-        self._since = time.monotonic()
+        self._since, self._served = time.monotonic(), status < 400
 
     def idle_s(self, now: float, *, serving: bool) -> float:
-        """For how long the client has asked for nothing, or has taken nothing; 0 while it is served."""
+        """For how long the client has asked for nothing, or has taken nothing; 0 while it is served.
+
+        Less counts for one that was served before: it may ask again.
+        """
         if serving:
             return now - self._unread_since if self._unread_bytes else 0.0
-        return now - max(self._since, self._head_since)
+        waited = now - max(self._since, self._head_since)
+        return waited / _GRACE if self._served else waited
 
     def look(self, now: float, unread: int, *, serving: bool, lingering: bool, body_due: bool) -> Overdue | None:
         """What becomes of the client now.

@@ -164,7 +164,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def reclaim(self) -> None:
         """Close the connection, as another one needs its place."""
-        self.transport.abort()
+        self.transport.abort() if self._answering else self.transport.close()
 
     # -- the parser
 
@@ -317,7 +317,7 @@ class HttpProtocol(asyncio.Protocol):
     def answered(self, exchange: ClientConnection) -> None:
         """Go on, as the whole answer has been written."""
         self._answering = None
-        self._clock.answered()
+        self._clock.answered(exchange.status)
         if exchange.keep_alive:
             if self._waiting or self._rest or self._reading_paused or self._refusal is not None:
                 self._go_on()
