@@ -30,7 +30,7 @@ from modellix_server.operations.principal import OF_AN_API_KEY, Permission
 NO_KEY = {"code": 401, "message": "Authentication failed: invalid or missing API key"}
 HOOK = "/api/v1/webhooks/we_" + "0" * 32  # whose others cannot reach it: tests/journeys/test_webhooks.py
 PICTURE = {"model": "alibaba/qwen-image-plus", "input": {"prompt": "a"}}
-SETTINGS = SimpleNamespace(public_origin="http://127.0.0.1:8000")
+SETTINGS = SimpleNamespace(public_origin="http://127.0.0.1:8000", docs_origin="http://127.0.0.1:8000/docs")
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ async def test_an_endpoint_runs_only_for_whom_the_dispatcher_has_let_in(kind):
         sent.append(message)
 
     room = {"callers": Callers(), "windows": Windows(), "strangers": AddressLimit("requests", each=0, together=0)}
-    ctx = SimpleNamespace(**room, request_log=SimpleNamespace(record=logged.append))
+    ctx = SimpleNamespace(**room, settings=SETTINGS, request_log=SimpleNamespace(record=logged.append))
 
     async def ask(permission: Permission, key: str) -> tuple[int, bytes]:
         about = (Access.KEY, permission) if kind is Guarded else (permission,)

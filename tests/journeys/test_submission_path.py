@@ -28,6 +28,7 @@ IN_THE_BACKGROUND = (
     *(
         "operations/context.py",
         "operations/reconciliation.py",
+        "ledger/full_check.py",
         "ledger/seal.py",
         "tasks/store.py",
         "tasks/verify.py",
