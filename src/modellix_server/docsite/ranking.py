@@ -48,8 +48,13 @@ KINDS = {
 }
 """Most questions are about use: a guide answers more of them than one model of a hundred alike, and pages about the
 design of the platform are for those who change it. Titles of routes are sentences, with words of many questions."""
-SLUGS = {"changelog/product-updates": 0.3, "architecture": 0.7}
-"""Pages that mention everything and explain little of it."""
+SLUGS = {
+    "changelog/product-updates": 0.3,
+    "architecture": 0.7,
+    "self-hosting/add-a-model": 3.0,
+    "self-hosting/add-an-upstream": 2.0,
+}
+"""Pages that mention everything and explain little of it; and pages among those about the design that are guides."""
 NAMED = 2.5
 """A page whose own name (id, route, code, variable) is in the query, whole."""
 COVERED = 2.0

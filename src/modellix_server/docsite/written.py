@@ -27,7 +27,6 @@ _ELSEWHERE = {
     "docs/promises.md": "self-hosting/promises",
 }
 """Pages that are in other folders of the repository, as everybody expects them there."""
-_OF_DESIGN = frozenset({"self-hosting/glossary", "self-hosting/migrations", "self-hosting/promises"})
 REPOSITORY_ONLY = frozenset(
     {"docs/README.md", "README.md", "CONTRIBUTING.md", "bench/README.md", "tests/contract/README.md"}
 )
@@ -48,7 +47,7 @@ def _read() -> Iterator[DocPage]:
         for file in sorted(folder.rglob("*.md")):
             yield _page(file, file.relative_to(folder).with_suffix("").as_posix(), language, Kind.GUIDE)
     for place, slug in _ELSEWHERE.items():
-        yield _page(TOP / place, slug, "en", Kind.DESIGN if slug in _OF_DESIGN else Kind.GUIDE)
+        yield _page(TOP / place, slug, "en", Kind.GUIDE if slug.startswith("changelog") else Kind.DESIGN)
     for file in sorted((TOP / "docs/adr").glob("*.md")):
         yield _page(file, f"decisions/{file.stem}", "en", Kind.DESIGN)
 
