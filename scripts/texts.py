@@ -4,7 +4,7 @@
     python scripts/texts.py --check    # say what is missing, uncertain, obsolete or wrong, and change nothing
 
 The console's catalogue also holds, as `said`, what the platform says in English below the pages (`scripts/said.py`).
-In docsite also what settings, commands and metrics say of themselves (docs/site/reference.json).
+In docsite also what settings, routes, commands and metrics say of themselves (docs/site/reference.json).
 `web/locale/models/<language>.po` does the same for what model files say; a text that it lacks is shown in English.
 Catalogues are sorted by text and hold no places and no dates, so that branches merge.
 """
@@ -29,6 +29,8 @@ from modellix_server.budgets import PERIODS
 from modellix_server.catalogue import Catalogue as Models
 from modellix_server.catalogue import MediaKind
 from modellix_server.docsite.written import reference
+from modellix_server.openapi.answers import REASONS
+from modellix_server.openapi.operations import OPERATIONS
 from modellix_server.operations.principal import Permission
 
 SOURCE = Path(__file__).parents[1] / "src" / "modellix_server"
@@ -93,6 +95,7 @@ def _of_reference() -> Iterator[str]:
         yield one.help
         if re.search(r"[a-z]{3}", re.sub("`[^`]*`", "", one.default)):
             yield one.default
+    yield from (*REASONS.values(), *(operation.summary for operation in OPERATIONS.values()))
     for one in (*reference()["commands"], *reference()["metrics"]):
         yield one["help"]
         yield from (parameter["help"] for parameter in one.get("parameters", ()))

@@ -221,7 +221,7 @@ def _generated(details: list[ModelDetails], where: SiteAddress, language: str) -
         return texts.pgettext("reference", text)
 
     providers = dict.fromkeys(one.model.provider for one in details)
-    yield from endpoints.endpoint_pages(where.origin, providers, language, texts.gettext)
+    yield from endpoints.endpoint_pages(where.origin, providers, language, texts.gettext, said)
     yield from errors.error_pages(language, texts.gettext)
     yield from settings.setting_pages(language, texts.gettext, said)
     yield from commands.command_pages(language, texts.gettext, said)

@@ -27,12 +27,12 @@ def endpoint_slug(operation: RouteDoc) -> str:
     return f"api-reference/{name}"
 
 
-def endpoint_pages(origin: str, providers: Iterable[str], language: str, _: Say) -> Iterator[DocPage]:
-    """All of them, and the page that lists them."""
+def endpoint_pages(origin: str, providers: Iterable[str], language: str, _: Say, said: Say) -> Iterator[DocPage]:
+    """All of them, and the page that lists them; `said` translates what the table of routes says."""
     for route, operation in OPERATIONS.items():
-        yield _page(route, operation, origin, language, _)
+        yield _page(route, operation, origin, language, _, said)
     rows = [
-        [code(route), f"[{operation.summary}](/docs/{endpoint_slug(operation)})"]
+        [code(route), f"[{said(operation.summary)}](/docs/{endpoint_slug(operation)})"]
         for route, operation in OPERATIONS.items()
     ]
     parts = [
@@ -45,9 +45,9 @@ def endpoint_pages(origin: str, providers: Iterable[str], language: str, _: Say)
     yield DocPage("api-reference/index", language, Kind.ENDPOINT, "\n\n".join(parts) + "\n")
 
 
-def _page(route: str, operation: RouteDoc, origin: str, language: str, _: Say) -> DocPage:
+def _page(route: str, operation: RouteDoc, origin: str, language: str, _: Say, said: Say) -> DocPage:
     method, path = route.split(" ")
-    parts = [f"# {operation.summary}", code(route)]
+    parts = [f"# {said(operation.summary)}", code(route)]
     if operation.about:
         parts.append(operation.about)
     parts += [
@@ -66,7 +66,10 @@ def _page(route: str, operation: RouteDoc, origin: str, language: str, _: Say) -
     )
     parts += _schema(answer.schema, _)
     statuses = sorted({*operation.refuses, *((500,) if operation.public else (401, 403, 429, 500, 503))})
-    parts += [heading(_("Errors")), table([_("status"), _("why")], [[str(one), REASONS[one]] for one in statuses])]
+    parts += [
+        heading(_("Errors")),
+        table([_("status"), _("why")], [[str(one), said(REASONS[one])] for one in statuses]),
+    ]
     parts.append(_("What each category means, and whether to retry: [Errors](/docs/ways-to-use/error-handling)."))
     names = (route, operation.id, path)
     return DocPage(endpoint_slug(operation), language, Kind.ENDPOINT, "\n\n".join(parts) + "\n", "", names)
