@@ -1440,6 +1440,22 @@ create table tasks.usage_hour (
     constraint usage_hour_pkey primary key (team_id, live, hour, model, key_id, actor)
 );
 
+-- A request that its client may send again, for 15 minutes: the idempotency key that all its attempts share.
+create table tasks.sending (
+    team_id bigint not null,
+    live boolean not null,
+    digest bytea not null,                    -- SHA-256 of key, route, model and parameters
+    key text not null,                        -- its idempotency key
+    tries integer not null,                   -- how often its client had sent it again at its latest attempt
+    -- of its latest attempt: open (under way), lost (no answer went out), refused (no task, may be sent again),
+    -- answered
+    state text not null,
+    changed_at timestamptz not null default now(),
+    constraint sending_pkey primary key (team_id, live, digest, key),
+    constraint sending_state_check check (state = any (array['open'::text, 'lost'::text, 'refused'::text, 'answered'::text]))
+);
+create index sending_age on tasks.sending (changed_at);
+
 grant usage on schema tasks to modellix_app;
 grant usage on sequence tasks.queue_no to modellix_app;
 grant insert, select, update on tasks.attempt to modellix_app;
@@ -1452,6 +1468,7 @@ grant insert, select on tasks.review to modellix_app;
 grant insert, select on tasks.review_decision to modellix_app;
 grant insert, select on tasks.route to modellix_app;
 grant insert, select, update on tasks.search_block to modellix_app;
+grant delete, insert, select, update on tasks.sending to modellix_app;
 grant delete, insert, select, update on tasks.slot to modellix_app;
 grant delete, insert, select, update on tasks.task to modellix_app;
 grant select on tasks.usage_day to modellix_app;
@@ -1707,6 +1724,44 @@ begin
     return null;
 end
 $$;
+
+-- The idempotency key of an attempt to send a request, and its number. `p_try` is how often the client says that it has
+-- sent the request again: 0 begins a new one with `p_key`; more continues an earlier one of the last 15 minutes; null,
+-- from a client that does not count, continues only one that got no answer. Equal requests are told apart by how often
+-- each was sent; their attempts may change places, which their clients cannot tell. So there are never more keys than
+-- requests that were begun (docs/adr/0031).
+create or replace function tasks.begin_sending(
+    p_team bigint, p_live boolean, p_digest bytea, p_key text, p_try int, out key text, out tries int
+) language plpgsql as $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended(encode(p_digest, 'hex'), p_team));  -- or two attempts take one place
+    if p_try is null or p_try > 0 then
+        select s.key, coalesce(p_try, s.tries + 1) into key, tries
+        from tasks.sending s
+        where s.team_id = p_team and s.live = p_live and s.digest = p_digest
+            and s.changed_at > now() - interval '15 minutes'
+            and (p_try is not null or s.state in ('lost', 'refused'))
+        order by coalesce(s.tries < p_try, true) desc,
+            case when s.state = 'lost' then 0
+                when s.state = 'refused' and s.changed_at > now() - interval '130 seconds' then 1  -- clients wait 120 s
+                when s.state = 'open' then 2
+                when s.state = 'answered' then 3  -- and the answer was lost
+                else 4 end,
+            case when s.state = 'answered' then now() - s.changed_at else s.changed_at - now() end
+        limit 1;
+        if found then
+            update tasks.sending s set tries = begin_sending.tries, state = 'open', changed_at = now()
+            where s.team_id = p_team and s.live = p_live and s.digest = p_digest and s.key = begin_sending.key;
+            return;
+        end if;
+    end if;
+    key := p_key;
+    tries := coalesce(p_try, 0);
+    insert into tasks.sending (team_id, live, digest, key, tries, state)
+    values (p_team, p_live, p_digest, key, tries, 'open');
+end
+$$;
+grant execute on function tasks.begin_sending to modellix_app;
 
 -- Leases up to p_limit tasks to a worker: those that are due and free, then those of dead workers.
 create or replace function tasks.claim(p_worker bigint, p_limit int) returns setof tasks.task language sql as $$

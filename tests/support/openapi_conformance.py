@@ -25,7 +25,7 @@ from modellix_server.openapi import describe
 ORIGIN = "http://127.0.0.1:8000"
 TYPED = "/api/v1/{type}/{provider}/{model}/async"
 """A submission by a type, or to a model, that the document does not know: answered as any other."""
-OURS = re.compile(r"/api/v1/.+|/healthz|/readyz")
+OURS = re.compile(r"/api/v1/.+|/v1/.+|/healthz|/readyz")
 
 
 @cache

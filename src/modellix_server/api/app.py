@@ -28,6 +28,9 @@ from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.api.hot.status import read_task
 from modellix_server.api.hot.submit import may_name_model, submit_task
 from modellix_server.api.no_such_route import no_such_route
+from modellix_server.api.openai_api.answers import error_reply
+from modellix_server.api.openai_api.routes import PATHS as OPENAI_PATHS
+from modellix_server.api.openai_api.routes import openai_routes
 from modellix_server.api.payments import payment_event
 from modellix_server.base.settings import Settings
 from modellix_server.limits import AddressLimit, RateLimited
@@ -118,7 +121,7 @@ class _SubmitRoute(Declared):
 
 
 _OTHERS = (
-    *("/api", "/callbacks/", "/payments/", "/results/", "/files/", "/samples/"),
+    *("/api", OPENAI_PATHS, "/callbacks/", "/payments/", "/results/", "/files/", "/samples/"),
     *("/healthz", "/readyz", "/openapi.json", "/openapi/"),
 )
 """Where the paths begin that are not pages."""
@@ -208,6 +211,7 @@ def build_router(ctx: ApiContext) -> Starlette:
             Declared("/api/v1/tasks/{task_id}", read, Access.KEY, read.permission, ["GET"]),
             *(_SubmitRoute(path, submit, Access.KEY, submit.permission, ["POST"]) for path in _SUBMIT_PATHS),
             *(_SubmitRoute(path, stream, Access.KEY, stream.permission, ["POST"]) for path in _STREAM_PATHS),
+            *openai_routes(ctx),
             Declared("/callbacks/{upstream}/{token}", vendor_callback, Access.LINK, None, ["POST"]),
             Declared("/payments/stripe/events", payment_event, Access.LINK, None, ["POST"]),
             Declared("/results/{task_id}/{name}", files.result_file, Access.LINK, None, ["GET"]),
@@ -226,7 +230,7 @@ async def _refuse(request: StarletteRequest, error: Exception) -> Response:
     """The answer to a request that matches no route."""
     assert isinstance(error, HTTPException)
     path: str = request.scope["path"]  # a URL would take what follows `//` for a host
-    if not f"/{path.lstrip('/')}".startswith("/api"):
+    if not f"/{path.lstrip('/')}".startswith(("/api", OPENAI_PATHS)):
         headers = {**(error.headers or {}), "Content-Security-Policy": CLOSED}
         return PlainTextResponse(error.detail, error.status_code, headers)
     if error.status_code == 405:
@@ -235,6 +239,9 @@ async def _refuse(request: StarletteRequest, error: Exception) -> Response:
         message = f"Resource not found: {no_such_route(path)}"
     allowed = {method for route in request.app.routes if _fits(route, request) for method in route.methods}
     allow = [(b"allow", ", ".join(sorted(allowed)).encode())] if error.status_code == 405 else []
+    if path.startswith(OPENAI_PATHS):
+        reply = error_reply(error.status_code, message, "no_such_route", None)
+        return reply._replace(headers=[*reply.headers, *allow, (b"x-should-retry", b"false")]).response()
     return refusal(error.status_code, message, allow, None).response()
 
 

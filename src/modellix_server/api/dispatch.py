@@ -40,11 +40,12 @@ Headers = list[tuple[bytes, bytes]]
 CLOSED = "default-src 'none'; frame-ancestors 'none'"
 """Content-Security-Policy of answers that are not pages: load nothing, may not be embedded."""
 
-_STANDARD: Headers = [
+STANDARD_HEADERS: Headers = [
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
     (b"content-security-policy", CLOSED.encode()),
 ]
+"""Of every JSON answer."""
 _DECODED = ", ".join(DECODED).encode()
 HEALTH = ("/healthz", "/readyz")
 """Paths of checks, which are answered whatever else is asked."""
@@ -79,13 +80,13 @@ class Reply(NamedTuple):
 def envelope(data: bytes, rate: RateDecision | None, extra: Headers | None = None) -> Reply:
     """HTTP 200 with `data`, already JSON, in the envelope."""
     body = b'{"code":0,"message":"success","data":' + data + b"}"
-    return Reply(200, body, [*_STANDARD, *(rate.headers() if rate else ()), *(extra or ())])
+    return Reply(200, body, [*STANDARD_HEADERS, *(rate.headers() if rate else ()), *(extra or ())])
 
 
 def envelope_of(data: Any, rate: RateDecision | None, **beside: Any) -> Response:
     """HTTP 200 with any value in the envelope, and further fields beside `data`."""
     body = msgspec.json.encode({"code": 0, "message": "success", "data": data, **beside})
-    return Reply(200, body, [*_STANDARD, *(rate.headers() if rate else ())]).response()
+    return Reply(200, body, [*STANDARD_HEADERS, *(rate.headers() if rate else ())]).response()
 
 
 def failure(error: PlatformError, rate: RateDecision | None = None, docs: str = "") -> Reply:
@@ -93,16 +94,21 @@ def failure(error: PlatformError, rate: RateDecision | None = None, docs: str = 
 
     The link is a header (RFC 8288, relation `help`), as clients of the contract expect exactly two fields.
     """
-    headers = _headers(error, rate)
-    if docs:
-        headers.append((b"link", f'<{docs}/{docs_path(error.category)}>; rel="help"'.encode()))
-    return refusal(error.status, error.message, headers, error.code)
+    return refusal(error.status, error.message, refusal_headers(error, rate, docs), error.code)
 
 
 def refusal(status: int, message: str, headers: Headers, code: str | None) -> Reply:
     """An error body from its parts."""
     body = msgspec.json.encode({"code": status, "message": message})
-    return Reply(status, body, [*_STANDARD, *headers], code)
+    return Reply(status, body, [*STANDARD_HEADERS, *headers], code)
+
+
+def refusal_headers(error: PlatformError, rate: RateDecision | None, docs: str) -> Headers:
+    """What a refusal tells besides its body: when to ask again, which credential is wanted, where its page is."""
+    headers = _headers(error, rate)
+    if docs:
+        headers.append((b"link", f'<{docs}/{docs_path(error.category)}>; rel="help"'.encode()))
+    return headers
 
 
 def _headers(error: PlatformError, rate: RateDecision | None) -> Headers:
@@ -198,6 +204,8 @@ class EventStream(Response):
 
 
 Handler = Callable[[Request], Awaitable[Response]]
+Refusing = Callable[[PlatformError, RateDecision | None, str], Reply]
+"""Makes the answer to a refusal."""
 
 
 async def admit(context: RequestContext, authorization: str | None, permission: Permission) -> None:
@@ -226,11 +234,19 @@ async def admit(context: RequestContext, authorization: str | None, permission: 
 class Guarded:
     """An ordinary endpoint as an ASGI application."""
 
-    def __init__(self, ctx: ApiContext, handler: Handler, access: Access, permission: Permission | None) -> None:
+    def __init__(
+        self,
+        ctx: ApiContext,
+        handler: Handler,
+        access: Access,
+        permission: Permission | None,
+        refusing: Refusing = failure,
+    ) -> None:
         self._ctx = ctx
         self._handler = handler
         self._access = access
         self._permission = permission
+        self._refusing = refusing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every exception becomes an error answer of the contract."""
@@ -241,7 +257,7 @@ class Guarded:
         try:
             response = await self._answer(Request(context, scope, receive))
         except Exception as error:  # noqa: BLE001 - clients get only answers of the contract's shape
-            reply = refusal_of(error, context)
+            reply = refusal_of(error, context, self._refusing)
             if reply is None:
                 return
             response = reply.response()
@@ -287,17 +303,18 @@ def authorization_of(request: StarletteRequest) -> str | None:
     return ", ".join(request.headers.getlist("authorization")) if "authorization" in request.headers else None
 
 
-def refusal_of(error: Exception, context: RequestContext) -> Reply | None:
+def refusal_of(error: Exception, context: RequestContext, refusing: Refusing = failure) -> Reply | None:
     """The answer to an exception; None when the client has gone. To be called in an `except` block."""
+    docs = context.ctx.settings.docs_origin
     if isinstance(error, PlatformError):
-        return failure(error, context.rate, context.ctx.settings.docs_origin)
+        return refusing(error, context.rate, docs)
     if isinstance(error, ClientGone | ClientDisconnect):
         return None
     if isinstance(error, OUT_OF_REACH):
         _LOG.warning("a request met trouble", path=redact_path(context.path), error=type(error).__name__)
-        return failure(Unavailable("please retry later", retry_after_s=2), context.rate)
+        return refusing(Unavailable("please retry later", retry_after_s=2), context.rate, docs)
     _LOG.exception("request failed", method=context.method, path=redact_path(context.path))
-    return failure(PlatformError("please retry later"), context.rate)
+    return refusing(PlatformError("please retry later"), context.rate, docs)
 
 
 async def send_events(

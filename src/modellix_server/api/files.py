@@ -74,15 +74,20 @@ async def _signed_file(request: Request, open_file: _Open) -> Response:
         return _plain("range not satisfiable", 416, {"Content-Range": f"bytes */{error.size}"})
     except OUT_OF_REACH:
         return _plain("the result cannot be read just now", 503, {"Retry-After": "5"})
+    return send_file(opened, format_name, request.url.path, request.method)
+
+
+def send_file(opened: Opened, format_name: str, path: str, method: str) -> Response:
+    """A file, or the part that was asked for; `path` is that of its link."""
     headers = {**_INERT, "Content-Length": str(opened.end - opened.start), "Last-Modified": opened.modified}
     if opened.tag is not None:
         headers["ETag"] = opened.tag
     if opened.partial:
         headers["Content-Range"] = f"bytes {opened.start}-{opened.end - 1}/{opened.size}"
     # `inline`: the name is for saving; display is safe, as nothing in the file can run.
-    headers["Content-Disposition"] = f'inline; filename="{"-".join(request.url.path.split("/")[2:])}"'
+    headers["Content-Disposition"] = f'inline; filename="{"-".join(path.split("/")[2:])}"'
     mime, status = FORMATS[format_name].mime, 206 if opened.partial else 200
-    if request.method == "HEAD":
+    if method == "HEAD":
         return Response(None, status, headers, mime)
     return _FileStream(opened, status, headers, mime)
 

@@ -94,6 +94,9 @@ class Settings:
         shown="no limit",
     )
     catalogue_dir: str = _variable("folder of your own model files; they replace built-in ones", "")
+    openai_models: tuple[str, ...] = _variable(
+        "names of models for OpenAI's clients, such as `sora-2=minimax/hailuo-2.3-t2v`", ()
+    )
     drain_s: float = _variable(
         "seconds that `serve` still accepts connections after SIGTERM, while `/readyz` answers 503",
         5.0,

@@ -89,6 +89,10 @@ class Checker:
                     raise InvalidParameters(rule.message)
         return params
 
+    def takes(self, name: str, value: object) -> bool:
+        """Whether a parameter may have this value, as far as that depends on nothing else."""
+        return name in self._properties and self._fault(name, value) is None
+
     def _explain(self, body: object) -> PlatformError:
         """The first fault: absent fields, then bad ones in the schema's order, then unknown ones."""
         if not isinstance(body, dict):

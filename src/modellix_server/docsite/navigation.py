@@ -62,7 +62,7 @@ WRITTEN = (
                 "ways-to-use/error-handling",
                 "ways-to-use/limits",
             ),
-            *("api", "money", "ways-to-use/mcp"),
+            *("api", "money", "ways-to-use/openai", "ways-to-use/mcp"),
         ),
     ),
     (N_("Workflows"), ("workflows/image-editing", "workflows/video-with-audio", "workflows/batch")),

@@ -1,9 +1,11 @@
 """Answers in OpenAPI: the contract's envelope, its errors, the headers of each."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from modellix_server.base.errors import PlatformError
+from modellix_server.openapi.openai_api import STATUSES, openai_error
 from modellix_server.openapi.operation import JSON, Access, AnswerDoc, RouteDoc
 from modellix_server.openapi.shapes import Schema, obj, only, ref, text, whole
 
@@ -20,7 +22,9 @@ REASONS = {
     422: "The `Idempotency-Key` was used with another request",
     429: "Too many requests a minute, or as many unfinished tasks, open streams or uploads as the team may have",
     500: "A fault of the platform",
+    502: "The task failed; it cost nothing",
     503: "Nothing was done and nothing charged; the same request may succeed later",
+    504: "The task goes on: the same request, sent again, waits for it",
 }
 """Why an answer has the status of an error."""
 _ALWAYS = {Access.KEY: (401, 403, 429, 500, 503), Access.PUBLIC: (429, 500)}
@@ -79,17 +83,22 @@ def families(error: type[PlatformError] = PlatformError) -> Iterator[type[Platfo
 
 def error_answers() -> dict[str, Any]:
     """`components/responses` of the errors that callers with a key get. KeyError for a status without a description."""
-    return {_named(status): _error(status, Access.KEY) for status in sorted({error.status for error in families()})}
+    found = {_named(status): _error(status, Access.KEY) for status in sorted({error.status for error in families()})}
+    return found | {_named(status, "OpenAi"): _openai(status) for status in STATUSES}
 
 
 def answers(operation: RouteDoc, access: Access) -> dict[str, Any]:
     """The `responses` of an operation."""
     answer = operation.answer
     found = {200: ref(answer.component, "responses") if answer.component else success(answer, access)}
+    if answer.plain:
+        found[206] = success(replace(answer, about="The range that was asked for"), access)
+        found[416] = {"description": "There is no such range"}
     found |= {status: {"description": about, "headers": _headers(access)} for status, about in operation.empty.items()}
     for status in {*_ALWAYS[access], *operation.refuses}:
         alike = access is Access.KEY or status in _WITHOUT_NUMBERS
-        found[status] = ref(_named(status), "responses") if alike else _error(status, access)
+        named = _named(status, "OpenAi" if operation.openai_errors else "")
+        found[status] = ref(named, "responses") if alike else _error(status, access)
     return {str(status): found[status] for status in sorted(found)}
 
 
@@ -99,7 +108,7 @@ def success(answer: AnswerDoc, access: Access) -> dict[str, Any]:
     content = {answer.mime: body, **answer.also}
     said = {
         "description": answer.about,
-        "headers": {**_headers(access), **answer.headers},
+        "headers": {**_headers(Access.PUBLIC if answer.plain else access), **answer.headers},
         "content": {mime: {"schema": schema} for mime, schema in content.items()},
     }
     return said | ({"links": dict(answer.links)} if answer.links else {})
@@ -117,11 +126,26 @@ def _headers(access: Access) -> dict[str, Any]:
     return said
 
 
-def _named(status: int) -> str:
-    return f"Error{status}"
+def _named(status: int, form: str = "") -> str:
+    return f"{form}Error{status}"
+
+
+def _openai(status: int) -> dict[str, Any]:
+    headers = _error_headers(status, Access.KEY)
+    return openai_error(REASONS[status], {name: headers[name] for name in headers if name != "Link"})
 
 
 def _error(status: int, access: Access) -> dict[str, Any]:
+    categories = sorted({error.category for error in families() if error.status == status})
+    message = text("`<category>: <detail>`", pattern=f"^({'|'.join(categories)}): ")
+    return {
+        "description": REASONS[status],
+        "headers": _error_headers(status, access),
+        "content": {JSON: {"schema": obj(code=only(status), message=message)}},
+    }
+
+
+def _error_headers(status: int, access: Access) -> dict[str, Any]:
     headers = _headers(Access.PUBLIC if status in _WITHOUT_NUMBERS else access)
     if status == 401:
         headers["WWW-Authenticate"] = ref("Challenge", "headers")
@@ -130,10 +154,4 @@ def _error(status: int, access: Access) -> dict[str, Any]:
     if status in (429, 503):
         headers["Retry-After"] = ref("RetryAfter", "headers")
     headers["Link"] = ref("Help", "headers")
-    categories = sorted({error.category for error in families() if error.status == status})
-    message = text("`<category>: <detail>`", pattern=f"^({'|'.join(categories)}): ")
-    return {
-        "description": REASONS[status],
-        "headers": headers,
-        "content": {JSON: {"schema": obj(code=only(status), message=message)}},
-    }
+    return headers

@@ -31,6 +31,7 @@ _TAGS = {
     "Account": "Money, requests and keys of a team",
     "Files": "Uploads, for use as inputs",
     "Webhooks": "Messages about ended tasks",
+    "OpenAI": "The API that OpenAI's clients speak, for images and videos",
     "Health": "The platform itself",
 }
 _KEY = "key"
@@ -91,7 +92,9 @@ def of_provider(document: dict[str, Any], provider: str) -> dict[str, Any]:
 
 def documented(route: BaseRoute) -> bool:
     """Whether the document describes this route: not those of files, samples and callbacks."""
-    return isinstance(route, Declared) and (route.path.startswith("/api/") or route.path in ("/healthz", "/readyz"))
+    return isinstance(route, Declared) and (
+        route.path.startswith(("/api/", "/v1/")) or route.path in ("/healthz", "/readyz")
+    )
 
 
 def body_name(model: Model) -> str:
@@ -135,7 +138,10 @@ def _operation(operation: RouteDoc, route: Declared) -> dict[str, Any]:
     if parameters := [*of_path(route.path_format), *operation.parameters]:
         said["parameters"] = parameters
     if body := operation.body:
-        said["requestBody"] = {"required": body.required, "content": {body.mime: {"schema": body.schema}}}
+        said["requestBody"] = {
+            "required": body.required,
+            "content": {mime: {"schema": schema} for mime, schema in {body.mime: body.schema, **body.also}.items()},
+        }
     if access is not Access.KEY:  # which the document describes as a whole
         said["security"] = [{}, {_KEY: []}] if operation.knows_key else []
     return said

@@ -26,6 +26,8 @@ class AnswerDoc:
     headers: Mapping[str, Schema] = field(default_factory=dict)
     """Further headers, beside those of every answer of its level: header objects of OpenAPI."""
     mime: str = JSON
+    plain: bool = False
+    """It is sent as a file is, or as a range of one: without the headers of JSON answers."""
     about: str = "Success"
     component: str = ""
     """Its name in `components/responses`, where several operations share it."""
@@ -40,6 +42,8 @@ class BodyDoc:
     schema: Schema
     required: bool = True
     mime: str = JSON
+    also: Mapping[str, Schema] = field(default_factory=dict)
+    """Other content types that it may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class RouteDoc:
     """Answers without a body that are neither success nor error: status -> what it means."""
     public: bool = False
     """It needs no key."""
+    openai_errors: bool = False
+    """Its errors have OpenAI's form."""
     knows_key: bool = False
     """For a public route: it reads a key, if there is one."""
 

@@ -4,6 +4,7 @@
 """
 
 from modellix_server import budgets, ledger, tasks
+from modellix_server.openapi.openai_api import OPENAI_OPERATIONS
 from modellix_server.openapi.operation import AnswerDoc, BodyDoc, RouteDoc
 from modellix_server.openapi.parameters import (
     FORMAT,
@@ -311,5 +312,7 @@ _HEALTH = {
     ),
 }  # fmt: skip
 
-OPERATIONS: dict[str, RouteDoc] = _TASKS | _MODELS | _ACCOUNT | _FILES | WEBHOOK_OPERATIONS | _HEALTH
+OPERATIONS: dict[str, RouteDoc] = (
+    _TASKS | _MODELS | _ACCOUNT | _FILES | WEBHOOK_OPERATIONS | OPENAI_OPERATIONS | _HEALTH
+)
 """`METHOD /path` -> its description."""

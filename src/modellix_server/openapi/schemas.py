@@ -283,6 +283,26 @@ _FILES = {
     ),
 }
 
+_VIDEOS = {
+    "Video": obj(
+        "A task that makes a video",
+        id=TASK_ID,
+        object=only("video"),
+        model=text(),
+        status=word(("queued", "in_progress", "completed", "failed")),
+        progress=whole("0, and 100 when it is complete", minimum=0, maximum=100),
+        created_at=whole("Unix seconds"),
+        completed_at=or_null(whole("Unix seconds")),
+        expires_at=or_null(whole("Unix seconds")),
+        prompt=or_null(text()),
+        seconds=text("Its length"),
+        size=text("`WIDTHxHEIGHT`; empty where the model decides, until it is complete"),
+        remixed_from_video_id=or_null(TASK_ID),
+        error=or_null(obj(code=word(FAILURES), message=text())),
+        maybe={"url": link("The clip, until the result expires")},
+    )
+}
+
 _ENDPOINT = {
     "id": ENDPOINT_ID,
     "url": link(),
@@ -320,4 +340,4 @@ _WEBHOOKS = {
 }
 NEW_ENDPOINT = obj(**_ENDPOINT, secret={**SECRET, "description": "Signs messages; not shown again"})
 
-SCHEMAS: dict[str, Schema] = {**_TASKS, **_EVENTS, **_MODELS, **_ACCOUNT, **_LEAKS, **_FILES, **_WEBHOOKS}
+SCHEMAS: dict[str, Schema] = {**_TASKS, **_EVENTS, **_MODELS, **_ACCOUNT, **_LEAKS, **_FILES, **_VIDEOS, **_WEBHOOKS}

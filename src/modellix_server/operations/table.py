@@ -13,6 +13,8 @@ _TABLE: dict[Permission, tuple[str, ...]] = {
     Permission.USE_MODELS: (
         "submissions.quote",
         "submissions.submit",
+        "sendings.begin",
+        "sendings.end",
         "tasks.cancel",
         "tasks.delete_result",
         "task_inputs.repeat",

@@ -122,7 +122,7 @@ class ResultFile:
     file: StoredFile
 
 
-def result_files(ctx: ServingContext, task: ListedTask) -> list[ResultFile]:
+def result_files(ctx: ServingContext, task: ListedTask | TaskView) -> list[ResultFile]:
     """What a task delivered, while it is kept."""
     if task.resources is None or task.finished_at is None:
         return []

@@ -218,6 +218,7 @@ async def _chores(settings: Settings, db: Pool, storage: Storage, tools: tasks.T
         _Chore("waiting tasks", 5, lambda: tasks.start_waiting(db)),
         _Chore("late verdicts", 30, lambda: tasks.look_again(tools)),
         _Chore("old idempotency keys", 300, lambda: tasks.forget_idempotency_keys(db, _IDEMPOTENCY_S)),
+        _Chore("requests that are not sent again", 300, lambda: tasks.forget_sendings(db)),
         _Chore("old charges of budgets", 300, lambda: budgets.forget_old(db, _CHARGES_S)),
         _Chore("old webhook messages", 300, lambda: webhooks.drop_old(db, _MESSAGES_S)),
         _Chore("old mail", 300, lambda: mail.drop_old(db, _MAILS_S)),

@@ -46,6 +46,7 @@ from modellix_server.tasks.reviews import (
 from modellix_server.tasks.routing import Destination, Routing, VendorAccount, account_address, api_path
 from modellix_server.tasks.rules import StoredFile, StoredResult
 from modellix_server.tasks.search import add_block, list_tasks, to_index
+from modellix_server.tasks.sendings import Sending, SendingOutcome, begin_sending, end_sending, forget_sendings
 from modellix_server.tasks.signals import CallbackNotifier, Callbacks
 from modellix_server.tasks.steps import Tools
 from modellix_server.tasks.store import (

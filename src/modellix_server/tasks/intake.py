@@ -111,7 +111,7 @@ class Intake:
     async def _from_body(self, file: InputFile, team_id: int) -> _Held:
         found = file.found
         if found is None:
-            assert isinstance(file.content, bytes)
+            assert file.content is not None
             found = await self._helper.probe(file.kind, file.content, team_id)
         if isinstance(found, Refused):
             raise InvalidFormat(found.why)

@@ -10,12 +10,14 @@ from modellix_server.api.dispatch import (
     ClientGone,
     EventStream,
     Receive,
+    Refusing,
     Reply,
     RequestContext,
     Scope,
     Send,
     admit,
     count,
+    failure,
     observe,
     record,
     refusal_of,
@@ -97,10 +99,13 @@ HotHandler = Callable[[HotRequest], Awaitable[Reply | EventStream]]
 class HotEndpoint:
     """A hot endpoint as an ASGI application."""
 
-    def __init__(self, ctx: ApiContext, handler: HotHandler, permission: Permission) -> None:
+    def __init__(
+        self, ctx: ApiContext, handler: HotHandler, permission: Permission, refusing: Refusing = failure
+    ) -> None:
         self._ctx = ctx
         self._handler = handler
         self._name = handler.__name__
+        self._refusing = refusing
         self.permission = permission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,7 +118,7 @@ class HotEndpoint:
             await admit(request, request.authorization, self.permission)
             reply = await self._handler(request)
         except Exception as error:  # noqa: BLE001 - clients get only answers of the contract's shape
-            reply = refusal_of(error, request)
+            reply = refusal_of(error, request, self._refusing)
             if reply is None:
                 return
         if not isinstance(reply, Reply):

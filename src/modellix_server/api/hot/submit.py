@@ -52,7 +52,7 @@ async def accept_task(request: HotRequest) -> Receipt:
     ctx = request.ctx
     model = named_model(request)
     request.model = model.slug
-    options = _options(request)
+    options = options_of(request)
     given, files = await _parse_input(request, model)
     accepted = await submissions.submit(ctx, request.who, model, given, files, options)
     request.task_id, request.made_task = accepted.task_id, not accepted.replayed
@@ -94,8 +94,8 @@ def named_model(request: HotRequest) -> Model:
     raise NotFound(no_such_route(request.path))
 
 
-def _options(request: HotRequest) -> SubmitOptions:
-    """The options, which are headers: the body is the model's parameters. Raises InvalidFormat or InvalidParameters."""
+def options_of(request: HotRequest) -> SubmitOptions:
+    """The options of a submission, which are headers. Raises InvalidFormat or InvalidParameters."""
     key, max_cost, queue, url = request.idempotency_key, request.max_cost, request.queue, request.webhook_url
     if key is not None and not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
         raise InvalidFormat("header 'Idempotency-Key' must be 1 to 255 printable ASCII characters")

@@ -1,0 +1,95 @@
+"""`/v1/videos` by OpenAI's own client, whose code for its former API runs here with another base URL."""
+
+from __future__ import annotations
+
+import json
+
+import openai
+import pytest
+from openai import AsyncOpenAI
+
+pytestmark = pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
+
+MODEL = "minimax/hailuo-2.3-t2v"
+
+
+@pytest.fixture(scope="module")
+async def own(postgres_server, stage, tmp_path_factory):
+    """A platform with a name of the operator's."""
+    folder = tmp_path_factory.mktemp("videos")
+    async with stage(postgres_server, folder, openai_models=f"sora-2={MODEL}, sora-2-pro = alibaba/wan2.6-t2v") as made:
+        yield made
+
+
+@pytest.fixture
+async def buyer(own):
+    return await own.team()
+
+
+@pytest.fixture
+async def client(buyer):
+    async with AsyncOpenAI(api_key=buyer.text, base_url=f"{buyer.origin}/v1") as made:
+        yield made
+
+
+async def test_made_polled_downloaded_listed_deleted(own, buyer, client) -> None:
+    video = await client.videos.create(model="sora-2", prompt="a boat", seconds="8", size="1280x720")
+    assert (video.object, video.model, video.seconds, video.prompt) == ("video", MODEL, "6", "a boat")
+    assert video.status in ("queued", "in_progress")
+    done = await client.videos.poll(video.id)
+    assert (done.status, done.progress, done.error) == ("completed", 100, None)
+    assert done.size.count("x") == 1
+    assert done.completed_at >= done.created_at
+    content = await client.videos.download_content(video.id)
+    clip = content.read()
+    assert clip[4:8] == b"ftyp"
+    part = await buyer.get(f"/v1/videos/{video.id}/content", headers={"Range": "bytes=4-7"})
+    assert (part.status, part.body) == (206, b"ftyp")
+    assert (await buyer.get(f"/v1/videos/{video.id}/content", headers={"Range": "bytes=999999999-"})).status == 416
+    with pytest.raises(openai.NotFoundError):
+        await client.videos.download_content(video.id, variant="thumbnail")
+    other = await client.videos.create_and_poll(prompt="another boat")  # no model: sora-2, as there
+    listed = [one.id async for one in client.videos.list(limit=1)]
+    assert listed == [other.id, video.id]
+    stranger = await own.team()
+    for path in ("", "/content"):
+        assert (await stranger.get(f"/v1/videos/{video.id}{path}")).status == 404
+    assert (await stranger.call("DELETE", f"/v1/videos/{video.id}")).status == 404
+    assert (await client.videos.delete(video.id)).deleted
+    with pytest.raises(openai.NotFoundError):
+        await client.videos.retrieve(video.id)
+    assert [one.id async for one in client.videos.list()] == [other.id]
+    assert "sora-2" in [model.id async for model in client.models.list()]
+
+
+async def test_a_reference_goes_to_the_model_of_the_family_that_takes_pictures(own, buyer, client, draw) -> None:
+    video = await client.videos.create_and_poll(model=MODEL, prompt="go", input_reference=("a.png", draw.picture()))
+    assert (video.model, video.status) == ("minimax/hailuo-2.3-i2v", "completed")
+    boat = f"{own.origin}/samples/boat.jpg"
+    body = {"model": MODEL, "prompt": "go", "input_reference": {"image_url": boat}, "seconds": "12"}
+    linked = (await buyer.post("/v1/videos", body)).json
+    params = json.loads((await own.row(linked["id"]))["params"])
+    assert params["first_frame_image"] == boat
+    assert (params["duration"], linked["seconds"]) == (10, "10")
+    assert (await client.videos.poll(linked["id"])).status == "completed"
+
+
+async def test_a_remix_where_the_family_has_a_model_for_it(own, buyer, client) -> None:
+    first = await client.videos.create_and_poll(model="alibaba/happyhorse-1.0-t2v", prompt="a horse", seconds="4")
+    remix = await client.videos.remix(first.id, prompt="at night")
+    assert (remix.model, remix.remixed_from_video_id) == ("alibaba/happyhorse-1.0-video-edit", first.id)
+    assert (await client.videos.poll(remix.id)).status == "completed"
+    plain = await client.videos.create_and_poll(model=MODEL, prompt="a boat")
+    with pytest.raises(openai.BadRequestError, match="no sibling that changes videos"):
+        await client.videos.remix(plain.id, prompt="at night")
+
+
+async def test_a_video_that_fails_says_why_and_costs_nothing(own, buyer, client) -> None:
+    video = await client.videos.create_and_poll(model=MODEL, prompt="[sandbox:moderate]")
+    assert (video.status, video.error.code) == ("failed", "content_rejected")
+    assert await own.balance_of(buyer) == (100_000_000, 0)
+    with pytest.raises(openai.NotFoundError, match="its status is 'failed'"):
+        await client.videos.download_content(video.id)
+    picture = await buyer.run("alibaba/qwen-image-plus", prompt="no video")
+    with pytest.raises(openai.NotFoundError):
+        await client.videos.retrieve(picture["task_id"])
