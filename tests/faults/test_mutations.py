@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support.front_mutations import FRONT_MUTATIONS
 from tests.support.input_mutations import INPUT_MUTATIONS
 from tests.support.people_mutations import PEOPLE_MUTATIONS
 from tests.support.source_mutations import MUTATIONS as SOURCE_MUTATIONS
 from tests.support.source_mutations import Mutation
 
-MUTATIONS = (*SOURCE_MUTATIONS, *PEOPLE_MUTATIONS, *INPUT_MUTATIONS)
+MUTATIONS = (*SOURCE_MUTATIONS, *PEOPLE_MUTATIONS, *INPUT_MUTATIONS, *FRONT_MUTATIONS)
 TOP = Path(__file__).parents[2]
 SOURCE = TOP / "src/modellix_server"
 

@@ -1,0 +1,29 @@
+"""Guards of the front, as in `source_mutations`."""
+
+from __future__ import annotations
+
+from tests.support.source_mutations import Mutation
+
+FRONT_MUTATIONS = (
+    Mutation(
+        "who says nothing at all has ten seconds",
+        "api/hot/connection_clock.py",
+        "(_IDLE_LIMIT_S if self._asked else HEAD_LIMIT_S)",
+        "_IDLE_LIMIT_S",
+        ("tests/api/test_protocol.py::test_who_keeps_us_waiting_is_cut_off",),
+    ),
+    Mutation(
+        "when files run short the idle have to go",
+        "api/hot/connection_limit.py",
+        "            self._reclaim(now, connections)",
+        "            pass",
+        ("tests/api/test_connection_limit.py::test_who_has_to_go",),
+    ),
+    Mutation(
+        "calls of unknown callers are sampled",
+        "requestlog/sampling.py",
+        "if self._rows <= _MOST_ROWS and self._characters <= _MOST_CHARACTERS:",
+        "if self._rows:",
+        ("tests/requestlog/test_sampling.py::test_a_flood_is_a_few_rows_and_its_number",),
+    ),
+)
