@@ -18,21 +18,21 @@ from modellix_server.operations.models import ModelFilter
 async def list_models(request: Request) -> Response:
     """`GET /models`: every model, or those that `type`, `provider` or `category` (image, video) leave.
 
-    All at once, or with `page_size` that many of them, `page` counting from 1. The list stands beside the
+    All at once, or with `page` (from 1) or `page_size` (100) so many of them. The list stands beside the
     envelope's `data` as well as in it: real clients read it there.
     """
     query = request.query_params
     wanted = ModelFilter(query.get("type", ""), query.get("provider", ""), query.get("category", ""))
     entries = models.list_all(request.ctx, request.who, wanted)
-    size, page = _number(query, "page_size"), _number(query, "page")
-    if "page_size" in query:
+    size, page = _number(query, "page_size", "100"), _number(query, "page", "1")
+    if "page_size" in query or "page" in query:
         entries = entries[(page - 1) * size : page * size]
     listed = msgspec.Raw(msgspec.json.encode(entries))
     return request.success({"models": listed}, models=listed)
 
 
-def _number(query: Mapping[str, str], name: str) -> int:
-    text = query.get(name, "1")
+def _number(query: Mapping[str, str], name: str, usual: str) -> int:
+    text = query.get(name, usual)
     if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 6 and int(text) >= 1):
         raise InvalidFormat(f"parameter '{name}' must be a whole number from 1 on")
     return int(text)

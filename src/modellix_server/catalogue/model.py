@@ -99,11 +99,15 @@ class Model:
             "slug": self.slug,
             "type": self.type,
             "provider": self.provider,
+            "name": self.name,
             "description": self.summary,
             "docs_path": f"{self.provider}/{self.docs_slug}",
+            "price_usd": None,
+            "retires": self.retires.date.isoformat() if self.retires else None,
         }
         if limits := self.price.range(prices):
             low, high = map(usd_number, limits)
             unit = {"unit": "$/img" if self.price.unit == "image" else "$/sec"}
+            entry["price_usd"] = low
             entry["price"] = {"fixed": low, **unit} if low == high else {"min": low, "max": high, **unit}
         return entry

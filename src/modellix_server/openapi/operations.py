@@ -141,7 +141,7 @@ _MODELS = {
             query("type", text(), "Of one type, such as `text-to-image`"),
             query("provider", text(), "Of one provider"),
             query("category", text(), "`image` or `video`: what they make"),
-            query("page_size", whole(minimum=1, maximum=999_999), "Models per page; all without it"),
+            query("page_size", whole(minimum=1, maximum=999_999), "Models per page, 100 if only `page` is given"),
             query("page", whole(minimum=1, maximum=999_999, default=1), "Number of the page"),
         ),
         refuses=(400,),

@@ -168,6 +168,9 @@ _LISTED_MODEL = {
     "provider": text(),
     "description": text(),
     "docs_url": link(),
+    "name": text("For people"),
+    "price_usd": or_null(usd("Of the cheapest image or second, in USD; null if unpriced")),
+    "retires": or_null(text("When the vendor retires the model", format="date")),
 }
 _PRICE = {
     "description": "Price of one image or one second, in USD; absent if unpriced",
@@ -180,7 +183,6 @@ _MODELS = {
     "Model": obj(**_LISTED_MODEL, maybe={"price": _PRICE}),
     "ModelDetails": obj(
         **_LISTED_MODEL,
-        name=text(),
         schema={"type": "object", "description": "JSON Schema (2020-12) of a submission's body"},
         prices=array(
             obj(
@@ -190,7 +192,6 @@ _MODELS = {
             )
         ),
         deadline_s=whole("A task that is unfinished so many seconds after its submission fails and costs nothing"),
-        retires=or_null(text("When the vendor retires the model", format="date")),
         example={"type": "object", "description": "A body that works unchanged in test mode"},
         submit=obj(method=only("POST"), url=link()),
         maybe={"price": _PRICE},

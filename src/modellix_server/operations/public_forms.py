@@ -15,14 +15,12 @@ def model_details(ctx: Context, found: ModelDetails) -> dict[str, Any]:
     model, unit = found.model, found.model.price.unit
     return {
         **found.entry,
-        "name": model.name,
         "schema": model.schema,
         "prices": [
             {"tier": one.tier, "unit": unit, "usd": None if one.micros is None else usd_number(one.micros)}
             for one in found.prices
         ],
         "deadline_s": model.deadline_s,
-        "retires": model.retires.date.isoformat() if model.retires else None,
         "example": model.example,
         "submit": {
             "method": "POST",

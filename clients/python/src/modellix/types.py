@@ -129,6 +129,12 @@ class Model(Struct, frozen=True, kw_only=True):
     provider: str
     description: str
     docs_url: str
+    name: str
+    """For people."""
+    price_usd: float | None
+    """The lowest price of an image or a second; None if unpriced."""
+    retires: str | None
+    """A day, when the vendor is said to retire the model."""
     price: Price | None = None
     """None if unpriced."""
 
@@ -152,14 +158,11 @@ class Submit(Struct, frozen=True, kw_only=True):
 class ModelDetails(Model, frozen=True, kw_only=True):
     """One model with what it takes."""
 
-    name: str
     schema: dict[str, Any]
     """JSON Schema (2020-12) of the parameters."""
     prices: list[TierPrice]
     deadline_s: int
     """A task that has not ended by then fails and costs nothing."""
-    retires: str | None
-    """A day, when the vendor is said to retire the model."""
     example: dict[str, Any]
     """Parameters that work unchanged in test mode."""
     submit: Submit
