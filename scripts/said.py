@@ -75,7 +75,7 @@ class _Module:
     def texts(self) -> set[str]:
         for within in (self._module, *self._own):
             for said in self._sentences(within):
-                self._collect(said, (within, self._module))
+                self._collect(said, (within, self._module), alone=True)
         return self._found | set(_audited(self._module))
 
     def _sentences(self, within: ast.AST) -> Iterator[ast.expr]:
@@ -88,13 +88,13 @@ class _Module:
                 case ast.Tuple(elts=[ast.Constant(value=grade), says]) if grade in _GRADES:
                     yield says
 
-    def _collect(self, said: ast.expr, within: Sequence[ast.AST]) -> None:
+    def _collect(self, said: ast.expr, within: Sequence[ast.AST], *, alone: bool = False) -> None:
         for parts in _forms(said):
             text = _template(parts)
             words = re.sub(r"%\(\w+\)s", "", text)
             if _NO_SENTENCE.search(words):
                 continue
-            if _LETTERS.search(words) and " " in words and text.strip() == text:
+            if (_LETTERS.search(words) and " " in words and text.strip() == text) or (alone and text.isalpha()):
                 self._found.add(text)
             for value in parts:
                 if isinstance(value, ast.expr):

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 CONTEXT = "said"
 _VALUE = re.compile(r"%\((\w+)\)s")
 _DEPTH = 4
-_LONGEST = 4_000
+_LONGEST = 1_000
+_MOST_READ = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +69,25 @@ class Sayings:
 
     def say(self, text: str) -> str:
         """A sentence in this language, with the sentences among its values; the text itself if no template made it."""
-        return self._read(text, _DEPTH)[1].strip() if len(text) <= _LONGEST else text
+        return self._read(text, _DEPTH, {})[1].strip() if len(text) <= _LONGEST else text
 
-    def _read(self, text: str, depth: int) -> tuple[int, str]:
-        """How many of its characters are words of templates, and what they say: the reading that knows most."""
+    def _read(self, text: str, depth: int, known: dict[str, tuple[int, str]]) -> tuple[int, str]:
+        """How many of its characters are words of templates, and what they say: the reading that knows most.
+
+        A hostile text has many readings; after `_MOST_READ` parts the rest stays as it is.
+        """
         if (whole := self._whole.get(text)) is not None:
             return len(text), whole
-        best = (0, text)
-        for template in self._templates if depth else ():
+        if text in known or not depth or len(known) >= _MOST_READ:
+            return known.get(text, (0, text))
+        best = known[text] = (0, text)
+        for template in self._templates:
             if (values := template.values_in(text)) is not None:
                 read = [
-                    (0, value) if template.quotes(place) else self._read(value, depth - 1)
+                    (0, value) if template.quotes(place) else self._read(value, depth - 1, known)
                     for place, value in enumerate(values)
                 ]
-                known = template.length + sum(length for length, _ in read)
-                if known > best[0]:
-                    best = known, template.filled([one for _, one in read])
+                length = template.length + sum(length for length, _ in read)
+                if length > best[0]:
+                    best = known[text] = length, template.filled([one for _, one in read])
         return best
