@@ -105,7 +105,10 @@ async def test_the_samples_of_every_model(reader: Reader, platform, model: str) 
 
 
 async def test_the_samples_of_every_route(platform, tmp_path: Path) -> None:
-    """In the order of GET, POST, PATCH, DELETE, each with things of the team in place of what its page leaves open."""
+    """In the order of GET, POST, PATCH, DELETE, each with things of the team in place of what its page leaves open.
+
+    Those of OpenAI's form are called by its own clients, in tests of their own.
+    """
     reader = await arrive(platform, tmp_path)
     key = {"Authorization": f"Bearer {reader.env['KEY']}"}
     async with aiohttp.ClientSession(platform.origin, headers=key) as http:
@@ -120,7 +123,11 @@ async def test_the_samples_of_every_route(platform, tmp_path: Path) -> None:
         hook = await made("webhooks", json={"url": "https://example.com/hook"})
         reader.env |= {"TASK_ID": reader.env["TASK"], "FILE_ID": (await made("media/files", data=form))["file_id"]}
         reader.env |= {"ENDPOINT_ID": hook["id"], "MESSAGE_ID": f"msg_{'0' * 32}"}
-        pages = {route: f"/docs/{endpoint_slug(operation)}.md" for route, operation in OPERATIONS.items()}
+        pages = {
+            route: f"/docs/{endpoint_slug(operation)}.md"
+            for route, operation in OPERATIONS.items()
+            if " /v1/" not in route
+        }
         refused = {}
         for route in sorted(pages, key=lambda route: ("GET", "POST", "PATCH", "DELETE").index(route.split()[0])):
             async with http.get(pages[route]) as answer:

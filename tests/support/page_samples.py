@@ -76,7 +76,8 @@ class Reader:
     async def run(self, one: Sample) -> None:
         """Run one sample to its end."""
         file = self.folder / f"sample.{'mjs' if one.language == 'javascript' else one.language}"
-        file.write_text(one.text.replace("curl -sS", "curl -sS -w '\\n'"), encoding="utf-8")
+        text = one.text.replace("https://modellix.example.com", self.env["ORIGIN"]).replace("mdlx-…", self.env["KEY"])
+        file.write_text(text.replace("curl -sS", "curl -sS -w '\\n'"), encoding="utf-8")
         programs: Mapping[str, list[str]] = {
             "sh": ["sh", "-eu"],
             "python": [sys.executable],
