@@ -206,6 +206,35 @@ async def test_routing_headers_of_2026_mean_the_same(both) -> None:
         assert await sent(quick, body, base + more) == await sent(sdk, body, base + more), more
 
 
+@pytest.mark.parametrize("kind", [0, 1])
+async def test_a_client_that_goes_with_the_answer_is_counted(both, kind) -> None:
+    """It closes the connection before the end of the answer is said, as clients of event streams do."""
+    entrance = AddressAdmission(AddressLimit("calls", each=1_000, together=1_000))
+    recorded: list[int] = []
+    entrance.record = lambda call: recorded.append(call.bytes_out)  # type: ignore[method-assign]
+    endpoint = McpEndpoint(both[kind], entrance, OwnOrigins(["https://example.com"]), b"")
+    headers = {"accept": ACCEPT, "content-type": "application/json", "host": "example.com"}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/mcp",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    left = [{"type": "http.request", "body": json.dumps(SEARCH).encode(), "more_body": False}]
+
+    async def receive() -> Any:
+        return left.pop() if left else await asyncio.get_running_loop().create_future()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            raise ConnectionResetError
+
+    await asyncio.wait_for(endpoint(scope, receive, send), 30)
+    assert len(recorded) == 1
+    assert recorded[0] > 100
+
+
 async def test_many_searches_at_once_leave_room_for_others(both) -> None:
     """Each computes without a pause: between two of them, everything else that is ready has its turn."""
     quick, _ = both

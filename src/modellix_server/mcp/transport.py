@@ -202,9 +202,15 @@ def _watched(call: McpCall, send: Send, turn: _Turn) -> Send:
             message = {**message, "headers": [*message.get("headers", ()), *(call.rate.headers() if call.rate else ())]}
         elif message.get("body"):
             turn.end()
-        await send(message)
-        call.bytes_out += len(message.get("body", b""))
-        call.complete = message["type"] == "http.response.body" and not message.get("more_body", False)
+        body = message.get("body", b"")
+        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        try:
+            await send(message)
+        except ConnectionResetError:  # who has the whole answer may go before its end is said
+            call.complete = is_last and not body
+            return
+        call.bytes_out += len(body)
+        call.complete = is_last
 
     return watched
 
