@@ -253,5 +253,5 @@ def test_every_model_runs_as_its_page_says() -> None:
 
 
 DETAILS = dict.fromkeys(("type", "provider", "description", "docs_url", "name"), "") | {
-    "prices": [], "deadline_s": 1, "retires": None, "submit": {"method": "POST", "url": ""},
+    "prices": [], "price_usd": None, "deadline_s": 1, "retires": None, "submit": {"method": "POST", "url": ""},
 }  # fmt: skip
