@@ -207,11 +207,13 @@ def test_shells_complete_models(environment, modellix) -> None:
     assert f"plain,{MODEL}" in ran.stdout.split()
 
 
-def test_a_command_loads_no_more_than_it_needs(environment) -> None:
+def test_a_command_loads_no_more_than_it_needs(environment, tmp_path) -> None:
     words = ["run", MODEL, "--prompt", "x", "--no-show"]
     code = f"import sys; sys.argv[1:] = {words}\nfrom modellix.cli import main\n"
     code += "try: main()\nfinally: print(*sys.modules)"
-    ran = subprocess.run([sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, cwd=tmp_path
+    )
     loaded = set(ran.stdout.split())
     assert "httpx2" in loaded
     assert loaded & {"rich.console", "typer", "pydantic", "PIL", "modellix_server"} == set()
