@@ -13,7 +13,7 @@ from modellix_server.api.dispatch import Guarded
 from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.base import time_budget
 from modellix_server.identity import Caller
-from modellix_server.limits import Windows
+from modellix_server.limits import AddressLimit, Windows
 from modellix_server.openapi.operation import Access
 from modellix_server.operations.principal import Permission
 
@@ -93,6 +93,8 @@ async def test_a_fault_of_ours_tells_nothing(kind) -> None:
 
     entries: list = []
     ctx = SimpleNamespace(request_log=SimpleNamespace(record=entries.append))
+    ctx.settings = SimpleNamespace(docs_origin="http://127.0.0.1:8000/docs")
+    ctx.strangers = AddressLimit("requests", each=0, together=0)
     ctx.callers = SimpleNamespace(cached=lambda header: Caller(1, 1, True, "k", 3, rpm=9, key_rpm=9))
     ctx.windows = Windows()
     broken = Guarded(ctx, endpoint, Access.PUBLIC, None) if kind == "ordinary" else None

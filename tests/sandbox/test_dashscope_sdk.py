@@ -96,7 +96,7 @@ def test_clips(files):
 def test_refusals_as_the_client_sees_them():
     answer = ImageSynthesis.async_call("qwen-image-plus", "x", size="10*10")
     assert (answer.status_code, answer.code) == (400, "InvalidParameter")
-    answer = ImageSynthesis.async_call("qwen-image-plus", "x", api_key="wrong")
+    answer = ImageSynthesis.async_call("qwen-image-plus", "x", api_key="invalid")
     assert (answer.status_code, answer.code) == (401, "InvalidApiKey")
     answer = ImageSynthesis.async_call("no-such-model", "x")
     assert (answer.status_code, answer.message) == (400, "Model not exist.")

@@ -14,8 +14,9 @@ from modellix_server.base.database import Pool
 from modellix_server.base.errors import Unauthorized
 from modellix_server.base.team_mode import TeamMode
 from modellix_server.ledger import InsufficientBalance
-from modellix_server.tasks import Submission, Submissions, TaskFilter, list_tasks, usage
+from modellix_server.tasks import Submission, Submissions, TaskFilter, list_tasks
 from modellix_server.tasks.errors import ConcurrencyExceeded
+from modellix_server.tasks.usage_sums import UsageFilter, usage_sums
 from modellix_server.tasks.verify import verify
 
 
@@ -78,6 +79,7 @@ async def test_use_by_key_counts_what_users_submitted(pool: Pool, submissions, n
     acme = await new_customer()
     await asyncio.gather(submissions.accept(acme.wants(100)), submissions.accept(by_user(acme.wants(100))))
     await pool.execute("update tasks.task set state = 'failed', error_code = 'deadline', finished_at = now()")
-    async with pool.acquire() as db:
-        found = await usage(db, TeamMode(acme.team_id, live=False), TaskFilter().submitted, "key")
-    assert {one.group: one.failed for one in found} == {"": 1, str(acme.key_id): 1}
+    await pool.execute("select ledger.settle(array_agg(id), array_agg(0)) from tasks.task")
+    async with pool.acquire() as db, db.transaction(isolation="repeatable_read"):
+        found = await usage_sums(db, TeamMode(acme.team_id, live=False), UsageFilter(), ("key",))
+    assert {name: one.failed for name, one in found.by["key"].groups.items()} == {"": 1, str(acme.key_id): 1}

@@ -306,7 +306,7 @@ _VIDEOS = {
 
 _ENDPOINT = {
     "id": ENDPOINT_ID,
-    "url": link(),
+    "url": text("As it was given"),
     "enabled": flag(),
     "disabled_why": or_null(text()),
     "failing_since": or_null(moment()),
@@ -324,7 +324,7 @@ _WEBHOOKS = {
         id=MESSAGE_ID,
         task_id=or_null({**TASK_ID, "description": "Null for an alert"}),
         endpoint_id=or_null({**ENDPOINT_ID, "description": "Null for a URL given in `X-Webhook-URL`"}),
-        url=link(),
+        url=text("As it was given"),
         event=text(examples=["prediction.task.succeeded"]),
         status=word(("waiting", "delivered", "failed")),
         created_at=moment(),
