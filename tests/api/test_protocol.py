@@ -348,7 +348,7 @@ async def test_the_loss_of_a_client_is_told(served: Served, connect) -> None:
     client.writer.write(post("/body", b"").replace(b"length: 0", b"length: 9"))
     await asyncio.sleep(0.1)
     client.writer.close()
-    for _ in range(100):
+    for _ in range(1500):
         await asyncio.sleep(0.02)
         if served.lost == 2:
             break
@@ -368,12 +368,14 @@ async def test_the_loss_of_a_client_is_told(served: Served, connect) -> None:
 )
 async def test_who_keeps_us_waiting_is_cut_off(served: Served, connect, monkeypatch, limit, sent, seen) -> None:
     monkeypatch.setattr(connection_clock, "_LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr(connection_clock, limit, 0.3)
+    monkeypatch.setattr(
+        connection_clock, limit, 2
+    )  # seldom does a busy machine take so long from connecting to sending
     await asyncio.sleep(1.1)  # the look that has begun
     client, begun = await connect(limit=1_000), time.monotonic()
     client.writer.write(sent)
     while served.connections or time.monotonic() - begun < 0.2:
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 60
         await asyncio.sleep(0.05)
     assert (await client.closed()).startswith(seen)
 
@@ -389,7 +391,7 @@ async def test_nothing_is_kept_of_a_connection_that_has_gone(served: Served, con
         client.writer.transport.abort()
         served.let_go.set()
         served.seen.clear()
-        for _ in range(50):
+        for _ in range(1500):
             await asyncio.sleep(0.02)
             if not any(one() for one in kept):
                 break
