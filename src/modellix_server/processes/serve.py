@@ -22,13 +22,12 @@ from modellix_server.api import (
     build_app,
     close_overdue,
     on_every_answer,
-    raise_file_limit,
 )
 from modellix_server.base import log, tracing
-from modellix_server.base.allocation import give_large_blocks_back
 from modellix_server.base.database import UNREACHABLE, Pool, open_pool, require_durability, require_limited_role
 from modellix_server.base.metrics import Gauge, Gauges, gauge
 from modellix_server.base.notify import follow
+from modellix_server.base.process import give_large_blocks_back, raise_file_limit
 from modellix_server.base.scheduling import take_short_turns
 from modellix_server.base.settings import Settings
 from modellix_server.console import build_console

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 import socket
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 from modellix_server.base.addresses import local_origin
 from modellix_server.base.database import connect, open_pool
-from modellix_server.base.process import ENOUGH_FILES, stopped_children
+from modellix_server.base.process import ENOUGH_FILES, raise_file_limit, stopped_children
 from modellix_server.base.settings import Settings
 from modellix_server.embedded.data_directory import CannotStartError, DataDirectory, Runtime, remedied
 from modellix_server.embedded.instance_lock import (
@@ -141,7 +140,7 @@ class Supervisor:
             if signum is not signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
                 loop.add_signal_handler(signum, self._on_signal)
         self._data_directory.create()
-        if (files := _allow_open_files()) < ENOUGH_FILES:
+        if (files := raise_file_limit()) < ENOUGH_FILES:
             self._say(f"only {files} open files are allowed, so few clients are served at a time: raise `ulimit -n`")
         with only_instance(self._data_directory.pid_file):
             await self._require_port()
@@ -333,15 +332,6 @@ async def _all_ended(processes: list[asyncio.subprocess.Process]) -> None:
 
 def _how(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-
-
-def _allow_open_files() -> int:
-    """Raise this process's limit, which its children inherit, to what it may have; the limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard and soft < ENOUGH_FILES:
-        soft = ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_FILES)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return soft
 
 
 def run(data_directory: DataDirectory, host: str, port: int) -> None:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import BufferedWriter, BytesIO
 from pathlib import Path
-
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
 
 from modellix_server.base.errors import (
     BodyTooLarge,
@@ -22,6 +19,7 @@ from modellix_server.base.errors import (
     too_large,
     too_slow,
 )
+from modellix_server.base.multipart import FormParser
 from modellix_server.catalogue import show
 from modellix_server.inspection import Format, Kind, identify, sniff
 from modellix_server.results.spool import Spool
@@ -120,48 +118,23 @@ class _Reader:
     """Follows the parser's events: one part called `file`; short texts beside it are passed over."""
 
     def __init__(self, content_type: str, file: BufferedWriter) -> None:
-        kind, options = parse_options_header(content_type)
-        boundary = options.get(b"boundary", b"")
-        if kind != b"multipart/form-data" or not boundary:
-            raise InvalidFormat("header 'Content-Type' must be multipart/form-data with a boundary")
-        try:
-            self._parser = MultipartParser(
-                boundary,
-                {
-                    "on_part_begin": self._begin,
-                    "on_header_field": self._field,
-                    "on_header_value": self._value,
-                    "on_header_end": self._end_header,
-                    "on_headers_finished": self._begin_data,
-                    "on_part_data": self._data,
-                    "on_end": self._end_all,
-                },
-            )
-        except FormParserError:
-            raise InvalidFormat("header 'Content-Type' has a boundary that is too long") from None
+        self._parser = FormParser(content_type, self)
         self._file = file
         self._digest = hashlib.sha256()
-        self._name = self._text = b""
-        self._headers: dict[bytes, bytes] = {}
         self._head = bytearray()
         self._format: Format | None = None
         self._filename: str | None = None
         self._beside: str | None = None
         self._beside_bytes = 0
         self._size = 0
-        self._ended = False
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the body. Raises what `received_file` raises."""
-        try:
-            self._parser.write(data)
-        except FormParserError:
-            raise InvalidFormat("the body is not valid multipart/form-data") from None
+        self._parser.feed(data)
 
     def result(self, path: Path) -> NewFile:
         """What the whole body held."""
-        if not self._ended:
-            raise InvalidFormat("the multipart body is cut off")
+        self._parser.require_end()
         if self._filename is None:
             raise MissingParameter("parameter 'file' is required")
         if not self._size:
@@ -172,25 +145,8 @@ class _Reader:
             raise _too_large(most, self._format.kind)
         return NewFile(path, self._digest.hexdigest(), self._format.kind, _shown(self._filename, self._format))
 
-    def _begin(self) -> None:
-        self._headers = {}
-        self._name = self._text = b""
-
-    def _field(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def _value(self, data: bytes, start: int, end: int) -> None:
-        self._text += data[start:end]
-
-    def _end_header(self) -> None:
-        self._headers[self._name.lower()] = self._text
-        self._name = self._text = b""
-
-    def _begin_data(self) -> None:
-        kind, options = parse_options_header(self._headers.get(b"content-disposition", b""))
-        name = options.get(b"name", b"").decode("utf-8", "replace")
-        if kind != b"form-data" or not name:
-            raise InvalidFormat("a part of the multipart body has no name")
+    def begin(self, name: str, options: Mapping[bytes, bytes], headers: Mapping[bytes, bytes]) -> None:
+        """The file, or a text beside it."""
         self._beside = None if name == "file" else name
         if self._beside is not None:  # such as the `purpose` of other file APIs
             if b"filename" in options or b"filename*" in options:
@@ -198,13 +154,13 @@ class _Reader:
             return
         if self._filename is not None:
             raise InvalidParameters("parameter 'file' is there more than once")
-        encoding = self._headers.get(b"content-transfer-encoding", b"binary").strip().lower()
+        encoding = headers.get(b"content-transfer-encoding", b"binary").strip().lower()
         if encoding not in _AS_THEY_ARE:
             raise InvalidFormat("parameter 'file' must be sent as it is, not in a Content-Transfer-Encoding")
         self._filename = options.get(b"filename", b"").decode("utf-8", "replace")
 
-    def _data(self, data: bytes, start: int, end: int) -> None:
-        piece = data[start:end]
+    def data(self, piece: bytes) -> None:
+        """More of it."""
         if self._beside is not None:
             self._beside_bytes += len(piece)
             if self._beside_bytes > _MOST_TEXT_BYTES:
@@ -220,8 +176,8 @@ class _Reader:
         self._digest.update(piece)
         self._file.write(piece)
 
-    def _end_all(self) -> None:
-        self._ended = True
+    def end(self) -> None:
+        """Nothing is left to do for a part."""
 
 
 def _known(found: Format | None) -> Format:

@@ -9,7 +9,6 @@ reserve is for the database, metrics and files in transfer.
 from __future__ import annotations
 
 import heapq
-import resource
 import time
 import weakref
 from collections import deque
@@ -20,7 +19,6 @@ from typing import Protocol
 from modellix_server.base import log
 from modellix_server.base.metrics import Counter
 
-_WANTED_FILES = 65_536
 _LEAST_RESERVE, _MOST_RESERVE = 64, 512
 _IDLE_S = 1.0  # a connection that waits for longer may have to go
 _LOOK_EVERY_S = 0.1
@@ -52,16 +50,6 @@ class Idler(Protocol):
 
     def reclaim(self) -> None:
         """Close it."""
-
-
-def raise_file_limit() -> int:
-    """Allow this process as many open files as it may have, up to a sensible number. Returns how many it may have."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, _WANTED_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        return most
-    return _WANTED_FILES if soft == resource.RLIM_INFINITY else soft
 
 
 class ConnectionLimit:

@@ -100,7 +100,7 @@ def _read_form(request: HotRequest, body: bytes | Scratch, kind: str, places: Co
                     reader.feed(chunk)
         else:
             reader.feed(body)
-        form = reader.end()
+        form = reader.result()
         fields, files = take_inputs(_nested(form.texts), places)
         for name, sent in form.files:
             _put(fields, name, STORED + sent.sha256)
