@@ -140,3 +140,21 @@ async def test_a_password_in_a_link_reaches_no_log(team) -> None:
     shown = (await team.get("/api/v1/logs")).body
     assert b"hush" not in shown
     assert (await team.get("/api/v1/tasks")).data["tasks"] == []
+
+
+async def test_an_api_key_is_stored_nowhere_by_mistake(team) -> None:
+    """What is stored as it is given, and shown again, may not hold one."""
+    body = {"prompt": "x"}
+    for key in (team.text, f"run-{team.text}", "mdlx-0123456789"):
+        refused = await team.post(f"/api/v1/{MODEL}", body, headers={"Idempotency-Key": key})
+        refused.refused(400, "Invalid format: header 'Idempotency-Key' must not hold an API key")
+        link = f"https://example.com/hook?token={key}"
+        for answer in (
+            await team.post(f"/api/v1/{MODEL}", body, headers={"X-Webhook-URL": link}),
+            await team.post("/api/v1/webhooks", {"url": link}),
+        ):
+            assert answer.status == 400
+            assert answer.json["message"].endswith("must not hold an API key")
+    assert (
+        await team.post(f"/api/v1/{MODEL}", body, headers={"Idempotency-Key": "mdlx-"})
+    ).status == 200

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from modellix_server.base.addresses import Network, is_reachable
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.base.external_link import ExternalLink
+from modellix_server.base.redaction import holds_own_key
 from modellix_server.base.team_mode import TeamMode
 
 _MOST_CHARS = 2048
@@ -26,6 +27,8 @@ def check_url(text: str, opened: Sequence[Network], what: str) -> str:
         raise refuse(f"must be a link of at most {_MOST_CHARS} ASCII characters, got {len(text)} characters")
     if not text.isascii() or not text.isprintable() or " " in text:
         raise refuse(f"must be a link of at most {_MOST_CHARS} ASCII characters, without blanks")
+    if holds_own_key(text):  # it is stored and shown as it is
+        raise refuse("must not hold an API key")
     try:
         link = ExternalLink.parse(text)
     except ValueError:
