@@ -155,6 +155,4 @@ async def test_an_api_key_is_stored_nowhere_by_mistake(team) -> None:
         ):
             assert answer.status == 400
             assert answer.json["message"].endswith("must not hold an API key")
-    assert (
-        await team.post(f"/api/v1/{MODEL}", body, headers={"Idempotency-Key": "mdlx-"})
-    ).status == 200
+    assert (await team.post(f"/api/v1/{MODEL}", body, headers={"Idempotency-Key": "mdlx-"})).status == 200
