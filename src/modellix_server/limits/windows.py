@@ -127,9 +127,6 @@ class Windows:
         return RateDecision(subject.rpm, 0, team[0], "team", team[0] - now)
 
 
-_WINDOW_S = 60
-
-
 class AddressLimit:
     """A limit per minute and address, and one for all addresses, which bounds the memory. Of 0 there is none."""
 
