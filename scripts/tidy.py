@@ -19,7 +19,7 @@ FILE_LINES, FUNCTION_LINES = 400, 70
 CODE = ("src", "tests", "bench", "scripts", "clients", "examples")
 SOURCES = ("src", "clients/python/src")
 """Where packages are, each of which may not import itself in a circle."""
-TEXT = {".py", ".md", ".sql", ".toml", ".yaml", ".yml", ".sh", ".html", ".js", ".css", ".txt", ".json"}
+TEXT = {".py", ".md", ".sql", ".toml", ".yaml", ".yml", ".sh", ".html", ".js", ".mjs", ".ts", ".css", ".txt", ".json"}
 BANNED_NAMES = {"util", "utils"}
 # The bracketed letters keep this file from breaking its own rules.
 NOTES = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X])\b")

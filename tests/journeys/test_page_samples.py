@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
-from tests.support.page_samples import Reader, Sample, node, samples_of
+from tests.support.page_samples import Reader, Sample, samples_of
 from tests.support.ports import free_port
 
 from modellix_server.catalogue import Catalogue
@@ -33,7 +33,6 @@ PAGES = {
 """Pages with samples, but that of the command line: `tests/clients/test_pages.py` follows it."""
 SERVES = "ways-to-use/webhooks"
 """Its Python sample is a server: it has a test of its own."""
-needs_node = pytest.mark.skipif(node() is None, reason="no Node of version 20 or newer: JavaScript samples did not run")
 
 
 @pytest.fixture
@@ -77,12 +76,6 @@ async def test_a_wrong_sample_is_found(reader: Reader) -> None:
     ):
         with pytest.raises(AssertionError):
             await reader.follow(text)
-
-
-@needs_node
-def test_node_runs_the_samples_in_javascript() -> None:
-    """Skipped, with its reason, where they did not run."""
-    assert sum(one.language == "javascript" for page in PAGES.values() for one in samples_of(page.text)) >= 5
 
 
 async def of_model(reader: Reader, platform, slug: str) -> None:
@@ -191,7 +184,7 @@ class BadLine:
         await runner.cleanup()
 
 
-@pytest.mark.parametrize("language", ["python", pytest.param("javascript", marks=needs_node)])
+@pytest.mark.parametrize("language", ["python", "javascript"])
 @pytest.mark.parametrize("page", ["en", "zh"])
 async def test_the_recovery_recovers(reader: Reader, platform, page: str, language: str) -> None:
     """429, 503 and a connection cut after the task was accepted; then 500 for a status read: one task, one charge."""
@@ -265,7 +258,6 @@ async def test_the_receiver_of_webhooks(tmp_path: Path, page: str) -> None:
         await process.wait()
 
 
-@needs_node
 @pytest.mark.parametrize("page", ["en", "zh"])
 async def test_the_check_of_signatures_in_javascript(reader: Reader, page: str) -> None:
     (program,) = programs(f"{page}/{SERVES}", "javascript")

