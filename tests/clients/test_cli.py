@@ -255,5 +255,6 @@ def test_every_model_runs_as_its_page_says() -> None:
 
 
 DETAILS = dict.fromkeys(("type", "provider", "description", "docs_url", "name"), "") | {
-    "prices": [], "price_usd": None, "deadline_s": 1, "retires": None, "submit": {"method": "POST", "url": ""},
+    "prices": [], "price_usd": None, "deadline_s": 1, "retires": None, "featured": False,
+    "submit": {"method": "POST", "url": ""},
 }  # fmt: skip

@@ -59,6 +59,10 @@ class Row:
 MATRIX = {
     "GET /api/v1/models": Row(Access.KEY),
     "GET /api/v1/models/{provider}/{model}": Row(Access.KEY, "/api/v1/models/alibaba/qwen-image-plus"),
+    "GET /api/v1/models/{provider}/{model}/api_schema": Row(
+        Access.PUBLIC, "/api/v1/models/alibaba/qwen-image-plus/api_schema"
+    ),
+    "GET /models/{provider}/{model}/api_schema": Row(Access.PUBLIC, "/models/alibaba/qwen-image-plus/api_schema"),
     "POST /api/v1/quote": Row(Access.KEY, body=PICTURE),
     "GET /api/v1/apikey/validate": Row(Access.PUBLIC),
     "GET /api/v1/key": Row(Access.KEY),

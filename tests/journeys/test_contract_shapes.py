@@ -120,6 +120,7 @@ async def test_the_list_of_models(platform, team) -> None:
         # A model without a price yet has none to show.
         assert set(entry) | {"price"} == {
             *("slug", "type", "provider", "description", "docs_url", "price", "name", "price_usd", "retires"),
+            "featured",
         }
         assert entry["docs_url"].startswith(f"{platform.origin}/docs/{entry['provider']}/")
         assert entry["price_usd"] == (entry.get("price", {}).get("fixed") or entry.get("price", {}).get("min"))
@@ -153,6 +154,17 @@ async def test_the_list_of_models_filtered(team) -> None:
     pages = [await slugs(f"page={page}&page_size=100") for page in (1, 2, 3)]
     assert [len(page) for page in pages] == [100, len(everything) - 100, 0]
     assert pages[0] | pages[1] == everything
+    featured = (await team.get("/api/v1/models?featured=true")).json["models"]
+    # What a newcomer is shown first can be bought, stays, and covers what there is.
+    assert all(entry["price_usd"] and entry["retires"] is None and entry["featured"] for entry in featured)
+    assert {entry["type"] for entry in featured} == {
+        entry["type"] for entry in (await team.get("/api/v1/models")).json["models"]
+    }
+    assert 8 <= len(featured) <= 16
+    assert await slugs("featured=false") == everything - {entry["slug"] for entry in featured}
+    (await team.get("/api/v1/models?featured=yes")).refused(
+        400, "Invalid format: parameter 'featured' must be true or false"
+    )
     (await team.get("/api/v1/models?page_size=0")).refused(
         400, "Invalid format: parameter 'page_size' must be a whole number from 1 on"
     )
@@ -164,7 +176,7 @@ async def test_one_model(platform, team) -> None:
     data = answer.data
     assert set(data) == {
         "slug", "type", "provider", "description", "docs_url", "price", "price_usd", "name", "schema", "prices",
-        "deadline_s", "retires", "example", "submit",
+        "deadline_s", "retires", "featured", "example", "submit",
     }  # fmt: skip
     assert data["schema"]["type"] == "object"
     assert data["schema"]["required"] == ["img_url"]
@@ -175,6 +187,31 @@ async def test_one_model(platform, team) -> None:
         "url": f"{platform.origin}/api/v1/image-to-video/alibaba/wan2.2-i2v-flash/async",
     }
     assert (await team.get("/api/v1/models/alibaba/wan-2-2-i2v-flash")).data == data
+
+
+async def test_the_submission_of_a_model_as_clients_of_the_original_read_it(platform, team) -> None:
+    """As Modellix's own desktop client does: no key, no redirect; the server is the very address to submit to."""
+    stranger = platform.anyone()
+    page = "models/alibaba/wan2.2-i2v-flash/api_schema"
+    answer = await stranger.get(f"/{page}")
+    assert answer.status == 200
+    assert answer.json == (await stranger.get(f"/api/v1/{page}")).json
+    assert answer.json == (await stranger.get("/models/alibaba/wan-2-2-i2v-flash/api_schema")).json
+    assert b"$ref" not in answer.body
+    assert [server["url"] for server in answer.json["servers"]] == [
+        f"{platform.origin}/api/v1/alibaba/wan2.2-i2v-flash"
+    ]
+    post = answer.json["post"]
+    schema = dict((await team.get("/api/v1/models/alibaba/wan2.2-i2v-flash")).data["schema"])
+    schema.pop("$schema")
+    assert post["requestBody"]["content"]["application/json"]["schema"] == schema
+    accepted = post["responses"]["200"]["content"]["application/json"]["schema"]
+    assert "task_id" in accepted["properties"]["data"]["properties"]
+    assert {"operationId", "summary", "description", "responses"} <= set(post)
+    (await stranger.get("/api/v1/models/alibaba/none/api_schema")).refused(
+        404, "Resource not found: model 'alibaba/none' not found"
+    )
+    assert (await stranger.get("/models/alibaba/none/api_schema")).status == 404
 
 
 async def test_validate_balance_quote(team) -> None:

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 from modellix_server.api.dispatch import CLOSED, Request
 from modellix_server.base.errors import NotFound, Unavailable
 from modellix_server.catalogue import Catalogue
-from modellix_server.openapi.document import describe, of_provider
+from modellix_server.openapi.document import describe, of_model, of_provider
 
 _READY_TIMEOUT_S = 2.0
 _HEADERS = {
@@ -45,7 +45,7 @@ class Document:
         self._encoded = b""
         self._providers: set[str] = set()
         self._made: dict[str, tuple[bytes, bytes, str]] = {}
-        """By provider; the whole one under an empty name."""
+        """By provider or slug of a model; the whole one under an empty name."""
 
     def write(self, routes: Iterable[BaseRoute], catalogue: Catalogue, origin: str) -> None:
         """Generate it; called once, when all routes are known, its own included. Raises Undescribed."""
@@ -65,6 +65,13 @@ class Document:
         if not name or name not in self._made:
             raise NotFound("there is no such provider")
         return _sent(request, self._made[name])
+
+    async def of_model(self, request: Request) -> Response:
+        """`GET /models/{provider}/{model}/api_schema`: the submission of one model. Raises NotFound."""
+        model = request.ctx.catalogue.named("{provider}/{model}".format(**request.path_params))
+        if model.slug not in self._made:
+            self._made[model.slug] = _packed(msgspec.json.encode(of_model(msgspec.json.decode(self._encoded), model)))
+        return _sent(request, self._made[model.slug])
 
 
 def _packed(plain: bytes) -> tuple[bytes, bytes, str]:

@@ -125,6 +125,8 @@ _OTHERS = (
     *("/healthz", "/readyz", "/openapi.json", "/openapi/"),
 )
 """Where the paths begin that are not pages."""
+_API_SCHEMA = "/models/{provider}/{model}/api_schema"
+"""Beside the public page of a model: clients of the original ask for it there, without a key."""
 _MCP = "/mcp"
 """Where the paths begin that have limits of their own."""
 
@@ -172,7 +174,7 @@ def _too_many(strangers: AddressLimit, scope: Scope) -> App | None:
 
 def _is_for_programs(path: str) -> bool:
     """Whether a path is not one of a page: also where a slip put a second `/` before it."""
-    return path.startswith(_OTHERS) or f"/{path.lstrip('/')}".startswith(_API)
+    return path.startswith(_OTHERS) or f"/{path.lstrip('/')}".startswith(_API) or path.endswith("/api_schema")
 
 
 def _is_for_files(scope: Scope, files_origin: str | None) -> bool:
@@ -208,6 +210,8 @@ def build_router(ctx: ApiContext) -> Starlette:
             plain("GET", "/api/v1/openapi.json", document.openapi, None, Access.PUBLIC),
             plain("GET", "/openapi.json", document.openapi, None, Access.PUBLIC),
             plain("GET", "/openapi/{provider}.json", document.of_provider, None, Access.PUBLIC),
+            plain("GET", f"/api/v1{_API_SCHEMA}", document.of_model, None, Access.PUBLIC),
+            plain("GET", _API_SCHEMA, document.of_model, None, Access.PUBLIC),
             Declared("/api/v1/tasks/{task_id}", read, Access.KEY, read.permission, ["GET"]),
             *(_SubmitRoute(path, submit, Access.KEY, submit.permission, ["POST"]) for path in _SUBMIT_PATHS),
             *(_SubmitRoute(path, stream, Access.KEY, stream.permission, ["POST"]) for path in _STREAM_PATHS),

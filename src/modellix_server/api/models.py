@@ -16,13 +16,15 @@ from modellix_server.operations.models import ModelFilter
 
 
 async def list_models(request: Request) -> Response:
-    """`GET /models`: every model, or those that `type`, `provider` or `category` (image, video) leave.
+    """`GET /models`: every model, or those that `type`, `provider`, `category` (image, video) or `featured` leave.
 
     All at once, or with `page` (from 1) or `page_size` (100) so many of them. The list stands beside the
     envelope's `data` as well as in it: real clients read it there.
     """
     query = request.query_params
-    wanted = ModelFilter(query.get("type", ""), query.get("provider", ""), query.get("category", ""))
+    wanted = ModelFilter(
+        query.get("type", ""), query.get("provider", ""), query.get("category", ""), _yes_or_no(query, "featured")
+    )
     entries = models.list_all(request.ctx, request.who, wanted)
     size, page = _number(query, "page_size", "100"), _number(query, "page", "1")
     if "page_size" in query or "page" in query:
@@ -36,6 +38,13 @@ def _number(query: Mapping[str, str], name: str, usual: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 6 and int(text) >= 1):
         raise InvalidFormat(f"parameter '{name}' must be a whole number from 1 on")
     return int(text)
+
+
+def _yes_or_no(query: Mapping[str, str], name: str) -> bool | None:
+    text = query.get(name)
+    if text not in (None, "true", "false"):
+        raise InvalidFormat(f"parameter '{name}' must be true or false")
+    return None if text is None else text == "true"
 
 
 async def describe_model(request: Request) -> Response:

@@ -62,6 +62,8 @@ class Model:
     id: str
     docs_slug: str
     """The page name in the docs, and an alias of `id`."""
+    featured: bool
+    """One of the few to begin with, of its kind."""
     type: ModelType
     name: str
     summary: str
@@ -104,6 +106,7 @@ class Model:
             "docs_path": f"{self.provider}/{self.docs_slug}",
             "price_usd": None,
             "retires": self.retires.date.isoformat() if self.retires else None,
+            "featured": self.featured,
         }
         if limits := self.price.range(prices):
             low, high = map(usd_number, limits)

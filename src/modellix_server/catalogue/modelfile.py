@@ -9,7 +9,7 @@ A model file that starts from another one: `like = "alibaba/wan2.2-t2v-plus"`. O
 | `rule` | the whole list, unless the file has its own (`rule = []` for none) |
 | `route` | the first from the first, and so on: as many as the file has, or all if it has none |
 | `price` | every key; `tier` is one list |
-| `name`, `summary`, `docs_slug`, `confidence`, `retires` | never: they are about one model |
+| `name`, `summary`, `docs_slug`, `featured`, `confidence`, `retires` | never: they are about one model |
 
 Under `input`, `route` and `price` a table that has `type`, `upstream` or `unit` replaces the inherited one. A table
 without it changes only the keys it names, and in a route only those of `wire`, `to`, `values`, `omit` and
@@ -84,6 +84,7 @@ class ModelFile(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
     type: ModelType
     summary: str
     docs_slug: str
+    featured: bool = False
     deadline_s: int
     submit_deadline_s: int
     retires: Retirement | None = None
@@ -155,6 +156,7 @@ def build(file: ModelFile, provider: str, model_id: str) -> Model:
         provider=provider,
         id=model_id,
         docs_slug=file.docs_slug,
+        featured=file.featured,
         type=file.type,
         name=file.name,
         summary=file.summary,

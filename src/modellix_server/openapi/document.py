@@ -90,6 +90,30 @@ def of_provider(document: dict[str, Any], provider: str) -> dict[str, Any]:
     }
 
 
+def of_model(document: Mapping[str, Any], model: Model) -> dict[str, Any]:
+    """The submission of one model, with all that it refers to, as clients of the original read it.
+
+    The whole address of the submission is `servers[0].url`.
+    """
+    origin = document["servers"][0]["url"]
+    operation = _whole(document["paths"][_path(model)]["post"], document)
+    return {"servers": [{"url": f"{origin}/api/v1/{model.slug}"}], "post": operation}
+
+
+def _whole(part: Any, document: Mapping[str, Any]) -> Any:
+    """A part of the document with what it refers to in the places of the references, which make no circles."""
+    if isinstance(part, list):
+        return [_whole(one, document) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" not in part:
+        return {name: _whole(one, document) for name, one in part.items()}
+    found: Any = document
+    for name in part["$ref"].removeprefix("#/").split("/"):
+        found = found[name]
+    return _whole(found, document)
+
+
 def documented(route: BaseRoute) -> bool:
     """Whether the document describes this route: not those of files, samples and callbacks."""
     return isinstance(route, Declared) and (

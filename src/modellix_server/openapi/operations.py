@@ -21,6 +21,7 @@ from modellix_server.openapi.shapes import (
     ANYTHING,
     array,
     flag,
+    link,
     moment,
     obj,
     only,
@@ -36,6 +37,7 @@ from modellix_server.openapi.webhooks import WEBHOOK_OPERATIONS
 _CSV = text("A header line, then one line per row; columns as in the JSON")
 _JSONL = text("One line per row, a JSON object as in the list")
 _SAVED_AS = {"Content-Disposition": {"description": "The file name of the download", "schema": text()}}
+_TAGGED = {"ETag": {"description": "For `If-None-Match`", "required": True, "schema": text()}}
 _SMALL_BODY = (400, 408, 413, 415)
 _SUBMISSION = (400, 402, 404, 408, 413, 415, 422)
 
@@ -141,6 +143,7 @@ _MODELS = {
             query("type", text(), "Of one type, such as `text-to-image`"),
             query("provider", text(), "Of one provider"),
             query("category", text(), "`image` or `video`: what they make"),
+            query("featured", flag(), "`true`: the few to begin with; `false`: the others"),
             query("page_size", whole(minimum=1, maximum=999_999), "Models per page, 100 if only `page` is given"),
             query("page", whole(minimum=1, maximum=999_999, default=1), "Number of the page"),
         ),
@@ -149,6 +152,20 @@ _MODELS = {
     "GET /api/v1/models/{provider}/{model}": RouteDoc(
         "getModel", "Models", "One model: its body's schema, its prices, an example", AnswerDoc(ref("ModelDetails")),
         refuses=(404,),
+    ),
+    "GET /api/v1/models/{provider}/{model}/api_schema": RouteDoc(
+        "getModelApiSchema", "Models", "The submission of one model in OpenAPI, without references",
+        AnswerDoc(
+            obj(
+                servers=array(obj(url=link("Where a task is submitted"))),
+                post={"type": "object", "description": "An operation of OpenAPI 3.1", **ANYTHING},
+            ),
+            bare=True,
+            headers=_TAGGED,
+        ),
+        empty={304: "Not modified"},
+        refuses=(404,),
+        public=True,
     ),
     "POST /api/v1/quote": RouteDoc(
         "getQuote", "Models", "What a task would hold, and can cost at most", AnswerDoc(ref("Quote")),
@@ -305,7 +322,7 @@ _HEALTH = {
         AnswerDoc(
             {"type": "object", "description": "OpenAPI 3.1", **ANYTHING},
             bare=True,
-            headers={"ETag": {"description": "For `If-None-Match`", "required": True, "schema": text()}},
+            headers=_TAGGED,
         ),
         empty={304: "Not modified"},
         public=True,

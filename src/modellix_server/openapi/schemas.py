@@ -171,6 +171,7 @@ _LISTED_MODEL = {
     "name": text("For people"),
     "price_usd": or_null(usd("Of the cheapest image or second, in USD; null if unpriced")),
     "retires": or_null(text("When the vendor retires the model", format="date")),
+    "featured": flag("One of the few to begin with"),
 }
 _PRICE = {
     "description": "Price of one image or one second, in USD; absent if unpriced",

@@ -18,6 +18,8 @@ class ModelFilter:
     provider: str = ""
     category: str = ""
     """What they make: `image` or `video`."""
+    featured: bool | None = None
+    """Whether they are among the few to begin with; None matches both."""
 
     def fits(self, model: Model) -> bool:
         """Whether a model is wanted."""
@@ -25,6 +27,7 @@ class ModelFilter:
             (self.type or model.type) == model.type
             and (self.provider or model.provider) == model.provider
             and model.type.endswith(self.category)
+            and self.featured in (None, model.featured)
         )
 
 

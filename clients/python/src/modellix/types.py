@@ -135,6 +135,8 @@ class Model(Struct, frozen=True, kw_only=True):
     """The lowest price of an image or a second; None if unpriced."""
     retires: str | None
     """A day, when the vendor is said to retire the model."""
+    featured: bool
+    """One of the few to begin with."""
     price: Price | None = None
     """None if unpriced."""
 

@@ -129,9 +129,10 @@ class AsyncClient:
         type: str | None = None,  # noqa: A002
         provider: str | None = None,
         category: str | None = None,
+        featured: bool = False,
     ) -> list[Model]:
-        """The catalogue; `category` is `image` or `video`."""
-        query = {"type": type, "provider": provider, "category": category}
+        """The catalogue; `category` is `image` or `video`, `featured` leaves the few to begin with."""
+        query = {"type": type, "provider": provider, "category": category, "featured": "true" if featured else None}
         return read((await self.request("GET", "/api/v1/models", query=query))["models"], list[Model])
 
     async def model(self, model: str) -> ModelDetails:

@@ -29,13 +29,20 @@ OF_MODEL = click.argument("model", shell_complete=model_names)
 @click.option("--type", "type_", help="Such as text-to-image.")
 @click.option("--provider", help="Such as alibaba.")
 @click.option("--category", type=click.Choice(["image", "video"]), help="What they make.")
+@click.option("--featured", is_flag=True, help="The few to begin with.")
 @AS_JSON
 def models(
-    words: tuple[str, ...], type_: str | None, provider: str | None, category: str | None, *, json: bool
+    words: tuple[str, ...],
+    type_: str | None,
+    provider: str | None,
+    category: str | None,
+    *,
+    featured: bool,
+    json: bool,
 ) -> None:
     """List the models; those with all WORDS in name or description."""
     with Client() as client:
-        listed = client.models(type=type_, provider=provider, category=category)
+        listed = client.models(type=type_, provider=provider, category=category, featured=featured)
     found = [one for one in listed if all(word.lower() in f"{one.slug} {one.description}".lower() for word in words)]
     if json:
         output.as_json(found)
