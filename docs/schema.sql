@@ -976,12 +976,13 @@ create table requestlog.entry (
     user_id bigint,                           -- who made the call from a page of the console
     -- how many calls without a known caller this row stands for; null: it is one call
     calls integer,
+    request_id_timed boolean,                 -- the request id begins with the time of the call, and is in no index
     constraint entry_calls_check check (calls > 0)
 ) partition by RANGE (at);
+create index entry_about_task on only requestlog.entry (task_id) where task_id is not null;
 create index entry_by_time on only requestlog.entry using brin (at);
-create index entry_of_request on only requestlog.entry (request_id);
-create index entry_of_task on only requestlog.entry (task_id, at) where task_id is not null;
 create index entry_of_team on only requestlog.entry (team_id, live, at);
+create index entry_of_untimed_request on only requestlog.entry (request_id) where request_id_timed is null;
 create index entry_refused on only requestlog.entry (team_id, live, at) where status >= 400;
 
 -- Rows that never reached the log.
@@ -1001,10 +1002,12 @@ create table requestlog.submission (
     latency_us integer not null,
     bytes_in integer not null,
     bytes_out integer not null,
-    request_id text
+    request_id text,
+    -- the request id begins with the time of the task's id, and is in no index
+    request_id_timed boolean
 ) partition by RANGE (task_id);
-create index submission_of_request on only requestlog.submission (request_id);
 create index submission_of_task on only requestlog.submission (task_id);
+create index submission_of_untimed_request on only requestlog.submission (request_id) where request_id_timed is null;
 
 grant usage on schema requestlog to modellix_app;
 grant insert, select on requestlog.entry to modellix_app;

@@ -93,6 +93,13 @@ async def test_an_index_that_is_not_needed_goes(database, owner) -> None:
     assert await migrate(database.owner_dsn, [gone]) == [gone]
 
 
+async def test_an_index_of_a_partitioned_table_goes_with_its_parts(database, owner) -> None:
+    await owner.execute("create index event_word on stuff.event (word)")
+    gone = Migration(9001, "gone", "-- outside a transaction\ndrop index concurrently stuff.event_word;")
+    assert await migrate(database.owner_dsn, [gone]) == [gone]
+    assert await owner.fetchval("select count(*) from pg_indexes where tablename like 'event%'") == 0
+
+
 async def test_a_table_in_use_is_waited_for_without_holding_others_up(database, owner) -> None:
     reader = await connect(database.owner_dsn, name="reader")
     reading = reader.transaction()

@@ -143,7 +143,7 @@ def build_app(ctx: ApiContext, pages: App | None = None) -> App:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint: App = router
         path: str = scope.get("path", "")
-        if scope.get("method") not in _BODILESS and any(name == b"content-encoding" for name, _ in scope["headers"]):
+        if scope.get("method") not in _BODILESS and b"content-encoding" in dict(scope["headers"]):
             receive = decoded(scope, receive)
         if path.startswith(_API):
             method = scope["method"]

@@ -4,11 +4,12 @@ import itertools
 import os
 import re
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 _TASK_ID = re.compile(r"task-([0-9a-f]{32})", re.ASCII)
 _FILE_ID = re.compile(r"file-([0-9a-f]{32})", re.ASCII)
+_TIMED = re.compile(r"0[0-9a-f]{11}", re.ASCII)  # milliseconds, up to the year 2527
 
 
 class _Randomness:
@@ -43,13 +44,22 @@ def uuid7() -> UUID:
     return UUID(int=value)
 
 
-_process = os.urandom(8).hex().encode()
+_process = os.urandom(6).hex().encode()
 _requests = itertools.count(1)
 
 
 def request_name() -> bytes:
-    """An id for one request: 16 hex digits that name this process, and its number there in 8 more."""
-    return b"%s%08x" % (_process, next(_requests))
+    """An id for one request, 32 hex digits: 12 of Unix milliseconds, 12 that name this process, its number there.
+
+    As in a UUIDv7 the time comes first, so that the request log finds most calls without an index of ids.
+    """
+    return b"%012x%s%08x" % (time.time_ns() // 1_000_000, _process, next(_requests) & 0xFFFF_FFFF)
+
+
+def request_time(name: str) -> datetime | None:
+    """The time that a request's id begins with, if it begins as ours do, whoever made it."""
+    found = _TIMED.match(name)
+    return datetime.fromtimestamp(int(found[0], 16) / 1000, UTC) if found else None
 
 
 def first_uuid7(moment: datetime) -> UUID:
@@ -71,7 +81,7 @@ def task_name(task_id: UUID) -> str:
 def parse_task_name(text: str) -> UUID | None:
     """The UUID of a public task id, or None when the text is not one."""
     found = _TASK_ID.fullmatch(text)
-    return UUID(hex=found[1]) if found else None
+    return UUID(int=int(found[1], 16)) if found else None
 
 
 def file_name(file_id: UUID) -> str:

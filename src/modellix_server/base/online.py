@@ -111,14 +111,28 @@ async def carry_out(db: Connection, statement: Statement) -> None:
         if isinstance(statement, Validation):
             await db.execute(statement.sql, timeout=_LIMIT_S)  # of a valid constraint: does nothing
         elif isinstance(statement, Removal):
-            if await _valid(db, statement.schema, statement.name) is not None:
-                await db.execute(f"drop index concurrently {statement.schema}.{statement.name}", timeout=_LIMIT_S)
-        elif await _is_partitioned(db, statement):
+            await _remove(db, statement)
+        elif await _is_partitioned(db, statement.schema, statement.table):
             await _make_in_parts(db, statement)
         else:
             await _make(db, statement, statement.name, statement.table)
     finally:
         await db.execute("reset statement_timeout")
+
+
+async def _remove(db: Connection, index: Removal) -> None:
+    """Drop an index, if it is there. A partitioned one goes with those of its partitions, for which all are locked."""
+    name = f"{index.schema}.{index.name}"
+    if await _valid(db, index.schema, index.name) is None:
+        return
+    if await _is_partitioned(db, index.schema, index.name):
+        await giving_way(db, f"drop index {name}", lambda: _drop(db, name))
+    else:
+        await db.execute(f"drop index concurrently {name}", timeout=_LIMIT_S)
+
+
+async def _drop(db: Connection, name: str) -> None:
+    await db.execute(f"drop index {name}")
 
 
 async def _make(db: Connection, index: Index, name: str, table: str) -> None:
@@ -150,11 +164,10 @@ async def _make_in_parts(db: Connection, index: Index) -> None:
             await db.execute(f"alter index {index.schema}.{index.name} attach partition {index.schema}.{name}")
 
 
-async def _is_partitioned(db: Connection, index: Index) -> bool:
-    kind = await db.fetchval(
-        "select relkind from pg_class where oid = $1::text::regclass", f"{index.schema}.{index.table}"
-    )
-    return bool(kind == b"p")
+async def _is_partitioned(db: Connection, schema: str, name: str) -> bool:
+    """Whether a table or an index is made of parts."""
+    kind = await db.fetchval("select relkind from pg_class where oid = $1::text::regclass", f"{schema}.{name}")
+    return kind in (b"p", b"I")
 
 
 async def _valid(db: Connection, schema: str, name: str) -> bool | None:

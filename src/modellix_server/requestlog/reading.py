@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
 from modellix_server.base.database import Connection, Pool
+from modellix_server.base.ids import first_uuid7, request_time
 from modellix_server.base.pages import ALWAYS, Page, Span, Where
 from modellix_server.base.team_mode import TeamMode
-from modellix_server.requestlog.store import SubmissionEntry
+from modellix_server.requestlog.store import TIMED_WITHIN, SubmissionEntry
 
 MOST_LOOKED_AT = 2_000
 """Rows that one page reads. A log is mostly polls, so the rows that match a filter can be far apart."""
@@ -97,10 +98,12 @@ async def list_entries(
     passing.add_given("key_id = {}", wanted.key_id)
     passing.add_given("user_id = {}", wanted.user_id)
     passing.add_given("(method = 'POST' and model is not null) = {}", wanted.submits)
+    of_entries = " union all ".join(
+        f"select {_COLUMNS}, ctid from requestlog.entry where {seen} and {one}"  # noqa: S608 - texts of ours
+        for one in _of_request(wanted.request_id, "at", seen)
+    )
     rows = await db.fetch(
-        f"""with seen as materialized (
-                select {_COLUMNS}, ctid from requestlog.entry where {seen}
-                order by at desc, ctid desc limit {looked_at}),
+        f"""with seen as materialized ({of_entries} order by at desc, ctid desc limit {looked_at}),
             oldest as (
                 select at, ctid::text as row, (select count(*) from seen) as seen from seen order by at, ctid limit 1)
             select {_PASSING}, passing.ctid::text as row, oldest.seen, oldest.at as oldest_at, oldest.row as oldest_row
@@ -138,7 +141,6 @@ def _seen(owner: TeamMode, wanted: EntryFilter, after: EntryPlace | None) -> Whe
     if wanted.least_status is not None and wanted.least_status >= 400:
         where.add("status >= 400")  # word for word the condition of an index
     where.add_given("task_id = {}", wanted.task_id)
-    where.add_given("request_id = {}", wanted.request_id)
     where.add_given("at >= {}", wanted.at.since)
     where.add_given("at < {}", wanted.at.until)
     if after is not None and after.row is None:
@@ -164,15 +166,35 @@ async def list_submissions(db: Connection, tasks: Sequence[UUID]) -> dict[UUID, 
 
 async def tasks_of_request(db: Connection, owner: TeamMode, request_id: str) -> list[UUID]:
     """The latest tasks that calls with this request id made; a client may send one id with many."""
+    whose = Where([])
+    whose.add("team_id = {} and live = {}", owner.team_id, owner.live)
+    of_submissions = " union all ".join(
+        f"select task_id from requestlog.submission where {whose} and {one}"  # noqa: S608 - texts of ours
+        for one in _of_request(request_id, "task_id", whose)
+    )
     rows = await db.fetch(
-        """select task_id from requestlog.submission where request_id = $1 and team_id = $2 and live = $3
-           order by task_id desc limit $4""",
-        request_id,
-        owner.team_id,
-        owner.live,
-        MOST_LOOKED_AT,
+        f"{of_submissions} order by task_id desc limit {whose.place(MOST_LOOKED_AT)}", *whose.arguments
     )
     return [row["task_id"] for row in rows]
+
+
+def _of_request(request_id: str | None, when: str, where: Where) -> Iterator[str]:
+    """The conditions of which a call with this request id meets one; `when` is the column that tells its time.
+
+    The index has the ids that do not begin with the time of their call. The others are looked for at that time.
+    """
+    if request_id is None:
+        yield "true"
+        return
+    named = f"request_id = {where.place(request_id)}"
+    yield f"{named} and request_id_timed is null"
+    made = request_time(request_id)
+    if made is None:
+        return
+    first, last = made - TIMED_WITHIN, made + TIMED_WITHIN
+    bounds = (first_uuid7(first), first_uuid7(last)) if when == "task_id" else (first, last)
+    since, until = (where.place(bound) for bound in bounds)
+    yield f"{named} and request_id_timed and {when} between {since} and {until}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,12 +177,17 @@ class Routing(Accounts):
 
     async def obstacle(self, model: Model, live: bool) -> Unavailable | None:  # noqa: FBT001 - the API's signature
         """Why no task of a model can be sent anywhere, and when to ask again; None when one can."""
-        candidates = await self._candidates(model, (), live=live)
-        if not candidates:
+        accounts = [
+            account
+            for route in model.routes
+            for account in await self._enabled(route.upstream, live=live)
+            if account.region in route.models
+        ]
+        if not accounts:
             return Unavailable(await self._why_nowhere(model, live=live), retry_after_s=_OPERATOR_S)
         if not live:
             return None
-        pauses = [self._breakers.pause_left_s(one.destination.address, live=live) for one in candidates]
+        pauses = [self._breakers.pause_left_s(account.address, live=live) for account in accounts]
         lefts = [left_s for left_s in pauses if left_s is not None]
         if len(lefts) < len(pauses):
             return None

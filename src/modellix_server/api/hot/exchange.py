@@ -61,36 +61,33 @@ class HotRequest(RequestContext):
         self.query_string: bytes = scope["query_string"]
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         """As received; names in lower case."""
-        authorization = idempotency_key = content_length = max_cost = queue = webhook_url = None
-        for name, value in self.headers:
-            if name == b"authorization":
-                authorization = _joined(authorization, value)
-            elif name == b"idempotency-key":
-                idempotency_key = _joined(idempotency_key, value)
-            elif name == b"x-webhook-url":
-                webhook_url = _joined(webhook_url, value)
-            elif name == b"x-max-cost":
-                max_cost = _joined(max_cost, value)
-            elif name == b"x-queue":
-                queue = _joined(queue, value)
-            elif name == b"content-length" and value.isdigit():
-                content_length = int(value)
-        self.authorization: str | None = authorization
-        self.idempotency_key: str | None = idempotency_key
-        self.webhook_url: str | None = webhook_url
-        self.max_cost: str | None = max_cost
-        self.queue: str | None = queue
-        self.content_length: int | None = content_length
+        named = dict(self.headers)
+        if len(named) < len(self.headers):
+            named = _joined(self.headers)
+        of = named.get
+        self.authorization = _text(of(b"authorization"))
+        self.idempotency_key = _text(of(b"idempotency-key"))
+        self.webhook_url = _text(of(b"x-webhook-url"))
+        self.max_cost = _text(of(b"x-max-cost"))
+        self.queue = _text(of(b"x-queue"))
+        length = of(b"content-length")
+        self.content_length = int(length) if length is not None and length.isdigit() else None
 
     def header(self, wanted: bytes) -> str | None:
         """The value of any other header."""
         return next((value.decode("latin-1") for name, value in self.headers if name == wanted), None)
 
 
-def _joined(former: str | None, value: bytes) -> str:
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
+
+
+def _joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """A header sent twice is one list (RFC 9110, 5.3), so neither of two keys counts alone."""
-    text = value.decode("latin-1")
-    return text if former is None else f"{former}, {text}"
+    joined: dict[bytes, bytes] = {}
+    for name, value in headers:
+        joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined
 
 
 HotHandler = Callable[[HotRequest], Awaitable[Reply | EventStream]]
