@@ -17,7 +17,20 @@ import msgspec
 from rich.console import Console
 from rich.status import Status
 
-from bench import against, catalogue, execution, following, large, lists, pages, programs, report, requests, tasks
+from bench import (
+    against,
+    catalogue,
+    execution,
+    following,
+    large,
+    lists,
+    pages,
+    programs,
+    report,
+    requests,
+    searches,
+    tasks,
+)
 from bench.figures import Figure
 from bench.load import CONNECTIONS, require_wrk
 from bench.programs import CannotMeasureError
@@ -38,6 +51,7 @@ PARTS: dict[str, Part] = {
     "webhooks": following.measure_webhooks,
     "lists": lists.measure,
     "pages": pages.measure,
+    "searches": searches.measure,
 }
 FULL = Extent(rounds=3, seconds=4, tasks=10_000, in_flight=10_000)
 QUICK = Extent(rounds=1, seconds=2, tasks=3_000, in_flight=3_000)

@@ -44,6 +44,8 @@ HEADINGS = {
     "position_event": "CPU of the API, telling a follower its queue position",
     "news_p99": "p99 from the vendor's answer to the event at the client",
     "webhooks": "webhooks delivered, beside a dead endpoint",
+    "searches_p99": "p99 of 500 different searches at once, through MCP",
+    "serve_searching_rss": "memory of the API process after searches",
 }
 
 
@@ -151,6 +153,7 @@ TARGETS = (
     _under("the slowest page of tasks, calls or transfers", "list_page", 50, "ms"),
     _under("the slowest page of the console", "console_page", 300, "ms"),
     _under("the heaviest page of the console", "console_weight", 150, "KB"),
+    _under("p99 of 500 different searches at once", "searches_p99", 200, "ms"),
     _under("recovery, a new worker started", "recovery_cold", 2, "s"),
     _under("recovery, another worker running", "recovery_warm", 2, "s"),
     _under("memory of an idle event stream", "idle_stream", 20, "KB"),

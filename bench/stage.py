@@ -91,9 +91,9 @@ class World:
         """Where `serve` answers."""
         return f"http://127.0.0.1:{self.settings.port}"
 
-    async def serve(self) -> Program:
-        """Start the API and wait until it is ready."""
-        program = self.start("serve", *programs.MODELLIX, "serve", "--parent", str(os.getpid()))
+    async def serve(self, **more: str) -> Program:
+        """Start the API, with `more` in its environment, and wait until it is ready."""
+        program = self.start("serve", *programs.MODELLIX, "serve", "--parent", str(os.getpid()), **more)
         await programs.ready(program, self.origin, "/readyz")
         return program
 

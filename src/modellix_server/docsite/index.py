@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from itertools import chain
+from functools import lru_cache, reduce
+from operator import and_
 from typing import NamedTuple
 
 import tantivy
@@ -32,17 +30,11 @@ class RankedChunk(NamedTuple):
     score: float
 
 
-@dataclass(frozen=True)
-class _Wish:
+class _Wish(NamedTuple):
     """Something that a query asks for: as it is said there, and in other ways. Each is one word, or some together."""
 
     said: tuple[tuple[str, ...], ...]
     alternatives: tuple[tuple[str, ...], ...] = ()
-
-    @cached_property
-    def ways(self) -> tuple[frozenset[str], ...]:
-        """Any of these sets of words fulfils it."""
-        return tuple(map(frozenset, (*self.said, *self.alternatives)))
 
 
 class SearchIndex:
@@ -61,6 +53,17 @@ class SearchIndex:
         return self._of[language].find(query, kinds, typing=typing)
 
 
+class _Known(NamedTuple):
+    """What the index knows of a wish."""
+
+    query: tantivy.Query | None
+    """None where no page has any of its words."""
+    pieces: int
+    """Those that fulfil it: bit n for piece n."""
+    rarity: float
+    """How much it says about a piece that it does; 0 where none does."""
+
+
 class _LanguageIndex:
     def __init__(self, chunks: Sequence[Chunk], fields_of: Mapping[int, Mapping[str, list[str]]]) -> None:
         builder = tantivy.SchemaBuilder()
@@ -70,42 +73,47 @@ class _LanguageIndex:
         builder.add_integer_field("number", fast=True)
         self._schema = builder.build()
         index = tantivy.Index(self._schema)
-        self._in: dict[str, set[str]] = {name: set() for name in ranking.FIELDS}
-        """Field -> the words in it."""
-        self._pieces_with: Counter[str] = Counter()
-        words_of = []
+        self._in: dict[str, int] = {}
+        """Word -> the fields that have it: bit n for the n-th of `ranking.FIELDS`."""
+        self._pieces_with: dict[str, int] = {}
+        """Word -> the pieces that have it: bit n for piece n. Sets of words would be ten times as large."""
         with index.writer(_WRITER_BYTES, 1) as writer:
             for number, chunk in enumerate(chunks):
                 document = tantivy.Document(number=number, kind=chunk.page.kind.value)
-                for name, found in fields_of[id(chunk)].items():
+                for place, (name, found) in enumerate(fields_of[id(chunk)].items()):
                     document.add_text(name, " ".join(found))
-                    self._in[name].update(found)
-                words_of.append(frozenset(chain.from_iterable(fields_of[id(chunk)].values())))
-                self._pieces_with.update(words_of[-1])
+                    for word in set(found):
+                        self._in[word] = self._in.get(word, 0) | 1 << place
+                        self._pieces_with[word] = self._pieces_with.get(word, 0) | 1 << number
                 writer.add_document(document)
         index.reload()
         self._searcher = index.searcher()
         self._vocabulary = sorted(self._pieces_with)
         everything = self._searcher.search(tantivy.Query.all_query(), max(len(chunks), 1), order_by_field="number")
-        self._at = {_place(address): (chunks[number], words_of[number]) for number, address in everything.hits}
-        self._ways: dict[tuple[_Wish, bool], tantivy.Query | None] = {}
+        self._at = {_place(address): (chunks[number], number) for number, address in everything.hits}
+        self._known: dict[tuple[_Wish, bool], _Known] = {}
 
     def find(self, query: str, kinds: frozenset[Kind], *, typing: bool) -> list[RankedChunk]:
-        wishes = self._understood(_wishes(query))
         must: list[tuple[tantivy.Occur, tantivy.Query]] = []
         if kinds:
             must.append((tantivy.Occur.Must, _any([self._term("kind", kind.value) for kind in kinds])))
         last = (tuple(asked(query)[-1:]),) if typing else None
-        should = [way for wish in wishes if (way := self._kept(wish, unfinished=wish.said == last))]
+        known = [self._kept(wish, unfinished=wish.said == last) for wish in self._understood(_wishes(query))]
+        should = [one.query for one in known if one.query]
         should += [_boosted(self._term("pairs", pair), ranking.FIELDS["pairs"]) for pair in bigrams(query)]
         if not should:
             return []
         whole = tantivy.Query.boolean_query([*must, (tantivy.Occur.Must, _any(should))])
-        weights = [(wish.ways, self._rarity(wish)) for wish in wishes]
+        wanted = [(one.pieces, one.rarity) for one in known if one.rarity]
+        everything = sum(rarity for _pieces, rarity in wanted) or 1.0
         found = []
         for score, address in self._searcher.search(whole, ranking.MOST_PIECES, count=False).hits:
-            chunk, there = self._at[_place(address)]
-            found.append(RankedChunk(chunk, score * (1 + ranking.COVERED * _share(weights, there))))
+            chunk, number = self._at[_place(address)]
+            met = 0.0
+            for pieces, rarity in wanted:
+                if pieces >> number & 1:
+                    met += rarity
+            found.append(RankedChunk(chunk, score * (1 + ranking.COVERED * met / everything)))
         return found
 
     def _understood(self, wishes: Sequence[_Wish]) -> Sequence[_Wish]:
@@ -113,51 +121,65 @@ class _LanguageIndex:
         unknown = [wish for wish in wishes if not wish.alternatives and wish.said[0][0] not in self._pieces_with]
         return [wish for wish in wishes if wish not in unknown[ranking.MOST_UNKNOWN :]]
 
-    def _rarity(self, wish: _Wish) -> float:
-        """How much it says about a piece that it fulfils a wish; nothing where none does."""
-        fitting = sum(min(self._pieces_with[word] for word in way) for way in wish.ways)
-        generic = ranking.GENERIC if all(_weight(said) == ranking.GENERIC for said in wish.said) else 1.0
-        return generic * math.log(1 + len(self._at) / fitting) if fitting else 0.0
+    def _kept(self, wish: _Wish, *, unfinished: bool) -> _Known:
+        if (wish, unfinished) not in self._known:
+            if len(self._known) >= _MOST_WISHES:
+                self._known.clear()
+            query = self._wish(wish, unfinished=unfinished)
+            self._known[wish, unfinished] = _Known(query, *self._fulfilling(wish))
+        return self._known[wish, unfinished]
 
-    def _kept(self, wish: _Wish, *, unfinished: bool) -> tantivy.Query | None:
-        if (wish, unfinished) not in self._ways:
-            if len(self._ways) >= _MOST_WISHES:
-                self._ways.clear()
-            self._ways[wish, unfinished] = self._wish(wish, unfinished=unfinished)
-        return self._ways[wish, unfinished]
+    def _fulfilling(self, wish: _Wish) -> tuple[int, float]:
+        """The pieces that fulfil a wish, and its rarity."""
+        pieces = fitting = 0
+        for way in (*wish.said, *wish.alternatives):
+            having = [self._pieces_with.get(word, 0) for word in way]
+            pieces |= reduce(and_, having)
+            fitting += min(one.bit_count() for one in having)
+        generic = ranking.GENERIC if all(_weight(said) == ranking.GENERIC for said in wish.said) else 1.0
+        return pieces, generic * math.log(1 + len(self._at) / fitting) if fitting else 0.0
 
     def _wish(self, wish: _Wish, *, unfinished: bool) -> tantivy.Query | None:
-        """Any of the ways to say a word; the best counts. None where no page has any of its words."""
-        ways = [self._some(said) for said in wish.said]
-        ways += [self._all(alternative) for alternative in wish.alternatives]
+        """Any of the ways to say a word; the best counts. None where no page has any of its words.
+
+        The fields of all single words stand side by side: each query within another one costs tantivy a buffer.
+        """
+        ways = [way for said in wish.said for way in self._some(said)]
+        ways += [way for alternative in wish.alternatives for way in self._all(alternative)]
         for word in [said[0] for said in wish.said if len(said) == 1]:
             if unfinished:
-                ways += [_boosted(self._word(longer), ranking.PREFIX) for longer in self._beginning_with(word)]
+                ways += [
+                    way for longer in self._beginning_with(word) for way in self._in_fields(longer, ranking.PREFIX)
+                ]
             if word not in self._pieces_with and len(word) >= ranking.FUZZY_FROM:
-                ways += [_boosted(self._word(alike), ranking.TYPO) for alike in self._alike(word)]
-        known = [way for way in ways if way]
-        return tantivy.Query.disjunction_max_query(known, 0.1) if known else None
+                ways += [way for alike in self._alike(word) for way in self._in_fields(alike, ranking.TYPO)]
+        return tantivy.Query.disjunction_max_query(ways, ranking.FURTHER) if ways else None
 
-    def _some(self, said: Sequence[str]) -> tantivy.Query | None:
+    def _some(self, said: Sequence[str]) -> list[tantivy.Query]:
         """What the query says: each of its words counts."""
-        known = [_boosted(self._word(word), _weight(said)) for word in said if word in self._pieces_with]
-        return _any(known) if known else None
+        known = [word for word in said if word in self._pieces_with]
+        if len(known) == 1:
+            return self._in_fields(known[0], _weight(said))
+        return [_any([self._word(word, _weight(said)) for word in known])] if known else []
 
-    def _all(self, alternative: Sequence[str]) -> tantivy.Query | None:
+    def _all(self, alternative: Sequence[str]) -> list[tantivy.Query]:
         """Another way to say it: only as a whole."""
-        if not all(word in self._pieces_with for word in alternative):
-            return None
-        weight = ranking.SYNONYM * _weight(alternative)
-        parts = [(tantivy.Occur.Must, _boosted(self._word(word), weight)) for word in alternative]
-        return parts[0][1] if len(parts) == 1 else tantivy.Query.boolean_query(parts)
+        if len(alternative) == 1 and alternative[0] in self._pieces_with:
+            return self._in_fields(alternative[0], ranking.SYNONYM * _weight(alternative))
+        together = _together(alternative)
+        return self._in_fields(together, ranking.PHRASE) if together in self._pieces_with else []
 
-    def _word(self, word: str) -> tantivy.Query:
-        fields = [
-            _boosted(self._term(name, word), boost)
-            for name, boost in ranking.FIELDS.items()
-            if name != "pairs" and word in self._in[name]
+    def _word(self, word: str, weight: float) -> tantivy.Query:
+        return tantivy.Query.disjunction_max_query(self._in_fields(word, weight), ranking.FURTHER)
+
+    def _in_fields(self, word: str, weight: float) -> list[tantivy.Query]:
+        """A known word in each field that has it."""
+        there = self._in[word]
+        return [
+            _boosted(self._term(name, word), boost * weight)
+            for place, (name, boost) in enumerate(ranking.FIELDS.items())
+            if name != "pairs" and there >> place & 1
         ]
-        return tantivy.Query.disjunction_max_query(fields, 0.3)
 
     def _term(self, field: str, word: str) -> tantivy.Query:
         return tantivy.Query.term_query(self._schema, field, word, "freq" if field != "kind" else "basic")
@@ -176,17 +198,19 @@ class _LanguageIndex:
 
 
 def _fields(chunk: Chunk) -> dict[str, list[str]]:
+    """The words of each of `ranking.FIELDS`, in their order."""
     page = chunk.page
-    return {
+    found = {
         "title": words(page.title),
         "heading": words(chunk.heading),
         "names": _names(page),
         "ids": words(chunk.ids),
         "text": words(chunk.text),
         "code": words(chunk.code),
-        "about": words(page.summary) if chunk.heading != page.title else [],
         "pairs": bigrams(f"{page.title} {chunk.heading} {chunk.text}"),
+        "about": words(page.summary) if chunk.heading != page.title else [],
     }
+    return {name: _with_phrases(own) for name, own in found.items()}
 
 
 def _names(page: DocPage) -> list[str]:
@@ -224,7 +248,8 @@ def _phrases_in(query: str) -> Iterator[tuple[int, _Phrase]]:
     # Chinese has no spaces: a place there is one of characters, kept apart from those of words.
     found += [
         (-1 - place, -1 - place - len(phrase.text), row, phrase)
-        for row, phrase in _NOT_ENGLISH
+        for letter in set(lower)
+        for row, phrase in _CHINESE_FROM.get(letter, ())
         if (place := lower.find(phrase.text)) >= 0
     ]
     for start, end, row, phrase in found:
@@ -246,32 +271,48 @@ class _Phrase(NamedTuple):
 _SYNONYMS = tuple(
     tuple(_Phrase(text, tuple(words(text)), tuple(asked(text))) for text in row) for row in ranking.SYNONYMS
 )
-_NOT_ENGLISH = [(row, phrase) for row, found in enumerate(_SYNONYMS) for phrase in found if not phrase.text.isascii()]
 _BEGINNING_WITH: dict[str, list[tuple[int, _Phrase]]] = {}
+"""English phrases by their first word."""
+_CHINESE_FROM: dict[str, list[tuple[int, _Phrase]]] = {}
+"""All others by their first character."""
 for _row, _found in enumerate(_SYNONYMS):
     for _phrase in _found:
         if _phrase.text.isascii():
             _BEGINNING_WITH.setdefault(_phrase.said[0], []).append((_row, _phrase))
+        else:
+            _CHINESE_FROM.setdefault(_phrase.text[0], []).append((_row, _phrase))
 
 
 _GENERIC = frozenset(word for text in ranking.GENERIC_WORDS for word in words(text))
 
 
+def _together(phrase: Sequence[str]) -> str:
+    """What stands in the index for words that are found as a whole."""
+    return "=".join(phrase)
+
+
+_PHRASES_WITH: dict[str, list[tuple[frozenset[str], str]]] = {}
+"""Those of several words by one of them, with what stands for them."""
+for _found in _SYNONYMS:
+    for _phrase in _found:
+        if len(_phrase.words) > 1:
+            one = frozenset(_phrase.words), _together(_phrase.words)
+            _PHRASES_WITH.setdefault(_phrase.words[-1], []).append(one)
+
+
+def _with_phrases(found: list[str]) -> list[str]:
+    """The words of a field, and what stands for the phrases of which all words are among them.
+
+    So a phrase is looked for as quickly as a word; a query for several words within another one takes ten times that.
+    """
+    there = set(found)
+    phrases = (phrase for word in there for phrase in _PHRASES_WITH.get(word, ()))
+    return [*found, *(token for wanted, token in phrases if wanted <= there)]
+
+
 def _weight(together: Sequence[str]) -> float:
     """Of each of some words that belong together: a single one may be in most questions."""
     return ranking.GENERIC if len(together) == 1 and together[0] in _GENERIC else 1 / len(together)
-
-
-def _share(weights: Sequence[tuple[Sequence[frozenset[str]], float]], there: frozenset[str]) -> float:
-    """The share of a query that a piece answers to."""
-    met = whole = 0.0
-    for ways, weight in weights:
-        whole += weight
-        for way in ways:
-            if way <= there:
-                met += weight
-                break
-    return met / whole if whole else 0.0
 
 
 def _place(address: tantivy.DocAddress) -> tuple[int, int]:

@@ -124,6 +124,8 @@ class MarkdownText:
 
 def relinked(text: str, resolve: Resolve) -> str:
     """The source with other targets of links, outside of blocks of code."""
+    if "](" not in text:
+        return text
     parts = _FENCE.split(text)
     parts[::2] = [_LINK.sub(lambda found: f"{found[1]}{resolve(found[2])}{found[3]}", part) for part in parts[::2]]
     return "".join(parts)

@@ -25,6 +25,10 @@ GENERIC_WORDS = (
 
 SYNONYM = 0.9
 """A synonym says nearly the same; the asker's own word should win."""
+PHRASE = 1.1
+"""A synonym of several words, of which a field has all: that is less often a coincidence."""
+FURTHER = 0.3
+"""The share that counts of the other fields and synonyms that a piece has beside the best one."""
 TYPO = 0.5
 """A word one or two letters away, where the index does not know the word itself."""
 PREFIX = 0.7

@@ -117,6 +117,8 @@ def _named(page: DocPage, whole: frozenset[str], lower: str) -> float:
     """The share of a query that is the page's own name."""
     most = 0
     for plain, parts in page.called:
+        if parts.isdisjoint(whole):
+            continue
         if plain.isalpha() and len(whole) > 1:
             continue  # `submit`, `canceled`: a word of many questions
         shared = len(parts & whole)
@@ -134,5 +136,5 @@ def _hit(library: Library, found: RankedChunk, language: str, wanted: Filter) ->
 
 
 def _passage(library: Library, chunk: Chunk, language: str, *, code_only: bool) -> str:
-    text = f"```\n{chunk.code.strip()}\n```" if code_only else library.relinked(chunk.page, chunk.source, language)
+    text = f"```\n{chunk.code.strip()}\n```" if code_only else library.passage(chunk, language)
     return text if len(text) <= MOST_PASSAGE_CHARACTERS else f"{text[: MOST_PASSAGE_CHARACTERS - 1]}…"

@@ -47,6 +47,7 @@ class Library:
         """What the search found, by its question: many ask the same."""
         self.pages: dict[tuple[str, str], DocPage] = {}
         self._pieces: dict[tuple[str, str], list[Chunk]] = {}
+        self._passages: dict[tuple[int, str], str] = {}
         for page in pages:
             key = page.language, page.slug
             old = former.pages.get(key) if former else None
@@ -128,6 +129,13 @@ class Library:
 
         return relinked(text, resolve)
 
+    def passage(self, chunk: Chunk, language: str) -> str:
+        """A piece of a page as Markdown, with absolute links; made when it is first found."""
+        key = id(chunk), language
+        if key not in self._passages:
+            self._passages[key] = self.relinked(chunk.page, chunk.source, language)
+        return self._passages[key]
+
     @cached_property
     def chunks(self) -> dict[str, list[Chunk]]:
         """What the search finds, by language; a page that is not translated is found in English."""
@@ -164,7 +172,7 @@ class DocSite:
 
     async def library(self) -> Library:
         """The pages with the prices in force, made beside the event loop; meanwhile others get the former ones."""
-        if self._library is not None and self._making.locked():
+        if self._library is not None and (self._making.locked() or self._ctx.prices().version == self._version):
             return self._library
         async with self._making:
             version = self._ctx.prices().version

@@ -33,6 +33,6 @@ def build_endpoints(
     endpoints = {GENERATION.path: McpEndpoint(sessions(server), keys, origins, card)}
     if documentation is not None:
         everybody = AddressAdmission(AddressLimit("calls", each=_CALLS_EACH, together=_CALLS_TOGETHER))
-        server, card = build_docs(documentation, ctx.settings, ctx.settings.docs_origin)
-        endpoints[DOCS.path] = McpEndpoint(SingleExchange(server), everybody, origins, card, Semaphore(_AT_ONCE))
+        server, quick, card = build_docs(documentation, ctx.settings, ctx.settings.docs_origin)
+        endpoints[DOCS.path] = McpEndpoint(SingleExchange(server, quick), everybody, origins, card, Semaphore(_AT_ONCE))
     return endpoints

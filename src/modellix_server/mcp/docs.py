@@ -20,6 +20,7 @@ from modellix_server.catalogue import show
 from modellix_server.mcp.answers import arguments, card, failed, schema_of
 from modellix_server.mcp.calls import call_of
 from modellix_server.mcp.documentation import Documentation, Passage
+from modellix_server.mcp.quick import QuickCalls
 
 NAME, VERSION = "Modellix", "1.0.0"
 SEARCH, READ = "SearchModellix", "read_page"
@@ -159,8 +160,8 @@ def _resources(site: str) -> tuple[mcp.Resource, mcp.Resource]:
     return skill, contents
 
 
-def build_docs(documentation: Documentation, settings: Settings, site: str) -> tuple[Server[Any], bytes]:
-    """The server, and its card; `site` is the address of the pages."""
+def build_docs(documentation: Documentation, settings: Settings, site: str) -> tuple[Server[Any], QuickCalls, bytes]:
+    """The server, its calls that need no SDK, and its card; `site` is the address of the pages."""
     made = DocsTools(documentation)
     run: Mapping[str, Callable[[dict[str, Any] | None], Awaitable[list[str]]]] = {SEARCH: made.search, READ: made.read}
     tools = [
@@ -216,4 +217,4 @@ def build_docs(documentation: Documentation, settings: Settings, site: str) -> t
         on_list_resources=list_resources,
         on_read_resource=read_resource,
     )
-    return server, card(NAME, VERSION, tools, [skill, contents])
+    return server, QuickCalls(server, {SEARCH: made.search}), card(NAME, VERSION, tools, [skill, contents])

@@ -30,6 +30,7 @@ from starlette.requests import Request
 
 from modellix_server.mcp.calls import Scope
 from modellix_server.mcp.front import Receive, Send
+from modellix_server.mcp.quick import QuickCalls
 
 MOST_BODY_BYTES = 4 << 20
 _START = {
@@ -43,7 +44,6 @@ _START = {
     ],
 }
 _TRANSPORT = TransportContext(kind="streamable-http", can_send_request=False)
-_END = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 def sessions(server: Server[Any], *, json_response: bool = False) -> StreamableHTTPSessionManager:
@@ -56,8 +56,10 @@ def sessions(server: Server[Any], *, json_response: bool = False) -> StreamableH
 class SingleExchange:
     """In place of the SDK's transport, for a server whose tools tell nothing before their answer."""
 
-    def __init__(self, server: Server[Any]) -> None:
+    def __init__(self, server: Server[Any], quick: QuickCalls | None = None) -> None:
+        """`quick` answers some calls without the SDK."""
         self._server = server
+        self._quick = quick
         self._all = sessions(server)
         # The protocol of 2026 answers in JSON where nothing else was told: as this one does, without waiting for it.
         self._modern = sessions(server, json_response=True)
@@ -71,6 +73,12 @@ class SingleExchange:
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
+        if self._quick and (answer := await self._quick.answer(scope, await request.body())):
+            await send({"type": "http.response.start", "status": 200, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": answer.body})
+            return
+        if self._quick:
+            receive = replayed(await request.body(), receive)
         version = request.headers.get("mcp-protocol-version")
         if check_accept_headers(request) != (True, True) or not _is_json(request):
             await self._all.handle_request(scope, receive, send)
@@ -78,14 +86,12 @@ class SingleExchange:
             await self._modern.handle_request(scope, receive, send)
         else:
             body = await request.body()
-            answer = await self._answer(request, body, DEFAULT_NEGOTIATED_VERSION if version is None else version)
-            if answer is None:
+            data = await self._answer(request, body, DEFAULT_NEGOTIATED_VERSION if version is None else version)
+            if data is None:
                 await self._all.handle_request(scope, replayed(body, receive), send)
                 return
             await send(_START)
-            data = b"event: message\r\ndata: " + answer + b"\r\n\r\n"
-            await send({"type": "http.response.body", "body": data, "more_body": True})
-            await send(_END)
+            await send({"type": "http.response.body", "body": b"event: message\r\ndata: " + data + b"\r\n\r\n"})
 
     async def _answer(self, request: Request, body: bytes, version: str) -> bytes | None:
         """The answer to a request of 2025; None to what is none, or is refused."""

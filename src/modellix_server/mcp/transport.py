@@ -29,7 +29,7 @@ from modellix_server.mcp.front import Receive, Send
 from modellix_server.operations.context import OUT_OF_REACH
 
 _BODY_TIMEOUT_S = 60.0
-_PAUSES = 6
+_PAUSES = 2
 """Rounds of the event loop before a search: what else is ready, submissions above all, goes on as far as it can."""
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _CLOSED = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}

@@ -127,6 +127,7 @@ class ClientConnection:
             "_news",
             "_chunked",
             "_left",
+            "_held",
         ),
     )
 
@@ -161,6 +162,7 @@ class ClientConnection:
         self._told_end = False
         self._news: asyncio.Event | None = None
         self._chunked = False
+        self._held = b""  # the head, which waits for the first part of the body
         self._left: int | None = 0  # None: as long as it is, ended by the connection's end
 
     # -- the request's body, from the connection
@@ -300,23 +302,37 @@ class ClientConnection:
                 kept.append((b"transfer-encoding", b"chunked"))
             else:  # HTTP/1.0 has no chunks (RFC 9112, 6.1)
                 self._left, self.keep_alive = None, False
-        self._wire.transport.write(b"".join(self._head(status, kept)))
+        # Most bodies follow at once, and each write is a call of the system: the head is sent with the first part.
+        self._held = b"".join(self._head(status, kept))
+        asyncio.get_running_loop().call_soon(self._send_held)
         self.started = True
+
+    def _send_held(self) -> None:
+        """Send the head by itself, if nothing of the body has come."""
+        if self._held and not (self.gone or self._wire.closing):
+            self._wire.transport.write(self._held)
+        self._held = b""
+
+    def _write(self, part: bytes) -> None:
+        held, self._held = self._held, b""
+        if held or part:
+            self._wire.transport.write(held + part)
 
     def _send_part(self, body: bytes, *, more: bool) -> None:
         if not self.started or self.complete:
             raise RuntimeError("this answer has no head yet, or has ended")
         if self._head_only:
             self._left = 0
+            self._write(b"")
         elif self._chunked:
             framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            self._wire.transport.write(framed if more else framed + b"0\r\n\r\n")
+            self._write(framed if more else framed + b"0\r\n\r\n")
         else:
             if self._left is not None:
                 self._left -= len(body)
                 if self._left < 0:
                     raise RuntimeError("the answer is longer than its Content-Length")
-            self._wire.transport.write(body)
+            self._write(body)
         if not more:
             if self._left:
                 raise RuntimeError("the answer is shorter than its Content-Length")

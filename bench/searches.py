@@ -1,0 +1,166 @@
+"""Agents that search the documentation all at once: how long the last ones wait, and what submissions feel of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import aiohttp
+
+from bench import programs
+from bench.figures import Figure, Sample, interleaved
+from bench.programs import CannotMeasureError, Meter
+from bench.requests import Extent
+from bench.stage import PROMPT, SUBMIT_PATH, Stage, World
+
+AT_ONCE = 500
+_PAUSE_S = 0.01
+_LIMIT_S = 60.0
+_ASKED = programs.HERE.parent / "tests" / "docsite" / "questions.tsv"
+
+
+async def measure(stage: Stage, extent: Extent, say: Callable[[str], None]) -> dict[str, Figure]:
+    """The 99th percentile of many different searches sent in one moment, and of submissions alone and beside them."""
+    questions = [line.split("\t")[:2] for line in _ASKED.read_text(encoding="utf-8").splitlines()]
+    async with stage.world() as world:
+        say("starting the API and its documentation")
+        # Each search comes from an address of its own, as the agents of many people do.
+        serve = await world.serve(MODELLIX_TRUSTED_PROXIES="127.0.0.0/8")
+        await _ready(world)
+        alone: list[float] = []
+        rounds = 0
+
+        async def burst() -> Sample:
+            nonlocal rounds
+            rounds += 1
+            alone[:] = await _submissions(world, seconds=1.0)
+            asked = [questions[number % len(questions)] for number in range(AT_ONCE)]
+            # A number makes each search one that nobody sent before.
+            requests = [
+                _search(world, number, language, f"{query} {rounds * 10 + number // len(questions)}")
+                for number, (language, query) in enumerate(asked)
+            ]
+            clients = [await _connect(world) for _ in requests]
+            beside = asyncio.create_task(_submissions(world, seconds=None))
+            await asyncio.sleep(5 * _PAUSE_S)
+            meter = Meter(serve=serve.pid)
+            took = sorted(await asyncio.gather(*map(_Client.ask, clients, requests)))
+            spent = meter.us_per(AT_ONCE)["serve"]
+            beside.cancel()
+            with suppress(asyncio.CancelledError):
+                await beside
+            for client in clients:
+                client.close()
+            meanwhile = beside.result() if not beside.cancelled() else []
+            return Sample(
+                _ms(took, 0.99),
+                {
+                    "p50_ms": _ms(took, 0.5),
+                    "serve_cpu_us": spent,
+                    "submission_p50_ms": _ms(alone, 0.5),
+                    "submission_p99_ms": _ms(alone, 0.99),
+                    "submission_beside_p50_ms": _ms(meanwhile, 0.5),
+                    "submission_beside_p99_ms": _ms(meanwhile, 0.99),
+                },
+            )
+
+        figures = await interleaved({"searches_p99": burst}, extent.rounds, "ms", say)
+        figures["serve_searching_rss"] = Figure(programs.rss_bytes(serve.pid) / 1e6, "MB", [], {})
+        return figures
+
+
+def _ms(took: Sequence[float], share: float) -> float:
+    return round(sorted(took)[min(int(len(took) * share), len(took) - 1)] * 1e3, 1) if took else 0.0
+
+
+async def _ready(world: World) -> None:
+    """Wait until the documentation is made and the server of tools loaded, as both are by the first who ask."""
+    page = f"{world.origin}/docs/quickstart"
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(_LIMIT_S)) as http, http.get(page) as answer:
+        await answer.read()
+    client = await _connect(world)
+    for number in range(20):
+        await client.ask(_search(world, number, "en", "webhooks"))
+    client.close()
+
+
+def _request(world: World, path: str, headers: dict[str, str], body: object) -> bytes:
+    text = json.dumps(body).encode()
+    told = {"Host": f"127.0.0.1:{world.settings.port}", "Content-Type": "application/json", **headers}
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in told.items())]
+    return "\r\n".join([*lines, f"Content-Length: {len(text)}", "", ""]).encode() + text
+
+
+def _search(world: World, number: int, language: str, query: str) -> bytes:
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2025-06-18",
+        "X-Forwarded-For": f"10.1.{number // 250}.{number % 250 + 1}",
+    }
+    arguments = {"query": query, "language": language}
+    params = {"name": "SearchModellix", "arguments": arguments}
+    return _request(world, "/mcp", headers, {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
+
+
+async def _submissions(world: World, seconds: float | None) -> list[float]:
+    """Submit again and again, with pauses, for so long or until canceled; how long each took."""
+    client = await _connect(world)
+    headers = {"Authorization": f"Bearer {world.teams[0].key}"}
+    request = _request(world, SUBMIT_PATH, headers, {"prompt": PROMPT})
+    took: list[float] = []
+    end = None if seconds is None else time.monotonic() + seconds
+    try:
+        while end is None or time.monotonic() < end:
+            took.append(await client.ask(request))
+            await asyncio.sleep(_PAUSE_S)
+    except asyncio.CancelledError:
+        pass
+    client.close()
+    return took
+
+
+async def _connect(world: World) -> _Client:
+    _, client = await asyncio.get_running_loop().create_connection(_Client, "127.0.0.1", world.settings.port)
+    return client
+
+
+class _Client(asyncio.Protocol):
+    """A connection that asks one thing at a time: a client of a library would cost more than the server."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._got = bytearray()
+        self._answered: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    async def ask(self, request: bytes) -> float:
+        """Seconds until the whole answer. Raises CannotMeasureError if it is a refusal."""
+        self._got.clear()
+        self._answered = asyncio.get_running_loop().create_future()
+        begun = time.perf_counter()
+        self._transport.write(request)
+        took = await asyncio.wait_for(self._answered, _LIMIT_S) - begun
+        if not self._got.startswith(b"HTTP/1.1 200 ") or b'"isError":true' in self._got:
+            raise CannotMeasureError(f"a search or submission was refused: {bytes(self._got[:300])!r}")
+        return took
+
+    def data_received(self, data: bytes) -> None:
+        self._got += data
+        head, _, body = self._got.partition(b"\r\n\r\n")
+        length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:"), None)
+        whole = body.endswith(b"0\r\n\r\n") if length is None else len(body) >= length
+        if whole and not self._answered.done():
+            self._answered.set_result(time.perf_counter())
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self._answered.done():
+            self._answered.set_exception(CannotMeasureError(f"the connection was broken off: {error}"))
+
+    def close(self) -> None:
+        """Close the connection."""
+        if not self._answered.done():
+            self._answered.cancel()
+        self._transport.close()
