@@ -9,7 +9,7 @@ import pytest
 
 from modellix_server.api.openai_api.names import ModelNames
 from modellix_server.api.openai_api.words import Words, WordsEntry, size_of
-from modellix_server.base.errors import InvalidFormat, InvalidParameters, NotFound, OutOfRange, PlatformError
+from modellix_server.base.errors import InvalidFormat, InvalidParameters, MissingParameter, OutOfRange, PlatformError
 from modellix_server.base.settings import BadSettings
 from modellix_server.catalogue import Catalogue, Model
 
@@ -142,7 +142,7 @@ def test_too_many_pictures_and_a_mask_without_a_place() -> None:
         becomes("alibaba/qwen-image-edit", 1, 4)
     with pytest.raises(InvalidParameters, match="takes no mask"):
         becomes("alibaba/qwen-image-edit", 1, 1, "m")
-    with pytest.raises(OutOfRange, match="between 1 and 1"):
+    with pytest.raises(OutOfRange, match="one picture at a time"):
         becomes("openai/gpt-image-1.5", 2)
 
 
@@ -161,7 +161,7 @@ def test_families() -> None:
         used("alibaba/z-image-turbo", "image")
     with pytest.raises(InvalidParameters, match="makes no videos"):
         NAMES.to_make("alibaba/qwen-image", "video", pictures=False)
-    with pytest.raises(NotFound):
+    with pytest.raises(MissingParameter):
         NAMES.to_make(None, "video", pictures=False)  # sora-2, which the operator has not named here
 
 

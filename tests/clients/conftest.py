@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from tests.clients.faulty_proxy import FaultyProxy, open_proxy
 from tests.support.api_client import Team
+from tests.support.faulty_proxy import FaultyProxy, open_proxy
 from tests.support.platform_processes import Platform, open_platform
 
 from modellix import Client

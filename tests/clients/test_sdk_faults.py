@@ -9,7 +9,7 @@ import json
 import time
 
 import pytest
-from tests.clients.faulty_proxy import FaultyProxy
+from tests.support.faulty_proxy import FaultyProxy
 
 from modellix import AsyncClient, Client, errors, webhooks
 from modellix._requests import pause_s, refusal

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
+import sys
 from typing import Any
 
+import aiohttp
 import openai
 import pytest
 from openai import AsyncOpenAI
 from PIL import Image
 from tests.support.cutting_proxy import cutting_proxy
+from tests.support.faulty_proxy import open_proxy
 from tests.support.media_files import Draw
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 MODEL = "alibaba/qwen-image-plus"
@@ -77,6 +82,9 @@ async def test_one_picture_where_a_model_makes_four_by_default_and_as_many_as_as
     with pytest.raises(openai.BadRequestError, match="between 1 and 4") as refused:
         await client.images.generate(model=model, prompt="a lake", n=5)
     assert refused.value.param == "n"
+    with pytest.raises(openai.BadRequestError, match="makes one picture at a time") as refused:
+        await client.images.generate(model=MODEL, prompt="a lake", n=2)
+    assert refused.value.param == "n"
 
 
 async def test_an_edit_with_a_mask_and_several_pictures(platform, team, client, draw) -> None:
@@ -110,7 +118,10 @@ async def test_refusals_have_openais_form_and_are_not_sent_again(platform, team)
             (openai.BadRequestError, {"model": MODEL, "quality": "high"}),
             (openai.BadRequestError, {"model": MODEL, "extra_body": {"nonsense": 1}}),
             (openai.BadRequestError, {"model": "minimax/hailuo-2.3-t2v"}),
-            (openai.BadRequestError, {"model": MODEL, "extra_body": {"stream": True}}),
+            (openai.BadRequestError, {"model": MODEL, "extra_body": {"stream": "perhaps"}}),
+            (openai.BadRequestError, {"model": MODEL, "stream": True, "size": "huge"}),
+            (openai.BadRequestError, {"model": MODEL, "output_format": "webp"}),
+            (openai.BadRequestError, {"model": MODEL, "background": "transparent"}),
         ):
             with pytest.raises(error) as refused:
                 await client.images.generate(prompt="a lake", **given)
@@ -138,6 +149,59 @@ async def test_refusals_have_openais_form_and_are_not_sent_again(platform, team)
     assert (missing.status, missing.json["error"]["code"]) == (404, "no_such_route")
 
 
+async def test_words_that_ask_for_nothing_special_are_taken_by_every_model(client) -> None:
+    usual = {"background": "opaque", "moderation": "low", "output_compression": 100, "quality": "auto", "size": "auto"}
+    answer = await client.images.generate(model=MODEL, prompt="a lake", n=1, user="me", style="auto", **usual)
+    assert answer.size == "1328x1328"
+
+
+@pytest.mark.parametrize("base", ["", "/api/v1"])
+async def test_a_wrong_base_url_is_told_as_such(team, base) -> None:
+    async with AsyncOpenAI(api_key=team.text, base_url=team.origin + base) as client:
+        with pytest.raises(openai.NotFoundError, match="base URL of OpenAI's clients is this address with '/v1'"):
+            await client.images.generate(model=MODEL, prompt="a lake")
+
+
+async def test_pictures_as_events(platform, team, client, draw) -> None:
+    """The answer begins before the task has ended; vendors tell no intermediate states, and none are made up."""
+    several = {"model": "alibaba/wan2.6-t2i", "prompt": "a lake [sandbox:slow=1]", "n": 2}
+    stream = await client.images.generate(**several, stream=True, partial_images=2)
+    begun = await platform.pool.fetchval("select count(*) from tasks.task where finished_at is null")
+    events = [event async for event in stream]
+    assert begun == 1
+    assert [event.type for event in events] == ["image_generation.completed"] * 2
+    for event in events:
+        image = Image.open(io.BytesIO(base64.b64decode(event.b64_json)))
+        assert f"{image.width}x{image.height}" == event.size
+    assert events[0].b64_json != events[1].b64_json
+    assert (events[0].model, events[0].output_format) == (several["model"], "png")
+    assert await platform.balance_of(team) == (100_000_000 - 60_000, 0)
+    edits = await client.images.edit(model="gpt-image-1.5", prompt="rain", image=draw.picture(), stream=True)
+    (edited,) = [event async for event in edits]
+    assert (edited.type, edited.model) == ("image_edit.completed", "openai/gpt-image-1.5-edit")
+    stream = await client.images.generate(model=MODEL, prompt="[sandbox:moderate]", stream=True)
+    with pytest.raises(openai.APIError, match="Content rejected") as refused:
+        await anext(aiter(stream))
+    assert refused.value.code == "moderation_blocked"
+    answer = await team.post("/v1/images/generations", {"model": MODEL, "prompt": "a", "stream": True})
+    assert answer.headers["content-type"] == "text/event-stream"
+    assert answer.body.count(b"event: ") == 1
+    linked = {"model": MODEL, "prompt": "a", "stream": True, "response_format": "url"}
+    assert b'"url":"http' in (await team.post("/v1/images/generations", linked)).body
+
+
+async def test_a_stream_that_is_cut_goes_on_in_a_retry(platform, team) -> None:
+    asked = {"model": MODEL, "prompt": "a lake [sandbox:slow=2]"}
+    async with cutting_proxy(team.origin, after_s=1.0, cuts=1) as proxy, client_of(team, proxy.origin) as client:
+        stream = await client.images.generate(**asked, stream=True)
+        with pytest.raises(openai.APIConnectionError):
+            await anext(aiter(stream))
+    async with client_of(team) as client:
+        again = {"x-stainless-retry-count": "1"}
+        picture_of(await client.images.generate(**asked, extra_headers=again))
+    assert await platform.tasks_of(team) == 1
+
+
 async def test_models(client) -> None:
     ids = [model.id async for model in client.models.list()]
     assert MODEL in ids
@@ -148,18 +212,79 @@ async def test_models(client) -> None:
         await client.models.retrieve("alibaba/none")
 
 
-@pytest.mark.parametrize("half_open", [False, True])
-async def test_cut_three_times_it_is_one_task_and_one_charge(platform, team, half_open) -> None:
+@pytest.mark.parametrize(("edit", "half_open"), [(False, False), (True, True)])
+async def test_cut_three_times_it_is_one_task_and_one_charge(platform, team, draw, edit, half_open) -> None:
     async with (
         cutting_proxy(team.origin, after_s=1.0, cuts=3, half_open=half_open) as proxy,
         client_of(team, proxy.origin, max_retries=3) as client,
     ):
-        answer = await client.images.generate(model=MODEL, prompt="a lake [sandbox:slow=7]")
+        if edit:
+            model, house = "alibaba/wanx2.1-imageedit", ("house.png", draw.picture())
+            answer = await client.images.edit(model=model, prompt="rain [sandbox:slow=7]", image=house, mask=hole())
+        else:
+            answer = await client.images.generate(model=MODEL, prompt="a lake [sandbox:slow=7]")
     assert proxy.cut == 3
     picture_of(answer)
+    await one_task_and_one_charge(platform, team, answer.task_id, "dashscope")
+
+
+@pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
+@pytest.mark.parametrize("frame", [False, True])
+async def test_a_video_whose_answer_is_lost_three_times_is_one_task_and_one_charge(platform, team, draw, frame) -> None:
+    with open_proxy(team.origin) as proxy:
+        proxy.spoil("/v1/videos", "cut", 3)
+        async with client_of(team, proxy.origin, max_retries=3) as client:
+            given = {"input_reference": ("a.png", draw.picture())} if frame else {}
+            video = await client.videos.create(model="minimax/hailuo-2.3-t2v", prompt="go", seconds="6", **given)
+    assert [path for _, path, _ in proxy.seen] == ["/v1/videos"] * 4
+    await platform.reach(video.id, lambda row: row["finished_at"] is not None)
+    await one_task_and_one_charge(platform, team, video.id, "minimax")
+
+
+async def one_task_and_one_charge(platform, team, task: str, upstream: str) -> None:
     assert await platform.tasks_of(team) == 1
-    assert await platform.balance_of(team) == (100_000_000 - 17_200, 0)
-    assert len(await platform.bill(answer.task_id)) == 1
+    captured = (await platform.row(task))["captured"]
+    assert captured > 0
+    assert await platform.balance_of(team) == (100_000_000 - captured, 0)
+    assert len(await platform.bill(task, upstream)) == 1
+
+
+_IMPATIENT = """
+from modellix_server.api.openai_api import images
+from modellix_server.cli.app import app
+images.LONGEST_WAIT_S = 1.0
+app()
+"""
+
+
+async def test_what_takes_longer_than_the_longest_wait_is_waited_for_by_retries(platform, team) -> None:
+    """By an API process of its own, which waits 1 s in place of 280."""
+    port = free_port()
+    env = platform.env | {"MODELLIX_PORT": str(port), "MODELLIX_METRICS_ADDRESS": ""}
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _IMPATIENT, "serve", env=env)
+    try:
+        origin, asked = f"http://127.0.0.1:{port}", {"model": MODEL, "prompt": "a lake [sandbox:slow=4]"}
+        await eventually(lambda: answers(platform, f"{origin}/readyz"))
+        async with client_of(team, origin, max_retries=9) as client:
+            response = await client.images.with_raw_response.generate(**asked)
+            assert response.retries_taken >= 2
+            answer = response.parse()
+            picture_of(answer)
+            await one_task_and_one_charge(platform, team, answer.task_id, "dashscope")
+            with pytest.raises(openai.InternalServerError, match="send the same request again") as told:
+                await client.with_options(max_retries=0).images.generate(**asked)
+        assert (told.value.status_code, told.value.code) == (504, "still_running")
+        assert told.value.response.headers["x-should-retry"] == "true"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def answers(platform, url: str) -> bool:
+    with contextlib.suppress(aiohttp.ClientConnectionError):
+        async with platform.http.get(url) as answer:
+            return bool(answer.status == 200)
+    return False
 
 
 async def test_equal_requests_that_are_no_retries_are_tasks_of_their_own(platform, team) -> None:

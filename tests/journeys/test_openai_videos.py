@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import openai
@@ -93,3 +94,41 @@ async def test_a_video_that_fails_says_why_and_costs_nothing(own, buyer, client)
     picture = await buyer.run("alibaba/qwen-image-plus", prompt="no video")
     with pytest.raises(openai.NotFoundError):
         await client.videos.retrieve(picture["task_id"])
+
+
+async def test_listed_from_either_end(own, buyer, client) -> None:
+    made = [(await client.videos.create(model=MODEL, prompt=f"boat {number}")).id for number in range(3)]
+    assert [video.id async for video in client.videos.list(limit=2)] == made[::-1]
+    assert [video.id async for video in client.videos.list(limit=2, order="asc")] == made
+    page = await client.videos.list(limit=2, order="asc", after=made[0])
+    assert ([video.id for video in page.data], page.has_more) == (made[1:], True)
+
+
+async def test_begun_in_the_words_of_xai(own, buyer, draw) -> None:
+    """As @ai-sdk/xai asks, whose poll reads `status` and `video.url`."""
+    body = {"model": "bytedance/seedance-2.0-t2v", "prompt": "a boat", "duration": 5, "aspect_ratio": "9:16"}
+    begun = await buyer.post("/v1/videos/generations", {**body, "resolution": "480p", "seed": 4})
+    name = begun.json["request_id"]
+    assert name.startswith("xai-task-")
+    params = json.loads((await own.row(name.removeprefix("xai-")))["params"])
+    assert {key: params[key] for key in ("duration", "ratio", "resolution", "seed")} == {
+        "duration": 5, "ratio": "9:16", "resolution": "480p", "seed": 4,
+    }  # fmt: skip
+    seen = set()
+    while (state := (await buyer.get(f"/v1/videos/{name}")).json)["status"] == "pending":
+        seen.add(state["status"])
+        await asyncio.sleep(0.1)
+    assert (state["status"], state["model"], state["video"]["respect_moderation"]) == ("done", body["model"], True)
+    assert abs(state["video"]["duration"] - 5) < 0.2
+    async with buyer.http.get(state["video"]["url"]) as got:
+        assert (got.status, got.content_type) == (200, "video/mp4")
+    assert (await buyer.get(f"/v1/videos/{name.removeprefix('xai-')}")).json["status"] == "completed"
+    frame = {"url": draw.data_uri(draw.picture(640, 640, "#205080"))}
+    given = {"model": "alibaba/wan2.7-t2v", "prompt": "go [sandbox:moderate]", "image": frame}
+    moderated = (await buyer.post("/v1/videos/generations", given)).json["request_id"]
+    row = await own.reach(moderated.removeprefix("xai-"), lambda row: row["finished_at"] is not None)
+    assert row["model"] == "alibaba/wan2.7-i2v"
+    state = (await buyer.get(f"/v1/videos/{moderated}")).json
+    assert (state["status"], state["error"]["code"]) == ("failed", "content_rejected")
+    refused = await buyer.post("/v1/videos/generations", {**body, "duration": "long"})
+    assert (refused.status, refused.json["error"]["param"]) == (400, "seconds")

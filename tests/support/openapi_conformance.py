@@ -132,13 +132,13 @@ class Conformance:
             yield from self._schema_faults(schema, msgspec.json.decode(body))
         elif kind == "text/event-stream":
             for event in events(body.decode()):
-                yield from self._event_faults(event)
+                yield from self._event_faults(schema, event)
         else:
             yield from self._schema_faults(schema, body.decode())
 
-    def _event_faults(self, event: dict[str, str]) -> Iterator[str]:
-        yield from self._schema_faults({"$ref": "#/components/schemas/Event"}, event)
-        for form in self._said["components"]["schemas"]["Event"]["oneOf"]:
+    def _event_faults(self, schema: Any, event: dict[str, str]) -> Iterator[str]:
+        yield from self._schema_faults(schema, event)
+        for form in self._resolved(schema)["oneOf"]:
             told = form["properties"]
             if told["event"]["const"] == event.get("event"):
                 yield from self._schema_faults(told["data"]["contentSchema"], msgspec.json.decode(event["data"]))

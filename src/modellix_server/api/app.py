@@ -27,7 +27,7 @@ from modellix_server.api.hot.coded_body import decoded
 from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.api.hot.status import read_task
 from modellix_server.api.hot.submit import may_name_model, submit_task
-from modellix_server.api.no_such_route import no_such_route
+from modellix_server.api.no_such_route import OPENAI_WITHOUT_BASE, no_such_route
 from modellix_server.api.openai_api.answers import error_reply
 from modellix_server.api.openai_api.routes import PATHS as OPENAI_PATHS
 from modellix_server.api.openai_api.routes import openai_routes
@@ -174,7 +174,8 @@ def _too_many(strangers: AddressLimit, scope: Scope) -> App | None:
 
 def _is_for_programs(path: str) -> bool:
     """Whether a path is not one of a page: also where a slip put a second `/` before it."""
-    return path.startswith(_OTHERS) or f"/{path.lstrip('/')}".startswith(_API) or path.endswith("/api_schema")
+    others = path.startswith(_OTHERS) or path.endswith("/api_schema") or path in OPENAI_WITHOUT_BASE
+    return others or f"/{path.lstrip('/')}".startswith(_API)
 
 
 def _is_for_files(scope: Scope, files_origin: str | None) -> bool:
@@ -234,7 +235,8 @@ async def _refuse(request: StarletteRequest, error: Exception) -> Response:
     """The answer to a request that matches no route."""
     assert isinstance(error, HTTPException)
     path: str = request.scope["path"]  # a URL would take what follows `//` for a host
-    if not f"/{path.lstrip('/')}".startswith(("/api", OPENAI_PATHS)):
+    of_openai = path.startswith(OPENAI_PATHS) or path in OPENAI_WITHOUT_BASE
+    if not of_openai and not f"/{path.lstrip('/')}".startswith("/api"):
         headers = {**(error.headers or {}), "Content-Security-Policy": CLOSED}
         return PlainTextResponse(error.detail, error.status_code, headers)
     if error.status_code == 405:
@@ -243,7 +245,7 @@ async def _refuse(request: StarletteRequest, error: Exception) -> Response:
         message = f"Resource not found: {no_such_route(path)}"
     allowed = {method for route in request.app.routes if _fits(route, request) for method in route.methods}
     allow = [(b"allow", ", ".join(sorted(allowed)).encode())] if error.status_code == 405 else []
-    if path.startswith(OPENAI_PATHS):
+    if of_openai:
         reply = error_reply(error.status_code, message, "no_such_route", None)
         return reply._replace(headers=[*reply.headers, *allow, (b"x-should-retry", b"false")]).response()
     return refusal(error.status_code, message, allow, None).response()

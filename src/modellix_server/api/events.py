@@ -24,17 +24,21 @@ from modellix_server.base.ids import task_name
 from modellix_server.operations import tasks
 from modellix_server.tasks import Subscription, TaskView
 
-_KEEP_ALIVE_S = 15.0  # proxies commonly cut a connection that is silent for 60 s
+KEEP_ALIVE_S = 15.0
+"""Between signs of life: proxies commonly cut a connection that is silent for 60 s."""
 _SEND_TIMEOUT_S = 30.0
+_PIECE = 1 << 18
 _RETRY_MS = 2_000
 _DATABASE_RETRY_S = 1.0
-_HEADERS: Headers = [
+EVENT_HEADERS: Headers = [
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-accel-buffering", b"no"),  # tells nginx and others not to buffer events
 ]
-_KEEP_ALIVE = b":\n\n"
+"""Of every stream of events."""
+KEEP_ALIVE = b":\n\n"
+"""A comment, which clients ignore."""
 
 
 class TaskStream(EventStream):
@@ -49,7 +53,7 @@ class TaskStream(EventStream):
         headers: Headers | None = None,
     ) -> None:
         self.status_code = 200
-        self.raw_headers = [*_HEADERS, *(context.rate.headers() if context.rate else ()), *(headers or ())]
+        self.raw_headers = [*EVENT_HEADERS, *(context.rate.headers() if context.rate else ()), *(headers or ())]
         self._context = context
         self._task_id = task_id
         self._subscription = subscription
@@ -73,16 +77,9 @@ class TaskStream(EventStream):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI has it
         """Send events until the task has ended, the client has gone, or it stops reading."""
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            async for chunk in self._chunks():
-                async with asyncio.timeout(_SEND_TIMEOUT_S):
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        except TimeoutError:
-            if self._context.connection is not None:
-                self._context.connection.cut()
+            await send_stream(self._context, self.raw_headers, self._chunks(), send)
         finally:
             self._subscription.close()
-        await send({"type": "http.response.body", "body": b""})
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         yield b"retry: %d\n\n" % _RETRY_MS + self._first
@@ -94,8 +91,8 @@ class TaskStream(EventStream):
                 spoken = time.monotonic()
             if over:
                 return
-            while not await self._subscription.news(max(0.0, spoken + _KEEP_ALIVE_S - time.monotonic())):
-                yield _KEEP_ALIVE
+            while not await self._subscription.news(max(0.0, spoken + KEEP_ALIVE_S - time.monotonic())):
+                yield KEEP_ALIVE
                 spoken = time.monotonic()
 
     async def _news(self) -> tuple[bytes, bool]:
@@ -133,6 +130,21 @@ class TaskStream(EventStream):
         return data if view.stage is None else data[:-1] + f',"stage":"{view.stage}"}}'.encode()
 
 
+async def send_stream(context: RequestContext, headers: Headers, chunks: AsyncIterator[bytes], send: Send) -> None:
+    """Send events until there are no more; a client that stops reading is cut off."""
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    try:
+        async for chunk in chunks:
+            for start in range(0, len(chunk), _PIECE):
+                async with asyncio.timeout(_SEND_TIMEOUT_S):
+                    piece = chunk[start : start + _PIECE]
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except TimeoutError:
+        if context.connection is not None:
+            context.connection.cut()
+    await send({"type": "http.response.body", "body": b""})
+
+
 def _essence(view: TaskView) -> tuple[str, str | None, bool]:
     """What followers see of a task: an event is sent when it changes."""
     return view.status, view.stage, view.queue_position is not None
@@ -161,7 +173,7 @@ async def stream_task(request: Request) -> Response:
             subscription.close()
             # A browser reconnects when a stream has ended, unless it is answered 204.
             response = Response(None, 204 if over else 200)
-            response.raw_headers += stream.raw_headers[len(_HEADERS) if over else 0 :]
+            response.raw_headers += stream.raw_headers[len(EVENT_HEADERS) if over else 0 :]
             return response
         stream.skip_to(last_id, view)
     except BaseException:

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from modellix_server.openapi.operation import JSON, AnswerDoc, BodyDoc, RouteDoc
 from modellix_server.openapi.parameters import OF_A_SUBMISSION, query
-from modellix_server.openapi.schemas import TASK_ID
-from modellix_server.openapi.shapes import Schema, array, flag, link, obj, only, or_null, ref, text, usd, whole, word
+from modellix_server.openapi.schemas import TASK_ID, event
+from modellix_server.openapi.shapes import (
+    Schema,
+    array,
+    flag,
+    link,
+    number,
+    obj,
+    only,
+    or_null,
+    ref,
+    text,
+    usd,
+    whole,
+    word,
+)
 
 _FORM = "multipart/form-data"
 _MODEL = text("`provider/model`, or a name that the operator gave it", examples=["alibaba/qwen-image-plus"])
@@ -25,20 +40,29 @@ _WISH = {
     "n": whole("Pictures, as many as the model makes at once", minimum=1, default=1),
     "size": text("`WIDTHxHEIGHT` or `auto`: the closest that the model has", examples=["1024x1024"]),
     "quality": text("`auto`, or what the model has"),
+    "stream": flag("Answer with server-sent events: signs of life at once, then each picture"),
     "response_format": word(("b64_json", "url"), "How the pictures come; `b64_json` without it"),
 }
 _SUBMISSION = (400, 402, 404, 408, 413, 415, 422)
-_IMAGES = AnswerDoc(
-    obj(
-        created=whole("Unix seconds"),
-        data=array(obj(maybe={"b64_json": text(), "url": link("Until the result expires")})),
-        model=text("The model that made them"),
-        task_id=TASK_ID,
-        billing=obj(amount=usd("The charge, in USD", minimum=0)),
-        maybe={"size": text(), "output_format": text(), "quality": text(), "background": text()},
-    ),
-    bare=True,
-)
+_PICTURES = {
+    "model": text("The model that made them"),
+    "task_id": TASK_ID,
+    "billing": obj(amount=usd("The charge, in USD", minimum=0)),
+}
+_FEATURES = {"size": text(), "output_format": text(), "quality": text(), "background": text()}
+_ONE = {"b64_json": text(), "url": link("Until the result expires")}
+
+
+def _images(name: str) -> AnswerDoc:
+    completed = obj(type=only(name), created_at=whole("Unix seconds"), **_PICTURES, maybe={**_ONE, **_FEATURES})
+    failed = obj(error=obj(message=text(), type=text(), param=or_null(text()), code=text()))
+    return AnswerDoc(
+        obj(created=whole("Unix seconds"), data=array(obj(maybe=_ONE)), **_PICTURES, maybe=_FEATURES),
+        bare=True,
+        also={"text/event-stream": {"oneOf": [event(name, "A picture", completed), event("error", "None", failed)]}},
+    )
+
+
 _VIDEO = AnswerDoc(ref("Video"), bare=True, headers=_POLL)
 _LISTED = obj(id=text(), object=only("model"), created=whole("Unknown: 0"), owned_by=text("The provider"))
 
@@ -62,17 +86,34 @@ def _making(id_: str, summary: str, answer: AnswerDoc, body: BodyDoc, about: str
 
 _DRAWN = obj(model=_MODEL, prompt=text(), maybe=_WISH)
 _FILMED = obj(prompt=text(), maybe={"model": _MODEL, "seconds": text(examples=["4"]), "size": _WISH["size"]})
+_XAI = obj(
+    prompt=text(), model=_MODEL,
+    maybe={
+        "duration": whole("Seconds: the closest that the model has", minimum=1),
+        "aspect_ratio": text(examples=["16:9"]),
+        "resolution": text(examples=["720p"]),
+        "image": obj(url=text("The first frame")),
+        "reference_images": array(obj(url=text())),
+    },
+)  # fmt: skip
+_XAI_STATUS = obj(
+    status=word(("pending", "done", "failed")), model=text(),
+    maybe={
+        "video": obj(url=link(), duration=or_null(number("Seconds")), respect_moderation=only(value=True)),
+        "error": obj(code=text(), message=text()),
+    },
+)  # fmt: skip
 _EXTRA = "Other fields are parameters of the model. "
 _WAITS = "Answers when the task has ended, at most 280 seconds later; 504 then: the same request again waits for it."
 
 OPENAI_OPERATIONS = {
     "POST /v1/images/generations": _making(
-        "openaiGenerateImages", "Make pictures", _IMAGES,
+        "openaiGenerateImages", "Make pictures", _images("image_generation.completed"),
         BodyDoc({**_DRAWN, **_FREE, "examples": [{"model": "alibaba/qwen-image-plus", "prompt": "A cat"}]}),
         _EXTRA + _WAITS, 502, 504,
     ),
     "POST /v1/images/edits": _making(
-        "openaiEditImages", "Change or combine pictures", _IMAGES,
+        "openaiEditImages", "Change or combine pictures", _images("image_edit.completed"),
         _body(
             obj(model=_MODEL, prompt=text(), maybe=_WISH),
             {"image": {"anyOf": [_PICTURE, array(_PICTURE)]}, "mask": _PICTURE},
@@ -89,7 +130,7 @@ OPENAI_OPERATIONS = {
         "By the model of its family that changes videos; 400 where there is none. " + _EXTRA,
     ),
     "GET /v1/videos": _route(
-        "openaiListVideos", "List the team's videos, newest first",
+        "openaiListVideos", "List the team's videos",
         AnswerDoc(
             obj(
                 object=only("list"), data=array(ref("Video")), has_more=flag(), first_id=or_null(TASK_ID),
@@ -100,11 +141,21 @@ OPENAI_OPERATIONS = {
         parameters=(
             query("limit", whole(minimum=1, maximum=100, default=20), "Videos a page"),
             query("after", TASK_ID, "`last_id` of the page before"),
-            query("order", word(("desc",)), "The latest first"),
+            query("order", word(("asc", "desc")), "`desc`, the latest first, without it"),
         ),
         refuses=(400,),
     ),
-    "GET /v1/videos/{video_id}": _route("openaiGetVideo", "A video, as it is now", _VIDEO, refuses=(404,)),
+    "POST /v1/videos/generations": _making(
+        "xaiGenerateVideo", "Make a video, in the words of xAI's API",
+        AnswerDoc(obj(request_id=text("To ask for it", pattern="^xai-task-[0-9a-f]{32}$")), bare=True),
+        BodyDoc({**_XAI, **_FREE}), _EXTRA + "Answers at once.",
+    ),
+    "GET /v1/videos/{video_id}": _route(
+        "openaiGetVideo", "A video, as it is now",
+        replace(_VIDEO, schema={"oneOf": [ref("Video"), _XAI_STATUS]}),
+        about="After `POST /v1/videos/generations` in the words of xAI's API.",
+        refuses=(404,),
+    ),
     "DELETE /v1/videos/{video_id}": _route(
         "openaiDeleteVideo", "Delete the files of a video",
         AnswerDoc(obj(id=TASK_ID, object=only("video.deleted"), deleted=only(value=True)), bare=True),

@@ -26,7 +26,7 @@ _IN_PATH = {
     "provider": text("The brand", pattern="^[a-z0-9][a-z0-9-]*$", examples=["alibaba"]),
     "model": text("The model's id", pattern="^[a-z0-9][a-z0-9.-]*$", examples=["qwen-image-plus"]),
     "task_id": TASK_ID,
-    "video_id": TASK_ID,
+    "video_id": text("The task's id, or a `request_id`", pattern="^(xai-)?task-[0-9a-f]{32}$"),
     "name": text("Without a slash", examples=["sora-2"]),
     "file_id": FILE_ID,
     "endpoint_id": ENDPOINT_ID,

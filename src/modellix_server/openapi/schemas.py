@@ -145,7 +145,8 @@ _STATUS = {
 }
 
 
-def _event(name: str, about: str, data: Schema, **more: Schema) -> Schema:
+def event(name: str, about: str, data: Schema, **more: Schema) -> Schema:
+    """A server-sent event whose data is JSON."""
     carried = {"type": "string", "contentMediaType": "application/json", "contentSchema": data}
     return obj(about, event=only(name), data=carried, **more)
 
@@ -153,11 +154,11 @@ def _event(name: str, about: str, data: Schema, **more: Schema) -> Schema:
 _EVENTS = {
     "Event": {
         "oneOf": [
-            _event("accepted", "First, after a submission: its answer", ref("AcceptedTask")),
-            _event("status", "At the start and at every change", _STATUS, id=text("The task's latest move")),
-            _event("queue", "A new position of a queued task", obj(task_id=TASK_ID, queue_position=PLACE)),
-            _event("progress", "Progress at the vendor", obj(task_id=TASK_ID, progress=number(minimum=0, maximum=1))),
-            _event("refusal", "The stream cannot go on", obj(code=whole("HTTP status"), message=text())),
+            event("accepted", "First, after a submission: its answer", ref("AcceptedTask")),
+            event("status", "At the start and at every change", _STATUS, id=text("The task's latest move")),
+            event("queue", "A new position of a queued task", obj(task_id=TASK_ID, queue_position=PLACE)),
+            event("progress", "Progress at the vendor", obj(task_id=TASK_ID, progress=number(minimum=0, maximum=1))),
+            event("refusal", "The stream cannot go on", obj(code=whole("HTTP status"), message=text())),
         ]
     }
 }

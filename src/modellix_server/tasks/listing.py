@@ -41,6 +41,8 @@ class TaskFilter:
     """Of a failed task."""
     text: str | None = None
     """In its inputs, as `tasks.search` finds it."""
+    oldest_first: bool = False
+    """Not with a text to search for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +78,16 @@ class ListedTask:
 async def list_tasks(
     db: Connection, owner: TeamMode, wanted: TaskFilter, *, after: UUID | None, most: int
 ) -> Page[ListedTask, UUID]:
-    """Up to `most` tasks, the latest first; those older than `after` when it is given."""
-    where = conditions(owner, wanted)
-    where.add_given("t.id < {}", after)
+    """Up to `most` tasks, the latest first unless told otherwise; those that follow `after` when it is given."""
+    where, way = conditions(owner, wanted), "asc" if wanted.oldest_first else "desc"
+    where.add_given("t.id > {}" if wanted.oldest_first else "t.id < {}", after)
     limit = where.place(most)
     of_models = None
     if wanted.models is not None:
         # Not `=`: then no other index has the order, and PostgreSQL takes that of models, however it guesses.
         names = f"unnest({where.place(wanted.models)}::text[]) as of (model)"
-        of_models = (names, "t.model between of.model and of.model", "t.model desc, t.id desc")
-    tasks = await with_results(db, await _latest(db, wanted, where, limit, of_models))
+        of_models = (names, "t.model between of.model and of.model", f"t.model {way}, t.id {way}")
+    tasks = await with_results(db, await _first(db, wanted, where, limit, of_models, way))
     return Page(tasks, tasks[-1].id if len(tasks) == most else None)
 
 
@@ -95,13 +97,13 @@ async def rows_in(
     """Up to `most` tasks within ranges of ids, whose bounds do not belong to them; the latest first."""
     limit = where.place(most)
     ranges = f"unnest({where.place(above)}::uuid[], {where.place(below)}::uuid[]) as of (above, below)"
-    return await _latest(db, wanted, where, limit, (ranges, "t.id > of.above and t.id < of.below", "t.id desc"))
+    return await _first(db, wanted, where, limit, (ranges, "t.id > of.above and t.id < of.below", "t.id desc"))
 
 
-async def _latest(
-    db: Connection, wanted: TaskFilter, where: Where, limit: str, each: tuple[str, str, str] | None
+async def _first(
+    db: Connection, wanted: TaskFilter, where: Where, limit: str, each: tuple[str, str, str] | None, way: str = "desc"
 ) -> list[Row]:
-    """The latest tasks of both halves: of all, or of each row of `each`, whose last text is the order of an index."""
+    """The first tasks of both halves: of all, or of each row of `each`, whose last text is the order of an index."""
     parts = []
     for half in _HALVES.get(wanted.status, (_ENDED,)):
         found = f"""select t.id, t.model, t.key_id, t.actor, t.state, t.moves, t.created_at, t.finished_at, t.quote,
@@ -110,8 +112,8 @@ async def _latest(
         if each is not None:
             of_each = f"{found} and {each[1]} order by {each[2]} limit {limit}"
             found = f"select t.* from {each[0]} cross join lateral ({of_each}) as t"  # noqa: S608
-        parts.append(f"({found} order by t.id desc limit {limit})")
-    both = f"select * from ({' union all '.join(parts)}) as found order by id desc limit {limit}"  # noqa: S608
+        parts.append(f"({found} order by t.id {way} limit {limit})")
+    both = f"select * from ({' union all '.join(parts)}) as found order by id {way} limit {limit}"  # noqa: S608
     rows: list[Row] = await db.fetch(both, *where.arguments)
     return rows
 

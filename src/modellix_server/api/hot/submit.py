@@ -9,7 +9,7 @@ from uuid import UUID
 
 from modellix_server.api.dispatch import Headers, Reply, envelope
 from modellix_server.api.hot.exchange import HotRequest, read_body
-from modellix_server.api.no_such_route import no_such_route
+from modellix_server.api.no_such_route import OPENAI_WITHOUT_BASE, no_such_route
 from modellix_server.base import json_body, tracing
 from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import task_name
@@ -82,7 +82,7 @@ def named_model(request: HotRequest) -> Model:
     Raises NotFound for an unknown model, and for a type that is not the model's.
     """
     names = request.path.removeprefix("/api/v1/").split("/")
-    if "" in names:
+    if "" in names or request.path in OPENAI_WITHOUT_BASE:
         raise NotFound(no_such_route(request.path))
     short = names[-1] not in _WAYS
     if not short:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from modellix_server.api.dispatch import Reply
+from modellix_server.api.dispatch import EventStream, Reply
 from modellix_server.api.hot.exchange import HotRequest
 from modellix_server.api.hot.submit import options_of
 from modellix_server.base.errors import PlatformError
@@ -21,12 +21,16 @@ from modellix_server.tasks import Accepted, SendingOutcome
 _FOR_NOW = (408, 429, 500, 503)
 _encode = msgspec.json.Encoder(order="sorted").encode
 
-Answering = Callable[[Accepted], Awaitable[Reply]]
+Answer = TypeVar("Answer", bound=Reply | EventStream)
 
 
 async def accept_once(
-    request: HotRequest, model: Model, params: Mapping[str, Any], files: list[InputFile], answering: Answering
-) -> Reply:
+    request: HotRequest,
+    model: Model,
+    params: Mapping[str, Any],
+    files: list[InputFile],
+    answering: Callable[[Accepted], Awaitable[Answer]],
+) -> Answer:
     """Accept the task that the request stands for, or find the one that an earlier attempt made, and answer with it.
 
     Raises what `submissions.submit` and `answering` raise.
@@ -51,7 +55,7 @@ async def accept_once(
         accepted = await submissions.submit(request.ctx, request.who, model, params, files, options)
         request.task_id, request.made_task = accepted.task_id, not accepted.replayed
         reply = await answering(accepted)
-        outcome = "lost" if reply.status == 504 else "answered"
+        outcome = "lost" if isinstance(reply, Reply) and reply.status == 504 else "answered"
     except PlatformError as error:
         if accepted is None:
             outcome = "refused" if error.status in _FOR_NOW else None

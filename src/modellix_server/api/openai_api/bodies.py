@@ -38,17 +38,17 @@ class GivenFields:
 
     def pictures(self) -> list[str]:
         """Links and files of all pictures, in their order, taken out of the fields. Raises InvalidFormat."""
-        return [text for name in PICTURES for text in _links(name, self.fields.pop(name, None))]
+        return [text for name in PICTURES for text in links(name, self.fields.pop(name, None))]
 
     def mask(self) -> str | None:
         """The mask, taken out of the fields. Raises InvalidFormat."""
-        return next(_links("mask", self.fields.pop("mask", None)), None)
+        return next(links("mask", self.fields.pop("mask", None)), None)
 
 
-def _links(name: str, value: Any) -> Iterator[str]:
-    """Texts, and objects with `image_url` or `file_id`, one or a list of them."""
+def links(name: str, value: Any) -> Iterator[str]:
+    """Texts, and objects with `image_url`, `url` or `file_id`, one or a list of them. Raises InvalidFormat."""
     for one in value if isinstance(value, list) else () if value is None else (value,):
-        found = one.get("image_url") or one.get("file_id") if isinstance(one, dict) else one
+        found = one.get("image_url") or one.get("url") or one.get("file_id") if isinstance(one, dict) else one
         if isinstance(found, dict):  # as in chats: {"image_url": {"url": …}}
             found = found.get("url")
         if not isinstance(found, str):

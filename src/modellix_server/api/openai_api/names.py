@@ -52,15 +52,18 @@ class ModelNames:
         """The model of a whole name, of an operator's, or of an id that only one provider has. Raises NotFound."""
         if found := self.mapped.get(name) or self._alone.get(name):
             return found
-        return self._catalogue.named(name)
+        try:
+            return self._catalogue.named(name)
+        except NotFound:
+            raise NotFound(f"model {show(name)} not found: GET /v1/models lists all of them") from None
 
     def to_make(self, name: object, kind: str, *, pictures: bool) -> Words:
         """The model to make images or videos (`kind`) with: of the one that is named, or of its family for pictures.
 
         Raises MissingParameter, InvalidParameters or NotFound.
         """
-        if name is None:
-            name = _USUAL.get(kind)
+        if name is None and _USUAL.get(kind) in self.mapped:
+            name = _USUAL[kind]
         if not isinstance(name, str) or not name:
             raise MissingParameter("parameter 'model' is required")
         model = self.model(name)

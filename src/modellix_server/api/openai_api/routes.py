@@ -12,6 +12,7 @@ from modellix_server.api.openai_api.images import OpenAiImages
 from modellix_server.api.openai_api.models import OpenAiModels
 from modellix_server.api.openai_api.names import ModelNames
 from modellix_server.api.openai_api.videos import OpenAiVideos
+from modellix_server.api.openai_api.xai_videos import XaiVideos
 from modellix_server.openapi.operation import Access, Declared
 from modellix_server.operations.principal import Permission
 
@@ -28,6 +29,7 @@ def openai_routes(ctx: ApiContext) -> Iterator[Declared]:
         ("/v1/images/edits", images.edit_images),
         ("/v1/videos", videos.create_video),
         ("/v1/videos/{video_id}/remix", videos.remix_video),
+        ("/v1/videos/generations", XaiVideos(names).generate_xai_video),
     )
     others: tuple[tuple[str, str, Handler, Permission], ...] = (
         ("GET", "/v1/videos", videos.list_videos, Permission.READ_TASKS),

@@ -20,8 +20,9 @@ from modellix_server.api.openai_api.attempts import accept_once
 from modellix_server.api.openai_api.bodies import read_given
 from modellix_server.api.openai_api.names import ModelNames
 from modellix_server.api.openai_api.words import size_of
+from modellix_server.api.openai_api.xai_videos import XAI_REQUEST, xai_status
 from modellix_server.api.parsing import Filters, within
-from modellix_server.base.errors import InvalidParameters, NotFound
+from modellix_server.base.errors import NotFound
 from modellix_server.base.ids import parse_task_name, task_name
 from modellix_server.catalogue import show
 from modellix_server.operations import files, tasks
@@ -88,8 +89,10 @@ class OpenAiVideos:
         return answering
 
     async def retrieve_video(self, request: Request) -> Response:
-        """`GET /v1/videos/{video_id}`."""
+        """`GET /v1/videos/{video_id}`, or of a video that was begun in xAI's words."""
         view = await self._named(request)
+        if request.path_params["video_id"].startswith(XAI_REQUEST):
+            return answer(xai_status(request.ctx, view), request.context.rate).response()
         video = await self._video(request.ctx, request.who, view)
         return answer(video, request.context.rate, _poll_after(view)).response()
 
@@ -115,15 +118,15 @@ class OpenAiVideos:
         return send_file(opened, format_name, link.path, request.method)
 
     async def list_videos(self, request: Request) -> Response:
-        """`GET /v1/videos`: the latest first, `limit` of them, those older than `after`."""
+        """`GET /v1/videos`: `limit` of them after the one named `after`, the latest first, or with `order=asc` last."""
         ctx, who, filters = request.ctx, request.who, Filters(request.query_params)
         after, order = filters.task("after"), filters.choice("order", ("asc", "desc"))
         most = within(request.query_params, "limit", 20, _MOST_LISTED)
         filters.text("limit")
         filters.done()
-        if order == "asc":
-            raise InvalidParameters("parameter 'order' can only be 'desc': the latest videos first")
-        wanted = TaskFilter(models=[model.slug for model in ctx.catalogue if model.type.endswith("video")])
+        wanted = TaskFilter(
+            models=[model.slug for model in ctx.catalogue if model.type.endswith("video")], oldest_first=order == "asc"
+        )
         page = await tasks.list_all(ctx, who, who.team, wanted, after=after, most=most)
         shown = [_shown(ctx, task, _facts(task)) for task in page.rows if _kept(task)]
         data = {
@@ -145,7 +148,7 @@ class OpenAiVideos:
     async def _named(self, request: Request) -> TaskView:
         """The task of a path; NotFound for one that makes no video."""
         who = request.who
-        request.context.task_id = task_id = named_task(request.path_params["video_id"])
+        request.context.task_id = task_id = named_task(request.path_params["video_id"].removeprefix(XAI_REQUEST))
         view = await tasks.read(request.ctx, who, who.team, task_id)
         request.context.model = view.model
         model = request.ctx.catalogue.models.get(view.model)

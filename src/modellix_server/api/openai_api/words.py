@@ -25,6 +25,14 @@ _STEPS = sorted((2 ** (n / 32) for n in range(-96, 97)), key=lambda step: abs(ma
 _MULTIPLE = 16
 _QUALITIES = {"standard": "medium", "hd": "high"}
 _ANY_QUALITY = ("auto", "standard", "medium")
+_USUAL = {
+    "background": ("opaque",),
+    "input_fidelity": ("low",),
+    "output_compression": ("100",),
+    "output_format": (),
+    "style": (),
+}
+"""Words for what only some models leave to the client, and what is so with all others."""
 _SECONDS = re.compile(r"[0-9]{1,4}", re.ASCII)
 
 
@@ -77,7 +85,7 @@ class Words:
         self._length(params, rest.pop("seconds", None))
         self._show(params, pictures, mask)
         for name, value in rest.items():
-            if value != "auto" or self._takes(name, "auto"):
+            if self._is_a_wish(name, value):
                 params[name] = _typed(self._said.get(name, {}), value)
         usual = self._entry.given | (self._entry.given_with_mask if mask else {})
         return self._agreed(usual | params, given)
@@ -92,6 +100,20 @@ class Words:
     def _takes(self, name: str, value: object) -> bool:
         return self.model.checker.takes(name, value)
 
+    def has(self, name: str) -> bool:
+        """Whether the model has a parameter of that name."""
+        return name in self._said
+
+    def _is_a_wish(self, name: str, value: object) -> bool:
+        """Whether a word asks for something that the model would not do anyway."""
+        if name not in self._said and name in _USUAL and value != "auto":
+            if str(value) not in _USUAL[name]:
+                raise InvalidParameters(
+                    f"model '{self.model.slug}' leaves no choice there: leave parameter '{name}' out"
+                )
+            return False
+        return value != "auto" or self._takes(name, "auto")
+
     def _say(self, params: dict[str, Any], prompt: object) -> None:
         if self._entry.prompt in self._said:
             if prompt is not None:
@@ -101,6 +123,10 @@ class Words:
 
     def _count(self, params: dict[str, Any], wanted: int) -> None:
         most = self._said["n"]["maximum"] if "n" in self._said else 1
+        if most == 1 < wanted:
+            raise OutOfRange(
+                f"model '{self.model.slug}' makes one picture at a time: parameter 'n' must be 1, got {wanted}"
+            )
         if not 1 <= wanted <= most:
             raise OutOfRange(f"parameter 'n' must be between 1 and {most} for model '{self.model.slug}', got {wanted}")
         if "n" in self._said:
