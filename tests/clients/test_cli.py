@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import pty
 import re
 import shlex
 import subprocess
@@ -15,6 +17,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from tests.support.waiting import eventually
 
 from modellix import types
 from modellix.cli import flags, pictures
@@ -121,9 +124,9 @@ def test_a_key_is_saved_for_the_user_alone(modellix, platform, team, monkeypatch
     monkeypatch.delenv("MODELLIX_BASE_URL")
     assert "modellix login" in modellix("balance", ends=ExitCode.NO_KEY).stderr
     modellix("login", "--base-url", platform.origin, "--key-stdin", stdin="mdlx-wrong\n", ends=ExitCode.NO_KEY)
-    pasted = modellix("login", "--base-url", f"{platform.origin}/", stdin=f"{team.text}\n")
-    assert f"{platform.origin}/console/api-key" in pasted.stderr
-    assert team.text not in pasted.stdout + pasted.stderr
+    piped = modellix("login", "--base-url", f"{platform.origin}/", stdin=f"{team.text}\n")
+    assert "Signed in" in piped.stderr
+    assert team.text not in piped.stdout + piped.stderr
     file = tmp_path / "config/modellix/config.json"
     assert file.stat().st_mode & 0o777 == 0o600
     assert modellix("balance").stdout == "100 USD\n"
@@ -133,6 +136,26 @@ def test_a_key_is_saved_for_the_user_alone(modellix, platform, team, monkeypatch
     modellix("logout")
     assert json.loads(modellix("logout", "--json").stdout) == {"signed_in": False}
     assert not file.exists()
+
+
+def test_a_key_is_pasted_into_a_terminal(platform, team, tmp_path) -> None:
+    main, child = pty.openpty()
+    command = [Path(sys.executable).with_name("modellix"), "login", "--no-browser", "--base-url", platform.origin]
+    env = os.environ | {"XDG_CONFIG_HOME": str(tmp_path)}
+    process = subprocess.Popen(command, env=env, stdin=child, stdout=child, stderr=child, start_new_session=True)
+    os.close(child)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while b"API key:" not in shown:
+            shown += os.read(main, 4096)
+        os.write(main, f"{team.text}\n".encode())
+        while piece := os.read(main, 4096):
+            shown += piece
+    os.close(main)
+    assert process.wait() == 0, shown
+    assert f"{platform.origin}/console/api-key" in shown.decode()
+    assert team.text not in shown.decode()
+    assert (tmp_path / "modellix/config.json").is_file()
 
 
 @pytest.mark.parametrize(
@@ -149,7 +172,16 @@ def test_a_key_is_saved_for_the_user_alone(modellix, platform, team, monkeypatch
         (("run", MODEL, "--input", "[]"), ExitCode.WRONG, "no such file"),
         (("run", MODEL, "--prompt", "x", "--size", "1*1"), ExitCode.WRONG, "Value out of range"),
         (("run", "alibaba/none", "--prompt", "x"), ExitCode.WRONG, "Resource not found"),
+        (("run", "alibaba/qwen-image-pluss", "--prompt", "x"), ExitCode.WRONG, f"did you mean {MODEL}?"),
+        (
+            ("schema", "qwen-image-pluss"),
+            ExitCode.WRONG,
+            f"there is no model 'qwen-image-pluss': did you mean {MODEL}?",
+        ),
+        (("models", "nonsense"), 0, "no model fits"),
         (("run", EDIT, "--prompt", "x", "--images", "@gone.png"), ExitCode.WRONG, "there is no file gone.png"),
+        (("run", EDIT, "--prompt", "x", "--images", "./gone.png"), ExitCode.WRONG, "there is no file gone.png"),
+        (("login", "--key-stdin"), ExitCode.NO_KEY, "no API key was given"),
         (("run", MODEL, "--prompt", "x", "--max-cost", "0.01"), ExitCode.NO_MONEY, "more than --max-cost 0.01 USD"),
         (("run", MODEL, "--prompt", "[sandbox:moderate]"), ExitCode.FAILED, "errors/content-rejected"),
         (("run", MODEL, "--prompt", "[sandbox:queue=60]", "--timeout", "0.2"), 124, "modellix wait task-"),
@@ -189,6 +221,26 @@ async def test_logs_are_followed(environment, platform, team) -> None:
     assert json.loads(await process.stdout.readline())["path"] == "/api/v1/models/alibaba/two"
     process.terminate()
     await process.wait()
+
+
+async def test_whoever_follows_the_log_does_not_see_the_following(environment, platform, team) -> None:
+    command = [sys.executable, "-u", "-m", "modellix.cli", "logs", "--follow", "--json", "--limit", "0"]
+    process = await asyncio.create_subprocess_exec(
+        *command, env=os.environ | environment, stdout=asyncio.subprocess.PIPE
+    )
+    own = "select count(*) from requestlog.entry where team_id = $1 and path = '/api/v1/logs'"
+    await eventually(lambda: platform.pool.fetchval(own, team.id))
+    await team.get("/api/v1/models/alibaba/one")
+    assert process.stdout
+    assert json.loads(await process.stdout.readline())["path"] == "/api/v1/models/alibaba/one"
+    process.terminate()
+    await process.wait()
+
+
+def test_nobody_reads_to_the_end(environment) -> None:
+    listed = f"{Path(sys.executable).with_name('modellix')} schema {MODEL} | head -1"
+    ran = subprocess.run(["sh", "-c", listed], env=os.environ | environment, capture_output=True, text=True)
+    assert (ran.stdout.startswith(MODEL), ran.stderr) == (True, "")
 
 
 def test_shells_complete_models(environment, modellix) -> None:

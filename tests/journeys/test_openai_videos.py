@@ -124,7 +124,7 @@ async def test_begun_in_the_words_of_xai(own, buyer, draw) -> None:
         assert (got.status, got.content_type) == (200, "video/mp4")
     assert (await buyer.get(f"/v1/videos/{name.removeprefix('xai-')}")).json["status"] == "completed"
     frame = {"url": draw.data_uri(draw.picture(640, 640, "#205080"))}
-    given = {"model": "alibaba/wan2.7-t2v", "prompt": "go [sandbox:moderate]", "image": frame}
+    given = {"model": "alibaba/wan2.7-t2v", "prompt": "go [sandbox:moderate]", "image": frame, "resolution": "1080p"}
     moderated = (await buyer.post("/v1/videos/generations", given)).json["request_id"]
     row = await own.reach(moderated.removeprefix("xai-"), lambda row: row["finished_at"] is not None)
     assert row["model"] == "alibaba/wan2.7-i2v"

@@ -47,7 +47,9 @@ def origin_of(url: str) -> str:
 def key_of(text: str) -> str:
     """A key as pasted. Raises NotConfigured, without repeating it."""
     key = text.strip()
-    if not key.isascii() or not key.isprintable() or " " in key or not key:
+    if not key:
+        raise NotConfigured("no API key was given")
+    if not key.isascii() or not key.isprintable() or " " in key:
         raise NotConfigured("the API key has characters that no key has")
     return key
 

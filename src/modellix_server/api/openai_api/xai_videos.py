@@ -39,11 +39,9 @@ class XaiVideos:
         """`POST /v1/videos/generations`: accept one, and answer at once."""
         given = await read_given(request, (*self._names.media, *_MEDIA))
         try:
+            pictures = given.pictures()
+            references = list(links("reference_images", given.fields.pop("reference_images", None)))
             fields = _in_words(given.fields)
-            pictures, references = (
-                given.pictures(),
-                list(links("reference_images", fields.pop("reference_images", None))),
-            )
             named = fields.get("model")
             words = self._names.to_make(named, "video", pictures=bool(pictures or references))
             if references and words.has("reference_images"):

@@ -15,23 +15,28 @@ from modellix.cli.catalogue import AS_JSON
 from modellix.types import Budget, Call
 
 _KEYS_PAGE = "/console/api-key"
+_LOGS = "/api/v1/logs"
 _FOLLOW_S = 2.0
 
 
 @click.command()
 @click.option("--base-url", default=_settings.LOCAL, envvar="MODELLIX_BASE_URL", help="Where the platform is.")
-@click.option("--key-stdin", is_flag=True, help="Read the key from standard input.")
+@click.option("--key-stdin", is_flag=True, help="Read the key from standard input, also from a terminal.")
 @click.option("--browser/--no-browser", default=True, help="Open the page of API keys.")
 @AS_JSON
 def login(base_url: str, *, key_stdin: bool, browser: bool, json: bool) -> None:
-    """Save an API key for this user: made on the console's page of API keys, and pasted here."""
+    """Save an API key for this user.
+
+    It is made on the console's page of API keys, which is opened, and pasted here. Where standard input is no terminal,
+    the key is read from there.
+    """
     origin = _settings.origin_of(base_url)
-    if key_stdin:
+    if key_stdin or not sys.stdin.isatty():
         text = sys.stdin.readline()
     else:
         page = origin + _KEYS_PAGE
         output.note(f"Make an API key and paste it here: {output.bold(page)}")
-        if browser and sys.stdin.isatty():
+        if browser:
             import webbrowser
 
             webbrowser.open(page)
@@ -136,7 +141,10 @@ def usage(by: str, since: str | None, until: str | None, *, json: bool) -> None:
 def logs(
     status: str | None, task_id: str | None, request_id: str | None, limit: int, *, follow: bool, json: bool
 ) -> None:
-    """Show the requests to the API, oldest first."""
+    """Show the requests to the API, oldest first.
+
+    With --follow those for the log itself are left out.
+    """
     seen: set[tuple[object, ...]] = set()
     since = None
     with Client() as client:
@@ -149,7 +157,8 @@ def logs(
                     raise
                 new = []
             for call in reversed(new):
-                output.as_json_line(call) if json else click.echo(_line(call))
+                if not follow or call.path != _LOGS:  # or whoever follows would see nothing but that
+                    output.as_json_line(call) if json else click.echo(_line(call))
             seen = {_name(one) for one in new} or seen
             since = new[0].at.isoformat() if new else since or _now()
             if not follow:

@@ -38,6 +38,8 @@ class _Commands(click.Group):
                 raise
             output.as_json({"error": "UsageError", "message": error.format_message()})
             ctx.exit(ExitCode.WRONG)
+        except BrokenPipeError:
+            raise  # nobody reads on, such as `head`: click ends quietly
         except OSError as error:
             output.show_error(errors.ModellixError(str(error)), json=ctx.meta[_JSON])
             ctx.exit(ExitCode.FAULT)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+
 import click
 
-from modellix import Client
+from modellix import Client, errors
 from modellix.cli import flags, output
 from modellix.types import ModelDetails, Price
 
@@ -19,6 +21,27 @@ def model_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -
             return [model.slug for model in client.models() if model.slug.startswith(incomplete)]
     except Exception:  # noqa: BLE001 - a shell completes, whatever there is
         return []
+
+
+def named(client: Client, name: str) -> ModelDetails:
+    """The model of a name, or of an id that only one provider has. Raises NotFound or UsageError with the closest."""
+    unknown: errors.NotFound | None = None
+    if "/" in name:
+        try:
+            return client.model(name)
+        except errors.NotFound as error:
+            unknown = error
+    slugs = [model.slug for model in client.models()]
+    alike = [slug for slug in slugs if slug.partition("/")[2] == name]
+    if len(alike) == 1:
+        return client.model(alike[0])
+    close = alike or difflib.get_close_matches(name, slugs, 1, 0.5)
+    hint = f"did you mean {close[0]}?" if close else "`modellix models` lists all"
+    if unknown is None:
+        raise click.UsageError(f"there is no model {name!r}: {hint}")
+    raise errors.NotFound(
+        f"{unknown.message}: {hint}", status=404, request_id=unknown.request_id, docs_url=unknown.docs_url
+    )
 
 
 OF_MODEL = click.argument("model", shell_complete=model_names)
@@ -40,12 +63,14 @@ def models(
     featured: bool,
     json: bool,
 ) -> None:
-    """List the models; those with all WORDS in name or description."""
+    """List the models, or those with all of WORDS."""
     with Client() as client:
         listed = client.models(type=type_, provider=provider, category=category, featured=featured)
     found = [one for one in listed if all(word.lower() in f"{one.slug} {one.description}".lower() for word in words)]
     if json:
         output.as_json(found)
+    elif not found:
+        output.note("no model fits; `modellix models` lists all")
     else:
         rows = ((one.slug, one.type, price(one.price), one.description) for one in found)
         output.table(("model", "type", "price", "about"), rows, right=("price",), cut=True)
@@ -56,9 +81,9 @@ def models(
 @OF_MODEL
 @AS_JSON
 def schema(model: str, *, json: bool) -> None:
-    """Show what a model takes: its flags, or with --json its JSON Schema."""
+    """Show the flags of a model; with --json its JSON Schema."""
     with Client() as client:
-        found = client.model(model)
+        found = named(client, model)
     if json:
         output.as_json(found.schema)
     else:
@@ -81,7 +106,8 @@ def show_flags(model: ModelDetails) -> None:
 def quote(ctx: click.Context, model: str, *, json: bool) -> None:
     """Ask what a task would cost, with the flags of `modellix run`."""
     with Client() as client:
-        found = client.quote(model, flags.parse(client.model(model), ctx.args))
+        details = named(client, model)
+        found = client.quote(details.slug, flags.parse(details, ctx.args))
     if json:
         output.as_json(found)
     else:

@@ -47,8 +47,14 @@ class TooExpensive(errors.ModellixError):
     """The quote is above `--max-cost`; nothing was submitted."""
 
 
+class NotEnded(errors.ModellixError):
+    """What was asked for is there when the task has ended."""
+
+
 def code_of(error: errors.ModellixError) -> ExitCode:
     """How a command ends with this error."""
     if isinstance(error, TooExpensive):
         return ExitCode.NO_MONEY
+    if isinstance(error, NotEnded):
+        return ExitCode.WRONG
     return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.FAULT)

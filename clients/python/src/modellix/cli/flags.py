@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from modellix.types import ModelDetails
 
 _A_FILE = 1_000_000
 """A text that may be so long can be a file as base64."""
+_LONGEST_PATH = 4096
+_PATH = re.compile(r"[^:]*\.\w{2,5}")
+"""What can only be meant for a file: links have a colon, base64 and ids have no dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,7 @@ def _file(text: str) -> str | Path | bytes:
     """A local file, or a text that names one elsewhere."""
     if text == "-":
         return sys.stdin.buffer.read()
-    path = Path(text.removeprefix("@"))
-    if text.startswith("@") and not path.is_file():
+    path = Path(text.removeprefix("@")).expanduser() if len(text) < _LONGEST_PATH else Path()
+    if (text.startswith("@") or _PATH.fullmatch(text)) and not path.is_file():
         raise click.UsageError(f"there is no file {path}")
-    return path if len(text) < 4096 and path.is_file() else text
+    return path if path.is_file() else text

@@ -14,8 +14,8 @@ import click
 from modellix import Client, Task
 from modellix._sync.task import LONGEST_S
 from modellix.cli import flags, output, pictures
-from modellix.cli.catalogue import ANY_FLAGS, AS_JSON, model_names, show_flags
-from modellix.cli.exits import ExitCode, TooExpensive
+from modellix.cli.catalogue import ANY_FLAGS, AS_JSON, model_names, named, show_flags
+from modellix.cli.exits import ExitCode, NotEnded, TooExpensive
 from modellix.cli.following import follow
 from modellix.types import Quote
 
@@ -66,14 +66,14 @@ def run(
         click.echo(ctx.get_help())
         ctx.exit(ExitCode.DONE if help_ else ExitCode.WRONG)
     with Client() as client:
-        details = client.model(model)
+        details = named(client, model)
         if help_:
             show_flags(details)
             return
         given = _uploaded(client, flags.parse(details, ctx.args))
-        quote = client.quote(model, given)
+        quote = client.quote(details.slug, given)
         _accept(quote, max_cost, json=json)
-        task = client.submit(model, given, max_cost=max_cost, queue=queue, idempotency_key=idempotency_key)
+        task = client.submit(details.slug, given, max_cost=max_cost, queue=queue, idempotency_key=idempotency_key)
         if wait:
             _finish(task, out, given.get("prompt", ""), timeout_s=timeout, json=json, show=show, quote=quote)
         elif json:
@@ -103,7 +103,7 @@ def download(task_id: str, out: Path, *, json: bool) -> None:
     with Client() as client:
         task = client.task(task_id).checked()
         if not task.done:
-            raise click.UsageError(f"{task_id} is not done yet: modellix wait {task_id}")
+            raise NotEnded(f"{task_id} is not done yet: `modellix wait {task_id}` saves its files when it is")
         _report(task, _saved(task, out, ""), json=json, show=False)
 
 
@@ -184,7 +184,9 @@ def _finish(
     try:
         follow(task, timeout_s=timeout_s)
     except KeyboardInterrupt:
-        output.note(f"{task.id} goes on: " + output.bold(f"modellix wait {task.id}, modellix cancel {task.id}"))
+        output.note(f"{task.id} goes on.")
+        output.note(f"  save its files  {output.bold(f'modellix wait {task.id}')}")
+        output.note(f"  stop it         {output.bold(f'modellix cancel {task.id}')}")
         raise
     saved = _saved(task, out, prompt)
     if not json:
