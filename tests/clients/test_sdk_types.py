@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import inspect
 
 from modellix import types
 from modellix_server.openapi.operations import OPERATIONS
@@ -16,6 +17,17 @@ Schema = dict[str, Any]
 TASK = [SCHEMAS[name] for name in ("PendingTask", "SucceededTask", "FailedTask", "AcceptedTask")]
 STREAMED = [one["properties"]["data"]["contentSchema"] for one in SCHEMAS["Event"]["oneOf"]]
 NOT_TAKEN = {"get_result"}  # the client knows the way
+_KINDS: dict[type[inspect.Type], str] = {
+    inspect.AnyType: "anything",
+    inspect.BoolType: "boolean",
+    inspect.DateTimeType: "time",
+    inspect.DictType: "object",
+    inspect.FloatType: "number",
+    inspect.IntType: "integer",
+    inspect.NoneType: "null",
+    inspect.StrType: "string",
+    inspect.StructType: "object",
+}
 
 
 def of_route(route: str, name: str = "") -> Schema:
@@ -37,37 +49,38 @@ PAIRS = [
 ]
 
 
-def resolved(schema: Schema) -> Schema:
-    """The schema with its reference followed, and alternatives joined: what only some have may be missing."""
+def choices(schema: Schema) -> list[Schema]:
+    """What the schema can be, references followed: one, or each of its alternatives."""
     if reference := schema.get("$ref"):
-        return resolved(SCHEMAS[reference.rpartition("/")[2]])
-    if choices := [resolved(one) for one in schema.get("oneOf", ())]:
-        required = set.intersection(*(set(one["required"]) for one in choices))
-        joined: Schema = {}
-        for one in choices:
-            for name, said in one["properties"].items():
-                known = joined.setdefault(name, dict(said))
-                if "const" in said or "const" in known:
-                    joined[name] = {"type": "string"}
-        return {"type": "object", "properties": joined, "required": required}
-    return schema
+        return choices(SCHEMAS[reference.rpartition("/")[2]])
+    return [found for one in schema.get("oneOf", ()) for found in choices(one)] or [schema]
 
 
 def kinds(schema: Schema) -> set[str]:
-    """The JSON types that it allows; every one if it says none."""
-    schema = resolved(schema)
-    if "const" in schema:
-        return {"string"}
-    said = schema.get("type")
-    if said is None:
-        return {"anything"}
-    return {said} if isinstance(said, str) else set(said)
+    """The JSON types that it allows, with what is in lists and which texts are times; every one if it says none."""
+    found: set[str] = set()
+    for one in choices(schema):
+        said = "string" if "const" in one and isinstance(one["const"], str) else one.get("type", "anything")
+        found |= {_kind(kind, one) for kind in ([said] if isinstance(said, str) else said)}
+    return found
+
+
+def _kind(kind: str, schema: Schema) -> str:
+    if kind == "array":
+        return f"array of {sorted(kinds(schema['items']))}"
+    return "time" if kind == "string" and schema.get("format") == "date-time" else kind
 
 
 def kinds_of(annotation: Any) -> set[str]:
-    schema = msgspec.json.schema(annotation)
-    parts = schema.get("anyOf", [schema])
-    return {"object" if "$ref" in part else part.get("type", "anything") for part in parts}
+    return _kinds_of(inspect.type_info(annotation))
+
+
+def _kinds_of(known: inspect.Type) -> set[str]:
+    if isinstance(known, inspect.UnionType):
+        return set().union(*(_kinds_of(one) for one in known.types))
+    if isinstance(known, inspect.ListType):
+        return {f"array of {sorted(_kinds_of(known.item_type))}"}
+    return {_KINDS[type(known)]}
 
 
 def inner(annotation: Any) -> type[msgspec.Struct] | None:
@@ -78,23 +91,22 @@ def inner(annotation: Any) -> type[msgspec.Struct] | None:
 
 
 def differences(struct: type[msgspec.Struct], schema: Schema, where: str) -> Iterator[str]:
-    schema = resolved(schema)
+    said = choices(schema)
     known = {field.name: field for field in msgspec.structs.fields(struct)}
-    for name in known.keys() ^ (schema["properties"].keys() - NOT_TAKEN):
+    told = set().union(*(one["properties"] for one in said)) - NOT_TAKEN
+    for name in known.keys() ^ told:
         yield f"{where}.{name}: only in {'the client' if name in known else 'the API'}"
-    for name, field in known.items():
-        said = schema["properties"].get(name)
-        if said is None:
-            continue
-        if field.required != (name in schema["required"]):
+    for name in known.keys() & told:
+        field = known[name]
+        if field.required != all(name in one["required"] for one in said):
             yield f"{where}.{name}: is {'always' if field.required else 'not always'} there for the client"
-        mine = kinds_of(field.type) - (set() if field.required else {"null"})
-        its = kinds(said) - (set() if field.required else {"null"})
-        if mine != its:
-            yield f"{where}.{name}: {mine} in the client, {its} in the API"
-        below = inner(field.type)
-        if below is not None:
-            yield from differences(below, said.get("items", said), f"{where}.{name}")
+        ignored = set() if field.required else {"null"}
+        mine, below = kinds_of(field.type) - ignored, inner(field.type)
+        for its in (one["properties"][name] for one in said if name in one["properties"]):
+            if mine != kinds(its) - ignored:
+                yield f"{where}.{name}: {mine} in the client, {kinds(its) - ignored} in the API"
+            if below is not None:
+                yield from differences(below, its.get("items", its), f"{where}.{name}")
 
 
 @pytest.mark.parametrize(("struct", "schema"), PAIRS, ids=lambda one: getattr(one, "__name__", ""))
