@@ -110,6 +110,17 @@ async def test_an_edit_with_a_mask_and_several_pictures(platform, team, client, 
     await platform.spool_is_empty()
 
 
+@pytest.mark.parametrize("name", ["image", "images"])
+async def test_an_edit_of_data_uris(platform, team, draw, name) -> None:
+    """As JSON, in every form: alone, in a list, in an object."""
+    uri = draw.data_uri(draw.picture())
+    for given in (uri, [uri], {"image_url": uri}, [{"image_url": uri}, {"image_url": uri}]):
+        answer = await team.post("/v1/images/edits", {"model": "gpt-image-1.5", "prompt": "rain", name: given})
+        assert answer.status == 200, answer.json
+        asked = json.loads((await platform.row(answer.json["task_id"]))["params"])
+        assert all(one.startswith("sha256:") for one in asked["images"])
+
+
 async def test_refusals_have_openais_form_and_are_not_sent_again(platform, team) -> None:
     async with client_of(team) as client:
         for error, given in (

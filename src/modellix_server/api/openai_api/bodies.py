@@ -62,7 +62,7 @@ async def read_given(request: HotRequest, media: Collection[str]) -> GivenFields
     Raises InvalidFormat, BodyTooLarge, BodyTooSlow or ClientGone.
     """
     kind = request.header(b"content-type") or ""
-    places = (*_MEDIA, *media)
+    places = tuple(dict.fromkeys((*_MEDIA, *media)))  # each once: what stands in a file's place is none itself
     body = await read_body(request)
     try:
         if kind.lower().startswith("multipart/form-data"):
