@@ -10,6 +10,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from tests.support.javascript import Project
 from tests.support.postgres_server import Database, Server, open_server
 from tests.support.small_disk import SmallDisk, mounted_disk
 
@@ -34,6 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
 async def postgres_server() -> AsyncIterator[Server]:
     async with open_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def javascript(tmp_path_factory) -> Project:
+    """Where programs in JavaScript find our client and other packages. Skips where npm's registry gave none."""
+    return Project.make(tmp_path_factory.mktemp("javascript"))
 
 
 @pytest.fixture

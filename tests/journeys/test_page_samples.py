@@ -31,6 +31,8 @@ PAGES = {
     if page.place.startswith("docs/site/") and samples_of(page.text) and page.slug != "ways-to-use/cli"
 }
 """Pages with samples, but that of the command line: `tests/clients/test_pages.py` follows it."""
+PACKAGES = re.compile(r'^import .* from "(?!node:)', re.MULTILINE)
+"""Samples in JavaScript that need more than Node itself."""
 SERVES = "ways-to-use/webhooks"
 """Its Python sample is a server: it has a test of its own."""
 
@@ -61,8 +63,10 @@ def test_samples_are_found() -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", sorted(PAGES))
-async def test_the_samples_of_a_page(reader: Reader, name: str) -> None:
+async def test_the_samples_of_a_page(reader: Reader, name: str, request: pytest.FixtureRequest) -> None:
     text = PAGES[name].text
+    if PACKAGES.search(text):
+        request.getfixturevalue("javascript").link(reader.folder)
     if PAGES[name].slug == SERVES:
         text = re.sub(r"^```python\n.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     await reader.follow(text)

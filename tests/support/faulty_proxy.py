@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ class Fault:
 
     path: str
     kind: str
-    """`cut`: it arrives and its answer is lost; `unsent`: it never arrives; `half`: half of the body comes back; else
-    an HTTP status that is answered in place of the platform."""
+    """`cut`: it arrives and its answer is lost; `unsent`: it never arrives; `half`: half of the body comes back, of
+    a stream its first event; `silent`: no answer until the client goes; else an HTTP status, answered in place of the
+    platform."""
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b'{"code": 0, "message": "x"}'
 
@@ -62,6 +64,10 @@ class _Forwarding(BaseHTTPRequestHandler):
         fault = self.server.fault_for(self.path)
         if fault and fault.kind == "unsent":
             return self._cut()
+        if fault and fault.kind == "silent":
+            self.close_connection = True
+            self.rfile.read(1)
+            return None
         if fault and fault.kind.isdecimal():
             return self._answer(int(fault.kind), fault.headers, fault.body)
         connection = http.client.HTTPConnection(self.server.behind.netloc, timeout=60)
@@ -86,15 +92,23 @@ class _Forwarding(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._forward()
 
+    def do_PUT(self) -> None:
+        """How programs in other languages spoil: `/faults` with the arguments of `spoil`."""
+        told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.spoil(**told | {"body": told.get("body", "").encode()})
+        self._answer(204, {}, b"")
+
     def do_DELETE(self) -> None:
         self._forward()
 
     def _stream(self, answer: http.client.HTTPResponse, headers: dict[str, str], fault: Fault | None) -> None:
         self.close_connection = True
         self._head(answer.status, {**headers, "Connection": "close"}, None)
+        told = False
         while line := answer.readline():
             self.wfile.write(line)
-            if line == b"\n" and fault:
+            told = told or line.startswith(b"data:")
+            if line == b"\n" and told and fault:
                 self._cut()
                 return
 

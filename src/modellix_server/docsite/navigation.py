@@ -51,6 +51,7 @@ WRITTEN = (
             *(
                 "ways-to-use/steps",
                 "ways-to-use/sdk",
+                "ways-to-use/javascript",
                 "ways-to-use/cli",
                 "following-a-task",
                 "ways-to-use/webhooks",
