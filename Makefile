@@ -60,6 +60,7 @@ check: .venv/.check  ## Check format, lint, types, imports and tidiness
 	@$(BIN)/lint-imports
 	@$(BIN)/python scripts/tidy.py
 	@$(BIN)/python scripts/vendor.py --check
+	@$(BIN)/python scripts/fonts.py --check
 
 bench: .venv/.test  ## Measure the speed against the limits of this machine
 	@$(BIN)/python -m bench

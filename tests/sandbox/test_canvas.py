@@ -12,7 +12,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageStat
 from modellix_server.sandbox.rendering.canvas import Canvas, draw
 from modellix_server.sandbox.rendering.paint import UnusableMedia
 
-WORDS = Canvas("a paper boat", "m", (320, 192))
+WORDS = Canvas("a paper boat", "m", 7, (320, 192))
 
 
 @pytest.fixture
@@ -53,7 +53,12 @@ def test_from_words(make, kind: str) -> None:
     first = make(replace(WORDS, format=kind))
     assert (first.size, first.format) == ((320, 192), kind.upper())
     assert difference(first, make(replace(WORDS, format=kind))) == 0
-    for other in (replace(WORDS, prompt="a tin boat"), replace(WORDS, index=1), replace(WORDS, model="n")):
+    for other in (
+        replace(WORDS, prompt="a tin boat"),
+        replace(WORDS, index=1),
+        replace(WORDS, seed=8),
+        replace(WORDS, model="n"),
+    ):
         assert difference(first, make(replace(other, format=kind))) > 5
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 
 import pytest
-from PIL import Image, ImageChops, ImageDraw, ImageStat
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageStat
 
+from modellix_server.catalogue.samples import FOLDER as SAMPLES
 from modellix_server.sandbox.rendering import footage
 from modellix_server.sandbox.rendering.clips import Clip, film
 from modellix_server.sandbox.rendering.footage import Footage, Take
@@ -124,6 +125,39 @@ def test_a_picture_acts_and_a_picture_replaces(make, given):
     assert is_colour(frame.crop((380, 220, 450, 300)), 2)
     edge = (0, 0, 150, 300)
     assert difference(frame.crop(edge), footage.frame(given, 1).crop(edge)) < 4
+
+
+@pytest.mark.parametrize("name", ["walk.mp4", "dance.mp4"])
+def test_the_person_of_a_clip_is_replaced_and_the_new_one_moves_as_they_did(tmp_path, name):
+    """The samples: a person in green; a clip of another in red (purple), who walks (dances)."""
+    person = Source((SAMPLES / "person.png").read_bytes(), 10 << 20, (100, 4000))
+    take = Take((SAMPLES / name).read_bytes(), 100 << 20)
+    filmed = cut(
+        Montage("replace", "", 4, "m", None, AREA, {}, {"image_url": (person,)}, {"video_url": (take,)}),
+        tmp_path / "a.mp4",
+    )
+    shown = footage.develop(Take((tmp_path / "a.mp4").read_bytes(), 100 << 20), tmp_path / "shown")
+    before = footage.develop(take, tmp_path / "before")
+    old_colour, new_colour = {"walk.mp4": (193, 38, 61), "dance.mp4": (122, 78, 158)}[name], (63, 153, 138)
+    middles = []
+    for at_s in (0.2, 1.5, 2.7):
+        old, new = (above(footage.frame(clip, at_s).resize(filmed.size)) for clip in (before, shown))
+        was = near(old, old_colour)
+        assert was.histogram()[255] > 1000
+        assert near(new, old_colour).histogram()[255] < 0.03 * was.histogram()[255]
+        shirt, worn = near(new, new_colour).getbbox(), was.getbbox()
+        assert near(new, new_colour).histogram()[255] > 1000
+        middles.append(((shirt[0] + shirt[2]) / 2, (worn[0] + worn[2]) / 2))
+    if name == "walk.mp4":
+        assert middles[-1][0] - middles[0][0] > 0.25 * filmed.size[0]
+    assert all(abs(new - old) < 0.12 * filmed.size[0] for new, old in middles), middles
+
+
+def near(image: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
+    """Where a picture has about this colour."""
+    parts = ImageChops.difference(image, Image.new("RGB", image.size, colour)).split()
+    apart = ImageChops.lighter(ImageChops.lighter(*parts[:2]), parts[2])
+    return apart.point([255 if value < 30 else 0 for value in range(256)]).filter(ImageFilter.MedianFilter(3))
 
 
 def test_an_edit_in_a_mask_leaves_the_rest(make, given):

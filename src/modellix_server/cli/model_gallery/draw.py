@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import imageio_ffmpeg
-from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL import Image, ImageDraw, UnidentifiedImageError
 
 from modellix_server.cli.model_gallery.runs import GalleryFile, GalleryRun
+from modellix_server.sandbox.rendering import lettering
 
 FRAMES = 4
 HIGH = 170
@@ -105,8 +106,7 @@ async def _strip(clip: bytes) -> Image.Image | None:
 
 def _word(text: str) -> Image.Image:
     image = Image.new("RGB", (HIGH // 2, HIGH), "#dfe5ec")
-    face = _face(15)
-    ImageDraw.Draw(image).text(((image.width - face.getlength(text)) / 2, HIGH / 2 - 9), text, font=face, fill=_INK)
+    lettering.write(image, ((image.width - lettering.width(text, 15)) / 2, HIGH / 2 - 9), text, 15, _INK)
     return image
 
 
@@ -116,10 +116,10 @@ def picture(cells: Sequence[Cell], title: str) -> Image.Image:
     height = 70 + sum(56 + sum(tall + _PAD for _, tall in rows) for _, rows in blocks)
     image = Image.new("RGB", (_COLUMNS * (_CELL + _PAD) + _PAD, height + _PAD), _GROUND)
     draw = ImageDraw.Draw(image)
-    draw.text((_PAD, 16), title, font=_face(30), fill=_INK)
+    lettering.write(image, (_PAD, 16), title, 30, _INK)
     y = 70
     for kind, rows in blocks:
-        draw.text((_PAD, y + 14), kind, font=_face(24), fill=_INK)
+        lettering.write(image, (_PAD, y + 14), kind, 24, _INK)
         y += 56
         for row, tall in rows:
             for column, drawn in enumerate(row):
@@ -149,17 +149,16 @@ def _draw(one: Cell, wide: int) -> Image.Image:
     """A cell's content: name, price and words above the thumbnails."""
     run = one.run
     lines = [(run.slug, 17, _INK)]
-    lines += [(line, 13, _PALE) for line in _wrapped(facts(run), _face(13), wide, 2)]
+    lines += [(line, 13, _PALE) for line in _wrapped(facts(run), 13, wide, 2)]
     if run.words:
-        lines += [(line, 13, _INK) for line in _wrapped(run.words, _face(13), wide, 2)]
+        lines += [(line, 13, _INK) for line in _wrapped(run.words, 13, wide, 2)]
     if run.error:
-        lines += [(line, 14, BAD) for line in _wrapped(f"Failed: {run.error}", _face(14), wide, 4)]
+        lines += [(line, 14, BAD) for line in _wrapped(f"Failed: {run.error}", 14, wide, 4)]
     shelves = _shelves(one, wide)
     tall = sum(max((part.height for part in shelf), default=0) + _GAP for shelf in shelves)
     image = Image.new("RGB", (wide, len(lines) * _LINE + 8 + tall), _CARD)
-    draw = ImageDraw.Draw(image)
     for index, (text, size, colour) in enumerate(lines):
-        draw.text((0, index * _LINE), text, font=_face(size), fill=colour)
+        lettering.write(image, (0, index * _LINE), text, size, colour)
     y = len(lines) * _LINE + 8
     for shelf in shelves:
         x = 0
@@ -205,16 +204,12 @@ def facts(run: GalleryRun) -> str:
     return f"{run.price}{cost}  -  {run.seconds:.1f} s"
 
 
-def _face(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-def _wrapped(text: str, face: ImageFont.FreeTypeFont | ImageFont.ImageFont, wide: int, most: int) -> list[str]:
+def _wrapped(text: str, size: int, wide: int, most: int) -> list[str]:
     """Lines that fit, at most so many."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if face.getlength(longer) <= wide or not lines[-1]:
+        if lettering.width(longer, size) <= wide or not lines[-1]:
             lines[-1] = longer
         elif len(lines) == most:
             lines[-1] += " ..."

@@ -22,6 +22,7 @@ class Canvas:
 
     prompt: str
     model: str
+    seed: int
     size: tuple[int, int]
     index: int = 0
     images: tuple[bytes, ...] = ()
@@ -35,11 +36,12 @@ class Canvas:
 
 def draw(order: Canvas, path: Path) -> None:
     """Make the picture at `path`. Raises BadMedia."""
-    text = f"{order.model}\n{order.index}\n{order.prompt}"
+    text = f"{order.model}\n{order.seed}\n{order.index}\n{order.prompt}"
     layers = [_layer(data) for data in order.images]
     made = _edited(order, layers, text) if layers else Scene(text).frame(*order.size, 0.3)
     if order.mask is None:
-        strip = caption.strip(*order.size, order.prompt, f"{order.model}  -  {order.index + 1}  -  sandbox")
+        note = f"seed {order.seed}  -  {order.model}  -  {order.index + 1}  -  sandbox"
+        strip = caption.strip(*order.size, order.prompt, note)
         made.paste(strip, (0, made.height - strip.height), strip)
     if order.transparent:
         made.putalpha(_subject(layers[0] if layers else None, order.size))

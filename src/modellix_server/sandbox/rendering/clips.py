@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from modellix_server.sandbox.rendering import caption, ffmpeg, sound
+from modellix_server.sandbox.rendering import caption, ffmpeg, sound, variation
 from modellix_server.sandbox.rendering.paint import Source, open_picture, shape_like
 from modellix_server.sandbox.rendering.scene import Scene
 from modellix_server.sandbox.rendering.sound import Sound
@@ -43,6 +43,11 @@ class Clip:
     mark: bool = False
     """Whether it bears the vendor's mark."""
 
+    @property
+    def text(self) -> str:
+        """What all choices follow from."""
+        return f"{self.model}\n{self.seed}\n{self.prompt}"
+
 
 def film(order: Clip, path: Path) -> tuple[int, int]:
     """Make the clip at `path`; its size in pixels. Raises BadMedia."""
@@ -59,7 +64,8 @@ def film(order: Clip, path: Path) -> tuple[int, int]:
     if first is None:
         frames = _landscape(order, drawn, count) if last is None else _arrival(order, last, drawn, count)
     else:
-        frames = pan(first, drawn, count) if last is None else turn(first, last, drawn, count)
+        text = order.text
+        frames = pan(first, drawn, count, text) if last is None else turn(first, last, drawn, count, text)
     with tempfile.TemporaryDirectory(prefix="clip-", dir=path.parent) as scratch:
         _encode(order, size, drawn, frames, track, Path(scratch), path)
     return size
@@ -69,7 +75,7 @@ def _track(order: Clip) -> bytes | None:
     if order.sound is not None:
         return sound.fitted(order.sound, order.seconds)
     if order.dubbed:
-        return sound.tune(f"{order.model}\n{order.seed}\n{order.prompt}", order.seconds)
+        return sound.tune(order.text, order.seconds)
     return None
 
 
@@ -86,30 +92,38 @@ def drawn_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _landscape(order: Clip, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
-    scene = Scene(f"{order.model}\n{order.seed}\n{order.prompt}")
+    scene = Scene(order.text)
     return (scene.frame(*size, index / count) for index in range(count))
 
 
-def pan(picture: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
-    """Frames that move closer to the picture."""
+def pan(picture: Image.Image, size: tuple[int, int], count: int, text: str) -> Iterator[Image.Image]:
+    """Frames that move closer to a place in the picture that follows from the text."""
     ground = _ground(picture, size)
-    return (_zoomed(ground, size, index / (count - 1), 0.7) for index in range(count))
+    place = _goal(text)
+    return (_zoomed(ground, size, index / (count - 1), place) for index in range(count))
+
+
+def _goal(text: str) -> tuple[float, float]:
+    """Where a camera moves to, as shares of width and height."""
+    chance = variation.chance(f"camera\n{text}")
+    return chance.uniform(0.05, 0.95), chance.uniform(0.15, 0.85)
 
 
 def _arrival(order: Clip, last: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
-    end = _ground(last, size)
+    end, place = _ground(last, size), _goal(order.text)
     for index, frame in enumerate(_landscape(order, size, count)):
         moment = index / (count - 1)
-        yield Image.blend(frame, _zoomed(end, size, 1 - moment, 0.3), moment * moment * (3 - 2 * moment))
+        yield Image.blend(frame, _zoomed(end, size, 1 - moment, place), moment * moment * (3 - 2 * moment))
 
 
-def turn(first: Image.Image, last: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
-    """Frames from one picture to the other."""
+def turn(first: Image.Image, last: Image.Image, size: tuple[int, int], count: int, text: str) -> Iterator[Image.Image]:
+    """Frames from one picture to the other, along a way that follows from the text."""
     start, end = _ground(first, size), _ground(last, size)
+    there, back = _goal(text), _goal(f"back\n{text}")
     for index in range(count):
         moment = index / (count - 1)
         share = moment * moment * (3 - 2 * moment)
-        yield Image.blend(_zoomed(start, size, moment, 0.7), _zoomed(end, size, 1 - moment, 0.3), share)
+        yield Image.blend(_zoomed(start, size, moment, there), _zoomed(end, size, 1 - moment, back), share)
 
 
 def _ground(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -117,10 +131,10 @@ def _ground(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     return ImageOps.fit(picture, (round(size[0] * 1.2), round(size[1] * 1.2)), Image.Resampling.BICUBIC)
 
 
-def _zoomed(ground: Image.Image, size: tuple[int, int], moment: float, lean: float) -> Image.Image:
-    """All of the ground at moment 0, then ever closer, leaning to one side."""
+def _zoomed(ground: Image.Image, size: tuple[int, int], moment: float, place: tuple[float, float]) -> Image.Image:
+    """All of the ground at moment 0, then ever closer to a place in it."""
     cut = _ZOOM * moment
-    left, top = ground.width * cut * lean, ground.height * cut * 0.4
+    left, top = ground.width * cut * place[0], ground.height * cut * place[1]
     box = (left, top, left + ground.width * (1 - cut), top + ground.height * (1 - cut))
     return ground.resize(size, Image.Resampling.BILINEAR, box=box)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from modellix_server.sandbox.rendering import caption, clips, cutout, ffmpeg, footage, sound, staging
+from modellix_server.sandbox.rendering import caption, clips, cutout, ffmpeg, footage, movers, sound, staging, variation
 from modellix_server.sandbox.rendering.clips import DRAWN_PER_S, FRAMES_PER_S, Clip
 from modellix_server.sandbox.rendering.footage import Footage, Take
 from modellix_server.sandbox.rendering.paint import Source, open_picture, shape_like
@@ -47,6 +47,11 @@ class Montage:
     dubbed: bool = False
     sound: Sound | None = None
     mark: bool = False
+
+    @property
+    def text(self) -> str:
+        """What all choices follow from."""
+        return f"{self.model}\n{self.seed}\n{self.prompt}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +135,12 @@ def _between(order: Montage, path: Path) -> Filmed:
 def _continue(opened: OpenedOrder) -> Plan:
     take, last = opened.takes[0], opened.pictures("last_frame")
     size = opened.order.size or shape_like(take.size, opened.order.area)
-    return _joined(size, float(opened.order.options["duration"]), take, None, last[0] if last else None)
+    seconds = float(opened.order.options["duration"])
+    return _joined(opened, size, seconds, take, None, last[0] if last else None)
 
 
 def _joined(
+    opened: OpenedOrder,
     size: tuple[int, int],
     seconds: float,
     before: Footage | None,
@@ -148,7 +155,7 @@ def _joined(
     count = clips.drawn_count(seconds - lead_s - tail_s)
     start = footage.frame(before, lead_s) if before else first
     end = footage.frame(after, 0) if after else last
-    frames = staging.drift(start, end, drawn, count) if count > 1 else iter(())
+    frames = staging.drift(start, end, drawn, count, opened.order.text) if count > 1 else iter(())
     inputs, filters, joined = [*_pipe(drawn)], f"[0:v]{_fit(size)}[middle];", "[middle]"
     for take, label, length_s in ((before, "lead", lead_s), (after, "tail", tail_s)):
         if take is not None:
@@ -177,8 +184,7 @@ def _scene_with(opened: OpenedOrder, subjects: list[Image.Image], ground: Image.
         size = shape_like(ground.size, order.area)  # a first picture decides the shape
     drawn = clips.drawn_size(size)
     count = clips.drawn_count(seconds)
-    text = f"{order.model}\n{order.seed}\n{order.prompt}"
-    frames = staging.stage(subjects, ground, text, drawn, count)
+    frames = staging.stage(subjects, ground, opened.order.text, drawn, count)
     counted = min(order.counted_s, sum(take.seconds for take in opened.takes))
     return Plan(size, seconds, _pipe(drawn), f"[0:v]{_fit(size)}[base]", frames, input_s=counted)
 
@@ -204,7 +210,7 @@ def _act(opened: OpenedOrder) -> Plan:
     take, picture = opened.takes[0], opened.pictures("image_url")[0]
     size = shape_like(picture.size, opened.order.area)
     drawn = clips.drawn_size(size)
-    frames = _performance(picture, picture, drawn, take.seconds)
+    frames = _performance(picture, drawn, take.seconds, opened.order.text)
     width = round(size[0] * _ASIDE / 2) * 2
     pad = max(4, size[0] // 60)
     filters = (
@@ -214,16 +220,16 @@ def _act(opened: OpenedOrder) -> Plan:
     return Plan(size, take.seconds, [*_pipe(drawn), *take.source], filters, frames, voice=1 if take.sound else None)
 
 
-def _performance(picture: Image.Image, ground: Image.Image, size: tuple[int, int], seconds: float) -> Frames:
-    """The figure of the picture in the place of the one on the ground; the whole picture sways where there is none."""
-    place = cutout.found(ground)
+def _performance(picture: Image.Image, size: tuple[int, int], seconds: float, text: str) -> Frames:
+    """The figure of the picture dances before its ground; the whole picture sways where there is none."""
+    place = cutout.found(picture)
     if place is None:
-        return staging.sway(picture, size, clips.drawn_count(seconds))
-    across, down = size[0] / ground.width, size[1] / ground.height
+        return staging.sway(picture, size, clips.drawn_count(seconds), text)
+    across, down = size[0] / picture.width, size[1] / picture.height
     left, top, right, foot = cutout.box(place)
     box = (round(left * across), round(top * down), round(right * across), round(foot * down))
-    empty = cutout.without(ground, place).resize(size, Image.Resampling.BICUBIC)
-    return staging.perform(picture, empty, box, clips.drawn_count(seconds))
+    empty = cutout.without(picture, place).resize(size, Image.Resampling.BICUBIC)
+    return staging.perform(picture, empty, box, clips.drawn_count(seconds), text)
 
 
 def _restyle(opened: OpenedOrder) -> Plan:
@@ -243,12 +249,18 @@ def _restyle(opened: OpenedOrder) -> Plan:
 def _replace(opened: OpenedOrder) -> Plan:
     take, picture = opened.takes[0], opened.pictures("image_url")[0]
     size = shape_like(take.size, opened.order.area)
-    first = footage.frame(take, 0)
-    if cutout.found(picture) is not None and cutout.found(first) is not None:
-        drawn = clips.drawn_size(size)
-        frames = _performance(picture, first, drawn, take.seconds)
-        voice = 1 if take.sound else None
-        return Plan(size, take.seconds, [*_pipe(drawn), *take.source], f"[0:v]{_fit(size)}[base]", frames, voice=voice)
+    drawn = clips.drawn_size(size)
+    mover = movers.follow(take, drawn, DRAWN_PER_S, _fit, opened.scratch)
+    if mover is not None:
+        tall = round(mover.poses[0].height * drawn[1])
+        actor = variation.lit(staging.subject(picture, tall, widest=round(drawn[0] * 0.8)), opened.order.text, 6)
+        over = movers.replaced(mover, actor, drawn)
+        filters = (
+            f"[1:v]{_fit(size)}[stage];[0:v]scale={size[0]}:{size[1]}:flags=bilinear:out_color_matrix=bt709"
+            f":out_range=tv,format=yuva420p,fps={FRAMES_PER_S}[actor];[stage][actor]overlay[base]"
+        )
+        inputs = [*_pipe(drawn, "rgba"), *take.source]
+        return Plan(size, take.seconds, inputs, filters, over, voice=1 if take.sound else None)
     staging.figure(picture, round(size[1] * 0.8)).save(opened.scratch / "figure.png", compress_level=1)
     inputs = [*take.source, "-loop", "1", "-framerate", str(FRAMES_PER_S), "-i", str(opened.scratch / "figure.png")]
     sway = f"(W-w)/2+{size[0] * 0.03:.0f}*sin(t*2.4)"
@@ -305,7 +317,7 @@ def _extension(opened: OpenedOrder) -> Plan:
     before, after = one("first_clip_url"), one("last_clip_url")
     sizes = [take.size for take in (before, after) if take] + [picture.size for picture in (*first, *last)]
     size = _at_most_720p(sizes[0])
-    return _joined(size, VACE_S, before, after, last[0] if last else None, first[0] if first else None)
+    return _joined(opened, size, VACE_S, before, after, last[0] if last else None, first[0] if first else None)
 
 
 def _mask(opened: OpenedOrder) -> list[str]:
@@ -329,7 +341,8 @@ _PLANS: dict[str, Callable[[OpenedOrder], Plan]] = {
 
 
 def _tone(order: Montage) -> str:
-    return TONES[(order.seed + len(order.prompt)) % len(TONES)]
+    chance = variation.chance(order.text)
+    return f"{chance.choice(TONES)},hue=h={chance.uniform(-9, 9):.2f}:s={chance.uniform(0.9, 1.1):.3f}"
 
 
 def _even(length: float) -> int:
@@ -341,8 +354,8 @@ def _at_most_720p(size: tuple[int, int]) -> tuple[int, int]:
     return _even(size[0] * factor), _even(size[1] * factor)
 
 
-def _pipe(drawn: tuple[int, int]) -> list[str]:
-    form = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{drawn[0]}x{drawn[1]}", "-r", str(DRAWN_PER_S)]
+def _pipe(drawn: tuple[int, int], pixels: str = "rgb24") -> list[str]:
+    form = ["-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{drawn[0]}x{drawn[1]}", "-r", str(DRAWN_PER_S)]
     return [*form, "-i", "pipe:0"]
 
 
@@ -366,8 +379,7 @@ def _encode(opened: OpenedOrder, plan: Plan, path: Path) -> None:
         sound_options = ["-map", f"{plan.voice}:a?", *ffmpeg.AAC]
     elif order.sound is not None or order.dubbed:
         samples = opened.scratch / "sound.pcm"
-        text = f"{order.model}\n{order.seed}\n{order.prompt}"
-        track = sound.fitted(order.sound, plan.seconds) if order.sound else sound.tune(text, plan.seconds)
+        track = sound.fitted(order.sound, plan.seconds) if order.sound else sound.tune(order.text, plan.seconds)
         samples.write_bytes(track)
         inputs += ["-f", "s16le", "-ar", str(sound.RATE_HZ), "-ac", "2", "-i", str(samples)]
         sound_options = ["-map", f"{number + 1}:a", *ffmpeg.AAC]

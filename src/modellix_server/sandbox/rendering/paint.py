@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageStat, UnidentifiedImageError
 
-from modellix_server.sandbox.rendering import caption
+from modellix_server.sandbox.rendering import caption, variation
 from modellix_server.sandbox.rendering.scene import PALETTES, Scene
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
@@ -122,7 +122,7 @@ def tone(image: Image.Image, text: str, order: Picture | None = None, strength: 
         near, middle, light = ordered[0], ordered[len(ordered) // 2], ordered[-1]
     grey = ImageOps.autocontrast(image.convert("L"), cutoff=1)
     toned = ImageOps.colorize(grey, near, light, middle)
-    return Image.blend(ImageOps.posterize(image.filter(ImageFilter.SMOOTH), 5), toned, strength)
+    return variation.lit(Image.blend(ImageOps.posterize(image.filter(ImageFilter.SMOOTH), 5), toned, strength), text, 8)
 
 
 def _vignette(size: tuple[int, int]) -> Image.Image:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from modellix_server.sandbox.rendering import clips, cutout
+from modellix_server.sandbox.rendering import clips, cutout, variation
 from modellix_server.sandbox.rendering.scene import Scene
 
 _GUIDE = 0.16
@@ -13,14 +13,14 @@ _GUIDE = 0.16
 
 
 def drift(
-    start: Image.Image | None, end: Image.Image | None, size: tuple[int, int], count: int
+    start: Image.Image | None, end: Image.Image | None, size: tuple[int, int], count: int, text: str
 ) -> Iterator[Image.Image]:
     """From `start` to `end`; with one of them closer and closer to it, or away from it."""
     if start is not None and end is not None:
-        return clips.turn(start, end, size, count)
+        return clips.turn(start, end, size, count, text)
     picture = start or end
     assert picture is not None
-    frames = clips.pan(picture, size, count)
+    frames = clips.pan(picture, size, count, text)
     return frames if end is None else reversed(list(frames))
 
 
@@ -29,9 +29,9 @@ def stage(
 ) -> Iterator[Image.Image]:
     """The subjects, cut out or as portraits, that float in a landscape or before the `ground` picture."""
     scene = Scene(text)
-    behind = None if ground is None else clips.pan(ground, size, count)
+    behind = None if ground is None else clips.pan(ground, size, count, text)
     height = round(size[1] * (0.58 if len(subjects) < 3 else 0.4))
-    figures = [_subject(subject, height, widest=round(size[0] * 0.8 / len(subjects))) for subject in subjects]
+    figures = [subject(one, height, widest=round(size[0] * 0.8 / len(subjects))) for one in subjects]
     for index in range(count):
         moment = index / count
         image = scene.frame(*size, moment) if behind is None else next(behind)
@@ -42,36 +42,47 @@ def stage(
         yield image
 
 
-def sway(picture: Image.Image, size: tuple[int, int], count: int) -> Iterator[Image.Image]:
-    """The picture leaning left and right as if it danced."""
+def sway(picture: Image.Image, size: tuple[int, int], count: int, text: str) -> Iterator[Image.Image]:
+    """The picture leaning left and right as if it danced, at a pace that follows from the text."""
+    pace, start = _rhythm(text, 2.4)
     ground = ImageOps.fit(picture, (round(size[0] * 1.16), round(size[1] * 1.16)), Image.Resampling.BICUBIC)
     for index in range(count):
-        turn = math.sin(index / clips.DRAWN_PER_S * 2.4)
-        lean, rise = 0.08 * turn, size[1] * 0.04 * abs(math.cos(index / clips.DRAWN_PER_S * 2.4))
+        beat = start + index / clips.DRAWN_PER_S * pace
+        lean, rise = 0.08 * math.sin(beat), size[1] * 0.04 * abs(math.cos(beat))
         shift = (ground.width - size[0]) / 2 - lean * size[1] / 2
         data = (1.0, lean, shift, 0.0, 1.0, (ground.height - size[1]) / 2 - rise)
         yield ground.transform(size, Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
 
 
-def perform(picture: Image.Image, ground: Image.Image, place: cutout.Box, count: int) -> Iterator[Image.Image]:
+def _rhythm(text: str, usual: float) -> tuple[float, float]:
+    """Pace, in radians a second, and where in its movement a dance begins."""
+    chance = variation.chance(f"rhythm\n{text}")
+    return usual * chance.uniform(0.8, 1.25), chance.uniform(0, math.tau)
+
+
+def perform(
+    picture: Image.Image, ground: Image.Image, place: cutout.Box, count: int, text: str
+) -> Iterator[Image.Image]:
     """A figure cut out of its plain ground, leaning left and right on its feet, as high as `place` on the ground."""
+    pace, start = _rhythm(text, 4.2)
     left, top, right, foot = place
-    actor = _cut(picture, foot - top)
+    actor = cut(picture, foot - top)
     room = round(actor.height * 0.16)
     stage = Image.new("RGBA", (actor.width + 2 * room, actor.height))
     stage.paste(actor, (room, 0))
     for index in range(count):
-        lean = 0.13 * math.sin(index / clips.DRAWN_PER_S * 4.2)
+        beat = start + index / clips.DRAWN_PER_S * pace
+        lean = 0.13 * math.sin(beat)
         turned = stage.transform(
             stage.size, Image.Transform.AFFINE, (1, lean, -lean * stage.height, 0, 1, 0), Image.Resampling.BICUBIC
         )
         image = ground.copy()
-        rise = round(actor.height * 0.03 * abs(math.cos(index / clips.DRAWN_PER_S * 4.2)))
+        rise = round(actor.height * 0.03 * abs(math.cos(beat)))
         image.paste(turned, ((left + right - turned.width) // 2, top - rise), turned)
         yield image
 
 
-def _cut(picture: Image.Image, height: int) -> Image.Image:
+def cut(picture: Image.Image, height: int) -> Image.Image:
     """The figure before a plain ground, or the whole picture where there is none, as RGBA of this height."""
     mask = cutout.figure(picture)
     alone = picture.convert("RGBA")
@@ -80,11 +91,11 @@ def _cut(picture: Image.Image, height: int) -> Image.Image:
     return alone.resize((max(1, round(alone.width * height / alone.height)), max(1, height)), Image.Resampling.LANCZOS)
 
 
-def _subject(picture: Image.Image, height: int, *, widest: int) -> Image.Image:
+def subject(picture: Image.Image, height: int, *, widest: int) -> Image.Image:
     """A subject for a scene: a figure cut out of its plain ground, or else the picture as a portrait."""
     if cutout.found(picture) is None:
         return figure(picture, height, widest=widest)
-    alone = _cut(picture, height)
+    alone = cut(picture, height)
     alone.thumbnail((widest, height), Image.Resampling.LANCZOS)
     return alone
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from modellix_server.sandbox.protocols.ark.content import FRAMES_PER_S, ClipJob
 from modellix_server.sandbox.protocols.ark.rules import ArkRefusal, PictureJob
-from modellix_server.sandbox.protocols.ark.work import ArkFile, ArkOutcome, ArkTask, lost, seed_of
+from modellix_server.sandbox.protocols.ark.work import ArkFile, ArkOutcome, ArkTask, lost
 
 TOKEN_PX = 256
 """Pixels of a picture that count as one token."""
@@ -86,7 +86,7 @@ def _made(job: ClipJob, outcome: ArkOutcome, origin: str) -> dict[str, Any]:
     if outcome.last is not None:
         made["content"]["last_frame_url"] = origin + outcome.last.link
     if job.rules.seed:
-        made["seed"] = seed_of(job)
+        made["seed"] = job.seed
     if job.rules.sound:
         made["generate_audio"] = job.sound
     if job.rules.draft:

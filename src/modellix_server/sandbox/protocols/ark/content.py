@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from modellix_server.sandbox import directives, media
+from modellix_server.sandbox import directives, media, seeds
 from modellix_server.sandbox.protocols.ark.rules import MOST_SEED, ArkFields, asked, invalid, link, missing
 from modellix_server.sandbox.protocols.ark.table import ClipModel
 
@@ -72,6 +72,8 @@ def clip(body: dict[str, Any], name: str, rules: ClipModel, draft: Callable[[str
     ratio = fields.text("ratio", words=RATIOS)
     frames, by_frames = _length(fields, rules)
     seed = fields.whole("seed", -1, MOST_SEED * 2 + 1, -1) if rules.seed else -1
+    if seed < 0:
+        seed = earlier.seed if finished else seeds.seed_for(None)
     still = rules.camera and fields.yes("camera_fixed")
     sound = rules.sound and fields.yes("generate_audio", default=True)
     tier = fields.text("service_tier", words=("default", "flex") if rules.flex else ("default",), default="default")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from modellix_server.sandbox import directives, media
+from modellix_server.sandbox import directives, media, seeds
 from modellix_server.sandbox.protocols.ark.table import PictureModel, Table
 
 MOST_SEED = 2**31 - 1
@@ -143,6 +143,7 @@ def picture(body: dict[str, Any], name: str, rules: PictureModel) -> PictureJob:
     images = _images(fields.take("image"), rules)
     size = _size(fields.text("size", default=rules.size), rules)
     seed = fields.whole("seed", -1, MOST_SEED, -1) if rules.seed else -1
+    seed = seeds.seed_for(None if seed < 0 else seed)
     if rules.guidance is not None:
         scale = fields.take("guidance_scale")
         if scale is not None and (type(scale) not in (int, float) or not 1 <= scale <= 10):

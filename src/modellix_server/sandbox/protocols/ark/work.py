@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import secrets
 import time
 from collections.abc import Callable
@@ -197,9 +196,8 @@ class ArkWorkshop:
     async def _pictures(self, task: ArkTask, job: PictureJob) -> ArkOutcome:
         sources = tuple([Source(await self._load(link), 10 * MIB, PICTURE_SIDES) for link in job.images])
         failing = int("partial" in job.asked)
-        seed = seed_of(job)
         orders = [
-            Picture(job.prompt, seed, job.model, job.size, index, sources=sources)
+            Picture(job.prompt, job.seed, job.model, job.size, index, sources=sources)
             for index in range(job.count - failing)
         ]
         files = await asyncio.gather(*(self._picture(task, job, order) for order in orders))
@@ -222,7 +220,7 @@ class ArkWorkshop:
         sounds = [Sound(data, 15 * MIB, REFERENCE_S) for data in frames.get("reference_audio", ())]
         clip = Clip(
             prompt=job.prompt,
-            seed=seed_of(job),
+            seed=job.seed,
             model=job.model,
             seconds=job.frames / FRAMES_PER_S,
             size=_size(job, shaped=bool(pictures or frames.get("reference_video"))),
@@ -273,13 +271,6 @@ def _size(job: ClipJob, *, shaped: bool) -> tuple[int, int] | None:
         return job.rules.shapes[job.resolution]
     width, _, height = job.ratio.partition(":")
     return shape_like((int(width), int(height)), _area(job))
-
-
-def seed_of(job: PictureJob | ClipJob) -> int:
-    """The given seed, or one that follows from the prompt, so that everything can be made again."""
-    if job.seed >= 0:
-        return job.seed
-    return int.from_bytes(hashlib.sha256(job.prompt.encode(errors="replace")).digest()[:4]) >> 1
 
 
 def _fault(asked: Directives) -> Fault:

@@ -1,12 +1,11 @@
 """From a job to its files: inputs loaded, pictures and clips ordered from the render processes."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from modellix_server.sandbox import media
+from modellix_server.sandbox import media, seeds
 from modellix_server.sandbox.protocols.dashscope import shape
 from modellix_server.sandbox.protocols.dashscope.fields import DashScopeRefusal, sides
 from modellix_server.sandbox.protocols.dashscope.rules import DashScopeJob
@@ -286,11 +285,8 @@ def _palette(job: DashScopeJob) -> tuple[str, ...]:
 
 
 def _seed(job: DashScopeJob) -> int:
-    """The given seed, or one that follows from the prompt, so that every picture can be made again."""
     given = job.parameters.get("seed")
-    if given is not None:
-        return int(given)
-    return int.from_bytes(hashlib.sha256(job.prompt.encode(errors="replace")).digest()[:4]) >> 1
+    return seeds.seed_for(None if given is None else int(given))
 
 
 def _fault(job: DashScopeJob) -> Fault:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import io
 import secrets
 import time
@@ -14,7 +13,7 @@ from typing import Literal
 from PIL import Image
 
 from modellix_server.base import log
-from modellix_server.sandbox import media
+from modellix_server.sandbox import media, seeds
 from modellix_server.sandbox.bill import Bill, BillLine
 from modellix_server.sandbox.protocols.minimax.rules import (
     FAILURES,
@@ -156,8 +155,9 @@ class MiniMaxWorkshop:
     async def _pictures(self, task: MiniMaxTask) -> None:
         job = task.job
         sources = tuple([await self._source(link, PORTRAIT) for link in job.subjects])
+        seed = seeds.seed_for(job.seed)
         orders = [
-            Picture(job.prompt, _seed(job), job.model, job.size, index, sources=sources, mark=job.mark)
+            Picture(job.prompt, seed, job.model, job.size, index, sources=sources, mark=job.mark)
             for index in range(job.count - ("partial" in job.asked))
         ]
         made = await asyncio.gather(*(self._picture(task, order) for order in orders))
@@ -180,7 +180,7 @@ class MiniMaxWorkshop:
         shown = (first if job.first else None) or last
         order = Clip(
             prompt=job.prompt,
-            seed=_seed(job),
+            seed=seeds.seed_for(job.seed),
             model=job.model,
             seconds=job.seconds,
             size=size_of(shown.data, job.resolution) if shown else (width, height),
@@ -229,13 +229,6 @@ def _end(task: MiniMaxTask, status: Status) -> None:
     task.line.finished_at = time.time()
     task.move(status)
     task.runner = None
-
-
-def _seed(job: MiniMaxJob) -> int:
-    """The given seed, or one that follows from the prompt, so that every picture can be made again."""
-    if job.seed is not None:
-        return job.seed
-    return int.from_bytes(hashlib.sha256(job.prompt.encode(errors="replace")).digest()[:4]) >> 1
 
 
 def _fault(job: MiniMaxJob) -> Fault:

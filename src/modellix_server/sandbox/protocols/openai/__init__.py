@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 from PIL import Image, UnidentifiedImageError
 
-from modellix_server.sandbox import directives, forms, media, wire
+from modellix_server.sandbox import directives, forms, media, seeds, wire
 from modellix_server.sandbox.bill import Bill, BillLine
 from modellix_server.sandbox.callbacks import Post
 from modellix_server.sandbox.front import Front
@@ -129,6 +129,7 @@ def read(given: dict[str, Any], edit: bool) -> OpenAIJob:  # noqa: FBT001 - whic
     canvas = Canvas(
         prompt=prompt,
         model=name,
+        seed=seeds.seed_for(None),
         size=_size(fields.get("size", "auto"), model),
         images=images,
         mask=_mask(fields["mask"][0], images) if "mask" in fields else None,

@@ -2,7 +2,7 @@
 
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from modellix_server.sandbox.rendering import caption, staging
+from modellix_server.sandbox.rendering import lettering, staging, variation
 from modellix_server.sandbox.rendering.crafts.brief import Craft, Made
 from modellix_server.sandbox.rendering.paint import UnusableMedia
 from modellix_server.sandbox.rendering.scene import Scene
@@ -50,7 +50,7 @@ def _background(order: Craft, size: tuple[int, int]) -> Image.Image:
     ground = Image.new("L", size)
     ImageDraw.Draw(ground).rectangle((0, table, *size), fill=70)
     scene.paste((255, 250, 240), mask=ground.filter(ImageFilter.GaussianBlur(max(size) / 60)))
-    return scene
+    return variation.lit(scene, order.text, 6)
 
 
 def _titled(order: Craft, picture: Image.Image) -> Image.Image:
@@ -58,10 +58,7 @@ def _titled(order: Craft, picture: Image.Image) -> Image.Image:
         text = order.options.get(name)
         if text:
             unit = max(10, round(picture.width * share))
-            face = caption.face(unit)
-            x = (picture.width - face.getlength(text)) / 2
-            y = picture.height * place_y
-            ImageDraw.Draw(picture).text(
-                (x, y), text, font=face, fill="white", stroke_width=unit // 14, stroke_fill="#20304a"
-            )
+            place = ((picture.width - lettering.width(text, unit)) / 2, picture.height * place_y)
+            lettering.write(picture, place, text, unit, "#20304a", bold=0.14)
+            lettering.write(picture, place, text, unit, "white")
     return picture

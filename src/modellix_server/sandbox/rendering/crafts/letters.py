@@ -1,18 +1,19 @@
 """WordArt: letters grown into other shapes, or filled with a texture."""
 
-import hashlib
-import io
 import math
 import random
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from modellix_server.sandbox.rendering import caption
+from modellix_server.sandbox.rendering import lettering, variation
+from modellix_server.sandbox.rendering.crafts import stuff
 from modellix_server.sandbox.rendering.crafts.brief import Craft, Made
 from modellix_server.sandbox.rendering.crafts.outline import svg
 from modellix_server.sandbox.rendering.paint import UnusableMedia
 from modellix_server.sandbox.rendering.scene import PALETTES, Scene
 
+_DRAFT_PX = 200
+_BOLD = 0.035
 _RATIOS = {"1:1": (1, 1), "16:9": (16, 9), "9:16": (9, 16)}
 
 
@@ -20,7 +21,7 @@ def deform(order: Craft) -> Made:
     """White letters on black, distorted according to the number of steps; as an image and as SVG."""
     width, _, height = order.options["output_image_ratio"].partition("x")
     size = (int(width), int(height))
-    chance = _chance(order)
+    chance = variation.chance(order.text)
     text = str(order.options.get("text") or order.prompt)
     letters = _bent(_written(order, text, size), chance, order.options["steps"])
     grown = _sprouting(letters, chance, order.options["steps"])
@@ -41,7 +42,7 @@ def texture(order: Craft) -> Made:
         size = (round(short * wide / min(wide, high)), round(short * high / min(wide, high)))
         letters = _written(order, str(options["text.text_content"]), size)
     guide = order.picture("ref_image_url")
-    filling = ImageOps.fit(guide, size) if guide else _material(order, size)
+    filling = variation.lit(ImageOps.fit(guide, size), order.text, 6) if guide else _material(order, size)
     lifted = _lifted(filling, letters)
     if options["alpha_channel"]:
         lifted.putalpha(letters)
@@ -53,32 +54,24 @@ def texture(order: Craft) -> Made:
     return Made([ground])
 
 
-def _chance(order: Craft) -> random.Random:
-    return random.Random(hashlib.sha256(order.text.encode(errors="replace")).digest())  # noqa: S311  (a picture)
-
-
 def _written(order: Craft, text: str, size: tuple[int, int]) -> Image.Image:
     """The text as large as fits, white on black, as L."""
     text = " ".join(text.split())[:12] or "?"
-    unit = round(min(size[1] * 0.7, size[0] * 1.5 / len(text)))
-    while True:
-        face = _face(order, unit)
-        left, top, right, bottom = face.getbbox(text, stroke_width=unit // 24)
-        if (right - left <= size[0] * 0.84 and bottom - top <= size[1] * 0.8) or unit <= 12:
-            break
-        unit = round(unit * 0.92)
+    own = _own_typeface(order)
+    drawn = lettering.line(text, _DRAFT_PX, own=own, bold=_BOLD)
+    fit = min(size[0] * 0.84 / drawn.ink.width, size[1] * 0.8 / drawn.ink.height, size[1] * 0.9 / _DRAFT_PX)
+    drawn = lettering.line(text, max(12, _DRAFT_PX * fit), own=own, bold=_BOLD)
     image = Image.new("L", size)
-    place = ((size[0] - right - left) / 2, (size[1] - bottom - top) / 2)
-    ImageDraw.Draw(image).text(place, text, font=face, fill=255, stroke_width=unit // 24)
+    image.paste(drawn.ink, ((size[0] - drawn.ink.width) // 2, (size[1] - drawn.ink.height) // 2))
     return image
 
 
-def _face(order: Craft, unit: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _own_typeface(order: Craft) -> lettering.Typeface | None:
     if order.font is None:
-        return caption.face(unit)
+        return None
     try:
-        return ImageFont.truetype(io.BytesIO(order.font), unit, layout_engine=ImageFont.Layout.BASIC)
-    except OSError as error:
+        return lettering.Typeface.of(order.font)
+    except ValueError as error:
         raise UnusableMedia("format", "The font could not be read.") from error
 
 
@@ -141,22 +134,40 @@ def _sprouting(letters: Image.Image, chance: random.Random, steps: int) -> Image
 
 
 def _material(order: Craft, size: tuple[int, int]) -> Image.Image:
-    """A texture derived from style and prompt."""
+    """A texture of what the prompt names, as the style has it."""
     style = order.options["texture_style"]
-    scene = Scene(f"{style}\n{order.text}").frame(*size, 0.3)
-    if style in ("material", "marble", "acrylic", "felt", "cartoon", "lego"):
-        digest = hashlib.sha256(f"{style}\n{order.text}".encode(errors="replace")).digest()
-        palette = PALETTES[digest[0] % len(PALETTES)]
-        noise = Image.effect_noise((max(2, size[0] // 24), max(2, size[1] // 24)), 120).resize(
-            size, Image.Resampling.BICUBIC
-        )
-        scene = ImageOps.colorize(ImageOps.autocontrast(noise), palette.near, palette.sun, palette.far)
-    if style == "lego":
-        block = max(8, min(size) // 24)
-        scene = scene.resize((size[0] // block, size[1] // block), Image.Resampling.BOX).resize(
-            size, Image.Resampling.NEAREST
-        )
-    return ImageOps.autocontrast(scene, cutoff=1)
+    chance = variation.chance(f"{style}\n{order.text}")
+    plain = chance.choice(PALETTES)
+    made = stuff.woven(chance, size, order.prompt, (plain.near, plain.far, plain.sun))
+    match style:
+        case "lego":
+            made = _blocks(made)
+        case "cartoon":
+            made = ImageOps.posterize(made.filter(ImageFilter.ModeFilter(7)), 3)
+        case "felt":
+            made = ImageChops.soft_light(made, stuff.grains(chance, size).convert("RGB"))
+        case "acrylic" | "marble":
+            made = ImageChops.soft_light(made, stuff.veins(chance, size).convert("RGB"))
+        case "waterfall" | "material":
+            made = ImageChops.soft_light(made, stuff.sheen(chance, size).convert("RGB"))
+        case "scene" | "sky" | "pavilion" | "forest":
+            made = Image.blend(made, Scene(order.text).frame(*size, 0.3), 0.3)
+    return made
+
+
+def _blocks(image: Image.Image) -> Image.Image:
+    """The picture in plastic bricks."""
+    block = max(8, min(image.size) // 24)
+    cells = (max(1, image.width // block), max(1, image.height // block))
+    large = image.resize(cells, Image.Resampling.BOX).resize(image.size, Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(large, "RGBA")
+    for x in range(cells[0] + 1):
+        for y in range(cells[1] + 1):
+            left, top = x * image.width / cells[0], y * image.height / cells[1]
+            draw.rectangle((left, top, left + block, top + block), outline=(0, 0, 0, 60))
+            draw.ellipse((left + block * 0.25, top + block * 0.25, left + block * 0.75, top + block * 0.75),
+                         fill=(255, 255, 255, 60), outline=(0, 0, 0, 50))  # fmt: skip
+    return large
 
 
 def _lifted(filling: Image.Image, letters: Image.Image) -> Image.Image:

@@ -2,21 +2,15 @@
 
 from collections.abc import Callable
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps, ImageStat
+from PIL import Image, ImageFilter, ImageOps
 
-from modellix_server.sandbox.rendering import caption, cutout, paint, staging
-from modellix_server.sandbox.rendering.crafts import outpaint, strokes
+from modellix_server.sandbox.rendering import caption, cutout, filling, paint, staging, variation
+from modellix_server.sandbox.rendering.crafts import outpaint, strokes, writing
 from modellix_server.sandbox.rendering.crafts.brief import Craft, Made
 from modellix_server.sandbox.rendering.cutout import Box
 from modellix_server.sandbox.rendering.paint import UnusableMedia
 from modellix_server.sandbox.rendering.scene import Scene
 
-_WORK_PX = 1024
-"""Lettering is looked for at this length of the longer side."""
-_REACH = 9
-"""Strokes up to about this width are lettering."""
-_STANDS_OUT = 22
-_FILL_PX = 128
 _REMOVING = ("remove", "erase", "delete", "without", "clear", "去除", "去掉", "删除", "移除", "擦除")
 
 
@@ -44,7 +38,7 @@ def _describe(order: Craft, image: Image.Image) -> Image.Image:
     place = (round(width * 0.6), round(height * 0.18), round(width * 0.9), round(height * 0.48))
     toned = paint.tone(image, order.text, None, 0.15 + 0.35 * order.options["strength"])
     if _wants_removal(order):
-        return _without(toned, place)
+        return _without(toned, place, order.text)
     return _with(order, toned, place)
 
 
@@ -57,49 +51,34 @@ def _describe_in_mask(order: Craft, image: Image.Image) -> Image.Image:
     place = mask.getbbox()
     if place is None:
         return image
-    changed = _without(image, place) if _wants_removal(order) else _with(order, image, place, fill=True)
+    changed = _without(image, place, order.text) if _wants_removal(order) else _with(order, image, place, fill=True)
     made = image.copy()
     made.paste(changed, mask=mask)
     return made
 
 
-def _unmark(_: Craft, image: Image.Image) -> Image.Image:
-    """Without bright or dark lettering: thin strokes unlike everything near them are painted over."""
+def _unmark(order: Craft, image: Image.Image) -> Image.Image:
+    """Without lettering laid over it: what is around flows into the letters."""
     strip = caption.found(image)
     if strip is not None:
-        image = _without_strip(image, strip.top)
-    small = image.copy()
-    small.thumbnail((_WORK_PX, _WORK_PX), Image.Resampling.BICUBIC)
-    grey = small.convert("L")
-    opened = grey.filter(ImageFilter.MinFilter(_REACH)).filter(ImageFilter.MaxFilter(_REACH))
-    closed = grey.filter(ImageFilter.MaxFilter(_REACH)).filter(ImageFilter.MinFilter(_REACH))
-    thin = ImageChops.lighter(ImageChops.subtract(grey, opened), ImageChops.subtract(closed, grey))
-    mask = thin.point([255 if value > _STANDS_OUT else 0 for value in range(256)]).filter(ImageFilter.MaxFilter(5))
-    clean = small.filter(ImageFilter.MedianFilter(_REACH * 2 - 1)).resize(image.size, Image.Resampling.BICUBIC)
-    made = image.copy()
-    made.paste(clean, mask=mask.filter(ImageFilter.GaussianBlur(1)).resize(image.size, Image.Resampling.BICUBIC))
-    return made
-
-
-def _without_strip(image: Image.Image, top: int) -> Image.Image:
-    """What is above a caption continued below."""
-    kept = image.crop((0, 0, image.width, top))
-    return outpaint.around(kept, (0, 0), image.size)
+        image = outpaint.around(image.crop((0, 0, image.width, strip.top)), (0, 0), image.size, order.text)
+    made, marks = writing.erased(image)
+    return variation.lit(made, order.text, 3, marks)
 
 
 def _expand(order: Craft, image: Image.Image) -> Image.Image:
     left, right, top, bottom = (order.options[f"{side}_scale"] - 1 for side in ("left", "right", "top", "bottom"))
     size = (round(image.width * (1 + left + right)), round(image.height * (1 + top + bottom)))
-    return outpaint.around(image, (round(image.width * left), round(image.height * top)), size)
+    return outpaint.around(image, (round(image.width * left), round(image.height * top)), size, order.text)
 
 
 def _enlarge(order: Craft, image: Image.Image) -> Image.Image:
     factor = order.options["upscale_factor"]
     large = image.resize((image.width * factor, image.height * factor), Image.Resampling.LANCZOS)
-    return large.filter(ImageFilter.UnsharpMask(1.4 * factor, 120, 1))
+    return variation.lit(large.filter(ImageFilter.UnsharpMask(1.4 * factor, 120, 1)), order.text, 3)
 
 
-def _colour(_: Craft, image: Image.Image) -> Image.Image:
+def _colour(order: Craft, image: Image.Image) -> Image.Image:
     """Colours by brightness and height: earth below, sky above, light skin tones between."""
     grey = ImageOps.autocontrast(image.convert("L"), cutoff=0.5)
     warm = ImageOps.colorize(grey, "#2a1a12", "#ffeccf", "#b5713c")
@@ -111,7 +90,7 @@ def _colour(_: Craft, image: Image.Image) -> Image.Image:
     figure = cutout.found(image)
     if figure is not None:
         made.paste(warm, mask=figure.point([int(v * 0.85) for v in range(256)]))
-    return made
+    return variation.lit(made, order.text, 8)
 
 
 def _doodle(order: Craft, image: Image.Image) -> Image.Image:
@@ -152,24 +131,11 @@ def _wants_removal(order: Craft) -> bool:
     return any(word in order.prompt.lower() for word in _REMOVING)
 
 
-def _without(image: Image.Image, place: Box) -> Image.Image:
+def _without(image: Image.Image, place: Box, text: str) -> Image.Image:
     """The place filled from what is around it."""
-    reach = max(4, max(place[2] - place[0], place[3] - place[1]) // 4)
-    left, top = max(0, place[0] - reach), max(0, place[1] - reach)
-    area = (left, top, min(image.width, place[2] + reach), min(image.height, place[3] + reach))
-    size = (area[2] - area[0], area[3] - area[1])
-    small = image.crop(area).resize((_FILL_PX, _FILL_PX), Image.Resampling.BOX)
-    across, down = _FILL_PX / size[0], _FILL_PX / size[1]
-    hole = Image.new("L", small.size)
-    inner = ((place[0] - left) * across, (place[1] - top) * down, (place[2] - left) * across, (place[3] - top) * down)
-    ImageDraw.Draw(hole).rectangle(inner, fill=255)
-    colours = ImageStat.Stat(small, ImageChops.invert(hole)).mean if hole.getextrema()[0] == 0 else [128.0] * 3
-    small.paste(tuple(round(colour) for colour in colours), mask=hole)
-    for radius in (*[16] * 8, *[8] * 16, *[3] * 30, *[1] * 30):  # what is around flows in
-        small.paste(small.filter(ImageFilter.BoxBlur(radius)), mask=hole)
-    filled = image.copy()
-    filled.paste(small.resize(size, Image.Resampling.BICUBIC), area[:2], hole.resize(size, Image.Resampling.BICUBIC))
-    return filled
+    hole = Image.new("L", image.size)
+    hole.paste(255, place)
+    return variation.lit(filling.filled(image, hole), text, 3, hole)
 
 
 def _with(order: Craft, image: Image.Image, place: Box, *, fill: bool = False) -> Image.Image:

@@ -2,7 +2,7 @@
 
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from modellix_server.sandbox.rendering import caption
+from modellix_server.sandbox.rendering import caption, variation
 from modellix_server.sandbox.rendering.crafts import strokes
 from modellix_server.sandbox.rendering.crafts.brief import Craft, Made
 from modellix_server.sandbox.rendering.paint import UnusableMedia
@@ -87,7 +87,7 @@ def repaint(order: Craft) -> Made:
         styled = Image.blend(ImageOps.posterize(soft, 4), toned, 0.6)
     ink = strokes.traced(soft).point([min(255, 110 + v * 145 // 255) for v in range(256)])
     styled = ImageChops.multiply(styled, ink.convert("RGB"))
-    return Made([styled.resize((width, height), Image.Resampling.BICUBIC)])
+    return Made([variation.lit(styled.resize((width, height), Image.Resampling.BICUBIC), order.text, 6)])
 
 
 def _in_colours_of(guide: Image.Image, image: Image.Image) -> Image.Image:

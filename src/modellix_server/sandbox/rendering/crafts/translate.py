@@ -1,12 +1,15 @@
-"""Image translation: lines of text found and replaced by a word in the target language, at the same places.
+"""Image translation: lines of text found, taken away, and others in the target language written in their places.
 
-There is no OCR: text is what stands out from a plain background in lines, or the caption of our own images.
+There is no OCR: text is what stands out in lines from a plain background, or anywhere by its thin strokes, or the
+caption of our own images. What is written says, in its language, that it is the translation.
 """
 
-from PIL import Image, ImageChops, ImageFilter, ImageStat
+from itertools import cycle
 
-from modellix_server.sandbox.rendering import caption
-from modellix_server.sandbox.rendering.crafts import scripts
+from PIL import Image, ImageChops, ImageDraw, ImageStat
+
+from modellix_server.sandbox.rendering import caption, filling, lettering, variation
+from modellix_server.sandbox.rendering.crafts import writing
 from modellix_server.sandbox.rendering.crafts.brief import Craft, Made
 from modellix_server.sandbox.rendering.cutout import Box
 from modellix_server.sandbox.rendering.paint import UnusableMedia
@@ -30,10 +33,30 @@ _NAMES = {
     "arabic": "ar",
 }
 _SOURCES = {"zh", "en", "ko", "ja", "ru", "es", "fr", "pt", "it", "de", "vi"}
-_TARGETS = {"zh", "en", "ko", "ja", "ru", "es", "fr", "pt", "it", "vi", "ms", "th", "id", "ar"}
+SENTENCES = {
+    "zh": "这是 图片 文字 的 译文",
+    "en": "This is the translated text of the picture",
+    "ko": "그림 속 글을 우리말로 옮긴 것입니다",
+    "ja": "これは 画像の 文字の 翻訳です",
+    "ru": "Это перевод текста на этой картинке",
+    "es": "Aquí está la traducción del texto según la imagen",
+    "fr": "Voilà le texte traduit de l'image où il était écrit",
+    "pt": "Esta é a tradução do texto que está na imagem",
+    "it": "Questa è la traduzione del testo: così è più chiaro",
+    "vi": "Đây là bản dịch của chữ trong hình",
+    "ms": "Inilah terjemahan teks dalam gambar",
+    "th": "นี่คือ คำแปล ของ ข้อความ ในภาพ",
+    "id": "Ini adalah terjemahan teks pada gambar",
+    "ar": "هذه ترجمة النص المكتوب في الصورة",
+}
+"""What is written, by language; its words are between spaces, which some languages do not write."""
+_TOGETHER = ("zh", "ja", "th")
 _PIVOTS = {"zh", "en", "auto"}
 _APART = 70
 _WORK_PX = 900
+_CENTRED = 0.03
+_EDGE_PX = 3
+"""Around a line, where its letters may still have left a shade."""
 
 
 def translate(order: Craft) -> Made:
@@ -42,31 +65,47 @@ def translate(order: Craft) -> Made:
     image = order.needed("image_url")
     if max(image.size) > 10 * min(image.size):
         raise UnusableMedia("resolution", "The image's aspect ratio must be between 1:10 and 10:1.")
-    boxes = caption.found(image)
-    lines = boxes.lines if boxes else tuple(_lines(image))
-    made = image.copy()
+    strip = caption.found(image)
+    lines = strip.lines if strip else _lines(image) or writing.lines(image)
+    hole = Image.new("L", image.size)
+    for left, top, right, bottom in lines:
+        edge = max(_EDGE_PX, (bottom - top) // 10)
+        ImageDraw.Draw(hole).rectangle((left - edge, top - edge, right + edge - 1, bottom + edge - 1), fill=255)
+    made = image
+    if lines:
+        made = filling.filled(image, hole)
+    chance = variation.chance(order.text)
+    words = cycle(SENTENCES[target].split())
+    word = next(words)
     for box in lines:
-        _rewrite(made, box, target)
+        text = word
+        while lettering.width(_joined(text, word := next(words), target), box[3] - box[1]) <= box[2] - box[0]:
+            text = _joined(text, word, target)
+        _write(made, box, text, _ink(image, made, box), chance.uniform(0.9, 1))
     return Made([made], message="" if lines else NO_TEXT, form="JPEG")
+
+
+def _joined(text: str, word: str, target: str) -> str:
+    return text + ("" if target in _TOGETHER else " ") + word
 
 
 def _languages(order: Craft) -> str:
     source, target = (str(order.options[name]).lower() for name in ("source_lang", "target_lang"))
     source, target = _NAMES.get(source, source), _NAMES.get(target, target)
-    if source not in _SOURCES | {"auto"} or target not in _TARGETS:
+    if source not in _SOURCES | {"auto"} or target not in SENTENCES:
         raise UnusableMedia("parameter", "This pair of languages is not supported.")
     if source == target or not ({source, target} & _PIVOTS):
         raise UnusableMedia("parameter", "The languages must differ and one of them must be Chinese or English.")
     return target
 
 
-def _lines(image: Image.Image) -> list[Box]:
+def _lines(image: Image.Image) -> tuple[Box, ...]:
     """Lines of text on a plain ground: rows with ink, from the first to the last ink of each."""
     small = image.copy()
     small.thumbnail((_WORK_PX, _WORK_PX), Image.Resampling.BICUBIC)
     ground = _ground(small)
     if ground is None:
-        return []
+        return ()
     red, green, blue = ImageChops.difference(small, Image.new("RGB", small.size, ground)).split()
     apart = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     ink = apart.point([255 if value > _APART else 0 for value in range(256)])
@@ -84,7 +123,7 @@ def _lines(image: Image.Image) -> list[Box]:
                 left, top, right, bottom = (round(side * factor) for side in box)
                 found.append((left, top, right, bottom))
             start = None
-    return found
+    return tuple(found)
 
 
 def _written(ink: Image.Image) -> bool:
@@ -103,26 +142,25 @@ def _ground(image: Image.Image) -> tuple[int, int, int] | None:
     return red, green, blue
 
 
-def _rewrite(image: Image.Image, box: Box, target: str) -> None:
-    """The word again and again over the length of the old line, in its colour on its ground."""
+def _ink(image: Image.Image, cleared: Image.Image, box: Box) -> tuple[int, ...]:
+    """The colour of the letters that were in a box: of what differs most from the ground there."""
+    old = image.crop(box)
+    red, green, blue = ImageChops.difference(old, cleared.crop(box)).split()
+    apart = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    most = apart.getextrema()[1]
+    assert isinstance(most, (int, float))
+    letters = apart.point([255 if value >= most * 0.8 else 0 for value in range(256)])
+    return tuple(round(value) for value in ImageStat.Stat(old, letters).mean)
+
+
+def _write(image: Image.Image, box: Box, text: str, colour: tuple[int, ...], share: float) -> None:
+    """The text at a line's place, with a share of its size; in the middle where that was, or where reading begins."""
     left, top, right, bottom = box
-    pad = max(2, (bottom - top) // 8)
-    area = (max(0, left - pad), max(0, top - pad), min(image.width, right + pad), min(image.height, bottom + pad))
-    old = image.crop(area)
-    edge = old.resize((1, old.height), Image.Resampling.BOX, (0, 0, max(1, pad), old.height))
-    ground = edge.resize(old.size).filter(ImageFilter.GaussianBlur(2))
-    apart = ImageChops.difference(old, ground).convert("L").point([255 if value > 60 else 0 for value in range(256)])
-    ink = tuple(round(value) for value in ImageStat.Stat(old, apart).mean) if apart.getbbox() else (255, 255, 255)
-    height = max(8, bottom - top)
-    word = scripts.word(target, height)
-    width = right - left
-    if word.width > width:
-        word = word.resize(
-            (max(1, width), max(6, round(height * max(0.5, width / word.width)))), Image.Resampling.LANCZOS
-        )
-    text = Image.new("L", (max(1, width), height))
-    step = word.width + height // 2
-    for x in range(0, max(1, width - word.width + 1), step):
-        text.paste(word, (x, (height - word.height) // 2))
-    image.paste(ground, area[:2])
-    image.paste(Image.new("RGB", text.size, ink), (left, top), text)
+    drawn = lettering.line(text, bottom - top)
+    fit = min(share, (right - left) / max(1, drawn.ink.width), (bottom - top) * 1.1 / max(1, drawn.ink.height))
+    drawn = lettering.line(text, (bottom - top) * fit)
+    x = right - drawn.ink.width if lettering.leftwards(text) else left
+    if abs(left + right - image.width) < image.width * _CENTRED:
+        x = (left + right - drawn.ink.width) // 2
+    y = (top + bottom - drawn.ink.height) // 2
+    image.paste(Image.new("RGB", drawn.ink.size, colour), (x, y), drawn.ink)

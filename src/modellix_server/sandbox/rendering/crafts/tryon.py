@@ -2,7 +2,7 @@
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from modellix_server.sandbox.rendering import cutout
+from modellix_server.sandbox.rendering import cutout, variation
 from modellix_server.sandbox.rendering.crafts.brief import Craft, Made
 from modellix_server.sandbox.rendering.cutout import Box
 from modellix_server.sandbox.rendering.paint import UnusableMedia
@@ -23,9 +23,9 @@ def dress(order: Craft) -> Made:
     top, bottom = order.picture("top_garment_url"), order.picture("bottom_garment_url")
     mask = cutout.figure(person)
     if bottom is not None:
-        person = _wear(person, mask, bottom, "lower")
+        person = _wear(order, person, mask, bottom, "lower")
     if top is not None:
-        person = _wear(person, mask, top, "upper" if bottom is not None or not _is_dress(top) else "dress")
+        person = _wear(order, person, mask, top, "upper" if bottom is not None or not _is_dress(top) else "dress")
     if not order.options["restore_face"]:
         person = _new_face(person, mask)
     asked = order.options["resolution"]
@@ -43,7 +43,7 @@ def refine(order: Craft) -> Made:
     clear = coarse.filter(ImageFilter.UnsharpMask(2.2, 130, 2))
     clear = Image.blend(clear, ImageOps.autocontrast(clear, cutoff=0.5), 0.4)
     refined = coarse.copy()
-    refined.paste(clear, mask=cutout.figure(coarse))
+    refined.paste(variation.lit(clear, order.text, 3), mask=cutout.figure(coarse))
     head = _part(cutout.box(mask), (0.0, _HEAD))
     face = Image.new("L", person.size)
     ImageDraw.Draw(face).rectangle(head, fill=255)
@@ -66,7 +66,8 @@ def parse(order: Craft) -> Made:
         region = ImageChops.darker(region, mask)
         box = cutout.box(region)
         shown = Image.blend(image, Image.new("RGB", image.size, "black"), 0.75)
-        shown.paste(Image.blend(image, Image.new("RGB", image.size, _TINTS[kind]), 0.6), mask=region)
+        tinted = Image.blend(image, Image.new("RGB", image.size, _TINTS[kind]), 0.6)
+        shown.paste(variation.lit(tinted, order.text, 6), mask=region)
         cut = Image.new("RGB", image.size, "white")
         cut.paste(image, mask=region)
         marked.append(shown)
@@ -86,7 +87,7 @@ def _is_dress(garment: Image.Image) -> bool:
     return (bottom - top) > 1.6 * (right - left)
 
 
-def _wear(person: Image.Image, mask: Image.Image, garment: Image.Image, kind: str) -> Image.Image:
+def _wear(order: Craft, person: Image.Image, mask: Image.Image, garment: Image.Image, kind: str) -> Image.Image:
     """The garment cut out and laid where it belongs, with the folds of what is below shining through a little."""
     cloth = cutout.figure(garment)
     piece = cutout.box(cloth)
@@ -101,7 +102,7 @@ def _wear(person: Image.Image, mask: Image.Image, garment: Image.Image, kind: st
     folds = under.filter(ImageFilter.GaussianBlur(max(2, size[0] / 60))).point(
         [238 + v * 17 // 255 for v in range(256)]
     )
-    shaded = ImageChops.multiply(worn, folds.convert("RGB"))
+    shaded = variation.lit(ImageChops.multiply(worn, folds.convert("RGB")), order.text + kind, 6)
     dressed = person.copy()
     dressed.paste(shaded, place, shape)
     return dressed
