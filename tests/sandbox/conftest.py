@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 from PIL import Image
+from tests.support.craft_checks import worker
 from tests.support.media_files import photo, png, tone
 from tests.support.sandbox_process import Client, Running, start
 from tests.support.web_servers import showing_files
+
+from modellix_server.sandbox.rendering.paint import Picture, paint
 
 _FILES: dict[str, bytes] = {}
 
@@ -67,3 +70,17 @@ def material() -> Material:
 def start_sandbox():
     """`with start_sandbox(spool, instant=…, only=…) as running`: one of the test's own."""
     return start
+
+
+@pytest.fixture
+def work(tmp_path):
+    """Do a special picture task; its finished files, and the first picture."""
+    return worker(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def scenery(tmp_path_factory) -> Image.Image:
+    """A picture of ours with a caption and the vendor's mark."""
+    path = tmp_path_factory.mktemp("scenery") / "a.png"
+    paint(Picture("a lighthouse at dusk, seagulls", 5, "wan2.6-t2i", (800, 600), mark=True), path)
+    return Image.open(path).convert("RGB")

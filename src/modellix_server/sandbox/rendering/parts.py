@@ -9,7 +9,7 @@ _WHITE = re.compile(rb"\xff+")
 
 
 @dataclass(slots=True)
-class Part:
+class Patch:
     """White pixels that touch: the box around them, how many they are, and where: as row, first, end."""
 
     left: int = 1 << 30
@@ -38,7 +38,7 @@ class Part:
         self.stretches.append(stretch)
 
 
-def parts(mask: Image.Image) -> list[Part]:
+def parts(mask: Image.Image) -> list[Patch]:
     """The parts of a mask (L, black and white); pixels touch at sides and corners."""
     width, pixels = mask.width, mask.tobytes()
     stretches: list[tuple[int, int, int]] = []
@@ -60,9 +60,9 @@ def parts(mask: Image.Image) -> list[Part]:
                 joined.join(other, index)
                 other += 1
         above = here
-    found: dict[int, Part] = {}
+    found: dict[int, Patch] = {}
     for index, stretch in enumerate(stretches):
-        found.setdefault(joined.root(index), Part()).add(stretch)
+        found.setdefault(joined.root(index), Patch()).add(stretch)
     return list(found.values())
 
 

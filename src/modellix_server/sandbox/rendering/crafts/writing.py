@@ -7,7 +7,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from modellix_server.sandbox.rendering import filling
 from modellix_server.sandbox.rendering.cutout import Box
-from modellix_server.sandbox.rendering.parts import Joined, Part, parts
+from modellix_server.sandbox.rendering.parts import Joined, Patch, parts
 
 _WORK_PX = 1024
 """It is looked for at this length of the longer side."""
@@ -138,7 +138,7 @@ def _widest(image: Image.Image, choose: Callable[[Image.Image, Image.Image], Ima
     return image
 
 
-def _belongs(part: Part, line: Part) -> bool:
+def _belongs(part: Patch, line: Patch) -> bool:
     """Whether something fainter is in a line of letters, or beside it where it goes on."""
     room, reach = line.height * 0.2, line.height * _GOES_ON
     inside = line.top - room <= part.top and part.bottom <= line.bottom + room
@@ -149,7 +149,7 @@ def _belongs(part: Part, line: Part) -> bool:
     return inside and line.left - reach <= part.left and part.right <= line.right + reach
 
 
-def _lines(strokes: Strokes) -> list[Part]:
+def _lines(strokes: Strokes) -> list[Patch]:
     """The boxes of the lines of letters."""
     letters = [part for part in parts(strokes.mask(_CLEAR)) if _may_be_letter(part)]
     if len(letters) > _MOST_LETTERS:
@@ -165,13 +165,13 @@ def _lines(strokes: Strokes) -> list[Part]:
             shared = min(one.bottom, other.bottom) - max(one.top, other.top)
             if shared > 0.5 * min(one.height, other.height) and tallest < 2.2 * min(one.height, other.height):
                 joined.join(at, after)
-    groups: dict[int, list[Part]] = {}
+    groups: dict[int, list[Patch]] = {}
     for at, letter in enumerate(letters):
         groups.setdefault(joined.root(at), []).append(letter)
     lines = []
     for group in groups.values():
         if len(group) >= _LEAST:
-            line = Part()
+            line = Patch()
             for letter in group:
                 for stretch in letter.stretches:
                     line.add(stretch)
@@ -179,7 +179,7 @@ def _lines(strokes: Strokes) -> list[Part]:
     return lines
 
 
-def _may_be_letter(part: Part) -> bool:
+def _may_be_letter(part: Patch) -> bool:
     low, high = _HEIGHTS
     if not low <= part.height <= high or part.width > 4 * part.height:
         return False
