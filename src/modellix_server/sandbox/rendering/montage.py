@@ -239,9 +239,10 @@ def _restyle(opened: OpenedOrder) -> Plan:
     pace = seconds / sum(take.seconds for take in opened.takes)
     shots = "".join(f"[{index}:v]{_fit(size)}[shot{index}];" for index in range(len(opened.takes)))
     order = "".join(f"[shot{index}]" for index in range(len(opened.takes)))
+    when = f":enable='between(t,0.5,{seconds - 0.5})'"
     filters = (
         f"{shots}{order}concat=n={len(opened.takes)}:v=1:a=0,setpts=PTS*{pace:.5f},fps={FRAMES_PER_S},"
-        f"{_tone(opened.order)}:enable='between(t,0.5,{seconds - 0.5})'[base]"
+        f"{_tone(opened.order, when)}[base]"
     )
     return Plan(size, seconds, [part for take in opened.takes for part in take.source], filters)
 
@@ -340,9 +341,10 @@ _PLANS: dict[str, Callable[[OpenedOrder], Plan]] = {
 }
 
 
-def _tone(order: Montage) -> str:
+def _tone(order: Montage, when: str = "") -> str:
+    """Filters that give a clip other colours; `when` tells in which part of it."""
     chance = variation.chance(order.text)
-    return f"{chance.choice(TONES)},hue=h={chance.uniform(-9, 9):.2f}:s={chance.uniform(0.9, 1.1):.3f}"
+    return f"{chance.choice(TONES)}{when},hue=h={chance.uniform(-9, 9):.2f}:s={chance.uniform(0.9, 1.1):.3f}{when}"
 
 
 def _even(length: float) -> int:
