@@ -186,6 +186,13 @@ async def test_bodies_by_length_and_in_chunks(connect, size: int) -> None:
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (body[:1], body[1:]) if one)
     head = get("/body", b"Transfer-Encoding: chunked").replace(b"GET", b"POST", 1)
     assert (await client.ask(head, chunks, b"0\r\nX-Trailer: dropped\r\n\r\n"))[2] == body
+
+
+async def test_a_body_may_come_letter_by_letter(connect) -> None:
+    """As some programs write what they encode; up to some thousand letters."""
+    client, body = await connect(), bytes(range(32, 127)) * 42
+    letters = b"".join(b"1\r\n%c\r\n" % one for one in body)
+    assert (await client.ask(CHUNKED + letters, b"0\r\n\r\n"))[2] == body
     assert (await client.ask(get("/a")))[0] == 200
 
 
@@ -263,6 +270,7 @@ async def test_answers_are_not_produced_faster_than_they_are_read(served: Served
         (b"GET /" + b"a" * 3_000_000, 431),
         (CHUNKED + b"1;" + b"a" * 100_000, 431),
         (CHUNKED + b"1\r\na\r\n0\r\n" + b"a: b\r\n" * 20_000, 431),
+        (CHUNKED + b"1\r\na\r\n" * 6_000, 400),
         (CHUNKED + b"no chunk\r\n", 400),
     ],
     ids=lambda value: str(value[-60:]) if isinstance(value, bytes) else None,

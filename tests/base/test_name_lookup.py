@@ -3,53 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
+from tests.support.name_server import NameServer, name_server
 from tests.support.waiting import eventually
 
 from modellix_server.base.name_lookup import NameLookup
 
 
-class NameServer(asyncio.DatagramProtocol):
-    """Answers A queries (RFC 1035): `good-…` has an address, `dead-…` gets no answer, all else does not exist."""
-
-    def __init__(self) -> None:
-        self.asked: Counter[str] = Counter()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-
-    def datagram_received(self, data: bytes, sender: tuple[str, int]) -> None:
-        labels, at = [], 12
-        while length := data[at]:
-            labels.append(data[at + 1 : at + 1 + length].decode())
-            at += 1 + length
-        name, question = ".".join(labels), data[12 : at + 5]
-        kind = struct.unpack("!H", data[at + 1 : at + 3])[0]
-        self.asked[name] += 1
-        if name.startswith("dead-"):
-            return
-        good = name.startswith("good-")
-        answers = b""
-        if good and kind == 1:
-            answers = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 60, 4) + socket.inet_aton("93.184.216.34")
-        head = data[:2] + struct.pack("!HHHHH", 0x8180 | (0 if good else 3), 1, 1 if answers else 0, 0, 0)
-        self.transport.sendto(head + question + answers, sender)
-
-
 @pytest.fixture
 async def names() -> AsyncIterator[tuple[NameServer, NameLookup]]:
-    loop = asyncio.get_running_loop()
-    transport, server = await loop.create_datagram_endpoint(NameServer, local_addr=("127.0.0.1", 0))
-    lookup = NameLookup([f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"])
-    yield server, lookup
-    await lookup.close()
-    transport.close()
+    async with name_server() as (server, address):
+        lookup = NameLookup([address])
+        yield server, lookup
+        await lookup.close()
 
 
 async def test_names_are_found_or_refused_and_local_ones_need_no_server(names) -> None:
@@ -86,14 +55,12 @@ async def test_one_that_is_given_up_leaves_the_rest_alone(names) -> None:
 
 
 async def test_only_so_many_at_once() -> None:
-    loop = asyncio.get_running_loop()
-    transport, server = await loop.create_datagram_endpoint(NameServer, local_addr=("127.0.0.1", 0))
-    lookup = NameLookup([f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"], most_at_once=2)
-    waiting = [asyncio.create_task(lookup(f"dead-{number}.example", 443)) for number in range(3)]
-    await eventually(lambda: len(server.asked) == 2)
-    await asyncio.sleep(0.2)
-    assert len(server.asked) == 2
-    for task in waiting:
-        task.cancel()
-    await lookup.close()
-    transport.close()
+    async with name_server() as (server, address):
+        lookup = NameLookup([address], most_at_once=2)
+        waiting = [asyncio.create_task(lookup(f"dead-{number}.example", 443)) for number in range(3)]
+        await eventually(lambda: len(server.asked) == 2)
+        await asyncio.sleep(0.2)
+        assert len(server.asked) == 2
+        for task in waiting:
+            task.cancel()
+        await lookup.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import runpy
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from modellix_server.docsite.generated.settings import setting_slug
 from modellix_server.docsite.markdown import MarkdownText, code, inline
 from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.render import SiteRenderer
+from modellix_server.docsite.search import search
 from modellix_server.docsite.site import DocSite, Library, make_library
 from modellix_server.openapi import schemas
 from modellix_server.openapi.answers import families
@@ -172,6 +175,7 @@ def test_prices_are_those_of_the_operator(library: Library) -> None:
 
 async def test_a_page_by_what_a_reader_calls_it(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     site = DocSite.__new__(DocSite)
+    site._computing = asyncio.Lock()
 
     async def now() -> Library:
         return library
@@ -192,3 +196,24 @@ def test_a_page_as_markdown_links_to_markdown(library: Library) -> None:
     text = library.markdown(library.pages["en", "following-a-task"], "en")
     assert "](#poll)" in text
     assert "https://example.com/hook" in text, "code is not changed"
+
+
+async def test_searches_leave_the_event_loop_alone(library: Library) -> None:
+    """One computes at a time, in a thread; others go on meanwhile."""
+    site = DocSite.__new__(DocSite)
+    site._computing = asyncio.Lock()
+    loop_thread, running, most, threads = threading.get_ident(), 0, 0, set()
+
+    def compute(number: int) -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        threads.add(threading.get_ident())
+        found = search(library, f"price of video {number}")
+        running -= 1
+        return len(found)
+
+    found = await asyncio.gather(*(site.aside(compute, number) for number in range(20)))
+    assert all(found)
+    assert most == 1
+    assert loop_thread not in threads

@@ -21,6 +21,7 @@ from modellix_server.api.app import build_router
 from modellix_server.api.dispatch import Guarded
 from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.base.errors import Unauthorized
+from modellix_server.base.turn_queue import TurnQueue
 from modellix_server.catalogue import Catalogue
 from modellix_server.identity import Caller, keys, revoke_key
 from modellix_server.limits import AddressLimit, Windows
@@ -188,6 +189,7 @@ async def test_an_endpoint_runs_only_for_whom_the_dispatcher_has_let_in(kind):
         sent.append(message)
 
     room = {"callers": Callers(), "windows": Windows(), "strangers": AddressLimit("requests", each=0, together=0)}
+    room |= {"turns": TurnQueue()}
     ctx = SimpleNamespace(**room, settings=SETTINGS, request_log=SimpleNamespace(record=logged.append))
 
     async def ask(permission: Permission, key: str) -> tuple[int, bytes]:

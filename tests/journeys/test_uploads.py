@@ -61,7 +61,9 @@ async def test_the_list_and_its_pages(team, draw) -> None:
     for limit in ("0", "101"):
         told = f"Value out of range: parameter 'limit' must be between 1 and 100, got {limit}"
         (await team.get(f"{FILES}?limit={limit}")).refused(400, told)
-    (await team.get(f"{FILES}?limit=x")).refused(400, "Invalid format: parameter 'limit' must be a whole number")
+    (await team.get(f"{FILES}?limit=x")).refused(
+        400, "Invalid format: parameter 'limit' must be a whole number, got 'x'"
+    )
     told = "Invalid format: parameter 'cursor' must be the next_cursor of an earlier answer"
     (await team.get(f"{FILES}?cursor=1")).refused(400, told)
 

@@ -204,7 +204,7 @@ async def test_nothing_of_another_team_or_mode_is_seen(platform, team, receiver)
      "Invalid format: parameter 'since' must be a time in ISO 8601, such as 2026-11-25T08:00:00Z"),
     ("POST", "/we_" + "0" * 32 + "/replay", b'{"since":"0001-01-01T00:00:00+14:00"}',
      "Invalid format: parameter 'since' must be a time in ISO 8601, such as 2026-11-25T08:00:00Z"),
-    ("GET", "/deliveries?limit=x", b"", "Invalid format: parameter 'limit' must be a whole number"),
+    ("GET", "/deliveries?limit=x", b"", "Invalid format: parameter 'limit' must be a whole number, got 'x'"),
     ("GET", "/deliveries?limit=0", b"", "Value out of range: parameter 'limit' must be between 1 and 200, got 0"),
 ])  # fmt: skip
 async def test_requests_that_make_no_sense(team, method: str, path: str, body: bytes, message: str) -> None:

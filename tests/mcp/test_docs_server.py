@@ -21,6 +21,7 @@ from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 from modellix_server.api import ConnectionLimit, HttpProtocol
+from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.base.metrics import counters, histograms
 from modellix_server.mcp import McpServers, Passage
@@ -66,7 +67,8 @@ async def served() -> AsyncIterator[tuple[str, WrittenPages]]:
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
     pages = WrittenPages(origin)
-    ctx = SimpleNamespace(settings=SimpleNamespace(public_origin=origin, docs_origin=f"{origin}/docs"))
+    settings = SimpleNamespace(public_origin=origin, docs_origin=f"{origin}/docs")
+    ctx = SimpleNamespace(settings=settings, body_reads=BodyReadLimiter())
     servers = McpServers(ctx, None, None, None, None, None, pages)
     protocol = partial(HttpProtocol, draining=asyncio.Event(), limit=ConnectionLimit(10_000))
     config = uvicorn.Config(servers, http=protocol, port=port, lifespan="off", log_config=None)

@@ -12,17 +12,19 @@ import pytest
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from tests.support.mcp_clients import INITIALIZE, call
 
+from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.limits import AddressLimit
 from modellix_server.mcp import Passage
 from modellix_server.mcp.calls import AddressAdmission, new_call
 from modellix_server.mcp.docs import build_docs
 from modellix_server.mcp.exchange import SingleExchange, sessions
-from modellix_server.mcp.transport import McpEndpoint, OwnOrigins
+from modellix_server.mcp.transport import McpEndpoint, OwnOrigins, Receiving
 
 SITE = "https://example.com/docs"
 TEXT = 'Quotes " and \\, tabs\t and\x01 controls\x7f, lines\r\n and\u2028 others, 中文, \U0001f600, </script>.'
 ACCEPT = "application/json, text/event-stream"
+RECEIVING = Receiving(1 << 20, BodyReadLimiter())
 
 
 class OnePassage:
@@ -221,7 +223,7 @@ async def test_a_client_that_goes_with_the_answer_is_counted(both, kind) -> None
     entrance = AddressAdmission(AddressLimit("calls", each=1_000, together=1_000))
     recorded: list[int] = []
     entrance.record = lambda call: recorded.append(call.bytes_out)  # type: ignore[method-assign]
-    endpoint = McpEndpoint(both[kind], entrance, OwnOrigins(["https://example.com"]), b"")
+    endpoint = McpEndpoint(both[kind], entrance, OwnOrigins(["https://example.com"]), b"", RECEIVING)
     headers = {"accept": ACCEPT, "content-type": "application/json", "host": "example.com"}
     scope = {
         "type": "http",
@@ -248,7 +250,7 @@ async def test_many_searches_at_once_leave_room_for_others(both) -> None:
     """Each computes without a pause: between two of them, everything else that is ready has its turn."""
     quick, _ = both
     entrance = AddressAdmission(AddressLimit("calls", each=1_000, together=1_000))
-    endpoint = McpEndpoint(quick, entrance, OwnOrigins(["https://example.com"]), b"", asyncio.Semaphore(1))
+    endpoint = McpEndpoint(quick, entrance, OwnOrigins(["https://example.com"]), b"", RECEIVING, asyncio.Semaphore(1))
     headers = [("Accept", ACCEPT), ("Content-Type", "application/json"), ("Host", "example.com")]
     answered = 0
 

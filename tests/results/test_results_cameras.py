@@ -225,12 +225,15 @@ DATA, END = (b"IDAT", zlib.compress(bytes(51))), (b"IEND", b"")
         png((b"IHDR", b"short"), DATA, END),
         png(HEAD, DATA, END)[:-1],
         png(HEAD, DATA, END).replace(b"IDAT", b"IDAX"),
+        png(HEAD, DATA, END).replace(DATA[1], DATA[1][:-1] + b"x"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 async def test_broken_pngs_are_refused(helper, data):
     assert await helper.probe("image", data) == Refused("the png file is broken")
     assert await helper.probe("image", png(HEAD, DATA, END)) == Probed("png", 4, 3, has_alpha=True)
+    edited = png(HEAD, (b"tEXt", b"a\0b"), DATA, END).replace(b"a\0b", b"a\0c")
+    assert await helper.probe("image", edited) == Probed("png", 4, 3, has_alpha=True)
 
 
 def rebranded(data: bytes, major: bytes, *compatible: bytes) -> bytes:

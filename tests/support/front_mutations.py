@@ -26,4 +26,25 @@ FRONT_MUTATIONS = (
         "if self._rows:",
         ("tests/requestlog/test_sampling.py::test_a_flood_is_a_few_rows_and_its_number",),
     ),
+    Mutation(
+        "between two turns others go on",
+        "base/turn_queue.py",
+        "        elif self._begin_next():\n            self._pause(loop, _PAUSES)",
+        "        elif self._begin_next():\n            self._pause(loop, 0)",
+        ("tests/base/test_turn_queue.py::test_between_two_turns_the_loop_goes_round_some_times",),
+    ),
+    Mutation(
+        "who asks often takes turns with the others",
+        "base/turn_queue.py",
+        "            who = next(iter(self._waiting))",
+        "            who = max(self._waiting, key=lambda one: len(self._waiting[one]))",
+        ("tests/base/test_turn_queue.py::test_who_asks_again_and_again_takes_turns_with_the_others",),
+    ),
+    Mutation(
+        "a body does not come in thousands of tiny chunks",
+        "api/hot/client_connection.py",
+        "if self._parts > _MANY_PARTS and",
+        "if False and",
+        ("tests/api/test_protocol.py::test_what_cannot_be_answered_is_refused_in_json_and_ends_the_connection",),
+    ),
 )

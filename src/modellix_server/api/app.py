@@ -155,17 +155,26 @@ def build_app(ctx: ApiContext, pages: App | None = None) -> App:
         elif pages is not None and not _is_for_programs(path) and not _is_for_files(scope, files_origin):
             connection = scope.get("extensions", {}).pop(CONNECTION, None)
             scope["request_id"] = connection.request_id if connection else None
-            endpoint = pages if path.startswith(_MCP) else _too_many(ctx.strangers, scope) or pages
+            if not path.startswith(_MCP):
+                address = _address(scope)
+                endpoint = _too_many(ctx.strangers, address) or pages
+                await ctx.turns.wait(address)
+            else:
+                endpoint = pages
         await endpoint(scope, receive, send)
 
     return app
 
 
-def _too_many(strangers: AddressLimit, scope: Scope) -> App | None:
-    """The answer to a request for a page by an address that sends too many; None to any other."""
+def _address(scope: Scope) -> str:
     client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+def _too_many(strangers: AddressLimit, address: str) -> App | None:
+    """The answer to a request for a page by an address that sends too many; None to any other."""
     try:
-        strangers.take(client[0] if client else "unknown")
+        strangers.take(address)
     except RateLimited as error:
         headers = {"Retry-After": str(error.retry_after_s), "Content-Security-Policy": CLOSED}
         return PlainTextResponse(error.message, error.status, headers)

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
-from modellix_server.api.hot.body_read_limiter import BodyReadLimiter
 from modellix_server.identity import Callers
 from modellix_server.limits import AddressLimit, Windows
 from modellix_server.operations.context import ServingContext
@@ -27,8 +26,6 @@ class ApiContext(ServingContext):
     """Rate limit of leak reports, which need no key."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process has been asked to end, some time before it stops accepting connections."""
-    body_reads: BodyReadLimiter = field(default_factory=BodyReadLimiter)
-    """Paces the reading of large bodies."""
 
     @cached_property
     def strangers(self) -> AddressLimit:

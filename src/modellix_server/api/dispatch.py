@@ -289,6 +289,7 @@ class Guarded:
         if self._access is Access.KEY:
             assert self._permission is not None
             await admit(context, authorization_of(request), self._permission)
+            await context.ctx.turns.wait(context.who.team.team_id)  # what is not hot leaves the others room
         else:
             context.who = anybody(context.address)
             if self._access is Access.PUBLIC and context.path not in HEALTH:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from modellix_server.api.dispatch import Request
-from modellix_server.api.hot.exchange import BODY_TIMEOUT_S, SMALL_BODY_BYTES
+from modellix_server.api.hot.exchange import BODY_TIMEOUT_S, SMALL_BODY_BYTES, TURN_BYTES
 from modellix_server.base import json_body
 from modellix_server.base.errors import BodyTooLarge, InvalidFormat, InvalidParameters, OutOfRange, too_slow
 from modellix_server.base.ids import parse_task_name
@@ -20,7 +20,8 @@ from modellix_server.catalogue import Catalogue, show
 _USUAL_PAGE = 20
 # In a query a plus that was not encoded is a blank.
 _SIGN_LOST = re.compile(r"(\d[T ]\d\d(?::?\d\d(?::?\d\d(?:[.,]\d+)?)?)?) (\d\d(?::?\d\d)?)$", re.ASCII)
-_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_MOST_DIGITS = 18
+_NUMBER = re.compile(r"[0-9]+", re.ASCII)
 # Clamped to these two, times can be computed with safely.
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
@@ -31,20 +32,24 @@ Place = TypeVar("Place")
 async def read_json(request: Request, advice: str, *, empty: Any = None) -> Any:
     """The JSON of a body that is expected to be small; `empty`, if given, stands for an empty one.
 
-    Raises InvalidFormat, BodyTooLarge with `advice`, BodyTooSlow, or ClientDisconnect.
+    Raises InvalidFormat, BodyTooLarge with `advice`, BodyTooSlow, Unavailable, or ClientDisconnect.
     """
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > SMALL_BODY_BYTES:
+    text, caller = request.headers.get("content-length", ""), request.context.caller
+    length, team_id = int(text) if text.isdigit() else SMALL_BODY_BYTES, caller.team_id if caller else 0
+    if length > SMALL_BODY_BYTES:
         raise BodyTooLarge(advice)
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > SMALL_BODY_BYTES:
-                    raise BodyTooLarge(advice)
+        with request.ctx.body_reads.join(team_id, length):
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > SMALL_BODY_BYTES:
+                        raise BodyTooLarge(advice)
     except TimeoutError:
         raise too_slow(BODY_TIMEOUT_S) from None
+    if len(body) > TURN_BYTES:
+        await request.ctx.turns.wait(team_id)
     return json_body.read(bytes(body)) if body or empty is None else empty
 
 
@@ -67,10 +72,10 @@ def members(body: Any, known: Mapping[str, type]) -> dict[str, Any]:
 def within(query: Mapping[str, str], name: str, usual: int, most: int) -> int:
     """A whole number from 1 to `most`, or the usual one. Raises InvalidFormat, OutOfRange."""
     text = query.get(name, str(usual))
-    if not (text.isascii() and text.isdigit() and len(text) <= 6):
-        raise InvalidFormat(f"parameter '{name}' must be a whole number")
-    if not 1 <= int(text) <= most:
-        raise OutOfRange(f"parameter '{name}' must be between 1 and {most}, got {int(text)}")
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidFormat(f"parameter '{name}' must be a whole number, got {show(text)}")
+    if len(text) > _MOST_DIGITS or not 1 <= int(text) <= most:
+        raise OutOfRange(f"parameter '{name}' must be between 1 and {most}, got {text[:_MOST_DIGITS]}")
     return int(text)
 
 
@@ -101,6 +106,8 @@ class Filters:
         value = self.text(name)
         if value is not None and not _NUMBER.fullmatch(value):
             raise InvalidFormat(f"parameter '{name}' must be a whole number, got {show(value)}")
+        if value is not None and len(value) > _MOST_DIGITS:
+            raise OutOfRange(f"parameter '{name}' is too large a number, got {show(value)}")
         return None if value is None else int(value)
 
     def model(self, name: str, catalogue: Catalogue) -> str | None:

@@ -24,6 +24,8 @@ def read(body: bytes | memoryview) -> Any:
         raise InvalidFormat("the body is not valid UTF-8") from None
     except RecursionError:
         raise InvalidFormat("the JSON is nested too deeply") from None
+    except msgspec.ValidationError:  # nothing but numbers is validated here
+        raise InvalidFormat("a number in the JSON is out of range") from None
     except msgspec.DecodeError:
         if bytes(body[:2]) in _OTHER_MARKS:
             raise InvalidFormat("the body is not valid UTF-8") from None

@@ -38,6 +38,7 @@ from modellix_server.console.render import Renderer
 from modellix_server.operations.context import ServingContext
 from modellix_server.operations.principal import Permission
 from modellix_server.web.assets import Assets
+from modellix_server.web.compression import LEAST_BYTES, LEVEL
 
 _MODEL = "/console/models/{provider}/{model_id}"
 
@@ -163,7 +164,7 @@ def build_console(ctx: ServingContext) -> Starlette:
     ]
     app = Starlette(
         routes=[*routes, Route("/static/{name:path}", assets.endpoint, methods=["GET"])],
-        middleware=[Middleware(GZipMiddleware, minimum_size=1_000)],
+        middleware=[Middleware(GZipMiddleware, minimum_size=LEAST_BYTES, compresslevel=LEVEL)],
         exception_handlers={HTTPException: not_found(ctx, renderer)},
     )
     app.router.redirect_slashes = False

@@ -33,6 +33,7 @@ from modellix_server.requestlog import SubmissionEntry, redact_path
 from modellix_server.web.texts import language_of
 
 _MOST_FORM_BYTES = 256 * 1024
+_MOST_FORM_BYTES_OF_A_STRANGER = 64 * 1024  # who has no cookie of ours has no long text to send
 _MOST_FIELDS = 500
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _DISMISSED = "modellix-dismissed"
@@ -149,12 +150,15 @@ class PageRequest(Request):
         Raises CrossOrigin, Forbidden, InvalidFormat, Unavailable.
         """
         i18n.read_in(self.language)
+        cookie = self.cookies.get(cookie_name(self.ctx))
         if self.method == "POST":
             _require_own_page(self)
             if not self.headers.get("content-type", "").startswith("multipart/"):  # a file, which its view receives
-                self.form_fields = await _read_form(self)
+                self.form_fields = await _read_form(
+                    self, _MOST_FORM_BYTES if cookie else _MOST_FORM_BYTES_OF_A_STRANGER
+                )
             self.fields = dict(self.form_fields)
-        self.visitor = await sign_in.authenticate(self.ctx, self.cookies.get(cookie_name(self.ctx)))
+        self.visitor = await sign_in.authenticate(self.ctx, cookie)
         if self.visitor is not None:
             i18n.read_in(self.language)
             wanted = self.fields.get("scope") or self.query_params.get("scope")
@@ -163,7 +167,7 @@ class PageRequest(Request):
         if access is Audience.PUBLIC:
             return None
         if self.visitor is None:
-            return await signed_out(self, self.cookies.get(cookie_name(self.ctx)))
+            return await signed_out(self, cookie)
         if not self.is_piece:
             self.announcements = await announcements.current(self.ctx, self.who)
         if access is Audience.OPERATOR:
@@ -325,12 +329,15 @@ def _require_own_page(request: Request) -> None:
         raise CrossOrigin(_("this form came from another site"))
 
 
-async def _read_form(request: Request) -> list[tuple[str, str]]:
+async def _read_form(request: Request, most_bytes: int) -> list[tuple[str, str]]:
     """The fields of a form, within limits. Raises InvalidFormat."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > most_bytes:
+        raise InvalidFormat(_("this form is too large"))
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _MOST_FORM_BYTES:
+        if len(body) > most_bytes:
             raise InvalidFormat(_("this form is too large"))
     try:
         return parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)

@@ -23,6 +23,7 @@ from modellix_server.docsite.search import Filter, search
 from modellix_server.docsite.site import DocSite, Library
 from modellix_server.docsite.written import shown_files
 from modellix_server.web.assets import Assets
+from modellix_server.web.compression import LEAST_BYTES, LEVEL, compressed
 from modellix_server.web.texts import LANGUAGES
 
 _TYPES = {"svg": "image/svg+xml", "webp": "image/webp", "json": "application/json", "yaml": "text/plain; charset=utf-8"}
@@ -46,7 +47,7 @@ def build_docsite(site: DocSite, others: App) -> App:
     pages = _Pages(site)
     app = Starlette(
         routes=pages.routes(),
-        middleware=[Middleware(GZipMiddleware, minimum_size=1_000)],
+        middleware=[Middleware(GZipMiddleware, minimum_size=LEAST_BYTES, compresslevel=LEVEL)],
         exception_handlers={HTTPException: pages.refuse},
     )
     app.router.redirect_slashes = False
@@ -82,13 +83,17 @@ class _Pages:
         """All of them."""
         base = self._base
         return [
-            *(Route(path, self._for_programs, methods=["GET"]) for path in for_programs.PATHS),
-            *(Route(base + path, self._for_programs, methods=["GET"]) for path in for_programs.PATHS if base),
+            *(Route(path, self._made(self._for_programs), methods=["GET"]) for path in for_programs.PATHS),
+            *(
+                Route(base + path, self._made(self._for_programs), methods=["GET"])
+                for path in for_programs.PATHS
+                if base
+            ),
             Route(f"{base}/static/{{name:path}}", self._assets.endpoint, methods=["GET"]),
             Route(f"{base}/files/{{name:path}}", self._file, methods=["GET"]),
-            *(Route(f"{base}{part}/search", self._search, methods=["GET"]) for part in ("", *_PARTS)),
-            *([Route(base, self._page, methods=["GET"])] if base else []),
-            Route(f"{base}/{{path:path}}", self._page, methods=["GET"]),
+            *(Route(f"{base}{part}/search", self._made(self._search), methods=["GET"]) for part in ("", *_PARTS)),
+            *([Route(base, self._made(self._page), methods=["GET"])] if base else []),
+            Route(f"{base}/{{path:path}}", self._made(self._page), methods=["GET"]),
         ]
 
     def is_own_host(self, scope: Scope) -> bool:
@@ -96,8 +101,18 @@ class _Pages:
         own = self._site.where.site.partition("://")[2].encode()
         return any(name == b"host" and host.lower() == own for name, host in scope["headers"])
 
-    async def _page(self, request: Request) -> Response:
-        library = await self._site.library()
+    def _made(self, make: Callable[[Library, Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+        """An endpoint whose answer is made, and compressed, beside the event loop."""
+
+        def made(library: Library, request: Request) -> Response:
+            return compressed(request, make(library, request))
+
+        async def answer(request: Request) -> Response:
+            return await self._site.aside(made, await self._site.library(), request)
+
+        return answer
+
+    def _page(self, library: Library, request: Request) -> Response:
         path = request.url.path[len(self._base) :].strip("/")
         language, slug = _language_and_slug(library, path)
         as_markdown = slug.endswith(".md")
@@ -129,8 +144,7 @@ class _Pages:
             self._rendered[key] = self._renderer.page(library, page, language)
         return self._rendered[key]
 
-    async def _search(self, request: Request) -> Response:
-        library = await self._site.library()
+    def _search(self, library: Library, request: Request) -> Response:
         language, _slug = _language_and_slug(library, request.url.path[len(self._base) :].strip("/"))
         query, kind = request.query_params.get("q", ""), request.query_params.get("kind", "")
         piece = request.headers.get("hx-request") == "true"
@@ -145,8 +159,7 @@ class _Pages:
         headers = {"Vary": "HX-Request", "Content-Security-Policy": self._renderer.policy}
         return _answer(request, body, "text/html; charset=utf-8", headers)
 
-    async def _for_programs(self, request: Request) -> Response:
-        library = await self._site.library()
+    def _for_programs(self, library: Library, request: Request) -> Response:
         path = request.url.path
         if self._base and path.startswith(f"{self._base}/"):
             path = path[len(self._base) :]
@@ -165,7 +178,7 @@ class _Pages:
         """The answer to what no route takes."""
         assert isinstance(error, HTTPException)
         library = await self._site.library()
-        return self._missing(request, library, "", "en", error.status_code)
+        return await self._site.aside(self._missing, request, library, "", "en", error.status_code)
 
     def _missing(
         self,

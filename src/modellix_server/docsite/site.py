@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 from modellix_server.docsite import navigation
@@ -24,6 +23,9 @@ from modellix_server.operations.principal import anybody
 from modellix_server.web.texts import LANGUAGES, texts_of
 
 _ANYBODY = anybody("documentation")
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
 
 class SiteAddress(NamedTuple):
@@ -169,6 +171,12 @@ class DocSite:
         self._library: Library | None = None
         self._version: int | None = None
         self._making = asyncio.Lock()
+        self._computing = asyncio.Lock()
+
+    async def aside(self, compute: Callable[Given, Made], *given: Given.args, **more: Given.kwargs) -> Made:
+        """Search or render in a thread, one at a time: that takes milliseconds, which nobody else has to wait for."""
+        async with self._computing:
+            return await asyncio.to_thread(compute, *given, **more)
 
     async def library(self) -> Library:
         """The pages with the prices in force, made beside the event loop; meanwhile others get the former ones."""
@@ -191,24 +199,22 @@ class DocSite:
         if first in LANGUAGES and library.find(slug, "en") is None:
             language, slug = first, rest
         found = library.find(slug, language) or library.find(library.known_as(slug) or "", language)
-        return None if found is None else library.markdown(found, language)
+        return None if found is None else await self.aside(library.markdown, found, language)
 
 
 @contextmanager
 def _beside_the_loop() -> Iterator[None]:
-    """While a thread computes for a second or two: the event loop waits for the interpreter for 0.5 ms, not 5.
+    """While a thread computes for a second or two: garbage is looked for in short steps.
 
-    Garbage is looked for in short steps; what stays then need not be looked at again.
+    What stays then need not be looked at again.
     """
-    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
-    sys.setswitchinterval(0.0005)
+    threshold = gc.get_threshold()
     gc.set_threshold(2_000, 1_000, 1_000)
     try:
         yield
     finally:
         gc.freeze()
         gc.set_threshold(*threshold)
-        sys.setswitchinterval(interval)
 
 
 def make_library(details: list[ModelDetails], where: SiteAddress, former: Library | None = None) -> Library:

@@ -13,7 +13,7 @@ _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 
 
 
 def png_size(file: IO[bytes]) -> tuple[int, int, bool]:
-    """Width and height of a PNG, and whether it has transparency; every chunk is checked, no text is unpacked.
+    """Width and height of a PNG, and whether it has transparency; what it is made of is checked, no text unpacked.
 
     Raises ValueError for a broken one. What follows its end is passed over.
     """
@@ -38,14 +38,18 @@ def png_size(file: IO[bytes]) -> tuple[int, int, bool]:
 
 
 def _checked(file: IO[bytes], kind: bytes, length: int) -> bytes:
-    """The contents of a short chunk. Raises ValueError if its checksum is wrong."""
+    """The contents of a short chunk. Raises ValueError if its checksum is wrong, and it is one that a picture needs.
+
+    Programs that change a text forget its checksum, and libpng only warns of it.
+    """
     crc, left, kept = zlib.crc32(kind), length, b""
     while left:
         piece = _exactly(file, min(left, _PIECE_BYTES))
         crc = zlib.crc32(piece, crc)
         kept = piece if length < 64 else b""
         left -= len(piece)
-    if struct.unpack(">I", _exactly(file, 4))[0] != crc:
+    needed = not kind[0] & 0x20  # in capitals (PNG, 5.4)
+    if struct.unpack(">I", _exactly(file, 4))[0] != crc and needed:
         raise ValueError("a checksum is wrong")
     return kept
 

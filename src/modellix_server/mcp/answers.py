@@ -68,8 +68,13 @@ def failed(settings: Settings, error: PlatformError) -> mcp.CallToolResult:
 
 def arguments(given: dict[str, Any] | None, kind: type[Arguments]) -> Arguments:
     """The arguments of a tool. Raises MissingParameter, InvalidParameters."""
+    # In JSON Schema 5.0 is an integer, as our schemas say that some arguments have to be.
+    whole = {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in (given or {}).items()
+    }
     try:
-        return msgspec.convert(given or {}, kind)
+        return msgspec.convert(whole, kind)
     except msgspec.ValidationError as error:
         said = str(error)
     if said.startswith(_MISSING):

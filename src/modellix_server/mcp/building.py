@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from asyncio import Semaphore
+from logging import WARNING, getLogger
 
 from sse_starlette.sse import AppStatus
 
+from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.limits import AddressLimit
 from modellix_server.mcp.calls import AddressAdmission, KeyAdmission
 from modellix_server.mcp.discovery import DOCS, GENERATION
 from modellix_server.mcp.docs import build_docs
 from modellix_server.mcp.documentation import Documentation
-from modellix_server.mcp.exchange import SingleExchange, sessions
+from modellix_server.mcp.exchange import MOST_BODY_BYTES, SingleExchange, sessions
 from modellix_server.mcp.generation import build_generation
-from modellix_server.mcp.transport import McpEndpoint, OwnOrigins
+from modellix_server.mcp.transport import McpEndpoint, OwnOrigins, Receiving
 from modellix_server.operations.context import ServingContext
 
 _CALLS_EACH, _CALLS_TOGETHER = 600, 30_000
 """Of the documentation, per minute: by one address, by all."""
+_MOST_QUESTION_BYTES = 64 * 1024
+"""Of the documentation: who has no key may send no more, as a question has a thousand characters."""
 _AT_ONCE = 1
 """Of the documentation: a call computes for a millisecond, and between two of them submissions have their turn."""
 
@@ -28,11 +32,15 @@ def build_endpoints(
     """The servers by their paths."""
     # The process ends when every answer is complete: the tools that wait are told so by their subscriptions.
     AppStatus.enable_automatic_graceful_drain = False
+    getLogger("mcp").setLevel(WARNING)  # it tells the end of every call, also of those without a key
     origins = OwnOrigins([ctx.settings.public_origin, ctx.settings.docs_origin])
     server, card = build_generation(ctx)
-    endpoints = {GENERATION.path: McpEndpoint(sessions(server), keys, origins, card)}
+    received = Receiving(MOST_BODY_BYTES, ctx.body_reads)
+    endpoints = {GENERATION.path: McpEndpoint(sessions(server), keys, origins, card, received)}
     if documentation is not None:
         everybody = AddressAdmission(AddressLimit("calls", each=_CALLS_EACH, together=_CALLS_TOGETHER))
         server, quick, card = build_docs(documentation, ctx.settings, ctx.settings.docs_origin)
-        endpoints[DOCS.path] = McpEndpoint(SingleExchange(server, quick), everybody, origins, card, Semaphore(_AT_ONCE))
+        received = Receiving(_MOST_QUESTION_BYTES, BodyReadLimiter())
+        turns = Semaphore(_AT_ONCE)
+        endpoints[DOCS.path] = McpEndpoint(SingleExchange(server, quick), everybody, origins, card, received, turns)
     return endpoints

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,11 +21,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from modellix_server.base import log, time_budget
+from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable, too_large, too_slow
 from modellix_server.base.json_body import without_mark
 from modellix_server.base.metrics import SECONDS, Counter, Histogram
 from modellix_server.mcp.calls import Admission, McpCall, Scope, new_call
-from modellix_server.mcp.exchange import MOST_BODY_BYTES, SingleExchange, replayed
+from modellix_server.mcp.exchange import SingleExchange, replayed
 from modellix_server.mcp.front import Receive, Send
 from modellix_server.operations.context import OUT_OF_REACH
 
@@ -85,10 +87,12 @@ class McpEndpoint:
         admission: Admission,
         origins: OwnOrigins,
         card: bytes,
+        receiving: Receiving,
         turns: asyncio.Semaphore | None = None,
     ) -> None:
         """With `turns`, so many calls at a time compute their answers."""
         self._turns = turns
+        self._receiving = receiving
         self._admission = admission
         self._origins = origins
         self._card = card
@@ -111,7 +115,7 @@ class McpEndpoint:
             return
         try:
             await self._admission.admit(call, _authorization_of(headers))
-            body = await _read_body(call, headers, receive)
+            body = await _read_body(call, headers, receive, self._receiving)
         except ClientDisconnect:
             return
         except PlatformError as error:
@@ -147,24 +151,35 @@ def _authorization_of(headers: Headers) -> str | None:
     return ", ".join(headers.getlist("authorization")) if "authorization" in headers else None
 
 
-async def _read_body(call: McpCall, headers: Headers, receive: Receive) -> bytes:
-    """The whole body. Raises BodyTooLarge, BodyTooSlow, ClientDisconnect."""
-    length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > MOST_BODY_BYTES:
-        raise too_large(MOST_BODY_BYTES)
+@dataclass(frozen=True, slots=True)
+class Receiving:
+    """How bodies are received."""
+
+    most_bytes: int
+    limiter: BodyReadLimiter
+    """Of the bytes of all bodies that are on their way."""
+
+
+async def _read_body(call: McpCall, headers: Headers, receive: Receive, receiving: Receiving) -> bytes:
+    """The whole body. Raises BodyTooLarge, BodyTooSlow, Unavailable, ClientDisconnect."""
+    text, most = headers.get("content-length", ""), receiving.most_bytes
+    length = int(text) if text.isdigit() else most
+    if length > most:
+        raise too_large(most)
     body = bytearray()
     try:
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                body += message.get("body", b"")
-                call.bytes_in = len(body)
-                if len(body) > MOST_BODY_BYTES:
-                    raise too_large(MOST_BODY_BYTES)
-                if not message.get("more_body", False):
-                    return without_mark(bytes(body))
+        with receiving.limiter.join(call.caller.team_id if call.caller else 0, length):
+            async with asyncio.timeout(_BODY_TIMEOUT_S):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientDisconnect
+                    body += message.get("body", b"")
+                    call.bytes_in = len(body)
+                    if len(body) > most:
+                        raise too_large(most)
+                    if not message.get("more_body", False):
+                        return without_mark(bytes(body))
     except TimeoutError:
         raise too_slow(_BODY_TIMEOUT_S) from None
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import UUID
 
+from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.database import UNREACHABLE, Connection, Pool, browsing, connect
 from modellix_server.base.errors import Unavailable
 from modellix_server.base.settings import Settings
+from modellix_server.base.turn_queue import TurnQueue
 from modellix_server.billing import Gateways
 from modellix_server.catalogue import Catalogue, Model, Prices
 from modellix_server.identity import Provider, providers_of
@@ -108,6 +110,10 @@ class ServingContext(Context):
     """Public forms of finished tasks, rendered once: nothing in them ever changes. Bounded by its user."""
     uploading: Counter[int] = field(default_factory=Counter)
     """Team -> uploads being received now."""
+    body_reads: BodyReadLimiter = field(default_factory=BodyReadLimiter)
+    """Paces the reading of large bodies, and bounds those that are being received."""
+    turns: TurnQueue = field(default_factory=TurnQueue)
+    """Of requests that compute for milliseconds: pages by address, larger bodies by team."""
 
     async def check_database(self, within_s: float) -> None:
         """Raise Unavailable unless the database answers in time."""

@@ -23,7 +23,7 @@ class SiteDocumentation:
         """The pages that answer, the best first. Raises InvalidParameters for another version than this one."""
         library = await self._site.library()
         wanted = Filter(language, _API_REFERENCE if api_only else frozenset(), code_only, version)
-        hits = search(library, query, wanted)
+        hits = await self._site.aside(search, library, query, wanted)
         return [Passage(hit.title, hit.heading, hit.url, hit.language, hit.passage) for hit in hits]
 
     async def page(self, name: str, language: str) -> str | None:
@@ -33,12 +33,14 @@ class SiteDocumentation:
         if first in LANGUAGES and library.find(name, "en") is None:
             name, language = rest, first
         page = library.find(name, language) or library.find(library.known_as(name) or "", language)
-        return None if page is None else for_programs.page_as_markdown(library, page, language)
+        if page is None:
+            return None
+        return await self._site.aside(for_programs.page_as_markdown, library, page, language)
 
     async def skill(self) -> str:
         """What an agent needs to know of the API."""
-        return for_programs.PATHS["/skill.md"](await self._site.library())[0]
+        return (await self._site.aside(for_programs.PATHS["/skill.md"], await self._site.library()))[0]
 
     async def contents(self) -> str:
         """The list of all pages."""
-        return for_programs.PATHS["/llms.txt"](await self._site.library())[0]
+        return (await self._site.aside(for_programs.PATHS["/llms.txt"], await self._site.library()))[0]

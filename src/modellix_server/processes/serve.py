@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Iterator, Sized
 from functools import partial
 from importlib.metadata import version
@@ -47,6 +48,7 @@ from modellix_server.upstreams import load_all
 _CONNECTIONS = 8
 _STATEMENT_MS = 5_000  # below the time budget of a request, which may need time afterwards to find out what was done
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
+_THREADS_TURN_S = 0.0005  # the event loop waits so long for a thread that computes, not 5 ms, which is Python's default
 _SERVER: dict[str, Any] = {
     "lifespan": "off",
     "ws": "none",
@@ -65,6 +67,7 @@ def run(settings: Settings) -> None:
     log.set_up("serve", settings.log_level)
     tracing.set_up("serve", version("modellix-server"))
     take_short_turns(os.getpid())
+    sys.setswitchinterval(_THREADS_TURN_S)
     give_large_blocks_back()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))

@@ -12,7 +12,7 @@ from modellix_server.base.redaction import redact_keys, redact_text
 KEPT = 4096
 """Characters of a body that are kept."""
 
-_READ = 65_536  # bytes of a body that are parsed; a longer one would take too much time
+_READ, _LOOKED_AT = 65_536, 16_384  # bytes of a body that are parsed, and of a longer one that are read: both take time
 
 
 def redact_body(body: bytes) -> str:
@@ -23,7 +23,7 @@ def redact_body(body: bytes) -> str:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             kept = redact_text(body.decode("utf-8", "replace"))
     else:
-        kept = redact_text(body[:_READ].decode("utf-8", "replace"))
+        kept = redact_text(body[:_LOOKED_AT].decode("utf-8", "replace"))
     return cut(kept)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -10,8 +11,11 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from modellix_server.web.compression import LEAST_BYTES, LEVEL
+
 _SCRIPT = "text/javascript; charset=utf-8"
-_TYPES = {"css": "text/css; charset=utf-8", "mjs": _SCRIPT, "js": _SCRIPT, "svg": "image/svg+xml", "webp": "image/webp"}
+_WEBP = "image/webp"
+_TYPES = {"css": "text/css; charset=utf-8", "mjs": _SCRIPT, "js": _SCRIPT, "svg": "image/svg+xml", "webp": _WEBP}
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -19,6 +23,8 @@ class _Asset(NamedTuple):
     body: bytes
     content_type: str
     version: str
+    zipped: bytes | None
+    """The same compressed, for what compresses well."""
 
 
 class Assets:
@@ -47,7 +53,10 @@ class Assets:
             return PlainTextResponse("Not Found", 404)
         current = request.query_params.get("v") == asset.version
         headers = {"Cache-Control": _FOR_EVER if current else "no-cache", "ETag": f'"{asset.version}"'}
-        return Response(asset.body, media_type=asset.content_type, headers=headers)
+        if asset.zipped is None or "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(asset.body, media_type=asset.content_type, headers=headers)
+        headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        return Response(asset.zipped, media_type=asset.content_type, headers=headers)
 
 
 def _read(folder: Traversable, prefix: str) -> list[tuple[str, _Asset]]:
@@ -57,5 +66,6 @@ def _read(folder: Traversable, prefix: str) -> list[tuple[str, _Asset]]:
             found += _read(file, f"{prefix}{file.name}/")
         elif kind := _TYPES.get(file.name.rpartition(".")[2]):
             body = file.read_bytes()
-            found.append((prefix + file.name, _Asset(body, kind, hashlib.sha256(body).hexdigest()[:12])))
+            zipped = gzip.compress(body, LEVEL, mtime=0) if len(body) >= LEAST_BYTES and kind != _WEBP else None
+            found.append((prefix + file.name, _Asset(body, kind, hashlib.sha256(body).hexdigest()[:12], zipped)))
     return found

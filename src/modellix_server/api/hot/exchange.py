@@ -32,6 +32,8 @@ from modellix_server.results import Scratch
 MOST_BODY_BYTES = 64 * 1024 * 1024
 SMALL_BODY_BYTES = 256 * 1024
 """A larger body goes to a scratch file and is parsed in the helper process, off the event loop."""
+TURN_BYTES = 16 * 1024
+"""A larger body is parsed when it is its team's turn: it may take milliseconds."""
 BODY_TIMEOUT_S = 300.0
 _SILENT_S = 30.0
 
@@ -139,24 +141,31 @@ async def read_body(request: HotRequest) -> bytes | Scratch:
     """
     if request.connection and not request.coded and (body := request.connection.body(SMALL_BODY_BYTES)) is not None:
         request.bytes_in = len(body)
-        return body
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await _read_body(request)
-    except TimeoutError:
-        raise too_slow(BODY_TIMEOUT_S) from None
+    else:
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                read = await _read_body(request)
+        except TimeoutError:
+            raise too_slow(BODY_TIMEOUT_S) from None
+        if isinstance(read, Scratch):
+            return read
+        body = read
+    if len(body) > TURN_BYTES:
+        await request.ctx.turns.wait(request.who.team.team_id)
+    return body
 
 
 async def _read_body(request: HotRequest) -> bytes | Scratch:
     start, more, length = b"", True, request.content_length
     if length is not None and length > MOST_BODY_BYTES:
         raise too_large(MOST_BODY_BYTES)
+    limiter, most_bytes, team_id = request.ctx.body_reads, length or MOST_BODY_BYTES, request.who.team.team_id
     if length is None or length <= SMALL_BODY_BYTES:
-        start, more = await _read_start(request)
+        with limiter.join(team_id, min(most_bytes, SMALL_BODY_BYTES)):
+            start, more = await _read_start(request)
         if len(start) <= SMALL_BODY_BYTES and not more:
             return start
-    limiter, most_bytes = request.ctx.body_reads, length or MOST_BODY_BYTES
-    with limiter.join(request.who.team.team_id, most_bytes) as body:
+    with limiter.join(team_id, most_bytes) as body:
         scratch = request.ctx.spool.scratch(most_bytes)
         try:
             await scratch.write(start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,7 @@ from modellix_server.tasks import Accepted, TaskView
 LONGEST_WAIT_S = 280.0
 """Of a request for its pictures. Node's `fetch` gives up after 300 s without an answer."""
 _FORMS = ("b64_json", "url")
+_WHOLE = re.compile(r"([0-9]{1,3})(?:\.0{1,6})?", re.ASCII)
 _DATABASE_RETRY_S = 1.0
 
 
@@ -103,10 +105,10 @@ def _streamed(fields: dict[str, Any]) -> bool:
 
 
 def _wanted(n: object) -> int:
-    text = str(n)
-    if isinstance(n, bool) or not (text.isascii() and text.isdigit() and len(text) <= 3):
+    whole = None if isinstance(n, bool) else _WHOLE.fullmatch(str(n))
+    if whole is None:
         raise InvalidFormat(f"parameter 'n' must be a whole number, got {show(n)}")
-    return int(text)
+    return int(whole[1])
 
 
 class PictureStream(EventStream):

@@ -33,7 +33,7 @@ _USUAL = {
     "style": (),
 }
 """Words for what only some models leave to the client, and what is so with all others."""
-_SECONDS = re.compile(r"[0-9]{1,4}", re.ASCII)
+_SECONDS = re.compile(r"([0-9]{1,4})(?:\.0{1,6})?", re.ASCII)
 
 
 class WordsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -212,9 +212,10 @@ class Words:
         """The closest length that the model has; of two the shorter one."""
         if seconds is None:
             return
-        if not _SECONDS.fullmatch(str(seconds)):
+        whole = _SECONDS.fullmatch(str(seconds))
+        if whole is None:
             raise InvalidFormat(f"parameter 'seconds' must be a whole number, got {show(seconds)}")
-        wanted, said = int(str(seconds)), self._said.get("duration")
+        wanted, said = int(whole[1]), self._said.get("duration")
         if said is None:
             raise InvalidParameters(f"model '{self.model.slug}' takes no length: leave parameter 'seconds' out")
         if "enum" in said:

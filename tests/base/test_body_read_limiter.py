@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from modellix_server.api.hot.body_read_limiter import BodyReadLimiter
+from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.errors import Unavailable
 
 
