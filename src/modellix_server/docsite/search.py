@@ -66,14 +66,26 @@ def search(
     With `typing`, the last word may be unfinished. Raises InvalidParameters for a version that is not this one.
     """
     _check_version(wanted.version)
-    query = " ".join(query[:MOST_QUERY_CHARACTERS].split())
-    asked_for = (query, wanted, limit, typing)
-    found: list[Hit] | None = library.answers.get(asked_for)
+    found = answered_before(library, query, wanted, limit, typing=typing)
     if found is None:
         if len(library.answers) >= _MOST_KEPT:
             library.answers.pop(next(iter(library.answers)))
-        found = library.answers[asked_for] = _search(library, query, wanted, limit, typing=typing) if query else []
+        query = _plain(query)
+        found = _search(library, query, wanted, limit, typing=typing) if query else []
+        library.answers[query, wanted, limit, typing] = found
     return found
+
+
+def answered_before(
+    library: Library, query: str, wanted: Filter, limit: int = 10, *, typing: bool = False
+) -> list[Hit] | None:
+    """What `search` found for the same, lately; at once."""
+    found: list[Hit] | None = library.answers.get((_plain(query), wanted, limit, typing))
+    return found
+
+
+def _plain(query: str) -> str:
+    return " ".join(query[:MOST_QUERY_CHARACTERS].split())
 
 
 def _search(library: Library, query: str, wanted: Filter, limit: int, *, typing: bool) -> list[Hit]:

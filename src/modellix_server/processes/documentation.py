@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modellix_server.docsite import DocSite, Filter, Kind, for_programs, search
+from modellix_server.docsite import DocSite, Filter, Kind, answered_before, for_programs, search
 from modellix_server.mcp import Passage
 from modellix_server.web.texts import LANGUAGES
 
@@ -23,7 +23,9 @@ class SiteDocumentation:
         """The pages that answer, the best first. Raises InvalidParameters for another version than this one."""
         library = await self._site.library()
         wanted = Filter(language, _API_REFERENCE if api_only else frozenset(), code_only, version)
-        hits = await self._site.aside(search, library, query, wanted)
+        hits = answered_before(library, query, wanted)
+        if hits is None:
+            hits = await self._site.aside(search, library, query, wanted)
         return [Passage(hit.title, hit.heading, hit.url, hit.language, hit.passage) for hit in hits]
 
     async def page(self, name: str, language: str) -> str | None:
