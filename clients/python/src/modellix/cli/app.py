@@ -33,10 +33,14 @@ class _Commands(click.Group):
         except errors.ModellixError as error:
             output.show_error(error, json=ctx.meta[_JSON])
             ctx.exit(code_of(error))
+        except click.exceptions.NoArgsIsHelpError:
+            raise
         except click.UsageError as error:
-            if not ctx.meta[_JSON]:
-                raise
-            output.as_json({"error": "UsageError", "message": error.format_message()})
+            if ctx.meta[_JSON]:
+                output.as_json({"error": "UsageError", "message": error.format_message()})
+            else:
+                output.show_error(errors.ModellixError(error.format_message()), json=False)
+                output.note(f"  help        {(error.ctx or ctx).command_path} --help")
             ctx.exit(ExitCode.WRONG)
         except BrokenPipeError:
             raise  # nobody reads on, such as `head`: click ends quietly
