@@ -1,6 +1,7 @@
 /** Files that tasks deliver. */
 import { ConnectionFailed } from "./errors.js";
-import type { Transport } from "./transport.js";
+import { sleep } from "./timing.js";
+import { pauseMs, type Transport } from "./transport.js";
 import type { Resource } from "./types.js";
 
 const RETRIES = 3;
@@ -26,11 +27,15 @@ export class ResultFile {
 
   /** The whole file. @throws ApiError (NotFound once it has expired), ConnectionFailed, Aborted */
   async bytes(options: { signal?: AbortSignal } = {}): Promise<Uint8Array<ArrayBuffer>> {
-    for (let attempt = 0; ; attempt++) {
-      const content = await this.#transport.download(this.url, options.signal);
-      if (content.length === this.resource.size) return content;
-      if (attempt === RETRIES) throw new ConnectionFailed("the download ended too early", { sent: true });
-    }
+    const whole = new Uint8Array(this.resource.size);
+    await this.#received(options.signal, async (parts) => {
+      let at = 0;
+      for await (const part of parts) {
+        whole.set(part, at);
+        at += part.length;
+      }
+    });
+    return whole;
   }
 
   /** The same as `Blob`, with its type. */
@@ -54,11 +59,38 @@ export class ResultFile {
     await mkdir(dirname(place), { recursive: true });
     const draft = join(dirname(place), `.${basename(place)}.${crypto.randomUUID()}.part`);
     try {
-      await writeFile(draft, await this.bytes(options));
+      await this.#received(options.signal, (parts) => writeFile(draft, parts));
       await rename(draft, place);
     } finally {
       await rm(draft, { force: true });
     }
     return place;
+  }
+
+  /** Let somebody receive the file, from its beginning again after what passes. */
+  async #received(
+    signal: AbortSignal | undefined,
+    receive: (parts: AsyncGenerator<Uint8Array>) => Promise<void>,
+  ): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await receive(this.#parts(signal));
+      } catch (error) {
+        const pause = pauseMs(error, attempt, RETRIES, true);
+        if (pause === undefined) throw error;
+        await sleep(pause, signal);
+      }
+    }
+  }
+
+  /** The parts of a file that is as long as it should be. */
+  async *#parts(signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+    let left = this.resource.size;
+    for await (const part of this.#transport.download(this.url, signal)) {
+      left -= part.length;
+      if (left < 0) break;
+      yield part;
+    }
+    if (left !== 0) throw new ConnectionFailed("the download has another length than the file", { sent: true });
   }
 }

@@ -100,25 +100,22 @@ export class Transport {
     }
   }
 
-  /** What is at a public link, which gets no key. */
-  async download(url: string, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
-    const request: ApiRequest = { method: "GET", path: new URL(url).pathname, repeatable: true, signal };
-    const [content, silence] = await this.#again(request, async (silence) => {
-      try {
-        const answer = await this.#fetch(url, { signal: silence.signal });
-        if (answer.status >= 400) throw this.#refusal(answer, await answer.text());
-        const parts: Uint8Array[] = [];
-        for await (const part of answer.body ?? []) {
-          silence.broken();
-          parts.push(part);
-        }
-        return [joined(parts), silence] as const;
-      } catch (error) {
-        throw error instanceof ApiError ? error : this.#failed(request, error, true);
+  /** The parts of what is at a public link, which gets no key. One attempt. @throws ApiError, ConnectionFailed, Aborted */
+  async *download(url: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    const silence = new Silence(this.#timeoutMs, signal);
+    try {
+      const answer = await this.#fetch(url, { signal: silence.signal });
+      if (answer.status >= 400) throw this.#refusal(answer, await answer.text());
+      for await (const part of answer.body ?? []) {
+        silence.broken();
+        yield part;
       }
-    });
-    silence.over();
-    return content;
+    } catch (error) {
+      const request = { method: "GET", path: new URL(url).pathname, repeatable: true, signal };
+      throw error instanceof ApiError ? error : this.#failed(request, error, true);
+    } finally {
+      silence.over();
+    }
   }
 
   async #parsed(request: ApiRequest): Promise<[any, Response]> {
@@ -158,6 +155,7 @@ export class Transport {
   async #attempt(request: ApiRequest, silence: Silence): Promise<Response> {
     const requestId = crypto.randomUUID().replaceAll("-", "");
     const url = new URL(request.path, this.origin);
+    if (url.origin !== this.origin) throw new NotConfigured(`'${request.path}' is no path of ${this.origin}`);
     for (const [name, value] of Object.entries(request.query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
@@ -234,7 +232,7 @@ export function pauseMs(error: unknown, attempt: number, most: number, repeatabl
 }
 
 function originOf(text: string): string {
-  const trimmed = text.trim().replace(/\/+$/, "").replace(/\/api\/v1$/, "");
+  const trimmed = text.trim().replace(/\/+$/, "").replace(/(\/api)?\/v1$/, "");
   const url = URL.canParse(trimmed) ? new URL(trimmed) : undefined;
   if (!url || !/^https?:$/.test(url.protocol) || url.pathname !== "/" || url.search || url.username) {
     throw new NotConfigured(`the base URL '${text}' is no origin such as https://modellix.example.com`);
@@ -269,14 +267,4 @@ function isUnsent(error: unknown): boolean {
 function told(error: unknown): string {
   const { cause } = error as Error;
   return (cause instanceof Error && (cause.message || (cause as NodeJS.ErrnoException).code)) || String((error as Error)?.message ?? error);
-}
-
-function joined(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -95,6 +95,8 @@ await once(closed, "listening");
 const { port } = closed.address() as AddressInfo;
 closed.close();
 await assert.rejects(new Client({ baseURL: `http://127.0.0.1:${port}`, maxRetries: 0 }).balance(), { name: "ConnectionFailed", sent: false });
+assert.equal(new Client({ baseURL: `${ORIGIN}/v1/` }).baseURL, ORIGIN);
+await assert.rejects(client.request("GET", "//example.com/api"), errors.NotConfigured, "the key goes nowhere else");
 assert.throws(() => new Client({ baseURL: "one.example" }), errors.NotConfigured);
 assert.throws(() => new Client({ apiKey: "mdlx 2" }), (error: Error) => error instanceof errors.NotConfigured && !error.message.includes("mdlx"));
 assert.ok(!(inspect(client, { depth: 9, showHidden: true }) + inspect(empty, { depth: 9 })).includes(KEY ?? "?"));
