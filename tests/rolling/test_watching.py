@@ -124,7 +124,7 @@ async def test_every_answer_and_its_log_name_the_request(opened, fleet) -> None:
         async with http.get(origin + path) as answer:
             seen.add(answer.headers["x-request-id"])
     assert len(seen) == 5
-    assert all(re.fullmatch("[0-9a-f]{24}", name) for name in seen)
+    assert all(re.fullmatch("[0-9a-f]{32}", name) for name in seen)
     for given, kept in {
         "from-the-client:1": True,
         "x" * 128: True,
