@@ -32,7 +32,8 @@ def timed(ago_s=0.0):
 
 
 def call(team, name, ago_s=0.0):
-    entry = LogEntry(time.time() - ago_s, team.team_id, team.live, 1, "GET", "/x", 200, None, 250, 0, 300)
+    at = datetime.now(UTC) - timedelta(seconds=ago_s)
+    entry = LogEntry(at, team.team_id, team.live, 1, "GET", "/x", 200, None, 250, 0, 300)
     return entry._replace(request_id=name)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -361,7 +362,7 @@ def record(context: RequestContext, status: int, size: int, reply: Reply | None 
     kept = refused and (caller is None or caller.input_days != 0)
     context.ctx.request_log.record(
         LogEntry(
-            at=time.time(),
+            at=datetime.now(UTC),
             team_id=caller.team_id if caller else None,
             live=caller.live if caller else None,
             key_id=caller.key_id if caller else None,

@@ -1,5 +1,6 @@
 """Identifiers: UUIDv7 (RFC 9562) and the public forms of the ids of tasks and uploaded files."""
 
+import functools
 import itertools
 import os
 import re
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 _TASK_ID = re.compile(r"task-([0-9a-f]{32})", re.ASCII)
+_TASK_NAME_LENGTH = len("task-") + 32
 _FILE_ID = re.compile(r"file-([0-9a-f]{32})", re.ASCII)
 _TIMED = re.compile(r"0[0-9a-f]{11}", re.ASCII)  # milliseconds, up to the year 2527
 
@@ -80,6 +82,11 @@ def task_name(task_id: UUID) -> str:
 
 def parse_task_name(text: str) -> UUID | None:
     """The UUID of a public task id, or None when the text is not one."""
+    return _task_id(text) if len(text) == _TASK_NAME_LENGTH else None
+
+
+@functools.lru_cache(4096)  # whoever polls asks for the same task again and again
+def _task_id(text: str) -> UUID | None:
     found = _TASK_ID.fullmatch(text)
     return UUID(int=int(found[1], 16)) if found else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -116,7 +117,7 @@ class KeyAdmission:
         kept = refused is not None and (caller is None or caller.input_days != 0)
         self._log.record(
             LogEntry(
-                at=time.time(),
+                at=datetime.now(UTC),
                 team_id=caller.team_id if caller else None,
                 live=caller.live if caller else None,
                 key_id=caller.key_id if caller else None,

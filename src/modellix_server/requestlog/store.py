@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from modellix_server.base.database import Connection, Pool
@@ -17,8 +17,7 @@ _COPY_ROWS = 500  # encoding holds the event loop: about 1 ms at a time
 class LogEntry(NamedTuple):
     """One API call, in the order of the table's columns. Headers are not logged."""
 
-    at: float
-    """Unix time."""
+    at: datetime
     team_id: int | None
     """None: refused before authentication."""
     live: bool | None
@@ -78,39 +77,29 @@ async def append(db: Connection, rows: Sequence[LogRow], losses: Sequence[tuple[
     async with db.transaction():
         await db.execute("set local synchronous_commit = off")
         recent = _recent(rows[0]) if rows else frozenset()
-        await _copy(db, "entry", LogEntry, [_entry(row, recent) for row in rows if isinstance(row, LogEntry)])
-        made = [_submission(row, recent) for row in rows if isinstance(row, SubmissionEntry)]
-        await _copy(db, "submission", SubmissionEntry, made)
+        kinds: tuple[tuple[str, type[LogRow]], ...] = (("entry", LogEntry), ("submission", SubmissionEntry))
+        for table, kind in kinds:
+            await _copy(db, table, kind, [row for row in rows if isinstance(row, kind)], recent)
         if losses:
             await db.executemany("insert into requestlog.loss (rows, reason) values ($1, $2)", losses)
 
 
-async def _copy(db: Connection, table: str, kind: type[LogRow], records: Sequence[tuple[Any, ...]]) -> None:
-    for start in range(0, len(records), _COPY_ROWS):
-        await db.copy_records_to_table(
-            table,
-            schema_name="requestlog",
-            columns=(*kind._fields, "request_id_timed"),
-            records=records[start : start + _COPY_ROWS],
-        )
+async def _copy(db: Connection, table: str, kind: type[LogRow], rows: Sequence[LogRow], recent: frozenset[str]) -> None:
+    columns = (*kind._fields, "request_id_timed")
+    for start in range(0, len(rows), _COPY_ROWS):
+        records = [
+            (*row, (row.request_id is not None and row.request_id[:10] in recent) or None)
+            for row in rows[start : start + _COPY_ROWS]
+        ]
+        await db.copy_records_to_table(table, schema_name="requestlog", columns=columns, records=records)
 
 
 def _recent(oldest: LogRow) -> frozenset[str]:
     """How the ids of timed calls begin: with ten hex digits, which are a unit of 256 ms."""
     now_ms = time.time_ns() // 1_000_000
-    made_ms = oldest.at * 1000 if isinstance(oldest, LogEntry) else made_at_ms(oldest.task_id)
+    made_ms = oldest.at.timestamp() * 1000 if isinstance(oldest, LogEntry) else made_at_ms(oldest.task_id)
     units = _UNITS if now_ms - made_ms < _UNITS << _UNIT_BITS else 0  # else they have waited for the database
     return frozenset(f"{(now_ms >> _UNIT_BITS) - ago:010x}" for ago in range(units))
-
-
-def _entry(row: LogEntry, recent: frozenset[str]) -> tuple[Any, ...]:
-    timed = row.request_id is not None and row.request_id[:10] in recent
-    return (datetime.fromtimestamp(row[0], UTC), *row[1:], timed or None)
-
-
-def _submission(row: SubmissionEntry, recent: frozenset[str]) -> tuple[Any, ...]:
-    timed = row.request_id is not None and row.request_id[:10] in recent
-    return (*row, timed or None)
 
 
 async def ensure_partitions(db: Pool | Connection, days: int = 7) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from http import HTTPStatus
@@ -46,6 +47,11 @@ def too_large() -> UnfitRequestError:
     return UnfitRequestError(431, f"the head of the request is larger than {MOST_HEAD_BYTES // 1024} KB")
 
 
+@functools.lru_cache(64)  # most clients ask for the same one
+def _is_fit_host(value: bytes) -> bool:
+    return _FIT_HOST.fullmatch(value) is not None
+
+
 def read_special(special: Iterable[tuple[bytes, bytes]], version: str) -> tuple[bytes, bool]:
     """The request's id, and whether its client wants to hear that it may send the body.
 
@@ -54,7 +60,7 @@ def read_special(special: Iterable[tuple[bytes, bytes]], version: str) -> tuple[
     hosts, ids, expects_continue = 0, [], False
     for name, value in special:
         if name == b"host":
-            hosts += 1 if _FIT_HOST.fullmatch(value) else 2
+            hosts += 1 if _is_fit_host(value) else 2
         elif name == b"x-request-id":
             ids.append(value)
         elif name == b"expect":
