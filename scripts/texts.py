@@ -28,9 +28,8 @@ from modellix_server.base.settings import variables
 from modellix_server.budgets import PERIODS
 from modellix_server.catalogue import Catalogue as Models
 from modellix_server.catalogue import MediaKind
+from modellix_server.docsite.generated.endpoints import texts_of_routes
 from modellix_server.docsite.written import reference
-from modellix_server.openapi.answers import REASONS
-from modellix_server.openapi.operations import OPERATIONS
 from modellix_server.operations.principal import Permission
 
 SOURCE = Path(__file__).parents[1] / "src" / "modellix_server"
@@ -95,7 +94,7 @@ def _of_reference() -> Iterator[str]:
         yield one.help
         if re.search(r"[a-z]{3}", re.sub("`[^`]*`", "", one.default)):
             yield one.default
-    yield from (*REASONS.values(), *(operation.summary for operation in OPERATIONS.values()))
+    yield from texts_of_routes()
     for one in (*reference()["commands"], *reference()["metrics"]):
         yield one["help"]
         yield from (parameter["help"] for parameter in one.get("parameters", ()))

@@ -103,14 +103,14 @@ _XAI_STATUS = obj(
         "error": obj(code=text(), message=text()),
     },
 )  # fmt: skip
-_EXTRA = "Other fields are parameters of the model. "
+_EXTRA = "Other fields are parameters of the model."
 _WAITS = "Answers when the task has ended, at most 280 seconds later; 504 then: the same request again waits for it."
 
 OPENAI_OPERATIONS = {
     "POST /v1/images/generations": _making(
         "openaiGenerateImages", "Make pictures", _images("image_generation.completed"),
         BodyDoc({**_DRAWN, **_FREE, "examples": [{"model": "alibaba/qwen-image-plus", "prompt": "A cat"}]}),
-        _EXTRA + _WAITS, 502, 504,
+        f"{_EXTRA} {_WAITS}", 502, 504,
     ),
     "POST /v1/images/edits": _making(
         "openaiEditImages", "Change or combine pictures", _images("image_edit.completed"),
@@ -119,15 +119,15 @@ OPENAI_OPERATIONS = {
             {"image": {"anyOf": [_PICTURE, array(_PICTURE)]}, "mask": _PICTURE},
             "image", "image[]", "mask",
         ),
-        _EXTRA + _WAITS, 502, 504,
+        f"{_EXTRA} {_WAITS}", 502, 504,
     ),
     "POST /v1/videos": _making(
         "openaiCreateVideo", "Make a video", _VIDEO,
-        _body(_FILMED, {"input_reference": _PICTURE}, "input_reference"), _EXTRA + "Answers at once.",
+        _body(_FILMED, {"input_reference": _PICTURE}, "input_reference"), f"{_EXTRA} Answers at once.",
     ),
     "POST /v1/videos/{video_id}/remix": _making(
         "openaiRemixVideo", "Make a video of a video", _VIDEO, _body(obj(prompt=text()), {}),
-        "By the model of its family that changes videos; 400 where there is none. " + _EXTRA,
+        f"By the model of its family that changes videos; 400 where there is none. {_EXTRA}",
     ),
     "GET /v1/videos": _route(
         "openaiListVideos", "List the team's videos",
@@ -148,7 +148,7 @@ OPENAI_OPERATIONS = {
     "POST /v1/videos/generations": _making(
         "xaiGenerateVideo", "Make a video, in the words of xAI's API",
         AnswerDoc(obj(request_id=text("To ask for it", pattern="^xai-task-[0-9a-f]{32}$")), bare=True),
-        BodyDoc({**_XAI, **_FREE}), _EXTRA + "Answers at once.",
+        BodyDoc({**_XAI, **_FREE}), f"{_EXTRA} Answers at once.",
     ),
     "GET /v1/videos/{video_id}": _route(
         "openaiGetVideo", "A video, as it is now",

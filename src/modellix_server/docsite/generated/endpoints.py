@@ -45,26 +45,39 @@ def endpoint_pages(origin: str, providers: Iterable[str], language: str, _: Say,
     yield DocPage("api-reference/index", language, Kind.ENDPOINT, "\n\n".join(parts) + "\n")
 
 
+def texts_of_routes() -> set[str]:
+    """Everything that the table of routes says on these pages, to be translated."""
+    found: set[str] = set()
+
+    def note(text: str) -> str:
+        found.add(text)
+        return text
+
+    for _page_ in endpoint_pages("", (), "en", str, note):
+        pass
+    return found
+
+
 def _page(route: str, operation: RouteDoc, origin: str, language: str, _: Say, said: Say) -> DocPage:
     method, path = route.split(" ")
     parts = [f"# {said(operation.summary)}", code(route)]
     if operation.about:
-        parts.append(operation.about)
+        parts.append(said(operation.about))
     parts += [
         _("It needs no API key.") if operation.public else _("It needs an API key: `Authorization: Bearer <key>`."),
         heading(_("Request")),
     ]
-    if rows := [_parameter(_resolved(one), _) for one in (*of_path(path), *operation.parameters)]:
+    if rows := [_parameter(_resolved(one), _, said) for one in (*of_path(path), *operation.parameters)]:
         parts.append(table([_("parameter"), _("where"), _("type"), _("meaning")], rows))
     if operation.body:
-        parts += [_("Body, as `%s`:") % operation.body.mime, *_schema(operation.body.schema, _)]
+        parts += [_("Body, as `%s`:") % operation.body.mime, *_schema(operation.body.schema, _, said)]
     parts += [block("sh", _curl(method, path, operation, origin)), heading(_("Answer"))]
     answer = operation.answer
     parts.append(
-        f"{answer.about}. "
-        + ("" if answer.bare else _('In the envelope `{"code": 0, "message": "success", "data": …}`; `data` is:'))
+        (_("%s.") % said(answer.about))
+        + ("" if answer.bare else " " + _('In the envelope `{"code": 0, "message": "success", "data": …}`; `data` is:'))
     )
-    parts += _schema(answer.schema, _)
+    parts += _schema(answer.schema, _, said)
     statuses = sorted({*operation.refuses, *((500,) if operation.public else (401, 403, 429, 500, 503))})
     parts += [
         heading(_("Errors")),
@@ -75,11 +88,15 @@ def _page(route: str, operation: RouteDoc, origin: str, language: str, _: Say, s
     return DocPage(endpoint_slug(operation), language, Kind.ENDPOINT, "\n\n".join(parts) + "\n", "", names)
 
 
-def _parameter(said: Mapping[str, Any], _: Say) -> list[str]:
-    where = _("required, in %s") if said.get("required") else _("in %s")
-    schema = said["schema"]
-    about = said.get("description") or schema.get("description", "")
-    return [code(said["name"]), where % said["in"], _type(schema), inline(about)]
+def _parameter(one: Mapping[str, Any], _: Say, said: Say) -> list[str]:
+    where = _("required, in %s") if one.get("required") else _("in %s")
+    return [code(one["name"]), where % one["in"], _type(one["schema"]), _about(said, one, one["schema"])]
+
+
+def _about(said: Say, *described: Mapping[str, Any]) -> str:
+    """What the first of them that says anything says."""
+    text = next((found for one in described if (found := one.get("description"))), "")
+    return inline(said(text)) if text else ""
 
 
 def _resolved(said: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -103,33 +120,28 @@ def _type(schema: Mapping[str, Any]) -> str:
     return ", ".join(kind) if isinstance(kind, list) else str(kind)
 
 
-def _schema(schema: Mapping[str, Any], _: Say) -> Iterator[str]:
+def _schema(schema: Mapping[str, Any], _: Say, said: Say) -> Iterator[str]:
     shown = _resolved(schema)
     for name in ("oneOf", "anyOf"):
         if name in shown:
             for number, one in enumerate(shown[name]):
                 if number:
                     yield _("or")
-                yield from _schema(one, _)
+                yield from _schema(one, _, said)
             return
-    rows = list(_fields(shown, "", _))
-    said = inline(shown.get("description", "")) or _type(shown)
-    yield table([_("field"), _("type"), _("meaning")], rows) if rows else said
+    rows = list(_fields(shown, "", _, said))
+    yield table([_("field"), _("type"), _("meaning")], rows) if rows else _about(said, shown) or _type(shown)
 
 
-def _fields(schema: Mapping[str, Any], prefix: str, _: Say, deep: int = 0) -> Iterator[list[str]]:
-    for name, said in schema.get("properties", {}).items():
-        inner = _resolved(said)
+def _fields(schema: Mapping[str, Any], prefix: str, _: Say, said: Say, deep: int = 0) -> Iterator[list[str]]:
+    for name, given in schema.get("properties", {}).items():
+        inner = _resolved(given)
         optional = "" if name in schema.get("required", ()) else " " + _("(not always)")
-        yield [
-            code(prefix + name),
-            _type(inner) + optional,
-            inline(said.get("description") or inner.get("description", "")),
-        ]
+        yield [code(prefix + name), _type(inner) + optional, _about(said, given, inner)]
         if deep < _DEEP:
-            yield from _fields(inner, f"{prefix}{name}.", _, deep + 1)
+            yield from _fields(inner, f"{prefix}{name}.", _, said, deep + 1)
             if "items" in inner:
-                yield from _fields(_resolved(inner["items"]), f"{prefix}{name}[].", _, deep + 1)
+                yield from _fields(_resolved(inner["items"]), f"{prefix}{name}[].", _, said, deep + 1)
 
 
 def _curl(method: str, path: str, operation: RouteDoc, origin: str) -> str:
