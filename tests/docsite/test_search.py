@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import runpy
 import statistics
 import time
 from fnmatch import fnmatchcase
@@ -175,3 +176,14 @@ def test_it_is_quick(library: Library) -> None:
     begun = time.perf_counter()
     SearchIndex(library.chunks)
     assert time.perf_counter() - begun < 10
+
+
+def test_the_chinese_words_of_the_pages_are_known() -> None:
+    """Nearly all: a page with new ones is found by pairs of characters. `python scripts/chinese_words.py` adds them."""
+    made = runpy.run_path(str(HERE.parents[1] / "scripts/chinese_words.py"))
+    wanted = set(made["wanted"]())
+    known = set(made["FILE"].read_text(encoding="utf-8").split())
+    assert len(wanted) > 1_000
+    assert len(wanted - known) <= len(wanted) / 50, sorted(wanted - known)
+    assert words("供应商账号") == ["供应", "供应商", "账号"]
+    assert words("龘靐") == ["龘", "靐"], "what no page says stands by itself"

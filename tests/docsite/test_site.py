@@ -52,7 +52,7 @@ def visitor(platform: Platform) -> Visitor:
         ("/docs/zh/alibaba/wan-2-6-t2v", "参数"),
         ("/docs/api-reference/query-task-result", "GET /api/v1/tasks/{task_id}"),
         ("/docs/errors/rate-limit-exceeded", "Retry-After"),
-        ("/docs/zh/self-hosting/promises", "本页尚未翻译"),
+        ("/docs/zh/self-hosting/promises", "本页只有英文版"),
         ("/docs/search?q=rate+limit", "Rate limit exceeded"),
     ],
 )

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from modellix_server.docsite.page import DocPage, Kind
-from modellix_server.docsite.search import Hit
+from modellix_server.docsite.search import VERSION, Hit
 from modellix_server.docsite.site import Library
 from modellix_server.docsite.written import skill
 from modellix_server.web.texts import LANGUAGES
@@ -25,7 +25,7 @@ def page_as_markdown(library: Library, page: DocPage, language: str) -> str:
     """A page for programs, with where to find the others."""
     other = ""
     if page.language != language:
-        other = f"> There is no translation of this page ({language}); this is the English one.\n\n"
+        other = f"> There is no translation of this page ({language}): this is the English version.\n\n"
     return _POINTER.format(site=library.where.site) + other + library.markdown(page, language)
 
 
@@ -40,7 +40,7 @@ def _llms(library: Library) -> tuple[str, str]:
     count = sum(page.kind is Kind.MODEL for page in library.in_language("en"))
     about = (
         f"> One HTTP API to {count} image and video models, at {library.where.origin}. Every generation is a task: "
-        "submit it, follow it, fetch its files. Prices are those of this installation."
+        f"submit it, follow it, fetch its files. Prices and pages are those of this installation, version {VERSION}."
     )
     lines = ["# Modellix", "", about, "", "## Docs", ""]
     later = (Kind.DESIGN, Kind.SETTING)

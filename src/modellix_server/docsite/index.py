@@ -41,12 +41,7 @@ class SearchIndex:
     """The pieces of all pages, by language."""
 
     def __init__(self, chunks: Mapping[str, Sequence[Chunk]]) -> None:
-        fields: dict[int, dict[str, list[str]]] = {}
-        for found in chunks.values():
-            for chunk in found:
-                if id(chunk) not in fields:  # one that is not translated is in several languages
-                    fields[id(chunk)] = _fields(chunk)
-        self._of = {language: _LanguageIndex(found, fields) for language, found in chunks.items()}
+        self._of = {language: _LanguageIndex(found) for language, found in chunks.items()}
 
     def find(self, query: str, language: str, kinds: frozenset[Kind], *, typing: bool) -> list[RankedChunk]:
         """The pieces that fit, the best first."""
@@ -65,7 +60,7 @@ class _Known(NamedTuple):
 
 
 class _LanguageIndex:
-    def __init__(self, chunks: Sequence[Chunk], fields_of: Mapping[int, Mapping[str, list[str]]]) -> None:
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
         builder = tantivy.SchemaBuilder()
         for name in ranking.FIELDS:
             builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
@@ -80,7 +75,7 @@ class _LanguageIndex:
         with index.writer(_WRITER_BYTES, 1) as writer:
             for number, chunk in enumerate(chunks):
                 document = tantivy.Document(number=number, kind=chunk.page.kind.value)
-                for place, (name, found) in enumerate(fields_of[id(chunk)].items()):
+                for place, (name, found) in enumerate(_fields(chunk).items()):
                     document.add_text(name, " ".join(found))
                     for word in set(found):
                         self._in[word] = self._in.get(word, 0) | 1 << place

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from modellix_server.docsite import navigation
 from modellix_server.docsite.page import DocPage, Kind
-from modellix_server.docsite.search import Hit
+from modellix_server.docsite.search import VERSION, Hit
 from modellix_server.docsite.site import Library, SiteAddress
 from modellix_server.web.assets import Assets
 from modellix_server.web.texts import LANGUAGES, texts_of
@@ -77,6 +77,7 @@ class SiteRenderer:
             .render(
                 language=language,
                 languages=languages,
+                version=f"v{VERSION}",
                 slug=slug,
                 groups=navigation.groups(library, language, slug, texts.gettext),
                 path=library.path,

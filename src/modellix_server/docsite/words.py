@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-
-import rjieba
+from importlib.resources import files
 
 _WORD = re.compile(r"[a-z0-9]+(?:[._/*:-]+[a-z0-9]+)*")
 _JOINTS = re.compile(r"[/_*:-]+")
@@ -35,8 +34,16 @@ _STOP = frozenset(
 """Words that are in every question, and say nothing of what it is about."""
 
 
+_CHINESE_WORDS = frozenset(files(__package__).joinpath("chinese_words.txt").read_text(encoding="utf-8").split())
+"""The Chinese words of the pages, of what they are called otherwise, and of questions: `scripts/chinese_words.py`.
+
+What a page does not say cannot be found in it: so few words cut as well as a whole dictionary, which takes 34 MB.
+"""
+_LONGEST = max(map(len, _CHINESE_WORDS))
+
+
 def words(text: str) -> list[str]:
-    """The words of a text: ids whole and in parts, English ones without endings, Chinese ones as jieba cuts them."""
+    """The words of a text: ids whole and in parts, English ones without endings, Chinese ones as far as they are known."""
     return list(_words(text.lower()))
 
 
@@ -93,4 +100,22 @@ def _words(text: str) -> Iterator[str]:
             if numbered := _NUMBERED.fullmatch(part):
                 yield from (stem(numbered[1]), numbered[2])
     for run in _CHINESE.findall(text):
-        yield from (word for word in rjieba.cut_for_search(run, hmm=False) if word.strip())
+        yield from _cut(run)
+
+
+def _cut(run: str) -> Iterator[str]:
+    """Chinese as words: always the longest that is known, after the shorter ones in it; else single characters."""
+    start = 0
+    while start < len(run):
+        longest = min(_LONGEST, len(run) - start)
+        size = next((size for size in range(longest, 1, -1) if run[start : start + size] in _CHINESE_WORDS), 1)
+        for part in range(2, size):
+            inner = (run[place : place + part] for place in range(start, start + size - part + 1))
+            yield from (word for word in inner if word in _CHINESE_WORDS)
+        yield run[start : start + size]
+        start += size
+
+
+def chinese_stop_words() -> frozenset[str]:
+    """Those of `_STOP` that are Chinese."""
+    return frozenset(word for word in _STOP if _CHINESE.fullmatch(word))
