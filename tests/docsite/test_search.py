@@ -22,8 +22,9 @@ from modellix_server.docsite.words import asked, bigrams, distance, stem, words
 HIT_RATE, HELD_OUT_RATE = 0.95, 0.8
 """In the first three, of all questions in each language, and of those held out; a little below what is measured.
 
-November 2026: English 0.98 of 182 (held out: 1.0 of 43), Chinese 0.97 of 147 (held out: 0.92 of 24). Of those held out
-nobody looked at one before the rules were as they are.
+November 2026: English 0.96 of 214 (held out: 1.0 of 43), Chinese 0.97 of 178 (held out: 0.92 of 24). Of those held out
+nobody looked at one before the rules were as they are. The last 30 of each language were written when the others had
+these rates: 0.60 and 0.73 of them were found, then pages and synonyms were added for what had no answer.
 """
 HERE = Path(__file__).parent
 
@@ -173,9 +174,9 @@ def test_it_is_quick(library: Library) -> None:
         search(library, question, Filter(language))
         took.append(time.perf_counter() - begun)
     assert statistics.median(took) < 0.05, "20 ms are promised; other tests run beside this one"
-    begun = time.perf_counter()
+    begun = time.process_time()
     SearchIndex(library.chunks)
-    assert time.perf_counter() - begun < 10
+    assert time.process_time() - begun < 4, "2 s are promised"
 
 
 def test_the_chinese_words_of_the_pages_are_known() -> None:

@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
+from modellix_server.docsite import navigation
 from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.search import VERSION, Hit
 from modellix_server.docsite.site import Library
@@ -15,6 +16,8 @@ from modellix_server.web.texts import LANGUAGES
 
 _TEXT = "text/plain; charset=utf-8"
 _MARKDOWN = "text/markdown; charset=utf-8"
+_LATER = (Kind.DESIGN, Kind.SETTING, Kind.COMMAND, Kind.METRIC)
+"""What who uses the API need not read."""
 _POINTER = (
     "> The index of all pages is at {site}/llms.txt: read it to find others. Every page is also there as Markdown, "
     "with `.md` behind its address.\n\n"
@@ -43,8 +46,8 @@ def _llms(library: Library) -> tuple[str, str]:
         f"submit it, follow it, fetch its files. Prices and pages are those of this installation, version {VERSION}."
     )
     lines = ["# Modellix", "", about, "", "## Docs", ""]
-    later = (Kind.DESIGN, Kind.SETTING)
-    lines += [_line(library, page) for page in library.in_language("en") if page.kind not in later]
+    pages = [page for group in navigation.groups(library, "en", "", str) for page in group.pages]
+    lines += [_line(library, page) for page in pages if page.kind not in _LATER]
     lines += [
         "",
         "## OpenAPI Specs",
@@ -60,7 +63,7 @@ def _llms(library: Library) -> tuple[str, str]:
     ]
     lines += [f"- [Skill for agents]({library.where.site}/skill.md)"]
     lines += [f"- [All pages in one file]({library.where.site}/llms-full.txt)"]
-    lines += [_line(library, page) for page in library.in_language("en") if page.kind in later]
+    lines += [_line(library, page) for page in pages if page.kind in _LATER]
     return "\n".join(lines) + "\n", _TEXT
 
 

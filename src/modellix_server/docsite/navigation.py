@@ -73,6 +73,7 @@ WRITTEN = (
         (
             *(
                 "self-hosting/install",
+                "self-hosting/vendor-accounts",
                 "operate",
                 "settings",
                 "self-hosting/security",

@@ -123,6 +123,6 @@ def _kind(kind: Kind, _: Any) -> str:
 
 def _passage(text: str) -> str:
     """The beginning of a passage as plain text."""
-    shown = re.sub(r"^```\w*$|\]\([^)]*\)|[`|*#\[\]\\]|-{3,}", " ", text, flags=re.MULTILINE)
+    shown = re.sub(r"!\[[^\]]*\]\([^)]*\)|^```\w*$|\]\([^)]*\)|[`|*#\[\]\\]|-{3,}", " ", text, flags=re.MULTILINE)
     kept = " ".join(shown.split())
     return kept if len(kept) <= _SHORT else f"{kept[:_SHORT].rsplit(' ', 1)[0]}…"

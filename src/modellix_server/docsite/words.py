@@ -43,7 +43,7 @@ _LONGEST = max(map(len, _CHINESE_WORDS))
 
 
 def words(text: str) -> list[str]:
-    """The words of a text: ids whole and in parts, English ones without endings, Chinese ones as far as they are known."""
+    """The words of a text: ids whole and in parts, English ones without endings, Chinese ones that are known."""
     return list(_words(text.lower()))
 
 

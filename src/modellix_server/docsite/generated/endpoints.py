@@ -53,8 +53,7 @@ def texts_of_routes() -> set[str]:
         found.add(text)
         return text
 
-    for _page_ in endpoint_pages("", (), "en", str, note):
-        pass
+    list(endpoint_pages("", (), "en", str, note))
     return found
 
 
