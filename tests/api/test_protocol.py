@@ -184,8 +184,8 @@ async def test_bodies_by_length_and_in_chunks(connect, size: int) -> None:
     assert (await client.ask(post("/body", body)))[2] == body
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (body[:1], body[1:]) if one)
     assert (await client.ask(CHUNKED, chunks, b"0\r\nX-Trailer: dropped\r\n\r\n"))[2] == body
-    letters = (b"1\r\n%c\r\n" % one for one in body[:4_000])
-    assert (await client.ask(CHUNKED, *letters, b"0\r\n\r\n"))[2] == body[:4_000]
+    letters = (b"1\r\n%c\r\n" % one for one in body[:1_000])
+    assert (await client.ask(CHUNKED, *letters, b"0\r\n\r\n"))[2] == body[:1_000]
 
 
 async def test_bodies_of_all_manners_sent_at_once_are_answered_in_turn(connect) -> None:
@@ -261,8 +261,8 @@ async def test_answers_are_not_produced_faster_than_they_are_read(served: Served
         (b"GET /a HTTP/1.1\r\n" + HOST + b"a: " + b"b" * 70_000 + b"\r\n\r\n", 431),
         (b"GET /" + b"a" * 3_000_000, 431),
         (CHUNKED + b"1;" + b"a" * 100_000, 431),
-        (CHUNKED + b"1\r\na\r\n0\r\n" + b"a: b\r\n" * 20_000, 431),
-        (CHUNKED + b"1\r\na\r\n" * 6_000, 400),
+        (CHUNKED + b"1\r\na\r\n0\r\n" + b"a: b\r\n" * 120, 431),
+        (CHUNKED + b"1\r\na\r\n" * 1_100, 400),
         (CHUNKED + b"no chunk\r\n", 400),
     ],
     ids=lambda value: str(value[-60:]) if isinstance(value, bytes) else None,

@@ -105,6 +105,14 @@ async def test_a_mask_that_cannot_work_is_refused_before_the_hold(team, draw) ->
     (await team.submit("alibaba/wanx2.1-imageedit", **repaint, mask_image_url=mask((64, 64), "L"))).refused(
         400, "Invalid format: parameter 'mask_image_url' must have the size of 'base_image_url', 640*512, got 64*64"
     )
+    own = (await team.run(MODEL, prompt="x"))["result"]["resources"][0]["url"]
+    before = await team.balance()
+    (await team.submit(MASKED, prompt="x", images=[picture], mask=own)).refused(400, opaque)
+    for given in (mask((640, 480), "RGB"), held, own):  # a quote is as strict, and keeps nothing
+        asked = {"model": MASKED, "input": {"prompt": "x", "images": [picture], "mask": given}}
+        (await team.post("/api/v1/quote", asked)).refused(400, opaque)
+    asked = {"model": MASKED, "input": {"prompt": "x", "images": [picture], "mask": mask((640, 480))}}
+    assert (await team.post("/api/v1/quote", asked)).data["cost_micros"] > 0
     assert await team.balance() == before
     for mode in ("RGBA", "LA"):
         good = await team.submit(MASKED, prompt="x", images=[picture], mask=mask((640, 480), mode))

@@ -129,6 +129,26 @@ async def test_a_part_says_how_it_is_encoded(team, draw, encoding) -> None:
         refused.refused(400, told)
 
 
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b"form-data; name=file; filename=cat.png",
+        b'FORM-DATA; FILENAME="cat.png"; NAME="file"',
+        b"form-data; name=\"file\"; filename*=UTF-8''%E7%8C%AB.png",
+        b'form-data; name="file"\r\nContent-Length: 5\r\nContent-ID: <a>',
+    ],
+)
+async def test_parts_are_headed_as_many_programs_head_them(team, draw, disposition) -> None:
+    whole = form(draw.picture(), disposition)
+    assert (await send(team, whole)).status == 200
+    for before in (b"\r\n", b"This is a multi-part message in MIME format.\r\n"):
+        assert (await send(team, before + whole + b"and after")).status == 200
+    for kind in ('Multipart/Form-Data; charset=UTF-8; Boundary="xx"', "multipart/form-data;boundary=xx;x=y"):
+        assert (await send(team, whole, kind)).status == 200
+    for junk in (b"no form at all", b"x" * 9_000):
+        (await send(team, junk)).refused(400, "Invalid format: the body is not valid multipart/form-data")
+
+
 def parts(*given: tuple[str, bytes]) -> bytes:
     body = b"".join(
         b"--xx\r\nContent-Disposition: form-data; " + head.encode() + b"\r\n\r\n" + content + b"\r\n"
@@ -162,6 +182,27 @@ async def test_base64_with_blanks_and_whole_numbers_with_a_point(team, draw) -> 
     again = await team.post(CLIP, b'{"prompt":"x","duration":5e0,"seed":null}', headers=key)
     assert first.data["task_id"] == again.data["task_id"]
     assert (await team.post(CLIP, b'{"prompt":"x","duration":5.5}')).status == 400
+    made = await team.post("/v1/videos", {"model": CLIP[8:-6], "prompt": "x", "seconds": 5.0})
+    assert made.status == 200, made.body
+    pictured = {"model": MODEL, "prompt": "x", "n": 1.0, "response_format": "url"}
+    assert (await team.post("/v1/images/generations", pictured)).status == 200
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "1e400", "-1e999"])
+async def test_a_number_that_nothing_holds_is_named(team, number) -> None:
+    body = f'{{"prompt":"a","seed":{number}}}'.encode()
+    told = "Invalid format: a number in the JSON is out of range"
+    (await team.post(SUBMIT, body)).refused(400, told)
+    (await team.post(SUBMIT, body + b" " * 300_000)).refused(400, told)
+    (await team.post("/api/v1/quote", b'{"model":"%b","input":%b}' % (MODEL.encode(), body))).refused(400, told)
+    limit = f"/api/v1/tasks?limit={number[:99]}"
+    assert (
+        (await team.get(limit))
+        .json["message"]
+        .startswith(
+            "Value out of range" if number.isdigit() else "Invalid format: parameter 'limit' must be a whole number"
+        )
+    )
 
 
 async def test_of_members_of_one_name_the_last_counts(team) -> None:

@@ -282,5 +282,18 @@ async def test_a_sound_in_a_container_of_clips_is_a_sound(helper, clip, ext):
     assert await helper.probe("video", sound) == Refused("the file is a sound, not a video")
 
 
+@pytest.mark.parametrize("length", [0xFFFFFFFF, 0x7FFFFFFF, 0])
+async def test_a_recording_that_never_came_to_know_its_length_is_as_long_as_its_file(helper, clip, length):
+    """As `ffmpeg -f wav -` and recorders write them into pipes."""
+    data = clip("wav")
+    at = data.index(b"data") + 4
+    written = data[:4] + struct.pack("<I", length) + data[8:at] + struct.pack("<I", length) + data[at + 4 :]
+    found = await helper.probe("audio", written)
+    assert (found.format, found.duration_ms) == ("wav", 2000)
+    for cut in (written[: at + 4], written[:20]) if length else ():
+        assert isinstance(await helper.probe("audio", cut), Refused)
+    assert isinstance(await helper.probe("audio", data[: at + 1000]), Refused), "it says that it is longer"
+
+
 def data_uri(data: bytes) -> str:
     return f"data:application/octet-stream;base64,{base64.b64encode(data).decode()}"

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from modellix_server.api.dispatch import Request
 from modellix_server.api.parsing import members, read_json
 from modellix_server.base.errors import InvalidFormat, MissingParameter
+from modellix_server.inspection import take_inputs
 from modellix_server.operations import models, public_forms, submissions
 from modellix_server.operations.models import ModelFilter
 
@@ -62,5 +63,6 @@ async def quote(request: Request) -> Response:
             raise MissingParameter(f"parameter '{name}' is required")
     model = request.ctx.catalogue.named(given["model"])
     request.context.model = model.slug
-    found = submissions.quote(request.ctx, request.who, model, given["input"])
+    params, files = take_inputs(given["input"], tuple(medium.name for medium in model.media))
+    found = await submissions.examined_quote(request.ctx, request.who, model, params, files)
     return request.success(public_forms.quote(model.slug, found))

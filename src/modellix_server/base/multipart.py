@@ -45,6 +45,9 @@ class Parts(Protocol):
         """The part is whole."""
 
 
+_MOST_PREAMBLE_BYTES = 4096
+
+
 class FormParser:
     """Reads a form piece by piece. To be fed off the event loop: it is slow where bytes look like boundaries."""
 
@@ -70,6 +73,8 @@ class FormParser:
             )
         except FormParserError:
             raise InvalidFormat("header 'Content-Type' has a boundary that is too long") from None
+        self._boundary = b"--" + boundary
+        self._preamble: bytes | None = b""
         self._parts = parts
         self._headers: dict[bytes, bytes] = {}
         self._field = self._value = b""
@@ -77,13 +82,28 @@ class FormParser:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the body. Raises InvalidFormat, and what the parts raise."""
+        if self._preamble is not None:
+            data = self._behind_preamble(self._preamble + data)
         try:
             self._parser.write(data)
         except FormParserError:
             raise InvalidFormat("the body is not valid multipart/form-data") from None
 
+    def _behind_preamble(self, data: bytes) -> bytes:
+        """What follows a text before the first part, which mail libraries write and nobody reads (RFC 2046, 5.1.1)."""
+        if not data.startswith(self._boundary):
+            found = data.find(b"\r\n" + self._boundary)
+            if found < 0 and len(data) < _MOST_PREAMBLE_BYTES:
+                self._preamble = data
+                return b""
+            data = data[found + 2 :] if found >= 0 else data
+        self._preamble = None
+        return data
+
     def require_end(self) -> None:
         """Raise InvalidFormat unless the form is whole."""
+        if self._preamble:
+            raise InvalidFormat("the body is not valid multipart/form-data")
         if not self._ended:
             raise InvalidFormat("the multipart body is cut off")
 

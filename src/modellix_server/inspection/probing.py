@@ -13,6 +13,7 @@ from modellix_server.inspection.formats import Format, Kind, identify
 from modellix_server.inspection.heif import still_size
 from modellix_server.inspection.messages import Probed
 from modellix_server.inspection.still_files import jpeg_has_end, png_size
+from modellix_server.inspection.wave_files import streamed_ms
 
 MOST_PIXELS = 100_000_000
 _LONGEST_MS = 24 * 3600 * 1000
@@ -125,6 +126,11 @@ def _from_brands(file: IO[bytes]) -> Any:
 
 
 def _tracks(found: Format, file: IO[bytes], kind: Kind) -> Probed:
+    if found.name == "wav" and (duration_ms := streamed_ms(file)) is not None:  # which the library takes for cut off
+        if duration_ms > _LONGEST_MS:
+            raise Unfit("the wav file takes longer than a day")
+        return Probed("wav", duration_ms=duration_ms)
+    file.seek(0)
     try:
         tracks = MediaInfo.parse(_from_brands(file)).tracks
     except Exception:  # noqa: BLE001 - the library wraps a parser of a hundred formats

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from modellix_server.mcp.answers import ToolAnswer
 from modellix_server.mcp.tool_arguments import AskQuote, GetSchema, ListModels
 from modellix_server.mcp.tool_context import ToolContext
+from modellix_server.mcp.tool_media import media_taken_out
 from modellix_server.operations import models, public_forms, submissions
 from modellix_server.operations.models import ModelFilter
 
@@ -57,4 +58,6 @@ async def quote(tool: ToolContext, given: AskQuote) -> ToolAnswer:
     """The most that a task can cost."""
     model = tool.ctx.catalogue.named(given.model)
     tool.call.model = model.slug
-    return ToolAnswer(public_forms.quote(model.slug, submissions.quote(tool.ctx, tool.who, model, given.input)))
+    params, files = await media_taken_out(model, given.input, tool.call.bytes_in)
+    found = await submissions.examined_quote(tool.ctx, tool.who, model, params, files)
+    return ToolAnswer(public_forms.quote(model.slug, found))

@@ -15,10 +15,10 @@ from modellix_server.base.ids import task_name
 from modellix_server.base.money import micros_from_usd
 from modellix_server.base.redaction import holds_own_key
 from modellix_server.catalogue import Model
-from modellix_server.inspection import InputFile, take_inputs
 from modellix_server.mcp.answers import ToolAnswer
 from modellix_server.mcp.tool_arguments import NameTask, SubmitTask, WaitTask
 from modellix_server.mcp.tool_context import ToolContext, task_answer
+from modellix_server.mcp.tool_media import media_taken_out
 from modellix_server.operations import submissions, tasks
 from modellix_server.operations.submissions import SubmitOptions
 from modellix_server.tasks import Accepted, Subscription, TaskView
@@ -26,7 +26,6 @@ from modellix_server.webhooks import check_url
 
 _SAME_CALL_S = 600
 _REPORT_EVERY_S = 10.0
-_LARGE_BYTES = 256 * 1024
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -40,7 +39,7 @@ async def _submit(tool: ToolContext, given: SubmitTask) -> ToolAnswer:
     model = ctx.catalogue.named(given.model)
     call.model = model.slug
     options = _options(tool, given)
-    params, files = await _inputs(model, given.input, call.bytes_in)
+    params, files = await media_taken_out(model, given.input, call.bytes_in)
     accepted = await submissions.submit(ctx, tool.who, model, params, files, options)
     call.task_id, call.made_task = accepted.task_id, not accepted.replayed
     return ToolAnswer(_receipt(tool, model, accepted, options))
@@ -86,16 +85,6 @@ def _key_of_call(tool: ToolContext, given: SubmitTask) -> str:
     """
     said = _encode([tool.who.id, tool.message_id, given, int(time.time()) // _SAME_CALL_S])
     return f"mcp-{hashlib.sha256(said).hexdigest()[:40]}"
-
-
-async def _inputs(model: Model, params: dict[str, Any], size: int) -> tuple[dict[str, Any], list[InputFile]]:
-    """The parameters with media bytes taken out, off the event loop when there are many. Raises InvalidFormat."""
-    media = tuple(medium.name for medium in model.media)
-    if not media:
-        return params, []
-    if size <= _LARGE_BYTES:
-        return take_inputs(params, media)
-    return await asyncio.to_thread(take_inputs, params, media)
 
 
 async def get(tool: ToolContext, given: NameTask) -> ToolAnswer:

@@ -48,6 +48,25 @@ def quote(ctx: ServingContext, who: Principal, model: Model, given: object) -> Q
     return model.quote(model.check(given), ctx.prices(), live=who.team.live)
 
 
+async def examined_quote(
+    ctx: ServingContext, who: Principal, model: Model, given: object, files: list[InputFile]
+) -> Quote:
+    """What `quote` says, where the files of ours that are named, and `files`, pass the checks of a submission.
+
+    `files`, taken out of the parameters by `inspection.take_inputs`, are dropped at the end; nothing is kept, and no
+    link to elsewhere is fetched. Raises what `quote` raises.
+    """
+    who.require(Permission.USE_MODELS)
+    _require_allowed(who, model)
+    try:
+        params = _checked(model, given, files)
+        if model.media:
+            params, _ = await ctx.intake.check(model, params, files, who.team.team_id, live=who.team.live)
+    finally:
+        await drop_inputs(files)
+    return model.quote(params, ctx.prices(), live=who.team.live)
+
+
 def total(quotes: Iterable[Quote]) -> int:
     """What tasks would hold together, micro-dollars."""
     return sum(quote.amount_micros for quote in quotes)

@@ -12,6 +12,7 @@ from modellix_server.operations.principal import Permission
 _TABLE: dict[Permission, tuple[str, ...]] = {
     Permission.USE_MODELS: (
         "submissions.quote",
+        "submissions.examined_quote",
         "submissions.submit",
         "sendings.begin",
         "sendings.end",

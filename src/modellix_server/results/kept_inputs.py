@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from modellix_server.base.database import Pool
 from modellix_server.base.errors import InvalidFormat
-from modellix_server.inspection import InputFile, Refused
+from modellix_server.inspection import InputFile, Kind, Probed, Refused
 from modellix_server.results.helper_process import Helper
 from modellix_server.results.inputs import stored_input_path
 from modellix_server.results.spool import Spool
@@ -31,17 +31,22 @@ class KeptInputs:
         file = (await find_inputs(self.db, [digest])).get(digest)
         if file is None:
             raise InvalidFormat("the file is not kept any more")
+        found = await self.look(stored_input_path(digest), file.kind, team_id)
+        return InputFile(digest, file.mime, file.kind, file.size, None, found)
+
+    async def look(self, stored: str, kind: Kind, team_id: int) -> Probed:
+        """What a file of the storage is, an input or a result. Raises what `examine` raises."""
         path = self.spool.path()
         try:
-            opened = await self.storage.open(stored_input_path(digest))
+            opened = await self.storage.open(stored)
             with path.open("xb") as copy:
                 async for chunk in opened.chunks:
                     copy.write(chunk)
-            found = await self.helper.probe(file.kind, path, team_id)
+            found = await self.helper.probe(kind, path, team_id)
         except FileNotFoundError:
             raise InvalidFormat("the file is not kept any more") from None
         finally:
             path.unlink(missing_ok=True)
         if isinstance(found, Refused):
             raise InvalidFormat(found.why)
-        return InputFile(digest, file.mime, file.kind, file.size, None, found)
+        return found

@@ -101,7 +101,7 @@ class Intake:
             if file := taken.get(one.text):
                 return await self._from_body(file, team_id)
             if path := own_link(self._settings, one.text):
-                return await self._from_result(one.text, path)
+                return await self._from_result(one.text, path, medium, team_id)
             if sample := own_sample(self._settings, one.text):
                 return await self._from_sample(one.text, sample)
             return await self._from_upload(one.text, medium, team_id, live=live)
@@ -117,7 +117,7 @@ class Intake:
             raise InvalidFormat(found.why)
         return _Held(_found(file.kind, file.size, found), STORED + file.sha256, file)
 
-    async def _from_result(self, url: str, path: str) -> _Held:
+    async def _from_result(self, url: str, path: str, medium: MediaInput, team_id: int) -> _Held:
         _, task, name = path.split("/")
         stored = await resources(self._db, UUID(hex=task))
         index = int(name.partition(".")[0])
@@ -125,6 +125,8 @@ class Intake:
         if index >= len(files):
             raise InvalidFormat("the result link is not valid or has expired")
         file = files[index]
+        if medium.alpha and file.type == "image":  # which is not noted of results
+            return _Held(_found("image", file.size, await self._kept_inputs.look(path, "image", team_id)), url)
         return _Held(Facts(file.type, file.format, file.size, file.width, file.height, file.duration_ms), url)
 
     async def _from_sample(self, url: str, path: Path) -> _Held:

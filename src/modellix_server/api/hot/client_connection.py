@@ -112,7 +112,7 @@ CONNECTION = "modellix.connection"
 Headers = Iterable[tuple[bytes, bytes]]
 
 _BUFFERED_BODY_BYTES = 64 * 1024  # more of a body is not read before its endpoint asks for it
-_MANY_PARTS, _LEAST_PART_BYTES = 4096, 8  # from so many parts on, their average
+_MANY_PARTS, _LEAST_PART_BYTES = 1024, 8  # from so many parts on, their average
 _UNFIT = re.compile(rb"[\x00\r\n]")
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 _BODILESS = (204, 304)
@@ -183,14 +183,14 @@ class ClientConnection:
     def add(self, part: bytes) -> None:
         """Another part of the body has come. What comes after the answer is dropped.
 
-        Raises UnfitRequestError for thousands of parts of a few bytes: each costs as much as a large one.
+        Raises UnfitRequestError for a thousand parts of a few bytes: each costs as much as a large one.
         """
         if self.complete or self.gone:
             return
         self._parts += 1
         self._part_bytes += len(part)
         if self._parts > _MANY_PARTS and self._part_bytes < self._parts * _LEAST_PART_BYTES:
-            raise UnfitRequestError(400, "the body comes in thousands of chunks of a few bytes")
+            raise UnfitRequestError(400, "the body comes in more than a thousand chunks of a few bytes")
         if self._body:
             if not isinstance(self._body, bytearray):
                 self._body = bytearray(self._body)

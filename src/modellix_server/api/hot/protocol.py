@@ -38,7 +38,6 @@ from modellix_server.base.errors import PlatformError, Unavailable
 from modellix_server.base.ids import request_name
 
 _LOG = log.get("api")
-
 _AT_ONCE_BYTES = 8 * 1024  # are parsed at once: the requests in them may wait for their turn, the rest stays bytes
 
 
@@ -206,7 +205,7 @@ class HttpProtocol(asyncio.Protocol):
                 self._feed(part)
 
     def _begin_head(self) -> None:
-        self._url = b""
+        self._url, self._trailers = b"", 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._special: list[tuple[bytes, bytes]] = []
 
@@ -226,8 +225,10 @@ class HttpProtocol(asyncio.Protocol):
             self._headers.append((name, value))
             if name in SPECIAL:
                 self._special.append((name, value))
-            if len(self._headers) > MOST_HEADERS:
-                raise UnfitRequestError(431, f"the request has more than {MOST_HEADERS} headers")
+        else:
+            self._trailers += 1
+        if len(self._headers) > MOST_HEADERS or self._trailers > MOST_HEADERS:
+            raise UnfitRequestError(431, f"the request has more than {MOST_HEADERS} headers")
 
     def on_headers_complete(self) -> None:
         """Begin with a request, or let it wait for its turn. Raises UnfitRequestError."""
@@ -324,8 +325,7 @@ class HttpProtocol(asyncio.Protocol):
         elif self._refusal is None and self._receiving is None:
             self.transport.close()
         else:  # closed at once, with something unread, the answer might never arrive (RFC 9112, 9.6)
-            self._lingering = True
-            self._rest = b""
+            self._lingering, self._rest = True, b""
             self.transport.write_eof()
             self.resume_reading()
 
