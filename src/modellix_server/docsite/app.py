@@ -17,10 +17,11 @@ from starlette.routing import Route
 
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.docsite import for_programs, navigation
+from modellix_server.docsite.live import DocSite
 from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.render import SiteRenderer
 from modellix_server.docsite.search import Filter, search
-from modellix_server.docsite.site import DocSite, Library
+from modellix_server.docsite.site import Library
 from modellix_server.docsite.written import shown_files
 from modellix_server.web.assets import Assets
 from modellix_server.web.compression import LEAST_BYTES, LEVEL, compressed

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import pickle
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, reduce
 from operator import and_
+from pathlib import Path
 from typing import NamedTuple
 
 import tantivy
@@ -17,6 +19,7 @@ from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.words import asked, bigrams, distance, stem, words
 
 _WRITER_BYTES = 15_000_000
+_TABLES = "words"
 _ONE_TYPO, _TWO_TYPOS = 1, 2
 _LONG = 8
 _MOST_WISHES = 2_000
@@ -40,8 +43,9 @@ class _Wish(NamedTuple):
 class SearchIndex:
     """The pieces of all pages, by language."""
 
-    def __init__(self, chunks: Mapping[str, Sequence[Chunk]]) -> None:
-        self._of = {language: _LanguageIndex(found) for language, found in chunks.items()}
+    def __init__(self, chunks: Mapping[str, Sequence[Chunk]], folder: Path | None = None) -> None:
+        """Made in memory, or in a folder; one that has it already is opened. Then the folder is not needed any more."""
+        self._of = {language: _LanguageIndex(found, folder and folder / language) for language, found in chunks.items()}
 
     def find(self, query: str, language: str, kinds: frozenset[Kind], *, typing: bool) -> list[RankedChunk]:
         """The pieces that fit, the best first."""
@@ -59,28 +63,46 @@ class _Known(NamedTuple):
     """How much it says about a piece that it does; 0 where none does."""
 
 
+def _filled(index: tantivy.Index, chunks: Sequence[Chunk]) -> tuple[dict[str, int], dict[str, int]]:
+    """Put the pieces into an index. Returns for each word the fields and the pieces that have it, as bits."""
+    fields: dict[str, int] = {}
+    pieces: dict[str, int] = {}
+    with index.writer(_WRITER_BYTES, 1) as writer:
+        for number, chunk in enumerate(chunks):
+            document = tantivy.Document(number=number, kind=chunk.page.kind.value)
+            for place, (name, found) in enumerate(_fields(chunk).items()):
+                document.add_text(name, " ".join(found))
+                for word in set(found):
+                    fields[word] = fields.get(word, 0) | 1 << place
+                    pieces[word] = pieces.get(word, 0) | 1 << number
+            writer.add_document(document)
+    return fields, pieces
+
+
 class _LanguageIndex:
-    def __init__(self, chunks: Sequence[Chunk]) -> None:
+    _in: dict[str, int]
+    """Word -> the fields that have it: bit n for the n-th of `ranking.FIELDS`."""
+    _pieces_with: dict[str, int]
+    """Word -> the pieces that have it: bit n for piece n. Sets of words would be ten times as large."""
+
+    def __init__(self, chunks: Sequence[Chunk], folder: Path | None) -> None:
         builder = tantivy.SchemaBuilder()
         for name in ranking.FIELDS:
             builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
         builder.add_text_field("kind", tokenizer_name="raw", index_option="basic")
         builder.add_integer_field("number", fast=True)
         self._schema = builder.build()
-        index = tantivy.Index(self._schema)
-        self._in: dict[str, int] = {}
-        """Word -> the fields that have it: bit n for the n-th of `ranking.FIELDS`."""
-        self._pieces_with: dict[str, int] = {}
-        """Word -> the pieces that have it: bit n for piece n. Sets of words would be ten times as large."""
-        with index.writer(_WRITER_BYTES, 1) as writer:
-            for number, chunk in enumerate(chunks):
-                document = tantivy.Document(number=number, kind=chunk.page.kind.value)
-                for place, (name, found) in enumerate(_fields(chunk).items()):
-                    document.add_text(name, " ".join(found))
-                    for word in set(found):
-                        self._in[word] = self._in.get(word, 0) | 1 << place
-                        self._pieces_with[word] = self._pieces_with.get(word, 0) | 1 << number
-                writer.add_document(document)
+        tables = folder and folder / _TABLES
+        if tables and tables.exists():
+            self._in, self._pieces_with = pickle.loads(tables.read_bytes())  # noqa: S301 - as written below
+            index = tantivy.Index.open(str(folder))
+        else:
+            if folder:
+                folder.mkdir(parents=True)
+            index = tantivy.Index(self._schema, str(folder) if folder else None)
+            self._in, self._pieces_with = _filled(index, chunks)
+            if tables:
+                tables.write_bytes(pickle.dumps((self._in, self._pieces_with)))
         index.reload()
         self._searcher = index.searcher()
         self._vocabulary = sorted(self._pieces_with)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from modellix_server.docsite import navigation
@@ -17,15 +15,8 @@ from modellix_server.docsite.index import SearchIndex
 from modellix_server.docsite.markdown import relinked
 from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.written import REPOSITORY_ONLY, shown_files, written_pages
-from modellix_server.operations.context import ServingContext
-from modellix_server.operations.models import ModelDetails, ModelFilter, list_details
-from modellix_server.operations.principal import anybody
+from modellix_server.operations.models import ModelDetails
 from modellix_server.web.texts import LANGUAGES, texts_of
-
-_ANYBODY = anybody("documentation")
-
-Given = ParamSpec("Given")
-Made = TypeVar("Made")
 
 
 class SiteAddress(NamedTuple):
@@ -42,22 +33,25 @@ class SiteAddress(NamedTuple):
 class Library:
     """The pages at one moment. Nothing in it changes."""
 
-    def __init__(self, pages: list[DocPage], where: SiteAddress, former: Library | None = None) -> None:
-        """Pages of a `former` one are taken from it where their text is the same."""
+    def __init__(self, pages: list[DocPage], where: SiteAddress, index_folder: Path | None = None) -> None:
+        """The search's index is in a folder, or else in memory."""
         self.where = where
         self.answers: dict[Hashable, Any] = {}
         """What the search found, by its question: many ask the same."""
         self.pages: dict[tuple[str, str], DocPage] = {}
+        self._index_folder = index_folder
         self._pieces: dict[tuple[str, str], list[Chunk]] = {}
         self._passages: dict[tuple[int, str], str] = {}
         for page in pages:
-            key = page.language, page.slug
-            old = former.pages.get(key) if former else None
-            if former and old and old.text == page.text:
-                self.pages.setdefault(key, old)
-                self._pieces[key] = former.pieces_of(old)
-            else:
-                self.pages.setdefault(key, page)
+            self.pages.setdefault((page.language, page.slug), page)
+
+    @classmethod
+    def opened(cls, pages: list[tuple[DocPage, list[Chunk]]], where: SiteAddress, index_folder: Path) -> Library:
+        """One whose pages are in pieces already, and its index in a folder, which is not needed afterwards."""
+        made = cls([page for page, _pieces in pages], where, index_folder)
+        made._pieces = {(page.language, page.slug): pieces for page, pieces in pages}
+        _ = made.index
+        return made
 
     def pieces_of(self, page: DocPage) -> list[Chunk]:
         """What the search finds of a page."""
@@ -149,7 +143,7 @@ class Library:
     @cached_property
     def index(self) -> SearchIndex:
         """The search's index."""
-        return SearchIndex(self.chunks)
+        return SearchIndex(self.chunks, self._index_folder)
 
     @cached_property
     def _by_name(self) -> dict[str, str]:
@@ -160,67 +154,10 @@ class Library:
         return {page.place: page.slug for page in self.pages.values() if page.place}
 
 
-class DocSite:
-    """The documentation of a running installation: the library is made anew when prices have changed."""
-
-    def __init__(self, ctx: ServingContext) -> None:
-        self._ctx = ctx
-        settings_ = ctx.settings
-        base = "" if settings_.docs_url else "/docs"
-        self.where = SiteAddress(settings_.public_origin, base, settings_.docs_origin)
-        self._library: Library | None = None
-        self._version: int | None = None
-        self._making = asyncio.Lock()
-        self._computing = asyncio.Lock()
-
-    async def aside(self, compute: Callable[Given, Made], *given: Given.args, **more: Given.kwargs) -> Made:
-        """Search or render in a thread, one at a time: that takes milliseconds, which nobody else has to wait for."""
-        async with self._computing:
-            return await asyncio.to_thread(compute, *given, **more)
-
-    async def library(self) -> Library:
-        """The pages with the prices in force, made beside the event loop; meanwhile others get the former ones."""
-        if self._library is not None and (self._making.locked() or self._ctx.prices().version == self._version):
-            return self._library
-        async with self._making:
-            version = self._ctx.prices().version
-            if self._library is None or version != self._version:
-                details = list_details(self._ctx, _ANYBODY, ModelFilter())
-                with _beside_the_loop():
-                    self._library = await asyncio.to_thread(make_library, details, self.where, self._library)
-                self._version = version
-            return self._library
-
-    async def page(self, name: str, language: str) -> str | None:
-        """A page as Markdown, by its address or its name, `alibaba/wan2.6-t2v`; None where there is none."""
-        library = await self.library()
-        slug = name.strip("/").removesuffix(".md")
-        first, _, rest = slug.partition("/")
-        if first in LANGUAGES and library.find(slug, "en") is None:
-            language, slug = first, rest
-        found = library.find(slug, language) or library.find(library.known_as(slug) or "", language)
-        return None if found is None else await self.aside(library.markdown, found, language)
-
-
-@contextmanager
-def _beside_the_loop() -> Iterator[None]:
-    """While a thread computes for a second or two: garbage is looked for in short steps.
-
-    What stays then need not be looked at again.
-    """
-    threshold = gc.get_threshold()
-    gc.set_threshold(2_000, 1_000, 1_000)
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.set_threshold(*threshold)
-
-
-def make_library(details: list[ModelDetails], where: SiteAddress, former: Library | None = None) -> Library:
-    """All pages, parsed and indexed; those of a former library are reused where their text is the same."""
+def make_library(details: list[ModelDetails], where: SiteAddress, index_folder: Path | None = None) -> Library:
+    """All pages, parsed and indexed."""
     pages = [*written_pages(), *(page for language in LANGUAGES for page in _generated(details, where, language))]
-    made = Library(pages, where, former)
+    made = Library(pages, where, index_folder)
     _ = made.index
     return made
 

@@ -47,6 +47,7 @@ from modellix_server.upstreams import load_all
 
 _CONNECTIONS = 8
 _STATEMENT_MS = 5_000  # below the time budget of a request, which may need time afterwards to find out what was done
+_DOCUMENTATION_AFTER_S = 3.0
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
 _THREADS_TURN_S = 0.0005  # the event loop waits so long for a thread that computes, not 5 ms, which is Python's default
 _SERVER: dict[str, Any] = {
@@ -129,13 +130,19 @@ async def _serve(settings: Settings) -> None:
         async with servers.running(), serve_metrics(settings, ctx.db, gauges):
             beside = [
                 asyncio.create_task(close_overdue(server.server_state.connections)),
-                asyncio.create_task(site.library()),  # so that the first reader need not wait for it
+                asyncio.create_task(_prepare(site)),
             ]
             try:
                 await server.serve()
             finally:
                 for one in beside:
                     one.cancel()
+
+
+async def _prepare(site: DocSite) -> None:
+    """Have the documentation made, so that its first reader need not wait; but first everything else has to start."""
+    await asyncio.sleep(_DOCUMENTATION_AFTER_S)
+    await site.library()
 
 
 async def _gauges(ctx: ApiContext, connections: Sized, limit: ConnectionLimit) -> list[Gauge]:

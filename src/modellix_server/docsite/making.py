@@ -1,0 +1,91 @@
+"""The library is made in a process of its own, and comes from it as the few objects that readers and searches need.
+
+Making it takes two seconds and leaves a heap that is full of holes: requests of the API would feel both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from modellix_server.catalogue import Model
+from modellix_server.docsite.site import Library, SiteAddress
+from modellix_server.operations.models import ModelDetails
+
+if TYPE_CHECKING:
+    from modellix_server.catalogue.check import Checker
+
+_LIMIT_S = 120.0
+PAGES, INDEX = "pages", "index"
+"""Parts of the folder."""
+
+
+class NotMadeError(Exception):
+    """The process did not do it; the message says why."""
+
+
+async def made_elsewhere(details: list[ModelDetails], where: SiteAddress, spool_dir: str) -> Library:
+    """The library, made by a process of its own. Raises NotMadeError."""
+    sent = await asyncio.to_thread(_sent, details, where)
+    try:
+        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="docs-", dir=spool_dir)
+        try:
+            await _run(sent, folder)
+            return await asyncio.to_thread(_read, Path(folder), where)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+    except OSError as error:
+        raise NotMadeError(str(error)) from error
+
+
+class _Rules(NamedTuple):
+    """What pages need of a model's compiled checks, which cannot be sent."""
+
+    rules: tuple[str, ...]
+
+
+def _sent(details: list[ModelDetails], where: SiteAddress) -> bytes:
+    return pickle.dumps(([replace(one, model=_without_checks(one.model)) for one in details], where))
+
+
+def _without_checks(model: Model) -> Model:
+    return replace(model, checker=cast("Checker", _Rules(model.checker.rules)))
+
+
+async def _run(sent: bytes, folder: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "modellix_server.docsite.maker", str(os.getpid()), folder),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env={"LC_ALL": "C.UTF-8"},  # it needs no settings, and gets no secrets
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(_LIMIT_S):
+            _, said = await process.communicate(sent)
+    except BaseException as error:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        if isinstance(error, TimeoutError | RuntimeError):  # a write to a pipe that was found closed is one of uvloop's
+            raise NotMadeError(f"it was not done within {_LIMIT_S:.0f} s, or the process was killed") from error
+        raise
+    if process.returncode:
+        raise NotMadeError(said.decode(errors="replace")[-2_000:])
+
+
+def _read(folder: Path, where: SiteAddress) -> Library:
+    found = []
+    with (folder / PAGES).open("rb") as file:
+        for _ in range(pickle.load(file)):  # noqa: S301 - written by our own process, into a folder that is ours alone
+            found += pickle.load(file)  # noqa: S301
+    return Library.opened(found, where, folder / INDEX)

@@ -1,0 +1,67 @@
+"""The library of a running process is made by another one, and is the same."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from tests.docsite.conftest import ADDRESS, details
+
+from modellix_server.catalogue import Catalogue
+from modellix_server.docsite import making
+from modellix_server.docsite.live import DocSite
+from modellix_server.docsite.making import NotMadeError, made_elsewhere
+from modellix_server.docsite.search import Filter, search
+from modellix_server.docsite.site import Library
+
+ASKED = ["verify webhook signature", "halio video", "cost of wan2.6-t2v", "rate limit", "怎么取消任务", "首尾帧"]
+
+
+async def test_it_is_the_same_as_one_made_here(library: Library, tmp_path: Path) -> None:
+    found = await made_elsewhere([details(model) for model in Catalogue.load()], ADDRESS, str(tmp_path))
+    assert list(tmp_path.iterdir()) == [], "nothing of it is needed afterwards"
+    assert {key: page.text for key, page in found.pages.items()} == {
+        key: page.text for key, page in library.pages.items()
+    }
+    assert not any("document" in vars(page) for page in found.pages.values()), "tokens are made for who renders"
+    assert found.pages["en", "quickstart"].document.title == "Quickstart"
+    for language in ("en", "zh"):
+        for query in ASKED:
+            for wanted in (Filter(language), Filter(language, code_only=True)):
+                hits = search(found, query, wanted)
+                assert [(one.url, one.passage) for one in hits] == [
+                    (one.url, one.passage) for one in search(library, query, wanted)
+                ]
+                assert hits
+
+
+async def test_one_that_is_not_made_elsewhere_is_made_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    some = [details(model) for model in Catalogue.load()][:2]
+    ctx = SimpleNamespace(
+        settings=SimpleNamespace(
+            docs_url="", public_origin=ADDRESS.origin, docs_origin=ADDRESS.site, spool_dir=str(tmp_path / "gone")
+        ),
+        prices=lambda: SimpleNamespace(version=1),
+    )
+    with pytest.raises(NotMadeError, match="No such file"):
+        await made_elsewhere(some, ADDRESS, ctx.settings.spool_dir)
+    monkeypatch.setattr("modellix_server.docsite.live.list_details", lambda *_: some)
+    assert (await DocSite(ctx).library()).pages["en", "quickstart"].title == "Quickstart"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("program", "why"), [("import sys; sys.exit('broken')", "broken"), ("import time; time.sleep(99)", "not done")]
+)
+async def test_a_process_that_fails_or_hangs_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, why: str
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{program}"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(making, "_LIMIT_S", 3.0)
+    with pytest.raises(NotMadeError, match=why):
+        await made_elsewhere([], ADDRESS, str(tmp_path))
+    assert list(tmp_path.iterdir()) == [python]
