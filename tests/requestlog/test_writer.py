@@ -69,7 +69,12 @@ async def test_a_clean_stop_loses_nothing(own_pool, team, count):
 async def test_one_odd_row_does_not_keep_its_neighbours_out(own_pool, team):
     writer = Writer(own_pool)
     writer.start()
-    odd = {3: {"path": "\x00"}, 7: {"latency_us": 2**40}, 8: {"path": "\udcff"}, 9: {"at": 0.0}}
+    odd = {
+        3: {"path": "\x00"},
+        7: {"latency_us": 2**40},
+        8: {"path": "\udcff"},
+        9: {"at": datetime.fromtimestamp(0, UTC)},
+    }
     for number in range(20):
         writer.record(entry(team, bytes_in=number, **odd.get(number, {})))
     await writer.close(timeout_s=LONG_S)
