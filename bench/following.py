@@ -12,6 +12,7 @@ from uuid import UUID
 
 from bench import programs
 from bench.figures import Figure
+from bench.pages import sign_in
 from bench.programs import CannotMeasureError
 from bench.requests import Extent, Say, finish_some
 from bench.stage import PROMPT, Stage, Team, World
@@ -33,6 +34,13 @@ _SETTLE_S = 5.0
 _WATCH_S = 30.0
 _GIVE_UP_S = 300.0
 _OPEN_AT_ONCE = 100
+_TABS = 1_500
+_OF_A_BROWSER = (
+    "Host: 127.0.0.1\r\nAccept: text/event-stream\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n"
+    "Accept-Language: en-US,en;q=0.9\r\nCache-Control: no-cache\r\nReferer: http://127.0.0.1/console/tasks\r\n"
+    "Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n"
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0\r\n"
+)
 
 
 class Follower:
@@ -45,12 +53,27 @@ class Follower:
     @classmethod
     async def open(cls, world: World, team: Team, task_id: UUID) -> Follower:
         """Follow a task and hear how it is now. Raises CannotMeasureError."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", world.settings.port, limit=4096)
         path = f"/api/v1/tasks/{task_name(task_id)}/stream"
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {team.key}\r\n\r\n".encode())
+        return await cls._ask(world, f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {team.key}\r\n\r\n")
+
+    @classmethod
+    async def open_tab(cls, world: World, cookie: str, team: Team, task_id: UUID) -> Follower:
+        """Follow a task as a page of the console does. Raises CannotMeasureError."""
+        path = f"/console/tasks/events?task={task_name(task_id)}~-1&scope={team.id}-test"
+        return await cls._ask(world, f"GET {path} HTTP/1.1\r\n{_OF_A_BROWSER}Cookie: __Host-modellix={cookie}\r\n\r\n")
+
+    @classmethod
+    async def _ask(cls, world: World, head: str) -> Follower:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.settings.port, limit=4096)
+        writer.write(head.encode())
         follower = cls(reader, writer)
         await follower.until(b"data: ")
         return follower
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has ended the stream."""
+        return self._reader.at_eof()
 
     async def until(self, words: bytes) -> None:
         """Read until a line has these words."""
@@ -136,8 +159,10 @@ async def measure_streams(stage: Stage, extent: Extent, say: Say) -> dict[str, F
     async with stage.world() as world:
         idle = await _idle(world, say)
     async with stage.world() as world:
+        tab = await _idle_tab(world, say)
+    async with stage.world() as world:
         news = await _news(world, extent.in_flight, say)
-    return idle | news
+    return idle | tab | news
 
 
 async def _idle(world: World, say: Say) -> dict[str, Figure]:
@@ -172,6 +197,29 @@ async def _idle(world: World, say: Say) -> dict[str, Figure]:
     for follower in followers:
         follower.writer.close()
     return {"idle_stream": Figure(round((after - before) / len(followers) / 1000, 2), "KB", [], details)}
+
+
+async def _idle_tab(world: World, say: Say) -> dict[str, Figure]:
+    """What a page of the console costs that shows a running task and is left alone."""
+    team = world.teams[0]
+    await world.preload(1, team=team)
+    task_id = await world.pool.fetchval("select id from tasks.task")
+    serve = await world.serve()
+    cookie = await sign_in(world)
+    say(f"opening {2 * _TABS:,} tabs")
+    tabs: list[Follower] = []
+    sizes = []
+    for number in range(2 * _TABS):  # the first half takes what the process has free
+        if number % _TABS == 0:
+            await asyncio.sleep(_SETTLE_S)
+            sizes.append(programs.rss_bytes(serve.pid))
+        tabs.append(await Follower.open_tab(world, cookie, team, task_id))
+    growth = programs.rss_bytes(serve.pid) - sizes[-1]
+    if tabs[0].ended:
+        raise CannotMeasureError("opening the tabs took longer than a stream of the console lasts")
+    for tab in tabs:
+        tab.writer.close()
+    return {"idle_tab": Figure(round(growth / _TABS / 1000, 2), "KB", [], {"tabs": float(_TABS)})}
 
 
 async def _news(world: World, in_flight: int, say: Say) -> dict[str, Figure]:

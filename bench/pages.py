@@ -53,7 +53,7 @@ async def measure(stage: Stage, extent: Extent, say: Callable[[str], None]) -> d
         world.work()
         say("indexing what is searched for")
         await _indexed(world, rows)
-        cookie = await _sign_in(world)
+        cookie = await sign_in(world)
         paths = ["/console/models/alibaba/qwen-image-plus"]
         paths += [
             path
@@ -85,7 +85,8 @@ async def _indexed(world: World, rows: int) -> None:
         await asyncio.sleep(1)
 
 
-async def _sign_in(world: World) -> str:
+async def sign_in(world: World) -> str:
+    """Sign an owner of the first team in, who is an operator too; returns the cookie of the session."""
     async with world.pool.acquire() as db, db.transaction():
         user = await identity.create_user(db, "bench@example.com", "Bench", operator=True)
         await identity.add_member(db, world.teams[0].id, user.id, Role.OWNER)

@@ -41,6 +41,7 @@ HEADINGS = {
     "console_weight": "the heaviest page of the console, with scripts and styles",
     "recovery_warm": "kill -9 of the worker, another one running",
     "idle_stream": "memory of the API, an idle event stream",
+    "idle_tab": "memory of the API, an idle tab of the console",
     "position_event": "CPU of the API, telling a follower its queue position",
     "news_p99": "p99 from the vendor's answer to the event at the client",
     "webhooks": "webhooks delivered, beside a dead endpoint",
@@ -157,6 +158,7 @@ TARGETS = (
     _under("recovery, a new worker started", "recovery_cold", 2, "s"),
     _under("recovery, another worker running", "recovery_warm", 2, "s"),
     _under("memory of an idle event stream", "idle_stream", 20, "KB"),
+    _under("memory of an idle tab of the console", "idle_tab", 25, "KB"),
     _under("p99 from the vendor's answer to the event at the client", "news_p99", 100, "ms"),
     Target("webhooks a minute, beside a dead endpoint", ("webhooks",), _value("webhooks"), 10_000, "/min"),
 )
