@@ -55,7 +55,7 @@ async def test_a_chain_of_our_own_results(platform, team) -> None:
     source = await result_of(team, made)
     for step in range(2):
         link = made["result"]["resources"][0]["url"]
-        made = await team.run(EDIT, prompt=f"step {step}", images=[link])
+        made = await team.run(EDIT, prompt=f"step {step}", images=[link], seed=step)
         edited = await result_of(team, made)
         assert likeness(edited, source) < 100
     link = made["result"]["resources"][0]["url"]

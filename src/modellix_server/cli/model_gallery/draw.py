@@ -16,7 +16,7 @@ from modellix_server.sandbox.rendering import lettering
 FRAMES = 4
 HIGH = 170
 """Height of thumbnails."""
-_COLUMNS, _CELL, _PAD, _LINE, _GAP = 4, 560, 14, 18, 6
+_COLUMNS, _CELL, _PAD, _LINE, _GAP = 4, 560, 14, 20, 6
 _NARROW = "text-to-image"
 """The type whose cells need only half the width."""
 _TINY = 0.6
@@ -148,7 +148,7 @@ def _width(kind: str) -> int:
 def _draw(one: Cell, wide: int) -> Image.Image:
     """A cell's content: name, price and words above the thumbnails."""
     run = one.run
-    lines = [(run.slug, 17, _INK)]
+    lines = [(run.slug, 15, _INK)]
     lines += [(line, 13, _PALE) for line in _wrapped(facts(run), 13, wide, 2)]
     if run.words:
         lines += [(line, 13, _INK) for line in _wrapped(run.words, 13, wide, 2)]

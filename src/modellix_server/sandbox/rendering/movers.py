@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
-from PIL import Image, ImageChops, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from modellix_server.sandbox.rendering import cutout, ffmpeg
 from modellix_server.sandbox.rendering.footage import Footage
-from modellix_server.sandbox.rendering.parts import parts
+from modellix_server.sandbox.rendering.parts import Patch, parts
 
 Size = tuple[int, int]
 _SMALL_PX = 192
@@ -40,7 +40,7 @@ class Pose:
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """Somebody in a clip. `shapes` are masks (L) of them, a small one for each frame."""
+    """Somebody in a clip. `shapes` are masks (L) that cover them, a small one for each frame."""
 
     ground: Image.Image
     shapes: list[Image.Image]
@@ -50,15 +50,17 @@ class Mover:
 def follow(take: Footage, size: Size, per_s: float, fitted: Callable[[Size], str], scratch: Path) -> Mover | None:
     """The one who moves in a clip that is shown in this size, so many frames a second. None where nobody is found."""
     small = (_SMALL_PX, max(2, round(_SMALL_PX * size[1] / size[0] / 2) * 2))
-    frames = list(_frames(take, small, per_s, fitted, scratch))
+    frames = list(_frames(take, small, 2 * per_s, fitted, scratch))
     samples = list(_frames(take, size, _SAMPLES / take.seconds, fitted, scratch))[:_SAMPLES]
     if len(frames) < 2 or len(samples) < 3:
         return None
     cleared = [cutout.without(one, figure) for one in samples if (figure := cutout.found(one)) is not None]
     ground = _usual(cleared or samples)
     behind = ground.resize(small, Image.Resampling.BOX)
-    shapes = [_unlike(frame, behind) for frame in frames]
-    found = [_pose(shape) for shape in shapes]
+    every = [_alone(_unlike(frame, behind)) for frame in frames]
+    # A drawn frame is shown for a while: it has to cover what comes in that time, and a little before and after.
+    shapes = [reduce(ImageChops.lighter, every[max(0, at - 2) : at + 4]) for at in range(0, len(every), 2)]
+    found = [_pose(shape) for shape in every[::2]]
     known = [pose for pose in found if pose is not None]
     if len(known) < len(found) / 2:
         return None
@@ -70,9 +72,8 @@ def follow(take: Footage, size: Size, per_s: float, fitted: Callable[[Size], str
 def replaced(mover: Mover, actor: Image.Image, size: Size) -> Iterator[Image.Image]:
     """What to lay over the frames (RGBA): the ground over the one who moves, and the actor (RGBA) in that place."""
     turned: dict[float, Image.Image] = {}
-    for at, pose in enumerate(mover.poses):
-        near = reduce(ImageChops.lighter, mover.shapes[max(0, at - 2) : at + 3])  # a frame is shown for a while
-        broad = near.filter(ImageFilter.MaxFilter(7)).resize(size, Image.Resampling.BICUBIC)
+    for shape, pose in zip(mover.shapes, mover.poses, strict=True):
+        broad = shape.filter(ImageFilter.MaxFilter(7)).resize(size, Image.Resampling.BICUBIC)
         frame = mover.ground.copy()
         frame.putalpha(broad.filter(ImageFilter.GaussianBlur(2)))
         lean = round(pose.lean, 2)
@@ -122,13 +123,32 @@ def _unlike(frame: Image.Image, ground: Image.Image) -> Image.Image:
     return mask.filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.MaxFilter(5)).filter(ImageFilter.MinFilter(3))
 
 
-def _pose(shape: Image.Image) -> Pose | None:
-    """Of the largest part of a mask, which is made all of it; None where that is nobody."""
-    width, height = shape.size
-    clear = shape.point([0] * 128 + [255] * 128)
-    found = sorted(parts(clear), key=lambda part: part.pixels)
-    body = found[-1] if found else None
+def _body(mask: Image.Image) -> Patch | None:
+    """The largest part of a mask; None where that is nobody."""
+    width, height = mask.size
+    body = max(parts(mask), key=lambda part: part.pixels, default=None)
     if body is None or body.height < _LEAST_HEIGHT * height or body.pixels > _MOST_COVERED * width * height:
+        return None
+    return body
+
+
+def _alone(mask: Image.Image) -> Image.Image:
+    """Without what is apart from the body: a sun that moves too, say."""
+    body = _body(mask)
+    if body is None:
+        return mask
+    kept = Image.new("L", mask.size)
+    draw = ImageDraw.Draw(kept)
+    for row, first, end in body.stretches:
+        draw.line((first, row, end - 1, row), fill=255)
+    return kept
+
+
+def _pose(mask: Image.Image) -> Pose | None:
+    """Of the body; None where that is nobody."""
+    width, height = mask.size
+    body = _body(mask)
+    if body is None:
         return None
     third = body.height / 3
     ends = []
