@@ -82,9 +82,12 @@ async def test_openai_s_client_makes_videos(run) -> None:
     assert (await run("openai_videos"))["size"] > 1000
 
 
-async def test_openai_s_client_cut_three_times_is_one_task_and_one_charge(run, platform, team) -> None:
-    async with cutting_proxy(platform.origin, after_s=1.0, cuts=3) as proxy:
-        said = await run("openai_cut", PROXY=proxy.origin)
+@pytest.mark.parametrize(
+    ("after_s", "slow"), [(1, 7), pytest.param(100, 310, marks=[pytest.mark.full, pytest.mark.timeout(600)])]
+)
+async def test_openai_s_client_cut_three_times_is_one_task_and_one_charge(run, platform, team, after_s, slow) -> None:
+    async with cutting_proxy(platform.origin, after_s=after_s, cuts=3) as proxy:
+        said = await run("openai_cut", PROXY=proxy.origin, SLOW=str(slow))
     assert proxy.cut == 3
     assert await platform.tasks_of(team) == 1
     assert await platform.balance_of(team) == (100_000_000 - 17_200, 0)
