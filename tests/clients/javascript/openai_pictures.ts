@@ -15,7 +15,7 @@ assert.equal(made.output_format, "png");
 
 const linked = await client.images.generate({ model: "alibaba/wan2.6-t2i", prompt: "a lake", n: 2, response_format: "url" });
 assert.equal(linked.data?.length, 2);
-for (const { url } of linked.data ?? []) assert.equal((await fetch(url ?? "")).headers.get("Content-Type"), "image/png");
+for (const { url } of linked.data ?? []) assert.equal((await (await fetch(url ?? "")).blob()).type, "image/png");
 
 const edited = await client.images.edit({
   model: "gpt-image-1.5",
