@@ -15,7 +15,7 @@ from modellix_server.base.errors import InvalidParameters
 from modellix_server.docsite import index, ranking
 from modellix_server.docsite.index import SearchIndex
 from modellix_server.docsite.page import Kind
-from modellix_server.docsite.search import MOST_PASSAGE_CHARACTERS, VERSION, Filter, search
+from modellix_server.docsite.search import MOST_PASSAGE_CHARACTERS, VERSION, Filter, is_quick, search
 from modellix_server.docsite.site import Library
 from modellix_server.docsite.words import asked, bigrams, distance, stem, words
 
@@ -155,6 +155,14 @@ def test_a_query_of_unknown_words_costs_no_more_than_a_few(library: Library, mon
     unknown = [f"s{letter}{letter}zzqx" for letter in "abcdefghijklmnopqrstuvwxyz"]
     assert search(library, " ".join([*unknown, "webhook"]), Filter())[0].slug == "ways-to-use/webhooks"
     assert compared == set(unknown[: ranking.MOST_UNKNOWN])
+
+
+def test_what_people_ask_is_quick_and_what_attackers_ask_is_not(library: Library) -> None:
+    quick = [is_quick(library, question, Filter(language)) for language, question, _wanted in QUESTIONS]
+    assert sum(quick) / len(quick) > 0.95
+    assert is_quick(library, "halio video", Filter()), "one mistyped word"
+    for query in ("saazzq sbbzzq", "webhook " * 50, "的" * 400):
+        assert not is_quick(library, query, Filter())
 
 
 def test_a_hit_says_where_the_answer_is(library: Library) -> None:

@@ -51,6 +51,10 @@ class SearchIndex:
         """The pieces that fit, the best first."""
         return self._of[language].find(query, kinds, typing=typing)
 
+    def strange_words(self, query: str, language: str) -> int:
+        """How many words of a query no page has, and are compared with all that begin alike."""
+        return self._of[language].strange_words(query)
+
 
 class _Known(NamedTuple):
     """What the index knows of a wish."""
@@ -132,6 +136,10 @@ class _LanguageIndex:
                     met += rarity
             found.append(RankedChunk(chunk, score * (1 + ranking.COVERED * met / everything)))
         return found
+
+    def strange_words(self, query: str) -> int:
+        long = [word for word in asked(query) if len(word) >= ranking.FUZZY_FROM]
+        return sum(word not in self._pieces_with for word in long)
 
     def _understood(self, wishes: Sequence[_Wish]) -> Sequence[_Wish]:
         """Without the words that are in no page, but for the first few, which may be mistyped."""

@@ -19,6 +19,7 @@ MOST_QUERY_CHARACTERS = 400
 """What is behind is not read: no question is longer, and each word costs time."""
 MOST_PASSAGE_CHARACTERS = 4_000
 _MOST_KEPT = 500
+_MOST_QUICK_CHARACTERS, _MOST_STRANGE = 150, 1
 VERSION = installed_version("modellix-server")
 
 
@@ -74,6 +75,14 @@ def search(
         found = _search(library, query, wanted, limit, typing=typing) if query else []
         library.answers[query, wanted, limit, typing] = found
     return found
+
+
+def is_quick(library: Library, query: str, wanted: Filter) -> bool:
+    """Whether it is found in less time than another thread takes to begin: what people ask, not what attackers do."""
+    query = _plain(query)
+    if len(query) > _MOST_QUICK_CHARACTERS:
+        return False
+    return library.index.strange_words(query, language_of(wanted.language)) <= _MOST_STRANGE
 
 
 def answered_before(
