@@ -35,7 +35,7 @@ NOBODYS = r"parameter 'model' must be|parameter 'key_id' must be the id of a key
 MODEL = "|".join(
     [
         r"must be an http\(s\) URL|must be a base64 data URI|is not valid base64",
-        r"is not a supported image, video or audio file",
+        r"parameter '[^']+' is empty|is not a supported image, video or audio file",
         r"must have (sides|an area|a ratio)",
         r"must not contain NUL",
         r"must contain something that can be seen|must be a link|must have transparency|must have the size of",
@@ -76,9 +76,15 @@ def before_call(ctx, case, kwargs) -> None:
 
 
 @schemathesis.hook
-def filter_body(ctx, body) -> bool:
+def filter_case(ctx, case) -> bool:
     """Null for an optional parameter breaks the schema and is taken as absent: nothing to refuse."""
-    return not (isinstance(body, dict) and None in body.values())
+    return not holds_null(case.body)
+
+
+def holds_null(body) -> bool:
+    if isinstance(body, dict):
+        return any(value is None or holds_null(value) for value in body.values())
+    return isinstance(body, list) and any(map(holds_null, body))
 
 
 @schemathesis.check

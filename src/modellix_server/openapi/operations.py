@@ -217,7 +217,7 @@ _ACCOUNT = {
             query("kind", word(ledger.KINDS), "Of one kind"),
             query("task_id", TASK_ID, "Of one task"),
             {**OF_A_KEY, "description": "Charges of this key only"},
-            query("tag", text(maxLength=200), "Charges of keys with this tag only"),
+            query("tag", text(maxLength=200, pattern="^[^\\u0000]*$"), "Charges of keys with this tag only"),
             *FROM_TO, *PAGE,
         ),
         refuses=(400,),
