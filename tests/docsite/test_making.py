@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,8 +22,12 @@ ASKED = ["verify webhook signature", "halio video", "cost of wan2.6-t2v", "rate 
 
 
 async def test_it_is_the_same_as_one_made_here(library: Library, tmp_path: Path) -> None:
+    for name, age_s in (("modellix-docs-left", 1_000), ("modellix-docs-another", 10)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
     found = await made_elsewhere([details(model) for model in Catalogue.load()], ADDRESS, str(tmp_path))
-    assert list(tmp_path.iterdir()) == [], "nothing of it is needed afterwards"
+    left = [one.name for one in tmp_path.iterdir()]
+    assert left == ["modellix-docs-another"], "nothing of it is needed afterwards, what a killed process left is gone"
     assert {key: page.text for key, page in found.pages.items()} == {
         key: page.text for key, page in library.pages.items()
     }

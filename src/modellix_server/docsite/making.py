@@ -12,6 +12,7 @@ import pickle
 import shutil
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from modellix_server.catalogue.check import Checker
 
 _LIMIT_S = 120.0
+_PREFIX = "modellix-docs-"
 PAGES, INDEX = "pages", "index"
 """Parts of the folder."""
 
@@ -36,7 +38,7 @@ async def made_elsewhere(details: list[ModelDetails], where: SiteAddress, spool_
     """The library, made by a process of its own. Raises NotMadeError."""
     sent = await asyncio.to_thread(_sent, details, where)
     try:
-        folder = await asyncio.to_thread(tempfile.mkdtemp, prefix="docs-", dir=spool_dir)
+        folder = await asyncio.to_thread(_new_folder, spool_dir)
         try:
             await _run(sent, folder)
             return await asyncio.to_thread(_read, Path(folder), where)
@@ -44,6 +46,14 @@ async def made_elsewhere(details: list[ModelDetails], where: SiteAddress, spool_
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     except OSError as error:
         raise NotMadeError(str(error)) from error
+
+
+def _new_folder(spool_dir: str) -> str:
+    """An empty folder. Those that were left when their process was killed are removed."""
+    for left in Path(spool_dir).glob(f"{_PREFIX}*"):
+        if time.time() - left.stat().st_mtime > 2 * _LIMIT_S:
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=_PREFIX, dir=spool_dir)
 
 
 class _Rules(NamedTuple):
