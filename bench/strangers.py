@@ -41,7 +41,7 @@ MOST_RATIO, MOST_LEFT_MB, MOST_LEFT_FILES = 3.0, 30.0, 8
 """A quiet team's p99 beside an attack to its quiet one; memory and files of `serve` afterwards beyond those before."""
 _EVERY_S = 0.5
 _KEYS = 6  # of the quiet team: each may send 100 requests a minute
-_QUIET_S, _HOLD_S = 8.0, 5.0
+_QUIET_S, _HOLD_S, _LEAST_S = 10.0, 3.0, 25.0
 _AFTER_S = 90.0
 _ATTACK_S = 180.0
 
@@ -301,8 +301,10 @@ async def _measure(at: Installation, name: str, quiet: Seen) -> Row:
     async with _bystander(at, quiet):
         await asyncio.sleep(_QUIET_S)
     before, files, begun, seen = at.memory_mb(), at.serve.num_fds(), time.monotonic(), Seen()
+    most = 0.0
     async with _bystander(at, seen):
-        most = await _attack(at, ATTACKS[name])
+        while time.monotonic() - begun < _LEAST_S:  # again and again, so that the p99 is not the one slowest request
+            most = max(most, await _attack(at, ATTACKS[name]))
     took = time.monotonic() - begun
     give_up = time.monotonic() + _AFTER_S
     while True:

@@ -26,6 +26,8 @@ from modellix_server.processes.serve import _SERVER as SETTINGS
 
 HOST = b"Host: x\r\n"
 CHUNKED = b"POST /body HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+MANY = b"a: b\r\n" * 120
+REFUSED = (CHUNKED + b"1\r\na\r\n" * 1_100, CHUNKED + b"0\r\n" + MANY, b"GET /a HTTP/1.1\r\n" + HOST + MANY + b"\r\n")
 
 
 class Server(uvicorn.Server):
@@ -380,21 +382,19 @@ async def test_who_keeps_us_waiting_is_cut_off(served: Served, connect, monkeypa
     assert (await client.closed()).startswith(seen)
 
 
-@pytest.mark.parametrize("path", ["/a", "/fails", "/breaks", "/stream", "/slow"])
-async def test_nothing_is_kept_of_a_connection_that_has_gone(served: Served, connect, path: str) -> None:
+@pytest.mark.parametrize("sent", [*map(get, ("/a", "/fails", "/breaks", "/stream", "/slow")), *REFUSED], ids=range(8))
+async def test_nothing_is_kept_of_a_connection_that_has_gone(served: Served, connect, sent: bytes) -> None:
     client = await connect()
     gc.disable()
     try:
-        client.writer.write(get(path))
+        client.writer.write(sent)
         await asyncio.sleep(0.2)
         kept = [weakref.ref(connection) for connection in served.connections]
         client.writer.transport.abort()
         served.let_go.set()
         served.seen.clear()
         for _ in range(1500):
-            await asyncio.sleep(0.02)
-            if not any(one() for one in kept):
-                break
+            await asyncio.sleep(0.02 if any(one() for one in kept) else 0)
         assert not any(one() for one in kept)
     finally:
         gc.enable()

@@ -47,4 +47,11 @@ FRONT_MUTATIONS = (
         "if False and",
         ("tests/api/test_protocol.py::test_what_cannot_be_answered_is_refused_in_json_and_ends_the_connection",),
     ),
+    Mutation(
+        "a refusal that is kept keeps no frames",
+        "api/hot/protocol.py",
+        "cause.with_traceback(None) if",
+        "cause if",
+        ("tests/api/test_protocol.py::test_nothing_is_kept_of_a_connection_that_has_gone",),
+    ),
 )

@@ -187,8 +187,8 @@ class HttpProtocol(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            cause = error.__context__
-            self._refuse(cause if isinstance(cause, UnfitRequestError) else no_http())
+            cause = error.__context__  # without its frames, which lead back to this object and to what was received
+            self._refuse(cause.with_traceback(None) if isinstance(cause, UnfitRequestError) else no_http())
         else:
             if self._unheeded_bytes > MOST_HEAD_BYTES:
                 self._refuse(too_large())
