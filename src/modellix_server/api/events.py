@@ -161,6 +161,7 @@ def event(name: str, data: bytes, number: int | None = None) -> bytes:
 async def stream_task(request: Request) -> Response:
     """`GET /tasks/{task_id}/stream`: the task's state, and every change until its end."""
     context, who = request.context, request.who
+    _require_room(context)
     context.task_id = task_id = named_task(request.path_params["task_id"])
     subscription = tasks.subscribe(request.ctx, who, who.team)
     try:
@@ -182,8 +183,15 @@ async def stream_task(request: Request) -> Response:
     return stream
 
 
+def _require_room(context: RequestContext) -> None:
+    """Refuse to follow a task where files run short: there is room for one answer. Raises Unavailable."""
+    if context.connection is not None and context.connection.brief:
+        raise Unavailable("too many clients follow tasks here; poll instead", retry_after_s=5)
+
+
 async def submit_and_stream(request: HotRequest) -> TaskStream:
     """`POST …/stream`: accept one task and follow it. Raises what `POST …/async` raises, and TooManyFollowers."""
+    _require_room(request)
     subscription = tasks.subscribe(request.ctx, request.who, request.who.team)
     try:
         receipt = await accept_task(request)

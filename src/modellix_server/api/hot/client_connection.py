@@ -173,6 +173,11 @@ class ClientConnection:
         self._held = b""  # the head, which waits for the first part of the body
         self._left: int | None = 0  # None: as long as it is, ended by the connection's end
 
+    @property
+    def brief(self) -> bool:
+        """Whether the connection was let in for one request, to be answered soon, although files run short."""
+        return self._wire.clock.brief
+
     # -- the request's body, from the connection
 
     @property

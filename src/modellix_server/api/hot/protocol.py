@@ -74,7 +74,7 @@ class HttpProtocol(asyncio.Protocol):
         self._in_head = self._upgrading = self._lingering = self._reading_paused = self.write_paused = False
         self._writable: asyncio.Event | None = None
         self._unheeded_bytes = 0  # parsed since there was anything to heed: a head, a part of a body, an end
-        self._clock = ConnectionClock()
+        self.clock = ConnectionClock()
         self._tell_loss: Callable[[], None] | None = None
 
     # -- the transport
@@ -89,7 +89,7 @@ class HttpProtocol(asyncio.Protocol):
         self._client_address = client[:2] if isinstance(client, tuple) else None
         self._server_address = server[:2] if isinstance(server, tuple) else None
         if admission is Entrance.BRIEF:
-            self._clock.shorten()
+            self.clock.shorten()
         elif admission is Entrance.REFUSED:
             self._send_refusal(failure(Unavailable("too many connections, please retry later", retry_after_s=1)))
 
@@ -110,7 +110,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse it, unless something waits to be parsed already."""
-        self._clock.heard_bytes += len(data)
+        self.clock.heard_bytes += len(data)
         if self._rest:
             self._rest += data
         elif not self._lingering:
@@ -138,7 +138,7 @@ class HttpProtocol(asyncio.Protocol):
         """End a connection whose client keeps us waiting for too long."""
         if self.transport.is_closing():
             return
-        overdue = self._clock.look(
+        overdue = self.clock.look(
             now,
             self.transport.get_write_buffer_size(),
             serving=self._answering is not None,
@@ -154,7 +154,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def idle_s(self, now: float) -> float:
         """For how long the client has asked for nothing, or has taken nothing; 0 while it is served."""
-        return 0.0 if self.closing else self._clock.idle_s(now, serving=self._answering is not None)
+        return 0.0 if self.closing else self.clock.idle_s(now, serving=self._answering is not None)
 
     @property
     def closing(self) -> bool:
@@ -178,7 +178,7 @@ class HttpProtocol(asyncio.Protocol):
                 return
             self._feed(data[at : at + _AT_ONCE_BYTES])
         if self._in_head:
-            self._clock.head_begun()
+            self.clock.head_begun()
 
     def _feed(self, data: bytes) -> None:
         self._unheeded_bytes += len(data)
@@ -235,7 +235,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._unheeded_bytes > MOST_HEAD_BYTES:
             raise too_large()
         self._in_head, self._unheeded_bytes = False, 0
-        self._clock.head_ended()
+        self.clock.head_ended()
         parser = self._parser
         version, method = parser.get_http_version(), parser.get_method()
         if method == b"CONNECT":
@@ -253,7 +253,7 @@ class HttpProtocol(asyncio.Protocol):
             head_only=method == b"HEAD",
             keep_alive=version == "1.1"
             and parser.should_keep_alive()
-            and not (self._draining.is_set() or self._clock.brief),
+            and not (self._draining.is_set() or self.clock.brief),
             expects_continue=expects_continue,
             may_chunk=version == "1.1",
         )
@@ -295,7 +295,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _start(self, exchange: ClientConnection, scope: dict[str, Any]) -> None:
         self._answering = exchange
-        self._clock.started()
+        self.clock.started()
         self._server.tasks.add(self._loop.create_task(self._run(exchange, scope)))
 
     async def _run(self, exchange: ClientConnection, scope: dict[str, Any]) -> None:
@@ -318,7 +318,7 @@ class HttpProtocol(asyncio.Protocol):
     def answered(self, exchange: ClientConnection) -> None:
         """Go on, as the whole answer has been written."""
         self._answering = None
-        self._clock.answered(exchange.status)
+        self.clock.answered(exchange.status)
         if exchange.keep_alive:
             if self._waiting or self._rest or self._reading_paused or self._refusal is not None:
                 self._go_on()
@@ -344,7 +344,7 @@ class HttpProtocol(asyncio.Protocol):
     def _refuse(self, refused: UnfitRequestError) -> None:
         """Hear nothing more, and say why when the requests before this one are answered."""
         self._refusal = refused
-        self._clock.head_ended()
+        self.clock.head_ended()
         if (broken := self._receiving) is not None:  # its body will never be complete
             broken.lose()
             if broken is not self._answering:
