@@ -60,6 +60,8 @@ async def test_a_submission_goes_the_way_of_the_page(stage, postgres_server, tmp
         team = await platform.team()
         task = (await team.submit("alibaba/qwen-image-plus", prompt="to load what is loaded once")).data["task_id"]
         await team.finish(task)
+        async with platform.http.get(f"{platform.origin}/docs/quickstart") as answer:  # made some seconds after a start
+            assert answer.status == 200
         team = await platform.team()  # another key, which no cache knows
         (folder / "on").touch()
         await asyncio.sleep(0.5)

@@ -33,7 +33,7 @@ def timed(ago_s=0.0):
 
 def call(team, name, ago_s=0.0):
     at = datetime.now(UTC) - timedelta(seconds=ago_s)
-    entry = LogEntry(at, team.team_id, team.live, 1, "GET", "/x", 200, None, 250, 0, 300)
+    entry = LogEntry(at, team.team_id, team.live, 1, "GET", "/x", 200, 250, 0, 300)
     return entry._replace(request_id=name)
 
 

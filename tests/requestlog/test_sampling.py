@@ -9,7 +9,7 @@ from modellix_server.requestlog.sampling import UnknownCallers
 
 
 def entry(status: int = 401, path: str = "/x", answer: str | None = None) -> LogEntry:
-    return LogEntry(datetime.now(UTC), None, None, None, "GET", path, status, "c", 1, 0, 0, answer=answer)
+    return LogEntry(datetime.now(UTC), None, None, None, "GET", path, status, 1, 0, 0, code="c", answer=answer)
 
 
 def test_a_flood_is_a_few_rows_and_its_number() -> None:

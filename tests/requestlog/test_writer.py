@@ -14,9 +14,7 @@ from modellix_server.requestlog import writer as module
 
 
 def entry(team, **changes):
-    return LogEntry(datetime.now(UTC), team, True, 1, "GET", "/api/v1/tasks/x", 200, None, 250, 0, 300)._replace(
-        **changes
-    )
+    return LogEntry(datetime.now(UTC), team, True, 1, "GET", "/api/v1/tasks/x", 200, 250, 0, 300)._replace(**changes)
 
 
 @pytest.fixture

@@ -88,8 +88,6 @@ def sender_of(
 
 def decode_path(path: str) -> str:
     """A path without percent-encoding, except that of a slash: what is within a segment does not end it."""
-    if "%" not in path:
-        return path
     return unquote(path.replace("%2f", "%252F").replace("%2F", "%252F"))
 
 

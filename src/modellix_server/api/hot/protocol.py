@@ -264,7 +264,7 @@ class HttpProtocol(asyncio.Protocol):
             "scheme": "http",
             "method": method.decode("ascii"),
             "root_path": "",
-            "path": decode_path(path),
+            "path": decode_path(path) if "%" in path else path,
             "raw_path": path.encode("ascii"),
             "query_string": query,
             "headers": self._headers,
