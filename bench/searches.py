@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import aiohttp
 
@@ -36,7 +35,8 @@ async def measure(stage: Stage, extent: Extent, say: Callable[[str], None]) -> d
         async def burst() -> Sample:
             nonlocal rounds
             rounds += 1
-            alone[:] = await _submissions(world, seconds=1.0)
+            alone_until = time.monotonic() + 1
+            alone[:] = await _submissions(world, until=lambda: time.monotonic() >= alone_until)
             asked = [questions[number % len(questions)] for number in range(AT_ONCE)]
             # A number makes each search one that nobody sent before.
             requests = [
@@ -44,17 +44,16 @@ async def measure(stage: Stage, extent: Extent, say: Callable[[str], None]) -> d
                 for number, (language, query) in enumerate(asked)
             ]
             clients = [await _connect(world) for _ in requests]
-            beside = asyncio.create_task(_submissions(world, seconds=None))
+            ended = asyncio.Event()
+            beside = asyncio.create_task(_submissions(world, until=ended.is_set))
             await asyncio.sleep(5 * _PAUSE_S)
             meter = Meter(serve=serve.pid)
             took = sorted(await asyncio.gather(*map(_Client.ask, clients, requests)))
             spent = meter.us_per(AT_ONCE)["serve"]
-            beside.cancel()
-            with suppress(asyncio.CancelledError):
-                await beside
+            ended.set()
+            meanwhile = await beside
             for client in clients:
                 client.close()
-            meanwhile = beside.result() if not beside.cancelled() else []
             return Sample(
                 _ms(took, 0.99),
                 {
@@ -105,19 +104,15 @@ def _search(world: World, number: int, language: str, query: str) -> bytes:
     return _request(world, "/mcp", headers, {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
 
 
-async def _submissions(world: World, seconds: float | None) -> list[float]:
-    """Submit again and again, with pauses, for so long or until canceled; how long each took."""
+async def _submissions(world: World, until: Callable[[], bool]) -> list[float]:
+    """Submit again and again, with pauses; how long each took."""
     client = await _connect(world)
     headers = {"Authorization": f"Bearer {world.teams[0].key}"}
     request = _request(world, SUBMIT_PATH, headers, {"prompt": PROMPT})
     took: list[float] = []
-    end = None if seconds is None else time.monotonic() + seconds
-    try:
-        while end is None or time.monotonic() < end:
-            took.append(await client.ask(request))
-            await asyncio.sleep(_PAUSE_S)
-    except asyncio.CancelledError:
-        pass
+    while not until():
+        took.append(await client.ask(request))
+        await asyncio.sleep(_PAUSE_S)
     client.close()
     return took
 

@@ -120,6 +120,7 @@ async def test_what_a_program_does_with_our_client(run, platform) -> None:
     assert len(await platform.bill(said["task"])) == 1
 
 
+@pytest.mark.full
 async def test_our_client_over_bad_lines(run, platform, team, proxy) -> None:
     said = await run("client_faults", PROXY=proxy.origin)
     assert proxy.faults == []

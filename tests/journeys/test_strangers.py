@@ -208,6 +208,7 @@ async def test_clients_that_ask_for_http_2_submit(front, tmp_path: Path) -> None
         assert b'"task_id"' in done.stdout
 
 
+@pytest.mark.full
 async def test_calls_without_a_key_fill_no_log(front) -> None:
     platform, *_ = front
     rows = "select count(*), coalesce(sum(coalesce(calls, 1)), 0) from requestlog.entry where team_id is null"
