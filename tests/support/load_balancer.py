@@ -76,13 +76,16 @@ class Front:
         task.add_done_callback(self._tasks.discard)
         port = self._in[next(self._turn) % len(self._in)]
         self._open[port] = self._open.get(port, 0) + 1
+        writers = [writer]
         try:
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 behind_reader, behind_writer = await asyncio.open_connection("127.0.0.1", port)
+                writers.append(behind_writer)
                 await asyncio.gather(_pump(reader, behind_writer), _pump(behind_reader, writer))
         finally:
             self._open[port] -= 1
-            writer.close()
+            for one in writers:
+                one.close()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
