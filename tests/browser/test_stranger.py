@@ -80,9 +80,10 @@ async def create_key(page: Page) -> str:
 
 
 async def find_call_in_log(page: Page) -> None:
+    """Its time is written a moment after it was answered; the page then shows it by itself."""
     await go(page, "Logs")
     row = page.get_by_role("row").filter(has_text="POST /api/v1/text-to-image/alibaba/qwen-image-plus/async").first
-    await expect(row).to_contain_text(re.compile(r"[0-9.]+ ms"))
+    await expect(row).to_contain_text(re.compile(r"[0-9.]+ ms"), timeout=60_000)
 
 
 async def redeem(page: Page, code: str) -> None:

@@ -7,14 +7,20 @@ import html
 import io
 import json
 import re
+from datetime import timedelta
+from uuid import UUID
 
+import asyncpg
 import pytest
 from tests.support.api_client import Team
 from tests.support.browsers import Visitor, member, new_team
 from tests.support.platform_processes import Platform
 from tests.support.waiting import eventually
 
+from modellix_server.base.team_mode import TeamMode
 from modellix_server.identity import Role
+from modellix_server.operations.logs import SubmissionCall, happened_at, is_unfinished
+from modellix_server.tasks import find_task
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">'
 PATH = "/api/v1/text-to-image/alibaba/qwen-image-plus/async"
@@ -109,6 +115,28 @@ async def test_downloads_hold_what_the_filters_let_pass(platform: Platform, team
     table = list(csv.DictReader(io.StringIO(answer.text)))
     assert [row["task_id"] for row in table] == [team.task]  # type: ignore[attr-defined]
     assert (await visitor.get("/console/logs/download?format=exe")).status == 400
+
+
+async def test_a_call_that_is_not_written_yet_appears_by_itself(platform: Platform) -> None:
+    team = await platform.team()
+    visitor = await member(platform, team.id, Role.VIEWER)
+    task = (await team.post(PATH, {"prompt": "a hat"})).data["task_id"]
+    await platform.log_is_written(team)
+    complete = await visitor.get("/console/logs")
+    assert "data-every" not in complete.text
+    assert re.search(r"[0-9.]+ ms</td>", complete.text)
+    superuser = await asyncpg.connect(platform.database)
+    await superuser.execute("delete from requestlog.submission where team_id = $1", team.id)
+    await superuser.close()
+    early = await visitor.get("/console/logs")
+    assert 'data-live="/console/logs" data-every="1000"' in early.text
+    assert ">…</td>" in early.text
+    async with platform.pool.acquire() as db:
+        made = SubmissionCall(
+            await find_task(db, TeamMode(team.id, live=False), UUID(task.removeprefix("task-"))), None
+        )
+    assert is_unfinished(made, happened_at(made))
+    assert not is_unfinished(made, happened_at(made) + timedelta(hours=1)), "its row was lost"
 
 
 async def test_a_log_that_is_watched_renews_itself(platform: Platform, team: Team) -> None:

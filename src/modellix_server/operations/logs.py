@@ -21,6 +21,7 @@ from modellix_server.requestlog import EntryFilter, EntryPlace, LoggedCall, Subm
 from modellix_server.tasks import ListedTask, TaskFilter
 
 _MICROSECOND = timedelta(microseconds=1)
+_WRITTEN_WITHIN = timedelta(minutes=1)  # usually half a second; on a busy machine some
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,11 @@ def happened_at(record: Record) -> datetime:
     if isinstance(record, LoggedCall):
         return record.at
     return datetime.fromtimestamp(made_at_ms(record.task.id) / 1000, UTC)
+
+
+def is_unfinished(record: Record, now: datetime) -> bool:
+    """Whether the answer's time and sizes are still to come: they are written a moment after the task."""
+    return isinstance(record, SubmissionCall) and record.call is None and now - happened_at(record) < _WRITTEN_WITHIN
 
 
 def block_and_line(row: str) -> tuple[int, int]:

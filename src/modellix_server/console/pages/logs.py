@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from modellix_server.console.i18n import gettext as _
 from modellix_server.console.pages.tasks import submitter_names
 from modellix_server.operations import logs, usage
 from modellix_server.operations.log_rows import COLUMNS, read_place, row_of, write_place
-from modellix_server.operations.logs import Record, happened_at, place_of
+from modellix_server.operations.logs import Record, happened_at, is_unfinished, place_of
 from modellix_server.requestlog import EntryFilter, LoggedCall
 
 _A_PAGE = 50
@@ -45,6 +46,7 @@ async def listed(request: PageRequest) -> Response:
         next=None if page.next is None else filters.url(after=write_place(page.next), tail=None),
         filters=filters,
         tail=tail,
+        unfinished=any(is_unfinished(record, datetime.now(UTC)) for record in page.rows),
         models=sorted(ctx.catalogue.models),
         keys=keys,
         formats=FORMATS,
@@ -112,6 +114,7 @@ def _call(request: PageRequest, record: Record, keys: dict[int, str]) -> Exporte
     return row_of(request.ctx, record, keys) | {
         "place": write_place(place_of(record)),
         "moment": happened_at(record),
+        "unfinished": is_unfinished(record, datetime.now(UTC)),
         "by": f"key:{by}" if by is not None else user,
         "micros": None if isinstance(record, LoggedCall) else record.task.captured,
     }
