@@ -109,8 +109,27 @@ def test_what_words_become() -> None:
         "n": 1, "base_image_url": PICTURE, "mask_image_url": "m", "function": "description_edit_with_mask",
     }  # fmt: skip
     assert becomes("alibaba/wanx2.1-imageedit", 1, 1, function="expand")["function"] == "expand"
+    for spelt in ("1024X768", "1024 x 768", "1024\u00d7768", "1024*768"):
+        assert becomes("alibaba/wan2.6-t2i", 1, size=spelt) == {"n": 1, "size": "1024*768"}
+    assert becomes("alibaba/qwen-image", 1, size="16:9") == {"n": 1, "size": "1664*928"}
+    assert becomes("alibaba/qwen-image", 1, aspect_ratio="9:16") == {"n": 1, "size": "928*1664"}
+    assert becomes("openai/gpt-image-2", 1, aspect_ratio="16:9") == {"size": "2048x1152"}
+    assert becomes("bytedance/seedance-2.0-t2v", aspect_ratio="3:4", resolution="480p") == {
+        "ratio": "3:4", "resolution": "480p",
+    }  # fmt: skip
+    assert becomes("minimax/minimax-image-01-t2i", 1, aspect_ratio="21:9")["aspect_ratio"] == "21:9"  # its own
     frames = becomes("bytedance/seedance-2.0-i2v", pictures=3)
     assert frames == {"first_frame_image": PICTURE, "last_frame_image": PICTURE, "reference_images": [PICTURE]}
+
+
+def test_the_format_that_a_model_delivers_anyway_is_no_wish() -> None:
+    for slug, name in (("alibaba/qwen-image", "png"), ("bytedance/seedream-4.0-t2i", "jpg")):
+        assert becomes(slug, output_format=name) == {}
+        with pytest.raises(InvalidParameters, match="delivers (png|jpeg): leave parameter 'output_format' out"):
+            becomes(slug, output_format="webp")
+    assert becomes("bytedance/seedream-5.0-lite", output_format="jpg") == {"output_format": "jpeg"}
+    with pytest.raises(InvalidParameters, match="leaves no choice there"):  # not known of this one
+        becomes("minimax/minimax-image-01-t2i", output_format="jpeg")
 
 
 def test_texts_of_forms_become_what_the_schema_wants() -> None:
@@ -130,6 +149,8 @@ def test_texts_of_forms_become_what_the_schema_wants() -> None:
         ("alibaba/qwen-image", {"seconds": "4"}, "takes no length"),
         ("alibaba/wan2.6-t2v", {"seconds": "long"}, "whole number"),
         ("alibaba/aitryon", {"prompt": "a"}, "takes no prompt"),
+        ("alibaba/qwen-image-edit", {"aspect_ratio": "1:1"}, "leave parameter 'aspect_ratio' out"),
+        ("alibaba/qwen-image", {"aspect_ratio": "wide"}, "must be in format"),
     ],
 )
 def test_what_a_model_has_no_word_for_is_refused(slug: str, given: dict[str, Any], said: str) -> None:
@@ -156,7 +177,10 @@ def test_families() -> None:
     assert used("bytedance/seedream-4.0-t2i", "image") == "bytedance/seedream-4.0-i2i"
     assert used("minimax/minimax-t2v-01", "video") == "minimax/minimax-i2v-01"
     assert used("alibaba/wan2.2-t2v-plus", "video") == "alibaba/wan2.2-i2v-plus"
-    assert NAMES.to_remix(CATALOGUE.models["bytedance/seedance-2.0-t2v"]).model.id == "seedance-2.0-v2v"
+    assert NAMES.to_remix(None, "bytedance/seedance-2.0-t2v").model.id == "seedance-2.0-v2v"
+    assert NAMES.to_remix("wan2.7-videoedit", "bytedance/seedance-2.0-t2v").model.id == "wan2.7-videoedit"
+    with pytest.raises(MissingParameter, match="a model that changes videos"):
+        NAMES.to_remix(None, None)
     with pytest.raises(InvalidParameters, match="no sibling"):
         used("alibaba/z-image-turbo", "image")
     with pytest.raises(InvalidParameters, match="makes no videos"):

@@ -112,6 +112,7 @@ MATRIX = {
     "POST /v1/images/generations": Row(Access.KEY, body={}, good=400),
     "POST /v1/images/edits": Row(Access.KEY, body={}, good=400),
     "POST /v1/videos": Row(Access.KEY, body={"model": "alibaba/qwen-image-plus"}, good=400),
+    "POST /v1/videos/edits": Row(Access.KEY, body={"model": "alibaba/qwen-image-plus"}, good=400),
     "POST /v1/videos/generations": Row(Access.KEY, body={"model": "alibaba/qwen-image-plus"}, good=400),
     "POST /v1/videos/{video_id}/remix": Row(Access.KEY, "/v1/videos/{task}/remix", body={}, good=400, foreign=404),
     "GET /v1/videos": Row(Access.KEY),

@@ -100,7 +100,8 @@ async def test_an_edit_with_a_mask_and_several_pictures(platform, team, client, 
     assert asked["mask"].startswith("sha256:")
     assert asked["input_fidelity"] == "high"
     picture_of(answer)
-    local = await client.images.edit(model="alibaba/wanx2.1-imageedit", prompt="rain", image=house, mask=mask, n=2)
+    unnamed = (None, house, "image/png")
+    local = await client.images.edit(model="alibaba/wanx2.1-imageedit", prompt="rain", image=unnamed, mask=mask, n=2)
     assert (await params_of(platform, local))["function"] == "description_edit_with_mask"
     assert len(local.data) == 2
     with pytest.raises(openai.BadRequestError, match="takes at most 3 pictures"):
@@ -156,12 +157,15 @@ async def test_refusals_have_openais_form_and_are_not_sent_again(platform, team)
     assert await platform.tasks_of(poor) == 0
     assert await platform.balance_of(team) == (100_000_000, 0)
     assert await platform.pool.fetchval("select count(*) from tasks.sending where team_id = $1", poor.id) == 0
-    missing = await team.get("/v1/engines")
-    assert (missing.status, missing.json["error"]["code"]) == (404, "no_such_route")
+    for path, words in (("engines", "there are images"), ("images/variations", "POST /v1/images/edits changes")):
+        missing = await team.post(f"/v1/{path}", {})
+        assert (missing.status, missing.json["error"]["code"]) == (404, "no_such_route")
+        assert words in missing.json["error"]["message"]
 
 
 async def test_words_that_ask_for_nothing_special_are_taken_by_every_model(client) -> None:
     usual = {"background": "opaque", "moderation": "low", "output_compression": 100, "quality": "auto", "size": "auto"}
+    usual |= {"output_format": "png"}
     answer = await client.images.generate(model=MODEL, prompt="a lake", n=1, user="me", style="auto", **usual)
     assert answer.size == "1328x1328"
 
@@ -189,6 +193,7 @@ async def test_pictures_as_events(platform, team, client, draw) -> None:
     assert await platform.balance_of(team) == (100_000_000 - 60_000, 0)
     edits = await client.images.edit(model="gpt-image-1.5", prompt="rain", image=draw.picture(), stream=True)
     (edited,) = [event async for event in edits]
+    assert (edited.usage, edited.quality, edited.background) == (None, "auto", "auto")  # which its type insists on
     assert (edited.type, edited.model) == ("image_edit.completed", "openai/gpt-image-1.5-edit")
     stream = await client.images.generate(model=MODEL, prompt="[sandbox:moderate]", stream=True)
     with pytest.raises(openai.APIError, match="Content rejected") as refused:

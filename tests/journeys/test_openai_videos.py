@@ -47,8 +47,11 @@ async def test_made_polled_downloaded_listed_deleted(own, buyer, client) -> None
     part = await buyer.get(f"/v1/videos/{video.id}/content", headers={"Range": "bytes=4-7"})
     assert (part.status, part.body) == (206, b"ftyp")
     assert (await buyer.get(f"/v1/videos/{video.id}/content", headers={"Range": "bytes=999999999-"})).status == 416
-    with pytest.raises(openai.NotFoundError):
-        await client.videos.download_content(video.id, variant="thumbnail")
+    for variant in ("thumbnail", "spritesheet"):
+        with pytest.raises(openai.NotFoundError, match=f"no {variant}: its model made none, take frames of the clip"):
+            await client.videos.download_content(video.id, variant=variant)
+    with pytest.raises(openai.BadRequestError, match="must be one of video, thumbnail, spritesheet"):
+        await client.videos.download_content(video.id, variant="poster")
     other = await client.videos.create_and_poll(prompt="another boat")  # no model: sora-2, as there
     listed = [one.id async for one in client.videos.list(limit=1)]
     assert listed == [other.id, video.id]
@@ -83,6 +86,30 @@ async def test_a_remix_where_the_family_has_a_model_for_it(own, buyer, client) -
     plain = await client.videos.create_and_poll(model=MODEL, prompt="a boat")
     with pytest.raises(openai.BadRequestError, match="no sibling that changes videos"):
         await client.videos.remix(plain.id, prompt="at night")
+    named = await client.videos.remix(plain.id, prompt="at night", extra_body={"model": "alibaba/wan2.7-videoedit"})
+    assert (named.model, named.remixed_from_video_id) == ("alibaba/wan2.7-videoedit", plain.id)
+
+
+async def test_an_edit_of_a_video_that_is_named_or_sent(own, buyer, client) -> None:
+    first = await client.videos.create_and_poll(model="alibaba/happyhorse-1.0-t2v", prompt="a horse", seconds="4")
+    edited = await buyer.post("/v1/videos/edits", {"prompt": "at night", "video": {"id": first.id}})
+    assert edited.json["model"] == "alibaba/happyhorse-1.0-video-edit"
+    assert edited.json["remixed_from_video_id"] == first.id
+    assert (await client.videos.poll(edited.json["id"])).status == "completed"
+    clip = (await client.videos.download_content(first.id)).read()
+    with pytest.raises(openai.BadRequestError, match="name a model that changes videos") as refused:
+        await client.videos.edit(prompt="at night", video=("a.mp4", clip))
+    assert refused.value.param == "model"
+    chosen = {"model": "alibaba/wan2.7-videoedit"}
+    sent = await client.videos.edit(prompt="at night", video=("a.mp4", clip), extra_body=chosen)
+    assert sent.model == chosen["model"]
+    assert (await client.videos.poll(sent.id)).status == "completed"
+    for video, status in ((None, 400), ({"url": "x"}, 400), (7, 400), ({"id": "task-0"}, 404)):
+        assert (await buyer.post("/v1/videos/edits", {"prompt": "at night", "video": video})).status == status
+    with pytest.raises(openai.NotFoundError, match="videos are not extended here"):
+        await client.videos.extend(prompt="on", seconds="4", video=("a.mp4", clip))
+    with pytest.raises(openai.NotFoundError, match="no characters are kept here"):
+        await client.videos.create_character(name="x", video=("a.mp4", clip))
 
 
 async def test_a_video_that_fails_says_why_and_costs_nothing(own, buyer, client) -> None:

@@ -27,7 +27,7 @@ from modellix_server.api.hot.coded_body import decoded
 from modellix_server.api.hot.exchange import HotEndpoint
 from modellix_server.api.hot.status import read_task
 from modellix_server.api.hot.submit import may_name_model, submit_task
-from modellix_server.api.no_such_route import OPENAI_WITHOUT_BASE, no_such_route
+from modellix_server.api.no_such_route import OPENAI_NOT_HERE, OPENAI_WITHOUT_BASE, no_such_route
 from modellix_server.api.openai_api.answers import error_reply
 from modellix_server.api.openai_api.routes import PATHS as OPENAI_PATHS
 from modellix_server.api.openai_api.routes import openai_routes
@@ -248,16 +248,17 @@ async def _refuse(request: StarletteRequest, error: Exception) -> Response:
     if not of_openai and not f"/{path.lstrip('/')}".startswith("/api"):
         headers = {**(error.headers or {}), "Content-Security-Policy": CLOSED}
         return PlainTextResponse(error.detail, error.status_code, headers)
-    if error.status_code == 405:
+    status = 404 if path in OPENAI_NOT_HERE else error.status_code
+    if status == 405:
         message = f"Invalid parameters: method {request.method} is not allowed here"
     else:
         message = f"Resource not found: {no_such_route(path)}"
     allowed = {method for route in request.app.routes if _fits(route, request) for method in route.methods}
-    allow = [(b"allow", ", ".join(sorted(allowed)).encode())] if error.status_code == 405 else []
+    allow = [(b"allow", ", ".join(sorted(allowed)).encode())] if status == 405 else []
     if of_openai:
-        reply = error_reply(error.status_code, message, "no_such_route", None)
+        reply = error_reply(status, message, "no_such_route", None)
         return reply._replace(headers=[*reply.headers, *allow, (b"x-should-retry", b"false")]).response()
-    return refusal(error.status_code, message, allow, None).response()
+    return refusal(status, message, allow, None).response()
 
 
 def _fits(route: Any, request: StarletteRequest) -> bool:

@@ -54,7 +54,10 @@ _ONE = {"b64_json": text(), "url": link("Until the result expires")}
 
 
 def _images(name: str) -> AnswerDoc:
-    completed = obj(type=only(name), created_at=whole("Unix seconds"), **_PICTURES, maybe={**_ONE, **_FEATURES})
+    completed = obj(
+        type=only(name), created_at=whole("Unix seconds"), usage={"type": "null"}, **_PICTURES,
+        maybe={**_ONE, **_FEATURES},
+    )  # fmt: skip
     failed = obj(error=obj(message=text(), type=text(), param=or_null(text()), code=text()))
     return AnswerDoc(
         obj(created=whole("Unix seconds"), data=array(obj(maybe=_ONE)), **_PICTURES, maybe=_FEATURES),
@@ -126,8 +129,17 @@ OPENAI_OPERATIONS = {
         _body(_FILMED, {"input_reference": _PICTURE}, "input_reference"), f"{_EXTRA} Answers at once.",
     ),
     "POST /v1/videos/{video_id}/remix": _making(
-        "openaiRemixVideo", "Make a video of a video", _VIDEO, _body(obj(prompt=text()), {}),
-        f"By the model of its family that changes videos; 400 where there is none. {_EXTRA}",
+        "openaiRemixVideo", "Make a video of a video", _VIDEO, _body(obj(prompt=text(), maybe={"model": _MODEL}), {}),
+        f"By `model`, else by the model of its family that changes videos; 400 where there is none. {_EXTRA}",
+    ),
+    "POST /v1/videos/edits": _making(
+        "openaiEditVideo", "Change a video", _VIDEO,
+        _body(
+            obj(prompt=text(), maybe={"model": _MODEL}),
+            {"video": {"anyOf": [text("A URL, or the id of an upload"), obj(id=TASK_ID)]}},
+            "video",
+        ),
+        f"By `model`, else by the model of the family that made it; a file needs `model`. {_EXTRA}",
     ),
     "GET /v1/videos": _route(
         "openaiListVideos", "List the team's videos",
@@ -165,7 +177,7 @@ OPENAI_OPERATIONS = {
         "openaiGetVideoContent", "The bytes of a video",
         AnswerDoc({"type": "string", "contentMediaType": "video/mp4"}, bare=True, mime="video/mp4", plain=True),
         parameters=(query("variant", word(("video", "thumbnail", "spritesheet")), "What of it"),),
-        refuses=(404,),
+        refuses=(400, 404),
     ),
     "GET /v1/models": _route(
         "openaiListModels", "List the models",

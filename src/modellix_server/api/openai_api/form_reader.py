@@ -15,6 +15,7 @@ from modellix_server.inspection import InputFile, identify
 
 _MOST_PARTS = 128
 _MOST_TEXT_BYTES = 256 * 1024
+_OF_FILES = (b"image/", b"video/", b"audio/", b"application/octet-stream")
 
 
 @dataclass(slots=True)
@@ -56,14 +57,14 @@ class FormReader:
         for path in self._paths:
             path.unlink(missing_ok=True)
 
-    def begin(self, name: str, options: Mapping[bytes, bytes], _headers: Mapping[bytes, bytes]) -> None:
-        """A text, or a file. Raises BodyTooLarge for a part too many."""
+    def begin(self, name: str, options: Mapping[bytes, bytes], headers: Mapping[bytes, bytes]) -> None:
+        """A text, or a file: by its name, or by its type. Raises BodyTooLarge for a part too many."""
         self._parts += 1
         if self._parts > _MOST_PARTS:
             raise BodyTooLarge(f"a form may have at most {_MOST_PARTS} parts")
         self._name = name
         self._text = bytearray()
-        if b"filename" in options:
+        if b"filename" in options or headers.get(b"content-type", b"").lower().startswith(_OF_FILES):
             path = self._new_path()
             self._paths.append(path)
             self._file, self._digest, self._size = path.open("xb"), hashlib.sha256(), 0

@@ -158,7 +158,8 @@ class PictureStream(EventStream):
             return [_told(ended)]
         about = _about(self._request.ctx, view, self._wish)
         name = "image_edit.completed" if self._wish.edit else "image_generation.completed"
-        about["created_at"] = about.pop("created")
+        about |= {"created_at": about.pop("created"), "usage": None}  # no tokens are counted here
+        about = {"background": "auto", "quality": "auto", **about}  # which the clients' types insist on
         pictures = await _made(self._request.ctx, view, self._wish.form)
         encoded = (msgspec.json.encode({"type": name, **picture, **about}) for picture in pictures)
         return await asyncio.to_thread(lambda: [event(name, one) for one in encoded])

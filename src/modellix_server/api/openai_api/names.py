@@ -55,7 +55,10 @@ class ModelNames:
         try:
             return self._catalogue.named(name)
         except NotFound:
-            raise NotFound(f"model {show(name)} not found: GET /v1/models lists all of them") from None
+            raise NotFound(
+                f"model {show(name)} not found: GET /v1/models lists all of them, "
+                "and the operator can give a name to any (MODELLIX_OPENAI_MODELS)"
+            ) from None
 
     def to_make(self, name: object, kind: str, *, pictures: bool) -> Words:
         """The model to make images or videos (`kind`) with: of the one that is named, or of its family for pictures.
@@ -73,9 +76,19 @@ class ModelNames:
             model = self._sibling(model, _EDITING[kind])
         return self._words[model.slug]
 
-    def to_remix(self, model: Model) -> Words:
-        """The model of the family that changes videos. Raises InvalidParameters."""
-        return self._words[self._sibling(model, _REMIXING, "video-to-video").slug]
+    def to_remix(self, name: object, source: str | None) -> Words:
+        """The model that changes videos: the one that is named, else of the family of the one that made the source.
+
+        Raises MissingParameter, InvalidParameters or NotFound.
+        """
+        if name is None and source is not None:
+            name = source
+        if not isinstance(name, str) or not name:
+            raise MissingParameter("parameter 'model' is required: name a model that changes videos")
+        model = self.model(name)
+        if model.type != "video-to-video":
+            model = self._sibling(model, _REMIXING, "video-to-video")
+        return self._words[model.slug]
 
     def _sibling(self, model: Model, changes: Sequence[tuple[str, str]], type_: str = "") -> Model:
         if not type_ and (edit := self._words[model.slug].edit) and (found := self._catalogue.models.get(edit)):

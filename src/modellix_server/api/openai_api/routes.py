@@ -28,6 +28,7 @@ def openai_routes(ctx: ApiContext) -> Iterator[Declared]:
         ("/v1/images/generations", images.generate_images),
         ("/v1/images/edits", images.edit_images),
         ("/v1/videos", videos.create_video),
+        ("/v1/videos/edits", videos.edit_video),
         ("/v1/videos/{video_id}/remix", videos.remix_video),
         ("/v1/videos/generations", XaiVideos(names).generate_xai_video),
     )

@@ -22,7 +22,7 @@ from modellix_server.api.openai_api.names import ModelNames
 from modellix_server.api.openai_api.words import size_of
 from modellix_server.api.openai_api.xai_videos import XAI_REQUEST, xai_status
 from modellix_server.api.parsing import Filters, within
-from modellix_server.base.errors import NotFound
+from modellix_server.base.errors import InvalidFormat, MissingParameter, NotFound, OutOfRange
 from modellix_server.base.ids import parse_task_name, task_name
 from modellix_server.catalogue import show
 from modellix_server.operations import files, tasks
@@ -35,6 +35,8 @@ _POLL_AFTER_MS = 1_000
 _MOST_LISTED = 100
 _MOST_KNOWN = 10_000
 _STATUS = {"success": "completed", "failed": "failed"}
+_VARIANTS = ("video", "thumbnail", "spritesheet")
+_VIDEO = "video"
 _SOURCE = re.compile(r"/results/(task-[0-9a-f]{32})/")
 
 
@@ -68,17 +70,38 @@ class OpenAiVideos:
 
     async def remix_video(self, request: HotRequest) -> Reply:
         """`POST /v1/videos/{video_id}/remix`: another video, made of this one by the family's model for that."""
-        given = await read_given(request, self._names.media)
+        return await self._change(request, request.path.split("/")[3])
+
+    async def edit_video(self, request: HotRequest) -> Reply:
+        """`POST /v1/videos/edits`: another video, made of one that `video` names or is."""
+        return await self._change(request, None)
+
+    async def _change(self, request: HotRequest, name: str | None) -> Reply:
+        """Another video of the task of this name, or of the body's."""
+        given = await read_given(request, (*self._names.media, _VIDEO))
         try:
-            ctx, who = request.ctx, request.who
-            view = await tasks.read(ctx, who, who.team, named_task(request.path.split("/")[3]))
-            words = self._names.to_remix(self._names.model(view.model))
+            video = {"id": name} if name is not None else given.fields.pop(_VIDEO, None)
+            source = await self._source(request, video)
+            made_by = source.model if isinstance(source, TaskView) else None
+            words = self._names.to_remix(given.fields.get("model"), made_by)
             params = words.parameters(given.fields, given.pictures(), None, pictures_wanted=None)
-            params = words.with_video(params, _clip(ctx, view).url)
+            url = _clip(request.ctx, source).url if isinstance(source, TaskView) else source
+            params = words.with_video(params, url)
         except BaseException:
             await drop_inputs(given.files)
             raise
         return await accept_once(request, words.model, params, given.files, self._answering(request))
+
+    async def _source(self, request: HotRequest, video: object) -> TaskView | str:
+        """The task of a video to change, or its file. Raises MissingParameter, InvalidFormat or NotFound."""
+        if video is None:
+            raise MissingParameter(f"parameter '{_VIDEO}' is required")
+        if isinstance(video, str):
+            return video
+        if not isinstance(video, dict) or not isinstance(name := video.get("id"), str):
+            raise InvalidFormat(f"parameter '{_VIDEO}' must be a file, a URL, or an object with 'id'")
+        ctx, who = request.ctx, request.who
+        return await tasks.read(ctx, who, who.team, named_task(name))
 
     def _answering(self, request: HotRequest) -> Any:
         async def answering(accepted: Accepted) -> Reply:
@@ -99,12 +122,13 @@ class OpenAiVideos:
     async def video_content(self, request: Request) -> Response:
         """`GET /v1/videos/{video_id}/content`: the bytes, or a range of them."""
         view, variant = await self._named(request), request.query_params.get("variant", "video")
-        if variant == "video":
-            found = _clip(request.ctx, view)
-        else:
+        if variant not in _VARIANTS:
+            raise OutOfRange(f"parameter 'variant' must be one of {', '.join(_VARIANTS)}, got {show(variant)}")
+        found = _clip(request.ctx, view)
+        if variant != "video":
             pictures = [one for one in tasks.result_files(request.ctx, view) if one.file.type == "image"]
-            if not pictures:
-                raise NotFound(f"this video has no {show(variant)}")
+            if not pictures or variant != "thumbnail":
+                raise NotFound(f"this video has no {variant}: its model made none, take frames of the clip itself")
             found = pictures[0]
         link, asked, ctx = urlsplit(found.url), request.headers, request.ctx
         try:

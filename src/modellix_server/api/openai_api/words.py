@@ -18,13 +18,15 @@ ABOUT_THE_CALLER = frozenset(
 )
 """Fields that are no wish about the picture: answered by the route, or without effect here."""
 
-_SIZE = re.compile(r"([1-9][0-9]{0,4})[x*]([1-9][0-9]{0,4})", re.ASCII)
-_RATIO = re.compile(r"([0-9]+):([0-9]+)", re.ASCII)
+_SIZE = re.compile(r"([1-9][0-9]{0,4}) ?[xX*\u00d7] ?([1-9][0-9]{0,4})", re.ASCII)
+_RATIO = re.compile(r"([1-9][0-9]{0,3}):([1-9][0-9]{0,3})", re.ASCII)
 _LINES = re.compile(r"([0-9]+)p", re.ASCII | re.IGNORECASE)
 _STEPS = sorted((2 ** (n / 32) for n in range(-96, 97)), key=lambda step: abs(math.log(step)))
 _MULTIPLE = 16
 _QUALITIES = {"standard": "medium", "hd": "high"}
 _ANY_QUALITY = ("auto", "standard", "medium")
+_FORMATS = {"jpg": "jpeg"}
+_USUAL_AREA = 1024 * 1024
 _USUAL = {
     "background": ("opaque",),
     "input_fidelity": ("low",),
@@ -37,7 +39,7 @@ _SECONDS = re.compile(r"([0-9]{1,4})(?:\.0{1,6})?", re.ASCII)
 
 
 class WordsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One table of `models.toml`."""
+    """One table of `models.toml`: of a model, or of what all models of a provider have in common."""
 
     prompt: str = "prompt"
     size: str = "size"
@@ -48,6 +50,8 @@ class WordsEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     given_with_mask: dict[str, Any] = {}
     edit: str | None = None
     """The model of the family that takes pictures."""
+    delivers: str | None = None
+    """The format of its pictures, where it leaves no choice; None: not known here."""
 
 
 class Words:
@@ -85,8 +89,9 @@ class Words:
         self._length(params, rest.pop("seconds", None))
         self._show(params, pictures, mask)
         for name, value in rest.items():
-            if self._is_a_wish(name, value):
-                params[name] = _typed(self._said.get(name, {}), value)
+            wanted = _FORMATS.get(value, value) if name == "output_format" and isinstance(value, str) else value
+            if self._is_a_wish(name, wanted):
+                params[name] = _typed(self._said.get(name, {}), wanted)
         usual = self._entry.given | (self._entry.given_with_mask if mask else {})
         return self._agreed(usual | params, given)
 
@@ -106,6 +111,10 @@ class Words:
 
     def _is_a_wish(self, name: str, value: object) -> bool:
         """Whether a word asks for something that the model would not do anyway."""
+        if name == "output_format" and name not in self._said and (delivers := self._entry.delivers):
+            if value not in (delivers, "auto"):
+                raise InvalidParameters(f"model '{self.model.slug}' delivers {delivers}: leave parameter '{name}' out")
+            return False
         if name not in self._said and name in _USUAL and value != "auto":
             if str(value) not in _USUAL[name]:
                 raise InvalidParameters(
@@ -127,33 +136,43 @@ class Words:
             raise OutOfRange(
                 f"model '{self.model.slug}' makes one picture at a time: parameter 'n' must be 1, got {wanted}"
             )
+        if wanted < 1 == most:
+            raise OutOfRange(f"parameter 'n' must be 1, got {wanted}")
         if not 1 <= wanted <= most:
             raise OutOfRange(f"parameter 'n' must be between 1 and {most} for model '{self.model.slug}', got {wanted}")
         if "n" in self._said:
             params["n"] = wanted  # also 1: some models make four by default
 
-    def _shape(self, params: dict[str, Any], size: object, rest: Mapping[str, Any]) -> None:
+    def _shape(self, params: dict[str, Any], size: object, rest: dict[str, Any]) -> None:
         """Size, or ratio and resolution: exact where the model has it, else the closest shape, then area."""
+        word = "size"
+        if size is None and not self.has("aspect_ratio"):
+            word, size = "aspect_ratio", rest.pop("aspect_ratio", None)  # as other APIs have it in place of `size`
         if size is None or size == "auto":
             return
-        found = _SIZE.fullmatch(size) if isinstance(size, str) else None
-        if found is None:
-            if self._entry.size not in self._said:
-                raise InvalidFormat(f"parameter 'size' must be in format 'widthxheight', got {show(size)}")
-            params[self._entry.size] = size  # a word of the model's own, such as 2K
+        text = size if isinstance(size, str) else ""
+        found, ratio = _SIZE.fullmatch(text), _RATIO.fullmatch(text)
+        own = self._entry.size
+        if not found and (not ratio or self._takes(own, size)):
+            if own not in self._said:
+                raise InvalidFormat(f"parameter '{word}' must be in format 'widthxheight', got {show(size)}")
+            params[own] = size  # a word of the model's own, such as 2K
             return
-        width, height = int(found[1]), int(found[2])
-        if self._entry.size in self._said:
-            params[self._entry.size] = self._closest_size(size, width, height)
+        width, height = _sides(text)
+        if ratio:
+            scale = math.sqrt(_USUAL_AREA / (width * height))
+            width, height = round(width * scale), round(height * scale)
+        if own in self._said:
+            params[own] = self._closest_size(f"{width}x{height}" if ratio else text, width, height)
             return
-        resolutions = self._closest_resolutions(min(width, height))
+        resolutions = [] if ratio else self._closest_resolutions(min(width, height))
         shapes = self._closest_ratio(width, height) | ({"resolution": resolutions[0]} if resolutions else {})
         if not shapes:
-            raise self._shapeless()
+            raise self._shapeless(word)
         params |= {name: value for name, value in shapes.items() if name not in rest}
 
-    def _shapeless(self) -> InvalidParameters:
-        return InvalidParameters(f"model '{self.model.slug}' takes no size: leave parameter 'size' out")
+    def _shapeless(self, word: str = "size") -> InvalidParameters:
+        return InvalidParameters(f"model '{self.model.slug}' takes no size: leave parameter '{word}' out")
 
     def _closest_size(self, size: Any, width: int, height: int) -> Any:
         name = self._entry.size
@@ -285,4 +304,10 @@ def _typed(said: Mapping[str, Any], value: Any) -> Any:
 
 def all_words(models: Iterable[Model], entries: Mapping[str, WordsEntry]) -> dict[str, Words]:
     """The words of every model, by slug. Raises ValueError."""
-    return {model.slug: Words(model, entries.get(model.slug, WordsEntry())) for model in models}
+    return {model.slug: Words(model, _entry(model, entries)) for model in models}
+
+
+def _entry(model: Model, entries: Mapping[str, WordsEntry]) -> WordsEntry:
+    """A model's own entry, with what its provider's says of all."""
+    own, common = entries.get(model.slug, WordsEntry()), entries.get(model.provider, WordsEntry())
+    return own if own.delivers is not None else msgspec.structs.replace(own, delivers=common.delivers)
