@@ -125,7 +125,7 @@ def test_what_words_become() -> None:
 def test_the_format_that_a_model_delivers_anyway_is_no_wish() -> None:
     for slug, name in (("alibaba/qwen-image", "png"), ("bytedance/seedream-4.0-t2i", "jpg")):
         assert becomes(slug, output_format=name) == {}
-        with pytest.raises(InvalidParameters, match="delivers (png|jpeg): leave parameter 'output_format' out"):
+        with pytest.raises(InvalidParameters, match=r"delivers (png|jpeg): leave parameter 'output_format' out"):
             becomes(slug, output_format="webp")
     assert becomes("bytedance/seedream-5.0-lite", output_format="jpg") == {"output_format": "jpeg"}
     with pytest.raises(InvalidParameters, match="leaves no choice there"):  # not known of this one

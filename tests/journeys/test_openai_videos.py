@@ -106,7 +106,7 @@ async def test_an_edit_of_a_video_that_is_named_or_sent(own, buyer, client) -> N
     assert (await client.videos.poll(sent.id)).status == "completed"
     for video, status in ((None, 400), ({"url": "x"}, 400), (7, 400), ({"id": "task-0"}, 404)):
         assert (await buyer.post("/v1/videos/edits", {"prompt": "at night", "video": video})).status == status
-    with pytest.raises(openai.NotFoundError, match="videos are not extended here"):
+    with pytest.raises(openai.NotFoundError, match="no video is extended here"):
         await client.videos.extend(prompt="on", seconds="4", video=("a.mp4", clip))
     with pytest.raises(openai.NotFoundError, match="no characters are kept here"):
         await client.videos.create_character(name="x", video=("a.mp4", clip))

@@ -147,7 +147,8 @@ def test_letters_are_filled_with_a_texture(work, scenery):
     ("prompt", "hue"),
     [
         ("Moss", 70), ("fire and sparks", 15), ("the sea", 148), ("海浪", 148), ("gold", 30), ("violet", 200),
-        ("樱花", 235), ("jade", 112),
+        ("樱花", 235), ("jade", 112), ("水果、菠萝、西瓜", 35), ("水晶", 140), ("old rusty metal", 16),
+        ("a sunset over the sea", 245), ("strawberries", 35),
     ],
 )  # fmt: skip
 def test_a_texture_is_of_what_the_prompt_names(work, prompt, hue):

@@ -8,7 +8,7 @@ OPENAI_NOT_HERE = {
     "/v1/files": "upload with POST /api/v1/media/files, and give the file_id where a picture goes",
     "/v1/images/variations": "no variations are made here, POST /v1/images/edits changes a picture",
     "/v1/videos/characters": "no characters are kept here, give pictures of them with each video",
-    "/v1/videos/extensions": "videos are not extended here, POST /v1/videos goes on from a picture as 'input_reference'",
+    "/v1/videos/extensions": "no video is extended here, POST /v1/videos goes on from a picture as 'input_reference'",
 }
 """What else of OpenAI's API there is no route for, and what to do."""
 

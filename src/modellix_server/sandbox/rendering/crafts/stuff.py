@@ -3,8 +3,9 @@
 import math
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from PIL import Image, ImageChops, ImageDraw, ImageOps
 
@@ -33,9 +34,9 @@ class Scatter:
 def woven(chance: random.Random, size: Size, prompt: str, plain: tuple[str, str, str]) -> Image.Image:
     """A texture of this size (RGB) as the prompt says; of these colours where it names no material and no colour."""
     words = _words(prompt)
-    stuff = next((one for one in MATERIALS if words & set(one.words.split())), None)
-    strewn = [one for one in SCATTERS if words & set(one.words.split())]
-    named = [colour for name, colour in COLOURS.items() if words & set(name.split())]
+    stuff = next((one for word in words for one in MATERIALS if word in one.words.split()), None)
+    strewn = [one for one in SCATTERS if {*words} & {*one.words.split()}]
+    named = [colour for name, colour in COLOURS.items() if {*words} & {*name.split()}]
     colours = stuff.colours if stuff else plain
     if named and stuff is None:
         colours = (_mixed(named[0], "#000000", 0.55), named[0], _mixed(named[-1], "#ffffff", 0.5))
@@ -51,13 +52,30 @@ def woven(chance: random.Random, size: Size, prompt: str, plain: tuple[str, str,
     return made
 
 
-def _words(prompt: str) -> set[str]:
-    """The words of a prompt, in the singular too, and for Chinese every run of up to three characters."""
-    found = set(re.findall(r"[a-z]+", prompt.lower()))
-    found |= {word[:-1] for word in found if word.endswith("s")} | {word[:-2] for word in found if word.endswith("es")}
-    for run in re.findall("[\u4e00-\u9fff]+", prompt):
-        found |= {run[at : at + length] for length in (1, 2, 3) for at in range(len(run) - length + 1)}
+def _words(prompt: str) -> list[str]:
+    """The words of a prompt in their order, in the singular too; of Chinese, the longest ones that are known."""
+    found = []
+    for word in re.findall("[a-z]+|[\u4e00-\u9fff]+", prompt.lower()):
+        if word.isascii():
+            found += [word, re.sub("ies$", "y", word), word.removesuffix("es"), word.removesuffix("s")]
+        else:
+            found += _chinese_words(word)
     return found
+
+
+def _chinese_words(run: str) -> Iterator[str]:
+    at = 0
+    while at < len(run):
+        longest = next(run[at : at + n] for n in (4, 3, 2, 1) if n == 1 or run[at : at + n] in _known())
+        yield longest
+        at += len(longest)
+
+
+@cache
+def _known() -> frozenset[str]:
+    """Every word below, and those that only look as if they named one of them: watercolours are no water."""
+    tables = (*(one.words for one in MATERIALS), *(one.words for one in SCATTERS), *COLOURS)
+    return frozenset(word for words in (*tables, _NEITHER) for word in words.split())
 
 
 def clouds(chance: random.Random, size: Size, scale: float = 1.0) -> Image.Image:
@@ -199,7 +217,24 @@ def _star(
     draw.polygon(points, fill=colour)
 
 
+def _fruit(
+    draw: ImageDraw.ImageDraw, chance: random.Random, place: tuple[float, float], unit: float, colour: str
+) -> None:
+    x, y = place
+    r = unit * 0.8
+    draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
+    draw.ellipse((x - r * 0.55, y - r * 0.6, x - r * 0.15, y - r * 0.2), fill=_mixed(colour, "#ffffff", 0.6))
+    _leaf(draw, chance, (x, y - r * 0.9), r * 0.35, "#2e7d32")
+
+
+_NEITHER = "水彩 水墨 水平 水瓶 水管 火车 火箭 火星 石油 金鱼 木马 草书 草图 毛笔 星期 花纹 花边 秋千 白天 黑板"
 MATERIALS = (
+    Stuff(
+        "fruit apple pear pineapple watermelon melon strawberry berry banana mango grape lemon peach "
+        "水果 苹果 菠萝 西瓜 草莓 浆果 香蕉 芒果 葡萄 柠檬 桃子 木瓜 火龙果 石榴",
+        ("#3f6d1c", "#f4b63f", "#fff0b8"),
+        clouds,
+    ),
     Stuff("moss grass meadow lawn 苔藓 草 草地", ("#12300f", "#4c8a2c", "#b6d96a"), grains),
     Stuff("fire flame lava burning magma 火 火焰 熔岩 岩浆", ("#240400", "#e2450c", "#ffe66b"), flames),
     Stuff("water sea ocean wave river lake 水 海 海洋 海浪 河 湖", ("#062b5c", "#1f7fc4", "#d4f3ff"), ripples),
@@ -235,6 +270,7 @@ MATERIALS = (
     Stuff("autumn fall maple 秋 秋天 枫", ("#5c1a08", "#c8581b", "#ffc65c"), grains),
 )
 SCATTERS = (
+    Scatter(MATERIALS[0].words, ("#e53935", "#fbc02d", "#7cb342", "#fb8c00", "#d81b60", "#8e24aa"), _fruit),
     Scatter(
         "flower blossom bloom rose daisy tulip petal floral cherry 花 鲜花 花朵 玫瑰 樱花 花瓣",
         ("#ff7fae", "#fff4fa", "#f5c542", "#d86bd8", "#ff5e5e"),
