@@ -3,8 +3,10 @@
 import gzip
 import zlib
 
+import brotli
 import pytest
 
+from modellix_server.base.answer_coding import answer_decoder, zstd
 from modellix_server.base.content_coding import BrokenCoding, DecodedBody, UnknownCoding, decoder
 
 TEXT = b"a cat " * 50_000
@@ -40,6 +42,14 @@ def decoded(header: str, data: bytes, step: int, most: int) -> bytes:
     return out
 
 
+ANSWERS = {
+    "br": brotli.compress(TEXT),
+    " BR ": brotli.compress(TEXT, quality=0),
+    "zstd": zstd.compress(TEXT),
+    "Zstd": zstd.compress(TEXT[:70_000]) + zstd.compress(TEXT[70_000:]),
+}
+
+
 @pytest.mark.parametrize("header", FORMS)
 @pytest.mark.parametrize(("step", "most"), [(1 << 20, 1 << 20), (7, 1 << 20), (1 << 20, 4096), (64, 100), (1, 1 << 16)])
 def test_every_form_is_decoded_in_any_steps(header: str, step: int, most: int) -> None:
@@ -65,6 +75,51 @@ def test_what_is_not_decoded_is_refused(header: str) -> None:
 def test_broken_bytes_are_said_to_be(header: str, data: bytes) -> None:
     with pytest.raises(BrokenCoding):
         decoded(header, data, 64, 4096)
+
+
+@pytest.mark.parametrize("header", ANSWERS)
+@pytest.mark.parametrize(
+    ("step", "most"), [(1 << 20, 1 << 20), (7, 1 << 20), (1, 1 << 20), (1 << 20, 1 << 16), (5, 70)]
+)
+def test_answers_have_two_codings_more(header: str, step: int, most: int) -> None:
+    decoded, data = answer_decoder(header), ANSWERS[header]
+    assert decoded is not None
+    out = b"".join(decoded.feed(data[at : at + step], most) for at in range(0, len(data), step))
+    while piece := decoded.feed(b"", most):
+        assert len(piece) <= most
+        out += piece
+    decoded.end()
+    assert out == TEXT
+    assert (answer_decoder("gzip") is None, answer_decoder("identity") is None) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("header", "data"),
+    [
+        ("br", ANSWERS["br"][:-1]),
+        ("br", b"<html>no brotli at all"),
+        ("zstd", ANSWERS["zstd"][:-1]),
+        ("zstd", b"\x28\xb5"),
+        ("zstd", b"<html>"),
+        ("zstd", b"\x28\xb5\x2f\xfd\0\xff" + bytes(9)),  # it asks for a window of gigabytes
+    ],
+    ids=range(6),
+)
+def test_broken_answers_are_said_to_be(header: str, data: bytes) -> None:
+    def whole() -> None:
+        decoded = answer_decoder(header)
+        assert decoded is not None
+        decoded.feed(data, 1 << 20)
+        decoded.end()
+
+    with pytest.raises(BrokenCoding):
+        whole()
+
+
+@pytest.mark.parametrize("header", ["dcb", "compress", "br, gzip", "zstd, br", "br;q=1"])
+def test_other_codings_of_answers_are_unknown(header: str) -> None:
+    with pytest.raises(UnknownCoding):
+        answer_decoder(header)
 
 
 async def test_a_body_that_grows_is_given_in_small_pieces() -> None:

@@ -3,8 +3,10 @@ import gzip
 import ipaddress
 from contextlib import asynccontextmanager
 
+import brotli
 import pytest
 
+from modellix_server.base.answer_coding import zstd
 from modellix_server.base.external_link import Origins
 from modellix_server.base.outbound import AnswerLost, Blocked, NotSent, Outbound, TooLarge, Turn
 
@@ -249,7 +251,9 @@ LOST = {
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 15\r\n\r\n" + gzip.compress(b"x" * 500)[:15]
     ),
     "broken gzip": always(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope"),
-    "unknown coding": always(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 4\r\n\r\nnope"),
+    "unknown coding": always(b"HTTP/1.1 200 OK\r\nContent-Encoding: dcb\r\nContent-Length: 4\r\n\r\nnope"),
+    "broken brotli": always(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 4\r\n\r\nnope"),
+    "broken zstd": always(b"HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\nContent-Length: 4\r\n\r\nnope"),
 }
 
 
@@ -271,6 +275,8 @@ async def test_a_lost_answer_is_told_apart_and_the_post_went_once(http, fault):
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"1f4\r\n" + b"." * 500 + b"\r\n") * 3,
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzip.compress(bytes(50_000_000)),
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nConnection: close\r\n\r\n" + brotli.compress(bytes(9_000_000)),
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\nConnection: close\r\n\r\n" + zstd.compress(bytes(9_000_000)),
     ],
 )
 async def test_caps_hold_before_and_after_decoding(http, answer):

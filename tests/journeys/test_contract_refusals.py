@@ -14,6 +14,7 @@ from modellix_server.identity import keys
 
 PICTURE_MODEL = "alibaba/qwen-image-plus"
 NO_KEY = "Authentication failed: invalid or missing API key"
+HALF_PAIR = "Invalid format: a text in the JSON has half of a character (an unpaired surrogate)"
 BAD_JSON = "Invalid format: invalid JSON format"
 TOO_LARGE = "Invalid format: the request body is larger than 64 MB"
 EDIT = "alibaba/qwen-image-edit-plus"
@@ -84,7 +85,7 @@ async def test_bad_parameters(untouched, given: dict, message: str) -> None:
         (b"{'prompt':'a'}", BAD_JSON),
         (b'{"prompt":NaN}', BAD_JSON),
         (b'{"prompt":Infinity}', BAD_JSON),
-        (b'{"prompt":"\\ud800"}', BAD_JSON),
+        (b'{"prompt":"\\ud800"}', HALF_PAIR),
         (b'{"prompt":"a\nb"}', BAD_JSON),
         (b"\xef\xbb\xbf\xef\xbb\xbf{}", BAD_JSON),
         ('{"prompt":"a"}'.encode("utf-16"), "Invalid format: the body is not valid UTF-8"),
@@ -126,6 +127,7 @@ async def test_broken_bodies_that_are_large(untouched, padding: int) -> None:
 async def test_media_that_is_none(untouched, draw) -> None:
     good = draw.data_uri(draw.picture())
     address = "must be an http(s) URL, a data URI, base64 or the id of an uploaded file"
+    bad_port = "must be a link whose port is a number from 1 to 65535"
     too_long, without = "must be a link of at most 2048 characters", "must be a link without a user and a password"
     wanted = "must be an http(s) URL without spaces or non-ASCII characters, a data URI, base64 or the id of an upload"
     for images, message in (
@@ -134,7 +136,13 @@ async def test_media_that_is_none(untouched, draw) -> None:
         ([], "Value out of range: parameter 'images' must have between 1 and 3 items, got 0"),
         ([LINK] * 4, "Value out of range: parameter 'images' must have between 1 and 3 items, got 4"),
         ([5], "Invalid parameters: parameter 'images[0]' must be a string, got 5"),
-        (["http://"], f"Invalid format: parameter 'images[0]' {wanted}, got 'http://'"),
+        (["http://"], "Invalid format: parameter 'images[0]' must be a link with a host"),
+        (["https:///a.png"], "Invalid format: parameter 'images[0]' must be a link with a host"),
+        (["https://:443/a.png"], "Invalid format: parameter 'images[0]' must be a link with a host"),
+        *(
+            ([f"https://a.example:{port}/b.png"], f"Invalid format: parameter 'images[0]' {bad_port}")
+            for port in ("0", "65536", "99999", "https", "-1")
+        ),
         (["https://ex ample.com/"], f"Invalid format: parameter 'images[0]' {wanted}, got 'https://ex ample.com/'"),
         (
             ["ftp://example.com/a.png"],
@@ -146,7 +154,8 @@ async def test_media_that_is_none(untouched, draw) -> None:
         (good, f"Invalid parameters: parameter 'images' must be an array, got '{good[:60]}…'"),
         ([f"https://a.example/{'b' * 2031}"], f"Invalid format: parameter 'images[0]' {too_long}, got 2049"),
         (["https://me:hush@a.example/b.png"], f"Invalid format: parameter 'images[0]' {without}"),
-        (["data:image/png,abc"], "Invalid format: parameter 'images[0]' must be a base64 data URI"),
+        (["data:image/png;base64"], "Invalid format: parameter 'images[0]' must be a base64 data URI"),
+        (["data:image/png,abc"], "Invalid format: parameter 'images[0]' is not a supported image, video or audio file"),
         (["aGVsbG8="], "Invalid format: parameter 'images[0]' is not a supported image, video or audio file"),
         (
             ["sha256:" + "0" * 64],

@@ -55,6 +55,7 @@ async def test_a_slip_in_a_path_is_named(team, method, path, message) -> None:
         "2026-01-31 08:00",
         "2026-01-31T08:00:00-05:00",
         "2026-01-31T08:00:00Z",
+        "2026-01-31t08:00:00z",
         "2026-01-31",
     ],
 )
@@ -82,6 +83,24 @@ async def test_filters_take_our_own_names_and_refuse_what_can_match_nothing(team
         refused.refused(
             400, "Value out of range: parameter 'key_id' must be the id of a key of this team, got 999999999"
         )
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("provider=Alibaba", "parameter 'provider' must be one of alibaba, "),
+        ("provider=acme&type=text-to-image", "parameter 'provider' must be one of alibaba, "),
+        ("type=text-to-images", "parameter 'type' must be one of image-to-image, "),
+        ("category=videos", "parameter 'category' must be one of image, video, audio, got 'videos'"),
+        ("category=o", "parameter 'category' must be one of image, video, audio, got 'o'"),
+    ],
+)
+async def test_a_filter_of_models_that_can_match_nothing_is_refused(team, query, told) -> None:
+    refused = await team.get(f"/api/v1/models?{query}")
+    assert refused.status == 400
+    assert refused.json["message"].startswith(f"Value out of range: {told}")
+    for harmless in ("type=&provider=", "category=audio", "category=video&provider=alibaba", "later=1"):
+        assert (await team.get(f"/api/v1/models?{harmless}")).status == 200
 
 
 def mask(size: tuple[int, int], mode: str = "RGBA") -> str:
@@ -125,7 +144,8 @@ async def test_pictures_of_phones_are_taken_where_the_vendor_takes_them(team) ->
         kept = await upload(team, content, "IMG_1.HEIC")
         assert (kept.status, kept.data["type"]) == (200, "image"), kept.body
     sent = "data:image/heic;base64," + base64.b64encode(heic).decode()
-    assert (await team.submit(FRAME, prompt="x", first_frame_image=sent)).status == 200
+    made = await team.run(FRAME, prompt="x", first_frame_image=sent, resolution="480p", duration=4)
+    assert made["status"] == "success", made
     sent = "data:image/avif;base64," + base64.b64encode(avif).decode()
     for model, given in (
         (FRAME, {"first_frame_image": sent}),

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import zlib
+from urllib.parse import quote_from_bytes
 
 import pytest
 from tests.journeys.test_uploads import FILES, form, send
@@ -53,6 +54,22 @@ async def test_blanks_around_a_header_are_not_of_its_value(platform, team, befor
         platform, [b"GET /api/v1/team/balance HTTP/1.1", line("Authorization", f"Bearer {team.text}")]
     )
     assert status == 200, body
+
+
+async def test_a_header_that_is_there_twice_with_one_value_is_that_header(platform, team) -> None:
+    """Proxies and clients add what is there already."""
+    key, tasks = f"Authorization: Bearer {team.text}".encode(), []
+    about = [b"X-Max-Cost: 0.25", b"X-Queue: wait", b"Idempotency-Key: k-2", b"Content-Type: application/json"]
+    for lines in ([key, key, *about, *about], [key, *about]):
+        status, _, body = await raw(platform, [f"POST {SUBMIT} HTTP/1.1".encode(), *lines], CAT)
+        assert status == 200, body
+        tasks.append(json.loads(body)["data"]["task_id"])
+    assert tasks[0] == tasks[1]
+    for other, wanted in ((key, 200), (b"Authorization: Bearer mdlx-test-another", 401), (b"Authorization: x", 401)):
+        status, *_ = await raw(platform, [b"GET /api/v1/team/balance HTTP/1.1", key, other])
+        assert status == wanted
+    status, _, body = await raw(platform, [f"POST {SUBMIT} HTTP/1.1".encode(), key, *about, b"X-Queue: no"], CAT)
+    assert (status, json.loads(body)["message"]) == (400, "Invalid format: header 'X-Queue' can only be 'wait'")
 
 
 CODED = {
@@ -114,7 +131,14 @@ async def test_a_byte_order_mark_is_no_part_of_the_json(team) -> None:
     assert hook.status == 200
     (await team.post(SUBMIT, MARK)).refused(400, "Invalid format: invalid JSON format")
     (await team.post(SUBMIT, MARK * 2 + CAT)).refused(400, "Invalid format: invalid JSON format")
-    (await team.post(SUBMIT, "a cat".encode("utf-16"))).refused(400, "Invalid format: the body is not valid UTF-8")
+    for other in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"):
+        (await team.post(SUBMIT, CAT.decode().encode(other))).refused(
+            400, "Invalid format: the body is not valid UTF-8"
+        )
+    for half in (rb"\ud83d", rb"\uDE00", rb"a\ud83dx", rb"\ud83d\ud83d"):
+        told = "Invalid format: a text in the JSON has half of a character (an unpaired surrogate)"
+        (await team.post(SUBMIT, CAT.replace(b"cat", half))).refused(400, told)
+    assert (await team.post(SUBMIT, CAT.replace(b"cat", rb"\ud83d\ude00 \uD83D\uDE00"))).status == 200
 
 
 @pytest.mark.parametrize("encoding", ["binary", "8bit", "7bit", "Binary ", None])
@@ -175,7 +199,12 @@ async def test_short_texts_beside_a_file_are_passed_over(team, draw) -> None:
 
 
 async def test_base64_with_blanks_and_whole_numbers_with_a_point(team, draw) -> None:
-    for text in (base64.b64encode(draw.picture()).decode() + "\n", base64.encodebytes(draw.picture()).decode()):
+    texts = (
+        base64.b64encode(draw.picture()).decode() + "\n",
+        base64.encodebytes(draw.picture()).decode(),
+        "data:image/png," + quote_from_bytes(draw.picture()),
+    )
+    for text in (*texts, " https://example.com/a.png\n"):
         assert (await team.submit(EDIT, prompt="x", images=[text])).status == 200
     key = {"Idempotency-Key": "point"}
     first = await team.post(CLIP, b'{"prompt":"x","duration":5.0}', headers=key)

@@ -181,7 +181,9 @@ async def test_pictures_as_events(platform, team, client, draw) -> None:
     """The answer begins before the task has ended; vendors tell no intermediate states, and none are made up."""
     several = {"model": "alibaba/wan2.6-t2i", "prompt": "a lake [sandbox:slow=1]", "n": 2}
     stream = await client.images.generate(**several, stream=True, partial_images=2)
-    begun = await platform.pool.fetchval("select count(*) from tasks.task where finished_at is null")
+    begun = await platform.pool.fetchval(
+        "select count(*) from tasks.task where finished_at is null and team_id = $1", team.id
+    )
     events = [event async for event in stream]
     assert begun == 1
     assert [event.type for event in events] == ["image_generation.completed"] * 2

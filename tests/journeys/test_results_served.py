@@ -41,7 +41,13 @@ async def test_a_link_needs_no_key_and_shows_only_a_picture(platform, made) -> N
 
 @pytest.mark.parametrize(
     ("asked", "first", "last"),
-    [("bytes=0-99", 0, 99), ("bytes=100-", 100, -1), ("bytes=-50", -50, -1), ("bytes=10-999999999", 10, -1)],
+    [
+        ("bytes=0-99", 0, 99),
+        ("Bytes=0-9", 0, 9),
+        ("bytes=100-", 100, -1),
+        ("bytes=-50", -50, -1),
+        ("bytes=10-999999999", 10, -1),
+    ],
 )
 async def test_a_range(platform, made, asked: str, first: int, last: int) -> None:
     url, content = made
@@ -64,6 +70,34 @@ async def test_a_range_of_the_file_that_the_client_knows(platform, made) -> None
         assert (answer.status, answer.body) == (200, content)
     head = await platform.anyone().call("HEAD", url, headers={"Range": "bytes=5-9"})
     assert (head.status, head.headers["content-length"]) == (200, str(len(content)))
+
+
+async def test_what_a_client_has_is_not_sent_again(platform, made) -> None:
+    """RFC 9110, 13.2.2."""
+    url, content = made
+    anyone = platform.anyone()
+    known = (await anyone.get(url)).headers
+    tag, modified, later = known["etag"], known["last-modified"], "Wed, 01 Jan 2100 00:00:00 GMT"
+    for name, values in {
+        "If-None-Match": (tag, f"W/{tag}", f'"x", {tag}', "*"),
+        "If-Modified-Since": (modified, later),
+    }.items():
+        for value in values:
+            for more in ({}, {"Range": "bytes=0-1"}):
+                answer = await anyone.get(url, headers={name: value} | more)
+                assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", tag), value
+    for wanted in (
+        {"If-None-Match": '"x"', "If-Modified-Since": later},
+        {"If-Modified-Since": "Mon, 01 Jan 2001 00:00:00 GMT"},
+        {"If-Modified-Since": "nonsense"},
+        {"If-Match": tag},
+        {"If-Match": "*"},
+    ):
+        answer = await anyone.get(url, headers=wanted)
+        assert (answer.status, answer.body) == (200, content), wanted
+    for other in ('"x"', f"W/{tag}"):
+        assert (await anyone.get(url, headers={"If-Match": other})).status == 412
+    assert (await anyone.call("HEAD", url, headers={"If-None-Match": tag})).status == 304
 
 
 async def test_ranges_that_are_none(platform, made) -> None:

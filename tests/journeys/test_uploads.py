@@ -149,6 +149,7 @@ async def test_a_team_has_room_for_so_many_bytes(stage, postgres_server, tmp_pat
 BAD_TYPE = "Invalid format: header 'Content-Type' must be multipart/form-data with a boundary"
 BAD_BODY = "Invalid format: the body is not valid multipart/form-data"
 BAD_BOUNDARY = "Invalid format: header 'Content-Type' has a boundary that is too long"
+UNKNOWN = "Invalid format: parameter 'file' is not a supported image, video or audio file: its format is"
 CUT_OFF = "Invalid format: the multipart body is cut off"
 
 
@@ -164,7 +165,10 @@ CUT_OFF = "Invalid format: the multipart body is cut off"
         (form(b"x", end=b""), "", CUT_OFF),
         (form(b"x")[:-6], "", CUT_OFF),
         (form(b""), "", "Invalid format: parameter 'file' is empty"),
-        (form(b"<html>" * 20), "", "Invalid format: parameter 'file' is not a supported image, video or audio file"),
+        (form(b"what\0" * 20), "", "Invalid format: parameter 'file' is not a supported image, video or audio file"),
+        (form(b"<html>" * 20), "", f"{UNKNOWN} HTML"),
+        (form(b"<?xml version='1.0'?>" + b" " * 300 + b"<svg >"), "", f"{UNKNOWN} SVG"),
+        (form((b"G" + bytes(187)) * 300), "", f"{UNKNOWN} MPEG-TS"),
         (form(b"\x89PNG\r\n\x1a\n" + bytes(99)), "", "Invalid format: parameter 'file': the png file is broken"),
         (form(b"x", b"form-data"), "", "Invalid format: a part of the multipart body has no name"),
         (form(b"x", b"attachment"), "", "Invalid format: a part of the multipart body has no name"),

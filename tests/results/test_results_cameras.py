@@ -3,11 +3,13 @@
 import base64
 import io
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from modellix_server.inspection import Probed, Refused, identify, take_inputs
 
@@ -293,6 +295,69 @@ async def test_a_recording_that_never_came_to_know_its_length_is_as_long_as_its_
     for cut in (written[: at + 4], written[:20]) if length else ():
         assert isinstance(await helper.probe("audio", cut), Refused)
     assert isinstance(await helper.probe("audio", data[: at + 1000]), Refused), "it says that it is longer"
+
+
+def ffmpeg(*arguments: str) -> bytes:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", *arguments]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize("options", [(), ("-live", "1"), ("-cluster_time_limit", "100"), ("-an",)], ids=range(4))
+async def test_a_recording_of_a_browser_is_as_long_as_its_last_block_says(helper, options):
+    """As MediaRecorder writes it, and `ffmpeg -f webm -`: into a pipe, which cannot be gone back in."""
+    seen = ("-f", "lavfi", "-i", "testsrc=size=64x48:rate=8:duration=2", "-f", "lavfi", "-i", "sine=duration=2")
+    data = ffmpeg(*seen, *options, "-c:v", "libvpx", "-f", "webm", "-")
+    found = await helper.probe("video", data)
+    assert isinstance(found, Probed), found
+    assert (found.format, found.width, found.height, found.has_audio) == ("webm", 64, 48, "-an" not in options)
+    assert 1800 <= found.duration_ms <= 2010
+    for spoilt in (data[: len(data) // 2], data[:300], data[:-1]):
+        assert isinstance(await helper.probe("video", spoilt), Probed | Refused)
+
+
+async def test_a_clip_that_is_cut_off_is_no_recording(helper, clip):
+    data = clip("webm")
+    assert isinstance(await helper.probe("video", data), Probed)
+    assert isinstance(await helper.probe("video", data[: len(data) // 2]), Refused)
+
+
+@pytest.mark.parametrize("turned", range(1, 9))
+async def test_a_picture_has_the_size_that_it_is_shown_in(helper, turned):
+    """Cameras write what the sensor saw, and how it is to be turned."""
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    for name in ("JPEG", "WEBP", "TIFF"):
+        out = io.BytesIO()
+        Image.new("RGB", (40, 30)).save(out, name, exif=exif.tobytes() if name != "TIFF" else exif)
+        found = await helper.probe("image", out.getvalue())
+        assert (found.width, found.height) == ((40, 30) if turned < 5 else (30, 40)), name
+
+
+@pytest.mark.parametrize("turned", [90, 180, 270])
+async def test_a_clip_has_the_size_that_it_is_shown_in(helper, clip, tmp_path, turned):
+    path = tmp_path / "as-filmed.mp4"
+    path.write_bytes(clip("mp4"))
+    ffmpeg("-display_rotation", str(turned), "-i", str(path), "-c", "copy", str(tmp_path / "held.mp4"))
+    found = await helper.probe("video", (tmp_path / "held.mp4").read_bytes())
+    assert (found.width, found.height) == ((64, 48) if turned == 180 else (48, 64))
+
+
+@pytest.mark.parametrize("inside", ["flac", "mp3", "aac"])
+async def test_a_tag_before_a_sound_does_not_say_what_it_is(helper, clip, inside):
+    tag = b"ID3\4\0\0\0\0\x02\x0a" + bytes(266)
+    data = clip(inside, "-id3v2_version", "0") if inside == "mp3" else clip(inside)
+    for given in (data, tag + data):
+        assert (await helper.probe("audio", given)).format == inside
+
+
+async def test_raw_pictures_of_cameras_are_called_so(helper):
+    """Their files are TIFFs, in which the library sees a small preview."""
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[50706] = b"\1\4\0\0"
+    out = io.BytesIO()
+    Image.new("RGB", (160, 120)).save(out, "TIFF", tiffinfo=tags)
+    told = Refused("the file is a camera's raw picture, whose format no model takes")
+    assert await helper.probe("image", out.getvalue()) == told
 
 
 def data_uri(data: bytes) -> str:

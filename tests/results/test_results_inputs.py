@@ -4,6 +4,7 @@ import contextvars
 import hashlib
 import signal
 import time
+from urllib.parse import quote_from_bytes
 
 import msgspec
 import pytest
@@ -72,8 +73,17 @@ LINES = base64.encodebytes(PNG_BYTES).decode()
         f"data:image/png;charset=binary;base64,{b64(PNG_BYTES)}",
         f"data:;base64,{b64(PNG_BYTES)}",
         "data:image/png;base64," + b64(PNG_BYTES).replace("+", "%2B").replace("/", "%2F").replace("=", "%3D"),
+        "data:image/png;base64," + LINES.replace("\n", "%0a").replace("+", "%2b"),
+        b64(PNG_BYTES).replace("+", "%2B").replace("=", "%3D"),
+        f"\ufeff{b64(PNG_BYTES)}\u200b\u00a0",
+        f"\ufeff data:image/png;base64,{b64(PNG_BYTES)}\n",
+        f'data:image/png;name="a,b.png";base64,{b64(PNG_BYTES)}',
+        f"data:image/png;name=a%2Cb.png;charset=utf-8 ; BASE64 ,{b64(PNG_BYTES)}",
+        f"data:base64,{b64(PNG_BYTES)}",
+        "data:image/png," + quote_from_bytes(PNG_BYTES),
+        "DATA:," + "".join(f"%{byte:02x}" for byte in PNG_BYTES),
     ],
-    ids=range(13),
+    ids=range(22),
 )
 def test_base64_as_programs_write_it(text):
     params, (file,) = take_inputs({"image": text}, ["image"])
@@ -88,6 +98,50 @@ def test_a_scheme_has_no_case(link):
 
 
 @pytest.mark.parametrize(
+    ("before", "after"), [("", "\n"), (" ", ""), ("\t", "\r\n"), ("\ufeff", "\u00a0"), ("\n", "\u200b")]
+)
+def test_blanks_around_a_link_or_an_id_are_not_of_it(before, after):
+    for text in ("https://example.com/a%20b.png?sig=a%2Bb%3D", "HTTP://example.com", "file-" + "0a" * 16):
+        assert take_inputs({"image": [before + text + after]}, ["image"]) == ({"image": [text]}, [])
+
+
+FOREIGN = {
+    "PDF": b"%PDF-1.7\n",
+    "ICO": b"\0\0\1\0\1\0",
+    "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n",
+    "JPEG XL": b"\xff\x0a\xfa\x1f",
+    "BigTIFF": b"II+\0\x08\0",
+    "PSD (Photoshop)": b"8BPS\0\1",
+    "MKV (Matroska)": b"\x1a\x45\xdf\xa3\xa3\x42\x86\x81\1\x42\x82\x88matroska",
+    "FLV": b"FLV\1\5",
+    "WMV or WMA": b"0&\xb2u\x8ef\xcf\x11\xa6\xd9",
+    "MPEG": b"\0\0\1\xba",
+    "MPEG-TS": (b"G" + bytes(187)) * 3,
+    "AIFF": b"FORM\0\0\1\0AIFFCOMM",
+    "CAF": b"caff\0\1",
+    "AMR": b"#!AMR-WB\n",
+    "RF64": b"RF64\xff\xff\xff\xffWAVEds64",
+    "ZIP": b"PK\3\4",
+    "gzip": b"\x1f\x8b\x08",
+    "SVG": b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- drawn --><svg xmlns="x">',
+    "HTML": b"\n<!DOCTYPE html><html>",
+    "XML": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
+    "JSON": b'{"error": "expired"}',
+    "data URI": b"data:image/png;base64,iVBORw0KGgo=",
+    "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\n",
+    "text": b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_format_that_no_model_takes_is_named(name):
+    with pytest.raises(InvalidFormat) as caught:
+        take_inputs({"image": b64(FOREIGN[name])}, ["image"])
+    wanted = f"parameter 'image' is not a supported image, video or audio file: its format is {name}"
+    assert caught.value.detail == wanted
+
+
+@pytest.mark.parametrize(
     ("value", "words"),
     [
         ("not base64 at all!", "parameter 'image' is not valid base64"),
@@ -96,11 +150,11 @@ def test_a_scheme_has_no_case(link):
         ("iVBORw0KGgo/\\/8=", "parameter 'image' is not valid base64"),
         ('iVBORw0KGgo=", "', "parameter 'image' is not valid base64"),
         ("iVBORw0KGgo=\udc80", "parameter 'image' is not valid base64"),
-        ("data:image/png,plain", "parameter 'image' must be a base64 data URI"),
+        ("data:image/png,pla%00in", "parameter 'image' is not a supported image, video or audio file"),
         ("data:image/png;base64", "parameter 'image' must be a base64 data URI"),
         ("", "parameter 'image' is empty"),
         ("data:image/png;base64,", "parameter 'image' is empty"),
-        (b64(b"<html>"), "parameter 'image' is not a supported image, video or audio file"),
+        (b64(b"what\0"), "parameter 'image' is not a supported image, video or audio file"),
         ("sha256:" + "0" * 64, "parameter 'image' must be a URL, a data URI, base64 or the id of an uploaded file"),
         *((text, f"parameter 'image' {ADDRESS}, got '{text}'") for text in ADDRESSES),
     ],

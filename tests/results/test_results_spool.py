@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,22 @@ async def test_scratch_files_are_in_memory_until_that_is_full(own_spool):
     assert not own_spool.scratch(1).in_memory
     fourth.close()
     fifth.close()
+
+
+async def test_scratch_files_take_few_of_the_files_that_may_be_open(own_spool, monkeypatch):
+    monkeypatch.setattr(own_spool, "_files_left", 2)
+    held = [own_spool.scratch(10) for _ in range(4)]
+    assert [scratch.in_memory for scratch in held] == [True, True, False, False]
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+    for scratch in held:
+        await scratch.write(b"one ")
+        await scratch.write(b"two")
+        assert scratch.path.read_bytes() == b"one two"
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
+    held[0].close()
+    assert own_spool.scratch(10).in_memory
+    for scratch in held[1:]:
+        scratch.close()
 
 
 async def test_a_folder_that_was_removed_is_made_again(tmp_path):

@@ -12,6 +12,8 @@ import pytest
 from tests.support.media_files import photo, png
 from tests.support.sandbox_process import start
 
+from modellix_server.sandbox.rendering.paint import Source, UnusableMedia, open_picture
+
 PICTURE = {"model": "qwen-image-plus", "input": {"prompt": "a cat"}}
 TASKS = {
     "dashscope": "/dashscope/api/v1/tasks/x",
@@ -57,6 +59,21 @@ async def test_bodies_may_be_coded_and_begin_with_a_mark(client) -> None:
     for body, coding, status in ((plain, "br", 415), (plain, "gzip", 400)):
         async with client.http.post(url, data=body, headers=headers | {"Content-Encoding": coding}) as answer:
             assert (answer.status, answer.headers["accept-encoding"]) == (status, "gzip, deflate")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("plain", (401, 301)), ("turn6", (301, 401)), ("tiled", (401, 301)), ("many", (100, 80)), ("alpha", (401, 301))],
+)
+def test_pictures_of_phones_are_seen(name, size) -> None:
+    """By ffmpeg, where the vendor takes them; another file with such a beginning is none."""
+    data = (Path(__file__).parents[1] / f"results/pictures/{name}.heic").read_bytes()
+    seen = open_picture(Source(data, len(data), (1, 9999)))
+    assert (seen.size, seen.mode) == (size, "RGB")
+    assert max(high - low for low, high in seen.getextrema()) > 100, "not one colour"
+    for other in (data[:300], data.replace(b"mdat", b"free").replace(b"meta", b"free")):
+        with pytest.raises(UnusableMedia):
+            open_picture(Source(other, len(data), (1, 9999)))
 
 
 async def test_a_result_is_an_input_of_the_next_call_wherever_the_emulator_is(tmp_path: Path) -> None:

@@ -302,8 +302,9 @@ class Guarded:
 
 
 def authorization_of(request: StarletteRequest) -> str | None:
-    """The header; if sent twice, both values joined (RFC 9110, 5.3), which no key matches."""
-    return ", ".join(request.headers.getlist("authorization")) if "authorization" in request.headers else None
+    """The header; of two that differ both values joined (RFC 9110, 5.3), which no key matches."""
+    told = dict.fromkeys(request.headers.getlist("authorization"))
+    return ", ".join(told) if told else None
 
 
 def refusal_of(error: Exception, context: RequestContext, refusing: Refusing = failure) -> Reply | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -74,22 +76,43 @@ async def _signed_file(request: Request, open_file: _Open) -> Response:
         return _plain("range not satisfiable", 416, {"Content-Range": f"bytes */{error.size}"})
     except OUT_OF_REACH:
         return _plain("the result cannot be read just now", 503, {"Retry-After": "5"})
-    return send_file(opened, format_name, request.url.path, request.method)
+    return send_file(opened, format_name, request.url.path, request)
 
 
-def send_file(opened: Opened, format_name: str, path: str, method: str) -> Response:
-    """A file, or the part that was asked for; `path` is that of its link."""
-    headers = {**_INERT, "Content-Length": str(opened.end - opened.start), "Last-Modified": opened.modified}
+def send_file(opened: Opened, format_name: str, path: str, request: Request) -> Response:
+    """A file, or the part that was asked for, unless a condition says otherwise; `path` is that of its link."""
+    headers = {**_INERT, "Last-Modified": opened.modified}
     if opened.tag is not None:
         headers["ETag"] = opened.tag
+    if (status := _unmet(request.headers, opened)) is not None:
+        return Response(None, status, headers)
+    headers["Content-Length"] = str(opened.end - opened.start)
     if opened.partial:
         headers["Content-Range"] = f"bytes {opened.start}-{opened.end - 1}/{opened.size}"
     # `inline`: the name is for saving; display is safe, as nothing in the file can run.
     headers["Content-Disposition"] = f'inline; filename="{"-".join(path.split("/")[2:])}"'
     mime, status = FORMATS[format_name].mime, 206 if opened.partial else 200
-    if method == "HEAD":
+    if request.method == "HEAD":
         return Response(None, status, headers, mime)
     return _FileStream(opened, status, headers, mime)
+
+
+def _unmet(asked: Headers, opened: Opened) -> int | None:
+    """The status of an answer without the file, as the request's conditions want it (RFC 9110, 13.2.2)."""
+    if (wanted := asked.get("if-match")) is not None and not _names(wanted, opened.tag):
+        return 412
+    if (known := asked.get("if-none-match")) is not None:
+        return 304 if _names(known.replace("W/", ""), opened.tag) else None
+    try:
+        since = parsedate_to_datetime(asked["if-modified-since"])
+        return 304 if since >= parsedate_to_datetime(opened.modified) else None
+    except (KeyError, ValueError, TypeError):  # none, or no date: to be ignored
+        return None
+
+
+def _names(tags: str, tag: str | None) -> bool:
+    """Whether a list of tags has this one."""
+    return tags.strip() == "*" or (tag is not None and tag in [one.strip() for one in tags.split(",")])
 
 
 async def sample_file(request: Request) -> Response:

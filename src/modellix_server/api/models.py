@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,10 +10,14 @@ from starlette.responses import Response
 
 from modellix_server.api.dispatch import Request
 from modellix_server.api.parsing import members, read_json
-from modellix_server.base.errors import InvalidFormat, MissingParameter
+from modellix_server.base.errors import InvalidFormat, MissingParameter, OutOfRange
+from modellix_server.catalogue import show
 from modellix_server.inspection import take_inputs
 from modellix_server.operations import models, public_forms, submissions
 from modellix_server.operations.models import ModelFilter
+
+_CATEGORIES = ("image", "video", "audio")
+"""Of sounds there is no model; clients that know of some ask for them."""
 
 
 async def list_models(request: Request) -> Response:
@@ -22,9 +26,12 @@ async def list_models(request: Request) -> Response:
     All at once, or with `page` (from 1) or `page_size` (100) so many of them. The list stands beside the
     envelope's `data` as well as in it: real clients read it there.
     """
-    query = request.query_params
+    query, catalogue = request.query_params, request.ctx.catalogue
     wanted = ModelFilter(
-        query.get("type", ""), query.get("provider", ""), query.get("category", ""), _yes_or_no(query, "featured")
+        _one_of(query, "type", sorted({model.type for model in catalogue})),
+        _one_of(query, "provider", sorted({model.provider for model in catalogue})),
+        _one_of(query, "category", _CATEGORIES),
+        _yes_or_no(query, "featured"),
     )
     entries = models.list_all(request.ctx, request.who, wanted)
     size, page = _number(query, "page_size", "100"), _number(query, "page", "1")
@@ -32,6 +39,14 @@ async def list_models(request: Request) -> Response:
         entries = entries[(page - 1) * size : page * size]
     listed = msgspec.Raw(msgspec.json.encode(entries))
     return request.success({"models": listed}, models=listed)
+
+
+def _one_of(query: Mapping[str, str], name: str, known: Sequence[str]) -> str:
+    """A word of a filter, empty where there is none. Raises OutOfRange for one that can match nothing."""
+    text = query.get(name, "")
+    if text and text not in known:
+        raise OutOfRange(f"parameter '{name}' must be one of {', '.join(known)}, got {show(text)}")
+    return text
 
 
 def _number(query: Mapping[str, str], name: str, usual: str) -> int:

@@ -181,7 +181,7 @@ class Filters:
 
 def from_iso(text: str) -> datetime:
     """A time in ISO 8601, UTC if it names no zone. Raises ValueError."""
-    moment = datetime.fromisoformat(_SIGN_LOST.sub(r"\1+\2", text))
+    moment = datetime.fromisoformat(_SIGN_LOST.sub(r"\1+\2", text.upper()))
     try:
         return _kept(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except OverflowError:

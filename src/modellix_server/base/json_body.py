@@ -1,14 +1,19 @@
 """JSON bodies of requests, large and small: one way to read them, one wording for what is wrong with them."""
 
+import re
 from typing import Any
 
 import msgspec
 
 from modellix_server.base.errors import InvalidFormat
 
+_HALF_PAIR = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|[c-fC-F][0-9a-fA-F]{2}(?<!\\u[dD][89abAB]..\\u....))"
+)
+"""A high half of a surrogate pair that no low one follows, or a low one alone: programs cut texts there."""
 _MARK = b"\xef\xbb\xbf"
 _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
-"""Of UTF-16, as PowerShell writes it."""
+"""Of UTF-16, as PowerShell writes it; without a mark every other byte of ASCII is zero."""
 
 
 def without_mark(body: bytes) -> bytes:
@@ -27,6 +32,8 @@ def read(body: bytes | memoryview) -> Any:
     except msgspec.ValidationError:  # nothing but numbers is validated here
         raise InvalidFormat("a number in the JSON is out of range") from None
     except msgspec.DecodeError:
-        if bytes(body[:2]) in _OTHER_MARKS:
+        if bytes(body[:2]) in _OTHER_MARKS or b"\0" in bytes(body[:2]):
             raise InvalidFormat("the body is not valid UTF-8") from None
+        if _HALF_PAIR.search(body):
+            raise InvalidFormat("a text in the JSON has half of a character (an unpaired surrogate)") from None
         raise InvalidFormat("invalid JSON format") from None

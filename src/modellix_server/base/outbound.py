@@ -22,8 +22,8 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from modellix_server.base import content_coding
 from modellix_server.base.addresses import Network, is_reachable
+from modellix_server.base.answer_coding import answer_decoder
 from modellix_server.base.content_coding import BrokenCoding, UnknownCoding
 from modellix_server.base.external_link import PUBLIC_ONLY, ExternalLink, Origins
 from modellix_server.base.name_lookup import NameLookup
@@ -140,7 +140,7 @@ class _Body:
 
     def __init__(self, headers: Mapping[str, str], max_bytes: int) -> None:
         try:
-            self._decoder = content_coding.decoder(headers.get("Content-Encoding", ""))
+            self._decoder = answer_decoder(headers.get("Content-Encoding", ""))
         except UnknownCoding as unknown:
             raise Unasked(f"the answer has {unknown}, which was not asked for") from None
         self._left = max_bytes

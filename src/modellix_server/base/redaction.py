@@ -8,6 +8,8 @@ import hashlib
 import re
 
 _DATA = re.compile(r"data:([\w.+/-]*(?:;[\w.=-]+)*);base64,([A-Za-z0-9+/=_%\\\s-]*)", re.ASCII | re.IGNORECASE)
+_PERCENT = re.compile(r"(data:[\w.+-]+/[\w.+-]+(?:;[\w.=-]+)*),([!$-;=?-~]{100,})", re.ASCII | re.IGNORECASE)
+"""A data URI without base64 (RFC 2397), if it is too long to be of interest."""
 # Both match only at the start of a run: matching inside it would take quadratic time for a hostile body.
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_\\-])[A-Za-z0-9+/_\\-]{200,}={0,2}", re.ASCII)
 _URL = re.compile(r"(?<!\w)(\w+:(?:\\?/){2})([^\s\"'<>]*)", re.ASCII)
@@ -26,6 +28,7 @@ def holds_own_key(text: str) -> bool:
 def redact_text(text: str) -> str:
     """One string without its secrets."""
     text = _DATA.sub(lambda found: f"data:{found[1]};base64,<{_digest(found[2])}>", text)
+    text = _PERCENT.sub(lambda found: f"{found[1]},<{_digest(found[2])}>", text)
     text = _BASE64.sub(lambda found: f"<{_digest(found[0])}>", text)
     text = _URL.sub(lambda found: found[1] + _without_secrets(found[2]), text)
     return redact_keys(text)

@@ -18,6 +18,8 @@ _STORED = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _FILE = re.compile(r"file-[0-9a-f]{32}", re.ASCII)
 _URL = re.compile(r"[!-~]+", re.ASCII)
 _CREDENTIALS = re.compile(r"[^/?#]*//[^/?#]*@")
+_PLACE = re.compile(r"[/?#]")
+_LAST_PORT = 65_535
 _LEAST_BASE64 = 32
 _LEAST_LINE = 16
 """Characters between two blanks of base64, on average: words are shorter."""
@@ -77,8 +79,7 @@ def form(text: str) -> Form | None:
     if _FILE.fullmatch(text):
         return "file"
     if base64_text.is_data_uri(text):
-        body = base64_text.body_of(text)
-        return "data" if body and _decodes(body) else None
+        return "data" if _decodes(text) else None
     lines = len(text.split())
     long = len(text) >= _LEAST_BASE64 and lines <= 1 + len(text) // _LEAST_LINE
     return "base64" if long and _decodes(text) else None
@@ -102,14 +103,25 @@ def link_fault(text: str) -> str | None:
         return ""
     try:
         ExternalLink.parse(text)
-    except ValueError:  # broken IPv6 brackets, a port that is no number
-        return ""
+    except ValueError:
+        return _place_fault(text)
     return None
+
+
+def _place_fault(link: str) -> str:
+    """What is wrong with the host or the port of a link; empty for what is not as common, such as broken brackets."""
+    place = _PLACE.split(link.partition("//")[2], maxsplit=1)[0]
+    host, colon, port = place.rpartition(":") if not place.endswith("]") else (place, "", "")
+    if not (host if colon else place):
+        return "must be a link with a host"
+    if colon and not (port.isdigit() and 0 < int(port[:6]) <= _LAST_PORT):
+        return f"must be a link whose port is a number from 1 to {_LAST_PORT}"
+    return ""
 
 
 def _decodes(text: str) -> bool:
     try:
-        return bool(base64_text.decode(text))
+        return bool(base64_text.bytes_of(text))
     except ValueError:
         return False
 

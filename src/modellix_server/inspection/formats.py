@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import IO, Literal
 
-from modellix_server.inspection import boxes, heif
+from modellix_server.inspection import boxes, foreign_formats, heif
 
 Kind = Literal["image", "video", "audio"]
 Wanted = Literal["image", "video", "audio", "vector"]
@@ -95,6 +95,8 @@ def identify(file: IO[bytes]) -> Format | None:
     file.seek(0)
     head = file.read(HEAD_BYTES)
     guess = sniff(head)
+    if head[:3] == b"ID3":
+        return _behind_tag(file, head)
     if guess is None or not _has_boxes(head):
         return guess
     try:
@@ -104,6 +106,25 @@ def identify(file: IO[bytes]) -> Format | None:
     finally:
         file.seek(0)
     return FORMATS[name] if name else guess
+
+
+def unsupported(file: IO[bytes]) -> str:
+    """For a message: that a file that `identify` does not know is not supported, and what it is."""
+    file.seek(0)
+    name = foreign_formats.name_of(file.read(foreign_formats.LOOKED_AT_BYTES))
+    file.seek(0)
+    if name is None:
+        return "is not a supported image, video or audio file"
+    return f"is not a supported image, video or audio file: its format is {name}"
+
+
+def _behind_tag(file: IO[bytes], head: bytes) -> Format | None:
+    """A sound with an ID3 tag before it, which programs put before others than MP3 too (ID3v2.4, 3.1)."""
+    length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=False))
+    file.seek(10 + length)
+    inside = sniff(file.read(HEAD_BYTES))
+    file.seek(0)
+    return inside if inside is not None and inside.name in ("flac", "aac") else FORMATS["mp3"]
 
 
 def _has_boxes(head: bytes) -> bool:

@@ -5,13 +5,14 @@ A picture of a camera is a grid of tiles; turned and cropped after that (docs/ad
 
 from __future__ import annotations
 
+import os
 import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from io import BytesIO
 from typing import IO
 
-from modellix_server.inspection.boxes import Box, BrokenBoxes, boxes, contents
+from modellix_server.inspection.boxes import Box, BrokenBoxes, boxes, container, contents
 
 _MOST_ITEMS = 10_000
 _MOST_STEPS = 8
@@ -27,6 +28,16 @@ def still_size(file: IO[bytes], meta: Box, size: int) -> tuple[int, int]:
         return _Items(file, meta, size).shown(None, _MOST_STEPS)
     except (struct.error, IndexError, KeyError, ZeroDivisionError):
         raise BrokenBoxes("the items make no sense") from None
+
+
+def still_size_of(file: IO[bytes]) -> tuple[int, int] | None:
+    """Width and height of the picture in a HEIF file, as it is shown; None for a file that is broken, or none."""
+    size = file.seek(0, os.SEEK_END)
+    try:
+        meta = container(file, size).meta
+        return None if meta is None else still_size(file, meta, size)
+    except BrokenBoxes:
+        return None
 
 
 class _Reader:

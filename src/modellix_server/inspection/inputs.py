@@ -11,7 +11,7 @@ from typing import Any
 from modellix_server.base import base64_text
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.json_paths import Found, replace
-from modellix_server.inspection.formats import Kind, identify
+from modellix_server.inspection.formats import Kind, identify, unsupported
 from modellix_server.inspection.messages import Probed, Refused
 
 STORED = "sha256:"
@@ -48,7 +48,7 @@ def take_inputs(params: Mapping[str, Any], media: Collection[str]) -> tuple[dict
     """The parameters with media bytes replaced by `sha256:<hex>`, and those bytes, each file once.
 
     `media` are the paths that carry media, as `base.json_paths` takes them. http(s) URLs and ids of uploaded files
-    are kept, and so are values that are no strings: the model's schema refuses them.
+    are kept, without blanks around them, and so are values that are no strings: the model's schema refuses them.
 
     Raises InvalidFormat for broken base64, an unknown file type, a `sha256:` value from outside, or more files than
     any model takes.
@@ -59,8 +59,8 @@ def take_inputs(params: Mapping[str, Any], media: Collection[str]) -> tuple[dict
     def take(found: Found) -> str:
         nonlocal taken
         text = found.text
-        if looks_like_link(text) or text.startswith(UPLOADED):
-            return text
+        if looks_like_link(bare := base64_text.without_blanks(text)) or bare.startswith(UPLOADED):
+            return bare
         taken += 1
         if taken > _MOST_FILES:
             raise InvalidFormat(f"the request body has more than {_MOST_FILES} files, which no model takes")
@@ -86,13 +86,12 @@ def as_sent(message: str, files: Iterable[InputFile]) -> str:
 def _decode(name: str, text: str) -> InputFile:
     if text.startswith(STORED):
         raise InvalidFormat(f"parameter '{name}' must be a URL, a data URI, base64 or the id of an uploaded file")
-    body: str | None = text
-    if base64_text.is_data_uri(text) and (body := base64_text.body_of(text)) is None:
-        raise InvalidFormat(f"parameter '{name}' must be a base64 data URI")
     try:
-        data = base64_text.decode(body or "")
+        data = base64_text.bytes_of(text)
     except ValueError:
-        if body is text and _ADDRESS.search(text[:_MOST_ADDRESS_CHARACTERS]):
+        if base64_text.is_data_uri(text) and "," not in text[:_MOST_ADDRESS_CHARACTERS]:
+            raise InvalidFormat(f"parameter '{name}' must be a base64 data URI") from None
+        if not base64_text.is_data_uri(text) and _ADDRESS.search(text[:_MOST_ADDRESS_CHARACTERS]):
             shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:_SHOWN])
             wanted = "must be an http(s) URL, a data URI, base64 or the id of an uploaded file"
             raise InvalidFormat(f"parameter '{name}' {wanted}, got '{shown}'") from None
@@ -101,6 +100,6 @@ def _decode(name: str, text: str) -> InputFile:
         raise InvalidFormat(f"parameter '{name}' is empty")
     found = identify(BytesIO(data))
     if found is None:
-        raise InvalidFormat(f"parameter '{name}' is not a supported image, video or audio file")
+        raise InvalidFormat(f"parameter '{name}' {unsupported(BytesIO(data))}")
     digest, given = hashlib.sha256(data).hexdigest(), f"{text[:_GIVEN]}…"
     return InputFile(digest, found.mime, found.kind, len(data), data, given=given)

@@ -9,14 +9,17 @@ from PIL import Image
 from pymediainfo import MediaInfo
 
 from modellix_server.inspection import boxes
-from modellix_server.inspection.formats import Format, Kind, identify
+from modellix_server.inspection.formats import Format, Kind, identify, unsupported
 from modellix_server.inspection.heif import still_size
 from modellix_server.inspection.messages import Probed
+from modellix_server.inspection.recordings import recorded_ms
 from modellix_server.inspection.still_files import jpeg_has_end, png_size
 from modellix_server.inspection.wave_files import streamed_ms
 
 MOST_PIXELS = 100_000_000
 _LONGEST_MS = 24 * 3600 * 1000
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)
+_DNG_VERSION = 50706
 _PILLOW = ("JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
 # Nothing is decoded here and the size is checked below, so Pillow's own warning has no use.
@@ -31,7 +34,7 @@ def probe(kind: Kind, file: IO[bytes]) -> Probed:
     """The file's format and size, from its bytes. Raises Unfit."""
     found = identify(file)
     if found is None:
-        raise Unfit(f"the file is no {kind} of a known format")
+        raise Unfit(f"the file {unsupported(file)}")
     if found.kind != kind:
         inside = "a sound" if found.kind == "audio" else found.name
         raise Unfit(f"the file is {inside}, not {'an' if kind[0] in 'ai' else 'a'} {kind}")
@@ -62,13 +65,35 @@ def _picture(found: Format, file: IO[bytes]) -> Probed:
             width, height, alpha = png_size(file)
         else:
             with Image.open(file, formats=_PILLOW) as image:
-                (width, height), alpha = image.size, image.has_transparency_data
+                if _is_raw(image, file):
+                    raise Unfit("the file is a camera's raw picture, whose format no model takes")
+                (width, height), alpha = _as_shown(image), image.has_transparency_data
                 image.verify()
+    except Unfit:
+        raise
     except Exception:  # noqa: BLE001 - Pillow's parsers raise nearly anything on a hostile file
         raise Unfit(f"the {found.name} file is broken") from None
     if width < 1 or height < 1 or _is_cut(found, file):
         raise Unfit(f"the {found.name} file is broken")
     return Probed(found.name, width, height, has_alpha=alpha)
+
+
+def _as_shown(image: Image.Image) -> tuple[int, int]:
+    """Width and height of a picture turned as its Exif says; of a TIFF the library has them so."""
+    width, height = image.size
+    turned = image.format in ("JPEG", "MPO", "WEBP") and image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
+    return (height, width) if turned else (width, height)
+
+
+def _is_raw(image: Image.Image, file: IO[bytes]) -> bool:
+    """Whether a TIFF is a camera's raw picture, of which the library sees a small preview."""
+    if image.format != "TIFF":
+        return False
+    at = file.tell()
+    file.seek(8)
+    canon = file.read(2) == b"CR"
+    file.seek(at)
+    return canon or _DNG_VERSION in image.getexif()
 
 
 def _is_cut(found: Format, file: IO[bytes]) -> bool:
@@ -141,10 +166,14 @@ def _tracks(found: Format, file: IO[bytes], kind: Kind) -> Probed:
     whole, main = by_type.get("General", {}), by_type.get(kind.capitalize())
     if main is None and kind == "video" and "Audio" in by_type:
         raise Unfit(f"the {found.name} file is a sound: there is no video in it")
-    if main is None or whole.get("istruncated") == "Yes":
+    if main is None and kind == "audio" and "Video" in by_type:
+        raise Unfit(f"the {found.name} file is a video: there is no sound in it")
+    duration_ms = None if kind == "image" or main is None else _milliseconds(found, file, whole, main)
+    if main is None or (whole.get("istruncated") == "Yes" and not duration_ms):
         raise Unfit(f"the {found.name} file is broken or has no {kind} in it")
     width, height = _integer(main.get("width")), _integer(main.get("height"))
-    duration_ms = None if kind == "image" else _integer(whole.get("duration")) or _integer(main.get("duration"))
+    if (_integer(main.get("rotation")) or 0) % 180 == 90:
+        width, height = height, width
     if kind != "audio" and not (width and height):
         raise Unfit(f"the {found.name} file tells no width and height")
     if kind == "video" and not duration_ms:
@@ -152,6 +181,15 @@ def _tracks(found: Format, file: IO[bytes], kind: Kind) -> Probed:
     if (duration_ms or 0) > _LONGEST_MS:
         raise Unfit(f"the {found.name} file says that it takes longer than a day")
     return Probed(found.name, width, height, duration_ms, "Audio" in by_type)
+
+
+def _milliseconds(found: Format, file: IO[bytes], whole: dict[str, Any], main: dict[str, Any]) -> int | None:
+    """How long a clip or sound is; None for one that is cut off, unless it was recorded without an end."""
+    if found.name == "webm" and not whole.get("duration"):
+        return recorded_ms(file, file.seek(0, os.SEEK_END))
+    if whole.get("istruncated") == "Yes":
+        return None
+    return _integer(whole.get("duration")) or _integer(main.get("duration"))
 
 
 def _integer(value: object) -> int | None:

@@ -24,9 +24,8 @@ async def upload(tool: ToolContext, given: UploadFile) -> ToolAnswer:
 
 def _decoded(text: str) -> bytes:
     """Raises InvalidFormat."""
-    told = base64_text.body_of(text) if base64_text.is_data_uri(text) else text
     try:
-        return base64_text.decode(told or "")
+        return base64_text.bytes_of(text)
     except ValueError:
         raise InvalidFormat("parameter 'file' is not base64") from None
 

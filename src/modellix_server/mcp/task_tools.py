@@ -13,7 +13,6 @@ from msgspec import UNSET
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.ids import task_name
 from modellix_server.base.money import micros_from_usd
-from modellix_server.base.redaction import holds_own_key
 from modellix_server.catalogue import Model
 from modellix_server.mcp.answers import ToolAnswer
 from modellix_server.mcp.tool_arguments import NameTask, SubmitTask, WaitTask
@@ -72,9 +71,15 @@ def _options(tool: ToolContext, given: SubmitTask) -> SubmitOptions:
     if given.webhook_url is not UNSET:
         url = check_url(given.webhook_url, tool.ctx.settings.allow_networks, "parameter 'webhook_url'")
     key = given.idempotency_key if given.idempotency_key is not UNSET else _key_of_call(tool, given)
-    if holds_own_key(key):  # it is stored as it is
-        raise InvalidFormat("parameter 'idempotency_key' must not hold an API key")
-    return SubmitOptions(key, most, "parameter 'max_cost'", given.queue, url, tool.call.request_id)
+    return SubmitOptions(
+        idempotency_key=key,
+        idempotency_key_name="parameter 'idempotency_key'",
+        max_cost=most,
+        max_cost_name="parameter 'max_cost'",
+        wait=given.queue,
+        webhook_url=url,
+        request_id=tool.call.request_id,
+    )
 
 
 def _key_of_call(tool: ToolContext, given: SubmitTask) -> str:

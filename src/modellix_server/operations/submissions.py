@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from modellix_server import webhooks
-from modellix_server.base.errors import OutOfRange, PlatformError, Unavailable
+from modellix_server.base.errors import InvalidFormat, OutOfRange, PlatformError, Unavailable
 from modellix_server.base.ids import uuid7
 from modellix_server.base.money import usd
+from modellix_server.base.redaction import holds_own_key
 from modellix_server.catalogue import Model, Quote
 from modellix_server.inspection import InputFile, as_sent
 from modellix_server.operations.context import ServingContext
@@ -35,6 +36,8 @@ class SubmitOptions(msgspec.Struct, frozen=True, gc=False):
     """A checked link that is to hear of the task's end."""
     request_id: str | None = None
     """Of the call that submits (X-Request-Id)."""
+    idempotency_key_name: str = "header 'Idempotency-Key'"
+    """What the client calls it, for the refusal."""
 
 
 def quote(ctx: ServingContext, who: Principal, model: Model, given: object) -> Quote:
@@ -112,6 +115,8 @@ async def _submit(
     if who.key_id is None and who.user_id is None:
         raise Forbidden("this needs an API key or a signed-in user")
     _require_allowed(who, model)
+    if key is not None and holds_own_key(key):  # it is stored as it is
+        raise InvalidFormat(f"{options.idempotency_key_name} must not hold an API key")
     params = _checked(model, given, files)
     text = _encode(params)
     fingerprint = hashlib.sha256(model.slug.encode() + b"\0" + text).digest() if key else None

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import BufferedWriter, BytesIO
 from pathlib import Path
+from typing import IO
 
 from modellix_server.base.errors import (
     BodyTooLarge,
@@ -21,14 +22,14 @@ from modellix_server.base.errors import (
 )
 from modellix_server.base.multipart import FormParser
 from modellix_server.catalogue import show
-from modellix_server.inspection import Format, Kind, identify, sniff
+from modellix_server.inspection import Format, Kind, identify, sniff, unsupported
 from modellix_server.results.spool import Spool
 from modellix_server.results.uploads import MOST_UPLOAD_BYTES
 
 _TIMEOUT_S = 900.0
 _AT_ONCE_BYTES = 1 << 20
 _AROUND_BYTES = 64 * 1024  # boundaries and headers
-_HEAD_BYTES = 64
+_HEAD_BYTES = 1024
 _MOST_BODY_BYTES = max(MOST_UPLOAD_BYTES.values()) + _AROUND_BYTES
 _MOST_NAME_CHARACTERS = 255
 _AS_THEY_ARE = (b"binary", b"8bit", b"7bit")
@@ -88,7 +89,7 @@ async def spooled_file(spool: Spool, filename: str, content: bytes) -> AsyncIter
     """
     if not content:
         raise InvalidFormat("parameter 'file' is empty")
-    known = _known(identify(BytesIO(content)))
+    known = _known(BytesIO(content))
     if len(content) > (most := MOST_UPLOAD_BYTES[known.kind]):
         raise _too_large(most, known.kind)
     path = spool.path()
@@ -140,7 +141,7 @@ class _Reader:
         if not self._size:
             raise InvalidFormat("parameter 'file' is empty")
         with path.open("rb") as whole:
-            self._format = _known(identify(whole))
+            self._format = _known(whole)
         if self._size > (most := MOST_UPLOAD_BYTES[self._format.kind]):
             raise _too_large(most, self._format.kind)
         return NewFile(path, self._digest.hexdigest(), self._format.kind, _shown(self._filename, self._format))
@@ -170,7 +171,9 @@ class _Reader:
         if self._format is None:
             self._head += piece[: _HEAD_BYTES - len(self._head)]
             if len(self._head) == _HEAD_BYTES:
-                self._format = _known(sniff(bytes(self._head)))  # a guess, for the cap
+                self._format = sniff(bytes(self._head))  # a guess, for the cap
+                if self._format is None:
+                    raise _unsupported(BytesIO(self._head))
         elif self._size > (most := MOST_UPLOAD_BYTES[self._format.kind]):
             raise _too_large(most, self._format.kind)
         self._digest.update(piece)
@@ -180,10 +183,15 @@ class _Reader:
         """Nothing is left to do for a part."""
 
 
-def _known(found: Format | None) -> Format:
+def _known(file: IO[bytes]) -> Format:
+    found = identify(file)
     if found is None:
-        raise InvalidFormat("parameter 'file' is not a supported image, video or audio file")
+        raise _unsupported(file)
     return found
+
+
+def _unsupported(file: IO[bytes]) -> InvalidFormat:
+    return InvalidFormat(f"parameter 'file' {unsupported(file)}")
 
 
 def _too_large(most: int, kind: str = "request body") -> BodyTooLarge:

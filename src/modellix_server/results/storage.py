@@ -42,7 +42,7 @@ MOST_READ_BYTES = 64 << 20
 _PARTS_AT_ONCE = 3  # of 5 MB each, in memory
 _PIECE_BYTES = 128 * 1024  # of a file that is streamed: so much of it is in memory for each slow reader
 _READS_AT_ONCE = 16  # of pieces: each has its file open meanwhile
-_ONE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
+_ONE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII | re.IGNORECASE)
 
 
 class TooBig(Exception):
@@ -142,7 +142,7 @@ class Storage:
         FileNotFoundError, RangeNotSatisfiable or TROUBLE.
         """
         wanted = _ONE_RANGE.fullmatch(range_header or "")
-        ranged = wanted is not None and wanted[0] != "bytes=-"
+        ranged = wanted is not None and wanted[1] + wanted[2] != ""
         if self._folder is None and not ranged:
             answer = await obstore.get_async(self._store, path)
             meta, start, end = answer.meta, 0, answer.meta["size"]

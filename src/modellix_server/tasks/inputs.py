@@ -17,7 +17,7 @@ from modellix_server.base.addresses import is_public_https
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.base.settings import Settings
 from modellix_server.catalogue import Facts, MediaInput, Model, refusal
-from modellix_server.inspection import FORMATS, STORED, Format, Refused, identify, sniff
+from modellix_server.inspection import FORMATS, STORED, Format, Refused, identify, sniff, unsupported
 from modellix_server.results import (
     MOST_READ_BYTES,
     FetchError,
@@ -173,7 +173,7 @@ class _Resolver:
         data = await self._loaded(url, min(max(limits), MOST_READ_BYTES))
         format_ = identify(BytesIO(data))
         if format_ is None:
-            raise BadMedia("is not a supported image, video or audio file")
+            raise BadMedia(unsupported(BytesIO(data)))
         found = await self._tools.helper.probe(format_.kind, data, self._team_id)
         if isinstance(found, Refused):
             raise BadMedia(f"could not be used: {found.why}")

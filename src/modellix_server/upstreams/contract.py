@@ -145,8 +145,7 @@ class InlineFile:
     @classmethod
     def of_base64(cls, text: object, kind: FileKind, role: str = "primary") -> InlineFile:
         """The file of base64, in a data URI or alone. Raises ValueError for anything else, and for nothing."""
-        told = base64_text.body_of(text) if isinstance(text, str) and base64_text.is_data_uri(text) else text
-        data = base64_text.decode(told) if isinstance(told, str) else b""
+        data = base64_text.bytes_of(text) if isinstance(text, str) else b""
         if not data:
             raise ValueError("not a file in base64")
         return cls(data, kind, role)

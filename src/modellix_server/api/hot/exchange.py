@@ -85,9 +85,9 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _joined(headers: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """A header sent twice is one list (RFC 9110, 5.3), so neither of two keys counts alone."""
+    """A header sent twice is one list (RFC 9110, 5.3), so neither of two keys counts alone; said twice it is one."""
     joined: dict[bytes, bytes] = {}
-    for name, value in headers:
+    for name, value in dict.fromkeys(headers):
         joined[name] = joined[name] + b", " + value if name in joined else value
     return joined
 

@@ -14,7 +14,6 @@ from modellix_server.base import json_body, tracing
 from modellix_server.base.errors import InvalidFormat, NotFound
 from modellix_server.base.ids import task_name
 from modellix_server.base.money import micros_from_usd
-from modellix_server.base.redaction import holds_own_key
 from modellix_server.catalogue import Model
 from modellix_server.inspection import InputFile, take_inputs
 from modellix_server.operations import submissions
@@ -100,8 +99,6 @@ def options_of(request: HotRequest) -> SubmitOptions:
     key, max_cost, queue, url = request.idempotency_key, request.max_cost, request.queue, request.webhook_url
     if key is not None and not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
         raise InvalidFormat("header 'Idempotency-Key' must be 1 to 255 printable ASCII characters")
-    if key is not None and holds_own_key(key):  # it is stored as it is
-        raise InvalidFormat("header 'Idempotency-Key' must not hold an API key")
     if url is not None:
         url = check_url(url, request.ctx.settings.allow_networks, "header 'X-Webhook-URL'")
     if max_cost is not None and not _USD.fullmatch(max_cost):

@@ -11,7 +11,7 @@ from pathlib import Path
 from modellix_server.base.errors import BodyTooLarge, InvalidFormat
 from modellix_server.base.multipart import FormParser
 from modellix_server.catalogue import show
-from modellix_server.inspection import InputFile, identify
+from modellix_server.inspection import InputFile, identify, unsupported
 
 _MOST_PARTS = 128
 _MOST_TEXT_BYTES = 256 * 1024
@@ -92,7 +92,7 @@ class FormReader:
         self._file = None
         with self._paths[-1].open("rb") as whole:
             known = identify(whole)
-        if known is None:
-            raise InvalidFormat(f"parameter {show(self._name)} is not a supported image, video or audio file")
+            if known is None:
+                raise InvalidFormat(f"parameter {show(self._name)} {unsupported(whole)}")
         file = InputFile(self._digest.hexdigest(), known.mime, known.kind, self._size, self._paths[-1])
         self._form.files.append((self._name, file))

@@ -139,7 +139,7 @@ class OpenAiVideos:
             raise NotFound("the video is not kept any more") from None
         except RangeNotSatisfiable as error:
             return Response(None, 416, {"Content-Range": f"bytes */{error.size}"})
-        return send_file(opened, format_name, link.path, request.method)
+        return send_file(opened, format_name, link.path, request)
 
     async def list_videos(self, request: Request) -> Response:
         """`GET /v1/videos`: `limit` of them after the one named `after`, the latest first, or with `order=asc` last."""

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageFilter, ImageOps, ImageStat, UnidentifiedImageError
 
-from modellix_server.sandbox.rendering import caption, variation
+from modellix_server.sandbox.rendering import caption, heic, variation
 from modellix_server.sandbox.rendering.scene import PALETTES, Scene
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", heic.NAME)
+heic.register()
 _MOST_INSETS = 4
 STEP_PX = 16
 """Sides that the vendor chooses itself are multiples of this."""

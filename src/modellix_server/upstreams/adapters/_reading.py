@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from modellix_server.base import base64_text
 from modellix_server.base.external_link import ExternalLink
 from modellix_server.catalogue import Route
 from modellix_server.upstreams.contract import (
     Answer,
     Busy,
     Failed,
+    FileKind,
     InlineFile,
     Order,
     RemoteFile,
@@ -132,6 +134,16 @@ def inline_picture(vendor: str, told: object) -> InlineFile | RemoteFile:
         return InlineFile.of_base64(told, "image")
     except ValueError:
         raise UnmappedAnswer(vendor, "picture", "not in base64") from None
+
+
+def linked_file(vendor: str, told: object, kind: FileKind, role: str = "primary") -> RemoteFile | InlineFile:
+    """The file of a link, or of a data URI that stands in its place. UnmappedAnswer for what is none."""
+    if isinstance(told, str) and base64_text.is_data_uri(told):
+        try:
+            return InlineFile.of_base64(told, kind, role)
+        except ValueError:
+            raise UnmappedAnswer(vendor, "result", "a data URI that is broken") from None
+    return RemoteFile(link(vendor, told), kind, role)
 
 
 def plain_words(message: object, private: re.Pattern[str]) -> str:

@@ -19,11 +19,13 @@ from modellix_server.upstreams.adapters._reading import (
     ACCEPTED,
     authorization,
     failed,
+    inline_picture,
     json_object,
     kind_of,
-    link,
+    linked_file,
     plain_words,
     refused,
+    refused_in_words,
     retry_in_s,
     submission_object,
     unmapped,
@@ -36,6 +38,7 @@ from modellix_server.upstreams.contract import (
     Done,
     Failed,
     Http,
+    InlineFile,
     NothingDelivered,
     Order,
     Pending,
@@ -143,6 +146,8 @@ class Ark:
             return _refused(answer, said)
         if wire.kind == "image":
             return _pictures(answer, said)
+        if said.get("id") is None and _error(said)[0]:
+            return _refused(answer, said)
         if said.get("error") or not isinstance(said.get("id"), str) or not _TICKET.fullmatch(said["id"]):
             raise UnmappedAnswer(
                 NAME, "submission", f"HTTP {answer.status} with id {said.get('id')!r} and {said.get('error')!r}"
@@ -260,7 +265,9 @@ def _refused(answer: Answer, said: Mapping[str, Any]) -> Submitted:
     words = plain_words(message, _PRIVATE)
     if answer.status == 429 and kind != "account":
         kind = "throttled"
-    if not 400 <= answer.status < 500 or kind is None:
+    if answer.status in ACCEPTED and kind is None:
+        return refused_in_words(f"{code}: {words}", words or str(code))
+    if kind is None or (answer.status not in ACCEPTED and not 400 <= answer.status < 500):
         return unmapped(NAME, answer, code, words)
     return refused(kind, f"{code}: {words}", words, _retry_in_s(answer))
 
@@ -283,20 +290,26 @@ def _pictures(answer: Answer, said: dict[str, Any]) -> Done | Failed:
     items = said.get("data") or []
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise UnmappedAnswer(NAME, "result", items)
-    links = [link(NAME, item["url"]) for item in items if item.get("url") is not None]
-    if not links:
+    files = [_picture(item) for item in items if item.get("url") is not None or item.get("b64_json")]
+    if not files:
         failures = [item for item in (*items, said) if _error(item)[0]]
         if failures:
             return _failed(*_error(failures[0]))
         raise NothingDelivered(NAME, "result", "answered, with no picture and no failure")
     usage = said.get("usage")
     told = _number(usage.get("generated_images")) if isinstance(usage, dict) else None
-    count = len(links) if usage is None else int(told) if told is not None and told == int(told) else None
+    count = len(files) if usage is None else int(told) if told is not None and told == int(told) else None
     return Done(
-        files=tuple(RemoteFile(url=link, kind="image") for link in links),
+        files=tuple(files),
         measured=Measurement(images=count),
         request_id=answer.headers.get("x-request-id"),
     )
+
+
+def _picture(item: Mapping[str, Any]) -> RemoteFile | InlineFile:
+    """By link, as asked for; the vendor's other form in its place is as good."""
+    told = item.get("url")
+    return linked_file(NAME, told, "image") if told is not None else inline_picture(NAME, item["b64_json"])
 
 
 def _clip(answer: Answer, said: Mapping[str, Any]) -> Done:
@@ -308,9 +321,9 @@ def _clip(answer: Answer, said: Mapping[str, Any]) -> Done:
         raise NothingDelivered(NAME, "result", "succeeded, with no content")
     if not content.get("video_url"):
         raise NothingDelivered(NAME, "result", "succeeded, with no clip")
-    files = [RemoteFile(url=link(NAME, content.get("video_url")), kind="video")]
+    files = [linked_file(NAME, content["video_url"], "video")]
     if content.get("last_frame_url"):
-        files.append(RemoteFile(url=link(NAME, content["last_frame_url"]), kind="image", role="last_frame"))
+        files.append(linked_file(NAME, content["last_frame_url"], "image", "last_frame"))
     return Done(tuple(files), Measurement(milliseconds=_milliseconds(said)), answer.headers.get("x-request-id"))
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from modellix_server.base.base64_text import is_data_uri
 from modellix_server.catalogue import Measurement, Route
 from modellix_server.upstreams.adapters import _oss
 from modellix_server.upstreams.adapters._paths import put, steps
@@ -24,8 +25,10 @@ from modellix_server.upstreams.adapters._reading import (
     is_link,
     json_object,
     kind_of,
+    linked_file,
     plain_words,
     refused,
+    refused_in_words,
     retry_in_s,
     submission_object,
     unmapped,
@@ -43,7 +46,6 @@ from modellix_server.upstreams.contract import (
     Order,
     Pending,
     Polled,
-    RemoteFile,
     Submitted,
     Ticket,
     UnmappedAnswer,
@@ -247,6 +249,8 @@ def _refused(answer: Answer, said: Mapping[str, Any]) -> Busy | Failed:
     kind = _kind(code, message)
     if answer.status == 429 and kind != "account":
         kind = "throttled"
+    if answer.status in ACCEPTED and kind is None:
+        return refused_in_words(f"{code}: {message}", message or str(code))
     if answer.status >= 500 or kind is None:
         return unmapped(NAME, answer, code, message)
     return refused(kind, f"{code}: {message}", message, retry_in_s(answer))
@@ -282,10 +286,10 @@ def _done(said: Mapping[str, Any], output: dict[str, Any], wire: DashScopeWire) 
             return Failed("invalid_input", "the vendor found nothing of what was asked for in the input")
         raise NothingDelivered(NAME, "result", "finished, with no link and no failure")
     charged = 1 if wire.bills == "input" else len(links)
-    files = [RemoteFile(link, wire.kind) for link in links[:charged]]
-    files += [RemoteFile(link, wire.kind, "alternative") for link in links[charged:]]
+    files = [linked_file(NAME, link, wire.kind) for link in links[:charged]]
+    files += [linked_file(NAME, link, wire.kind, "alternative") for link in links[charged:]]
     for path, kind in wire.extras.items():
-        files += [RemoteFile(link, kind, "alternative") for link in _links(output, path)[0]]
+        files += [linked_file(NAME, link, kind, "alternative") for link in _links(output, path)[0]]
     request_id = said.get("request_id")
     return Done(
         files=tuple(files),
@@ -309,7 +313,7 @@ def _links(output: dict[str, Any], path: str) -> tuple[list[str], list[dict[str,
             raise UnmappedAnswer(NAME, "result", item)
         link = item.get(key)
         for one in link if index and isinstance(link, list) else (link,):
-            if isinstance(one, str) and is_link(one):
+            if isinstance(one, str) and (is_link(one) or is_data_uri(one)):
                 links.append(one)
             elif one is not None:
                 raise UnmappedAnswer(NAME, "result link", one)

@@ -21,7 +21,7 @@ from modellix_server.upstreams.adapters._reading import (
     failed,
     inline_picture,
     json_object,
-    link,
+    linked_file,
     plain_words,
     refused,
     refused_in_words,
@@ -186,7 +186,7 @@ class MiniMax:
         # The vendor charges for the length that was ordered and tells none; the probe of the file is the check.
         seconds = msgspec.convert(order.route.wire, MiniMaxWire).seconds or order.params["duration"]
         return Done(
-            files=(RemoteFile(link(NAME, file.get("download_url")), "video"),),
+            files=(linked_file(NAME, file["download_url"], "video"),),
             measured=Measurement(milliseconds=seconds * 1000),
             request_id=_trace(answer),
         )
@@ -289,8 +289,8 @@ def _pictures(said: Mapping[str, Any], order: Order) -> Done | Failed:
     )
 
 
-def _linked(told: object) -> RemoteFile:
-    return RemoteFile(link(NAME, told), "image")
+def _linked(told: object) -> RemoteFile | InlineFile:
+    return linked_file(NAME, told, "image")
 
 
 _FORMS: dict[str, tuple[str, Callable[[object], RemoteFile | InlineFile]]] = {

@@ -22,6 +22,7 @@ from modellix_server.upstreams.adapters._reading import (
     inline_picture,
     json_object,
     plain_words,
+    refused_in_words,
     retry_in_s,
     submission_object,
     unmapped,
@@ -165,6 +166,8 @@ def _refused(answer: Answer, error: Mapping[str, Any]) -> Submitted:
     code, kind = _word(error.get("code")), _word(error.get("type"))
     words = plain_words(error.get("message"), _PRIVATE)
     reason = f"HTTP {answer.status} {code or kind}: {words}"
+    if answer.status in ACCEPTED:
+        return refused_in_words(reason, words or code or kind or "without a word")
     if not 400 <= answer.status < 500:
         raise UnmappedAnswer(NAME, "error", reason)
     if answer.status == 429 and code not in _ACCOUNT and (code or kind not in _ACCOUNT):

@@ -43,6 +43,7 @@ class ClipModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     camera: bool = False
     flex: bool = False
     sound: bool = False
+    heic: bool = False
     draft: bool = False
     search: bool = False
 

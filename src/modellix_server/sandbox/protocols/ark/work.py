@@ -231,7 +231,8 @@ class ArkWorkshop:
             sound=sounds[0] if sounds and job.sound else None,
         )
         takes = tuple(Take(data, 50 * MIB, seconds=REFERENCE_S) for data in frames.get("reference_video", ()))
-        shot = ArkShot(clip, takes, last_frame=job.last_frame, formats=FRAME_FORMATS, shape=FRAME_SHAPE)
+        formats = (*FRAME_FORMATS, "HEIC") if job.rules.heic else FRAME_FORMATS
+        shot = ArkShot(clip, takes, last_frame=job.last_frame, formats=formats, shape=FRAME_SHAPE)
         async with self._studio.place():
             task.move("running")
             path, shown = await self._studio.make(".mp4", shoot, shot)
