@@ -80,7 +80,7 @@ def draw(name: str, *screens: str) -> None:
     """Write an SVG."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     for screen in screens:
-        console.print(Text.from_ansi(screen), soft_wrap=True)
+        console.print(Text.from_ansi(screen), overflow="fold")
     console.save_svg(str(OUT / f"{name}.svg"), title="modellix")
 
 

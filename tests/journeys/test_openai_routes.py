@@ -157,6 +157,8 @@ async def test_refusals_have_openais_form_and_are_not_sent_again(platform, team)
     assert await platform.tasks_of(poor) == 0
     assert await platform.balance_of(team) == (100_000_000, 0)
     assert await platform.pool.fetchval("select count(*) from tasks.sending where team_id = $1", poor.id) == 0
+    filled = {"data": b"model=a&prompt=b", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
+    assert b"must be JSON or multipart" in (await team.call("POST", "/v1/images/generations", **filled)).body
     for path, words in (("engines", "there are images"), ("images/variations", "POST /v1/images/edits changes")):
         missing = await team.post(f"/v1/{path}", {})
         assert (missing.status, missing.json["error"]["code"]) == (404, "no_such_route")
@@ -230,17 +232,28 @@ async def test_models(client) -> None:
         await client.models.retrieve("alibaba/none")
 
 
-@pytest.mark.parametrize(("edit", "half_open"), [(False, False), (True, True)])
-async def test_cut_three_times_it_is_one_task_and_one_charge(platform, team, draw, edit, half_open) -> None:
+@pytest.mark.parametrize(
+    ("edit", "half_open", "after_s", "slow"),
+    [
+        (False, False, 1, 7),
+        (True, True, 1, 7),
+        pytest.param(True, True, 100, 310, marks=[pytest.mark.full, pytest.mark.timeout(600)]),
+    ],
+)
+async def test_cut_three_times_it_is_one_task_and_one_charge(
+    platform, team, draw, edit, half_open, after_s, slow
+) -> None:
     async with (
-        cutting_proxy(team.origin, after_s=1.0, cuts=3, half_open=half_open) as proxy,
+        cutting_proxy(team.origin, after_s=after_s, cuts=3, half_open=half_open) as proxy,
         client_of(team, proxy.origin, max_retries=3) as client,
     ):
         if edit:
             model, house = "alibaba/wanx2.1-imageedit", ("house.png", draw.picture())
-            answer = await client.images.edit(model=model, prompt="rain [sandbox:slow=7]", image=house, mask=hole())
+            answer = await client.images.edit(
+                model=model, prompt=f"rain [sandbox:slow={slow}]", image=house, mask=hole()
+            )
         else:
-            answer = await client.images.generate(model=MODEL, prompt="a lake [sandbox:slow=7]")
+            answer = await client.images.generate(model=MODEL, prompt=f"a lake [sandbox:slow={slow}]")
     assert proxy.cut == 3
     picture_of(answer)
     await one_task_and_one_charge(platform, team, answer.task_id, "dashscope")

@@ -88,6 +88,8 @@ async def test_a_remix_where_the_family_has_a_model_for_it(own, buyer, client) -
         await client.videos.remix(plain.id, prompt="at night")
     named = await client.videos.remix(plain.id, prompt="at night", extra_body={"model": "alibaba/wan2.7-videoedit"})
     assert (named.model, named.remixed_from_video_id) == ("alibaba/wan2.7-videoedit", plain.id)
+    assert named.seconds == ""  # as long as the other, which is told when it is there
+    assert (await client.videos.poll(named.id)).seconds == "6"
 
 
 async def test_an_edit_of_a_video_that_is_named_or_sent(own, buyer, client) -> None:

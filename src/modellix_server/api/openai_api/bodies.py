@@ -70,6 +70,8 @@ async def read_given(request: HotRequest, media: Collection[str]) -> GivenFields
         elif isinstance(body, Scratch):
             given = _checked(*await request.ctx.helper.extract(body.path, places, request.who.team.team_id))
         else:
+            if kind.lower().startswith("application/x-www-form-urlencoded"):
+                raise InvalidFormat("the body must be JSON or multipart/form-data")
             request.input = body
             parsed = json_body.read(body)
             given = _taken(parsed, places)

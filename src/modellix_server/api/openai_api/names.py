@@ -99,4 +99,4 @@ class ModelNames:
             if found is not None and found is not model and (not type_ or found.type == type_):
                 return found
         wanted = "changes videos" if type_ else "takes pictures"
-        raise InvalidParameters(f"model {show(model.slug)} has no sibling that {wanted}: name such a model")
+        raise InvalidParameters(f"model {show(model.slug)} has no sibling that {wanted}: name one as parameter 'model'")

@@ -220,7 +220,7 @@ def _facts(task: ListedTask) -> VideoFacts:
     source = found[1] if found and parse_task_name(found[1]) else None
     return VideoFacts(
         prompt if isinstance(prompt, str) else None,
-        "" if seconds is None else str(seconds),
+        str(seconds) if seconds else "",  # 0: as long as what it is made of
         size_of(params) or "",
         source,
     )

@@ -58,7 +58,8 @@ class Flag:
         if choices := one.get("enum"):
             return " | ".join(map(str, choices))
         if "minimum" in one and "maximum" in one:
-            return f"{one['minimum']} to {one['maximum']}"
+            least, most = one["minimum"], one["maximum"]
+            return f"{least} to {most}" if least != most else f"{most} only"
         if self.takes_file:
             return "file, link or file id" + (", several times" if self.many else "")
         return {"object": "JSON", "array": "JSON", "boolean": "", "string": "text"}.get(self.kind, self.kind)
@@ -67,7 +68,10 @@ class Flag:
     def about(self) -> str:
         """What it does, its default with it."""
         told = str(self.schema.get("description", ""))
-        return f"{told} (default: {self.schema['default']})" if "default" in self.schema else told
+        if "default" not in self.schema:
+            return told
+        default = self.schema["default"]
+        return f"{told} (default: {('off', 'on')[default] if isinstance(default, bool) else default})"
 
     @property
     def _one(self) -> Mapping[str, Any]:
