@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from itertools import pairwise
 
 from modellix_server.base.turn_queue import TurnQueue
@@ -33,6 +34,34 @@ async def test_between_two_turns_the_loop_goes_round_some_times() -> None:
         passes += 1
     await asyncio.gather(*crowd)
     assert all(later - earlier >= 4 for earlier, later in pairwise(begun))
+
+
+async def test_a_turn_is_shared_by_those_who_take_little() -> None:
+    """Until its time is over: who takes long has it alone."""
+    queue, begun, passes = TurnQueue(shared_s=0.5), [], 0
+
+    async def compute(*, takes_long: bool) -> None:
+        await queue.wait("crowd")
+        begun.append(passes)
+        if takes_long:
+            time.sleep(0.6)  # noqa: ASYNC251 - as one who computes
+
+    crowd = [asyncio.create_task(compute(takes_long=number == 2)) for number in range(5)]
+    while len(begun) < 5:
+        await asyncio.sleep(0)
+        passes += 1
+    await asyncio.gather(*crowd)
+    assert begun[2] - begun[0] <= 2
+    assert begun[3] - begun[2] >= 4
+    assert begun[4] - begun[3] <= 1
+
+
+async def test_a_turn_is_over_when_its_task_had_to_wait() -> None:
+    queue = TurnQueue()
+    turn = await queue.wait("one")
+    assert not queue.is_over(turn)
+    await asyncio.sleep(0)
+    assert queue.is_over(turn)
 
 
 async def test_who_has_gone_holds_up_nobody() -> None:

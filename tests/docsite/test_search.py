@@ -91,8 +91,8 @@ def test_words(text: str, found: list[str]) -> None:
 
 
 def test_words_of_a_question_and_pairs() -> None:
-    assert asked("how do I cancel the task") == [stem("cancel"), "task"]
-    assert asked("what is it") == ["what", "is", "it"], "a question of nothing else is asked as it is"
+    assert asked("how do I cancel the task") == (stem("cancel"), "task")
+    assert asked("what is it") == ("what", "is", "it"), "a question of nothing else is asked as it is"
     assert bigrams("首尾帧 a 图") == ["首尾", "尾帧", "图"]
 
 

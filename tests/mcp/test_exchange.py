@@ -14,6 +14,7 @@ from tests.support.mcp_clients import INITIALIZE, call
 
 from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.errors import InvalidParameters
+from modellix_server.base.turn_queue import TurnQueue
 from modellix_server.limits import AddressLimit
 from modellix_server.mcp import Passage
 from modellix_server.mcp.calls import AddressAdmission, new_call
@@ -250,7 +251,7 @@ async def test_many_searches_at_once_leave_room_for_others(both) -> None:
     """Each computes without a pause: between two of them, everything else that is ready has its turn."""
     quick, _ = both
     entrance = AddressAdmission(AddressLimit("calls", each=1_000, together=1_000))
-    endpoint = McpEndpoint(quick, entrance, OwnOrigins(["https://example.com"]), b"", RECEIVING, asyncio.Semaphore(1))
+    endpoint = McpEndpoint(quick, entrance, OwnOrigins(["https://example.com"]), b"", RECEIVING, TurnQueue())
     headers = [("Accept", ACCEPT), ("Content-Type", "application/json"), ("Host", "example.com")]
     answered = 0
 

@@ -29,8 +29,8 @@ FRONT_MUTATIONS = (
     Mutation(
         "between two turns others go on",
         "base/turn_queue.py",
-        "        elif self._begin_next():\n            self._pause(loop, _PAUSES)",
-        "        elif self._begin_next():\n            self._pause(loop, 0)",
+        "            self._pause(loop, _PAUSES - 1)",
+        "            self._pause(loop, 0)",
         ("tests/base/test_turn_queue.py::test_between_two_turns_the_loop_goes_round_some_times",),
     ),
     Mutation(

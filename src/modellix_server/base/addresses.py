@@ -6,11 +6,14 @@ although they can lead to internal addresses (ranges: IANA special-purpose regis
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PORTS = (80, 443)
+_LONGEST = 100
+"""Characters of an address, with the name of an interface; others are none."""
 _INSIDE = (".local", ".localhost", ".internal", ".lan", ".home.arpa", ".test", ".invalid", ".example")
 _DENIED_4 = tuple(
     ipaddress.IPv4Network(text)
@@ -89,6 +92,14 @@ def is_reachable(text: str, port: int, opened: Iterable[Network] = ()) -> bool:
     return port in _PORTS and not any(address in network for network in denied)
 
 
+@lru_cache(maxsize=1_000)
+def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An address; what is none is not kept. Raises ValueError."""
+    if len(text) > _LONGEST:
+        raise ValueError
+    return ipaddress.ip_address(text)
+
+
 def sender_behind(peer: str, forwarded: str, trusted: Iterable[Network]) -> str:
     """Who sent a request: the peer, or, behind trusted proxies, the last address of `X-Forwarded-For` that is none.
 
@@ -97,8 +108,8 @@ def sender_behind(peer: str, forwarded: str, trusted: Iterable[Network]) -> str:
     sender = peer
     for part in reversed(forwarded.split(",")):
         try:
-            address = ipaddress.ip_address(sender)
-            before = ipaddress.ip_address(part.strip())
+            address = _parsed(sender)
+            before = _parsed(part.strip())
         except ValueError:
             return sender
         if not any(address in network for network in trusted):
@@ -110,7 +121,7 @@ def sender_behind(peer: str, forwarded: str, trusted: Iterable[Network]) -> str:
 def subscriber_of(address: str) -> str:
     """Whom a limit per address counts: an IPv4 address, or the /64 of an IPv6 address."""
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = _parsed(address)
     except ValueError:
         return "unknown"
     if isinstance(parsed, ipaddress.IPv6Address):

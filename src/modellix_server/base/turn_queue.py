@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Hashable
 
@@ -13,12 +14,16 @@ _PAUSES = 4
 class TurnQueue:
     """Lets one caller begin at a time; those who ask again and again take turns with those who ask once."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared_s: float = 0.0) -> None:
+        """A turn is of one caller; or of several one after another, until they have taken `shared_s` seconds."""
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
         self._busy = False
+        self._shared_s = shared_s
+        self._until = 0.0
+        self._begun = 0
 
-    async def wait(self, who: Hashable) -> None:
-        """Return when it is the turn of `who`: a team, an address."""
+    async def wait(self, who: Hashable) -> int:
+        """Return when it is the turn of `who`: a team, an address. The number is for `is_over`."""
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.setdefault(who, deque()).append(turn)
@@ -26,14 +31,28 @@ class TurnQueue:
             self._busy = True
             self._pause(loop, _PAUSES)
         await turn
+        return self._begun
+
+    def is_over(self, turn: int) -> bool:
+        """Whether others had theirs since, as who had this one had to wait for something."""
+        return turn != self._begun
 
     def _pause(self, loop: asyncio.AbstractEventLoop, left: int) -> None:
         if left:
             loop.call_soon(self._pause, loop, left - 1)
         elif self._begin_next():
-            self._pause(loop, _PAUSES)
+            self._until = time.perf_counter() + self._shared_s
+            loop.call_soon(self._go_on, loop)
         else:
             self._busy = False
+
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Called when who began has computed."""
+        self._begun += 1
+        if time.perf_counter() < self._until and self._begin_next():
+            loop.call_soon(self._go_on, loop)
+        else:
+            self._pause(loop, _PAUSES - 1)
 
     def _begin_next(self) -> bool:
         """Begin with the one who has waited longest of those whose last turn is longest ago; False when none waits."""

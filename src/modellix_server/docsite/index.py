@@ -16,21 +16,18 @@ import tantivy
 from modellix_server.docsite import ranking
 from modellix_server.docsite.chunks import Chunk
 from modellix_server.docsite.page import DocPage, Kind
-from modellix_server.docsite.words import asked, bigrams, distance, stem, words
+from modellix_server.docsite.words import asked, bigrams, distance, said, stem, words
 
 _WRITER_BYTES = 15_000_000
 _TABLES = "words"
 _ONE_TYPO, _TWO_TYPOS = 1, 2
 _LONG = 8
 _MOST_WISHES = 2_000
-"""Kept as they are asked of the index: most words of a question were in another one before."""
+"""Of which is kept what they find, some KB each: most words of a question were in another one before."""
 
 
-class RankedChunk(NamedTuple):
-    """A piece that fits a query, and how well."""
-
-    chunk: Chunk
-    score: float
+RankedChunk = tuple[Chunk, float]
+"""A piece that fits a query, and how well."""
 
 
 class _Wish(NamedTuple):
@@ -59,11 +56,11 @@ class SearchIndex:
 class _Known(NamedTuple):
     """What the index knows of a wish."""
 
-    query: tantivy.Query | None
-    """None where no page has any of its words."""
-    pieces: int
+    scores: Mapping[int, float]
+    """The pieces that fit it best, by their number, and how well each of them does."""
+    pieces: int = 0
     """Those that fulfil it: bit n for piece n."""
-    rarity: float
+    rarity: float = 0.0
     """How much it says about a piece that it does; 0 where none does."""
 
 
@@ -73,7 +70,7 @@ def _filled(index: tantivy.Index, chunks: Sequence[Chunk]) -> tuple[dict[str, in
     pieces: dict[str, int] = {}
     with index.writer(_WRITER_BYTES, 1) as writer:
         for number, chunk in enumerate(chunks):
-            document = tantivy.Document(number=number, kind=chunk.page.kind.value)
+            document = tantivy.Document(number=number)
             for place, (name, found) in enumerate(_fields(chunk).items()):
                 document.add_text(name, " ".join(found))
                 for word in set(found):
@@ -93,7 +90,6 @@ class _LanguageIndex:
         builder = tantivy.SchemaBuilder()
         for name in ranking.FIELDS:
             builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
-        builder.add_text_field("kind", tokenizer_name="raw", index_option="basic")
         builder.add_integer_field("number", fast=True)
         self._schema = builder.build()
         tables = folder and folder / _TABLES
@@ -111,31 +107,31 @@ class _LanguageIndex:
         self._searcher = index.searcher()
         self._vocabulary = sorted(self._pieces_with)
         everything = self._searcher.search(tantivy.Query.all_query(), max(len(chunks), 1), order_by_field="number")
-        self._at = {_place(address): (chunks[number], number) for number, address in everything.hits}
-        self._known: dict[tuple[_Wish, bool], _Known] = {}
+        self._number_at = {_place(address): number for number, address in everything.hits}
+        self._chunks = chunks
+        self._kinds = [chunk.page.kind.value for chunk in chunks]
+        self._known: dict[tuple[_Wish, bool] | str, _Known] = {}
 
     def find(self, query: str, kinds: frozenset[Kind], *, typing: bool) -> list[RankedChunk]:
-        must: list[tuple[tantivy.Occur, tantivy.Query]] = []
-        if kinds:
-            must.append((tantivy.Occur.Must, _any([self._term("kind", kind.value) for kind in kinds])))
-        last = (tuple(asked(query)[-1:]),) if typing else None
+        last = (asked(query)[-1:],) if typing else None
         known = [self._kept(wish, unfinished=wish.said == last) for wish in self._understood(_wishes(query))]
-        should = [one.query for one in known if one.query]
-        should += [_boosted(self._term("pairs", pair), ranking.FIELDS["pairs"]) for pair in bigrams(query)]
-        if not should:
-            return []
-        whole = tantivy.Query.boolean_query([*must, (tantivy.Occur.Must, _any(should))])
+        found = _added_up([*known, *map(self._kept_pair, bigrams(query))])
+        if kinds:
+            fitting = {kind.value for kind in kinds}
+            found = {number: score for number, score in found.items() if self._kinds[number] in fitting}
         wanted = [(one.pieces, one.rarity) for one in known if one.rarity]
         everything = sum(rarity for _pieces, rarity in wanted) or 1.0
-        found = []
-        for score, address in self._searcher.search(whole, ranking.MOST_PIECES, count=False).hits:
-            chunk, number = self._at[_place(address)]
+        ranked = []
+        least = min(sorted(found.values(), reverse=True)[: ranking.MOST_PIECES], default=0.0)
+        for number, sum_ in found.items():
+            if sum_ < least:
+                continue
             met = 0.0
             for pieces, rarity in wanted:
                 if pieces >> number & 1:
                     met += rarity
-            found.append(RankedChunk(chunk, score * (1 + ranking.COVERED * met / everything)))
-        return found
+            ranked.append((self._chunks[number], sum_ * (1 + ranking.COVERED * met / everything)))
+        return ranked
 
     def strange_words(self, query: str) -> int:
         long = [word for word in asked(query) if len(word) >= ranking.FUZZY_FROM]
@@ -144,15 +140,34 @@ class _LanguageIndex:
     def _understood(self, wishes: Sequence[_Wish]) -> Sequence[_Wish]:
         """Without the words that are in no page, but for the first few, which may be mistyped."""
         unknown = [wish for wish in wishes if not wish.alternatives and wish.said[0][0] not in self._pieces_with]
-        return [wish for wish in wishes if wish not in unknown[ranking.MOST_UNKNOWN :]]
+        left_out = unknown[ranking.MOST_UNKNOWN :]
+        return [wish for wish in wishes if wish not in left_out] if left_out else wishes
 
     def _kept(self, wish: _Wish, *, unfinished: bool) -> _Known:
-        if (wish, unfinished) not in self._known:
-            if len(self._known) >= _MOST_WISHES:
-                self._known.clear()
-            query = self._wish(wish, unfinished=unfinished)
-            self._known[wish, unfinished] = _Known(query, *self._fulfilling(wish))
-        return self._known[wish, unfinished]
+        key = wish, unfinished
+        known = self._known.get(key)
+        if known is None:
+            found = self._best(self._wish(wish, unfinished=unfinished), ranking.MOST_OF_A_WISH)
+            pieces, rarity = self._fulfilling(wish)
+            known = self._keep(key, found._replace(pieces=pieces, rarity=rarity))
+        return known
+
+    def _kept_pair(self, pair: str) -> _Known:
+        known = self._known.get(pair)
+        if known is None:
+            query = _boosted(self._term("pairs", pair), ranking.FIELDS["pairs"])
+            known = self._keep(pair, self._best(query, ranking.MOST_OF_A_PAIR))
+        return known
+
+    def _keep(self, key: tuple[_Wish, bool] | str, found: _Known) -> _Known:
+        if len(self._known) >= _MOST_WISHES:
+            self._known.clear()
+        self._known[key] = found
+        return found
+
+    def _best(self, query: tantivy.Query | None, most: int) -> _Known:
+        hits = self._searcher.search(query, most, count=False).hits if query else []
+        return _Known({self._number_at[_place(address)]: score for score, address in hits})
 
     def _fulfilling(self, wish: _Wish) -> tuple[int, float]:
         """The pieces that fulfil a wish, and its rarity."""
@@ -162,16 +177,16 @@ class _LanguageIndex:
             pieces |= reduce(and_, having)
             fitting += min(one.bit_count() for one in having)
         generic = ranking.GENERIC if all(_weight(said) == ranking.GENERIC for said in wish.said) else 1.0
-        return pieces, generic * math.log(1 + len(self._at) / fitting) if fitting else 0.0
+        return pieces, generic * math.log(1 + len(self._chunks) / fitting) if fitting else 0.0
 
     def _wish(self, wish: _Wish, *, unfinished: bool) -> tantivy.Query | None:
         """Any of the ways to say a word; the best counts. None where no page has any of its words.
 
         The fields of all single words stand side by side: each query within another one costs tantivy a buffer.
         """
-        ways = [way for said in wish.said for way in self._some(said)]
+        ways = [way for phrase in wish.said for way in self._some(phrase)]
         ways += [way for alternative in wish.alternatives for way in self._all(alternative)]
-        for word in [said[0] for said in wish.said if len(said) == 1]:
+        for word in [phrase[0] for phrase in wish.said if len(phrase) == 1]:
             if unfinished:
                 ways += [
                     way for longer in self._beginning_with(word) for way in self._in_fields(longer, ranking.PREFIX)
@@ -207,7 +222,7 @@ class _LanguageIndex:
         ]
 
     def _term(self, field: str, word: str) -> tantivy.Query:
-        return tantivy.Query.term_query(self._schema, field, word, "freq" if field != "kind" else "basic")
+        return tantivy.Query.term_query(self._schema, field, word, "freq")
 
     def _alike(self, word: str) -> list[str]:
         """Known words that are a letter away, long ones two, and begin alike: the first letter is rarely wrong."""
@@ -256,19 +271,24 @@ def _wishes(query: str) -> tuple[_Wish, ...]:
     wishes, known = [], set()
     for row in sorted(rows):
         own = tuple(dict.fromkeys(phrase.words for phrase in rows[row]))
-        wishes.append(_Wish(own, tuple(phrase.words for phrase in _SYNONYMS[row] if phrase.words not in own)))
+        wishes.append(_one_of(row, own))
         known |= {word for phrase in own for word in phrase}
     return (*wishes, *(_Wish(((word,),)) for word in asked(query) if word not in known))
 
 
+@lru_cache(maxsize=512)
+def _one_of(row: int, own: tuple[tuple[str, ...], ...]) -> _Wish:
+    return _Wish(own, tuple(phrase.words for phrase in _SYNONYMS[row] if phrase.words not in own))
+
+
 def _phrases_in(query: str) -> Iterator[tuple[int, _Phrase]]:
     """The phrases of a query with their rows, without those that are a part of a longer one."""
-    said, lower = words(query), query.lower()
+    spoken, lower = said(query), query.lower()
     found = [
         (place, place + len(phrase.said), row, phrase)
-        for place, word in enumerate(said)
+        for place, word in enumerate(spoken)
         for row, phrase in _BEGINNING_WITH.get(word, ())
-        if tuple(said[place : place + len(phrase.said)]) == phrase.said
+        if spoken[place : place + len(phrase.said)] == phrase.said
     ]
     # Chinese has no spaces: a place there is one of characters, kept apart from those of words.
     found += [
@@ -333,6 +353,20 @@ def _with_phrases(found: list[str]) -> list[str]:
     there = set(found)
     phrases = (phrase for word in there for phrase in _PHRASES_WITH.get(word, ()))
     return [*found, *(token for wanted, token in phrases if wanted <= there)]
+
+
+def _added_up(known: Sequence[_Known]) -> dict[int, float]:
+    """The score of each piece for all wishes together.
+
+    Most pieces have something of one wish only, and are put together without a step of Python for each. To have tantivy
+    search for all wishes at once takes three times as long, as a wish is some words, each in some fields.
+    """
+    found: dict[int, float] = {}
+    for one in known:
+        both = [(number, found[number] + one.scores[number]) for number in found.keys() & one.scores.keys()]
+        found.update(one.scores)
+        found.update(both)
+    return found
 
 
 def _weight(together: Sequence[str]) -> float:

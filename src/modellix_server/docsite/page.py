@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from functools import cached_property
 
 from modellix_server.docsite.markdown import MarkdownText
 from modellix_server.docsite.words import asked
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """What a page is about; its value is what filters call it."""
 
     GUIDE = "guide"
@@ -64,7 +64,12 @@ class DocPage:
         """Each of its names and its title, as typed in lower case and as words."""
         return tuple((name.lower().strip("`"), frozenset(asked(name))) for name in (*self.names, self.title))
 
+    @cached_property
+    def name_words(self) -> frozenset[str]:
+        """The words of all of these."""
+        return frozenset().union(*(words for _name, words in self.called))
+
     def rest(self) -> None:
         """Let go of the tokens, which are the most of a page and needed again only by who renders it."""
-        _ = self.title, self.summary, self.anchors, self.called
+        _ = self.title, self.summary, self.anchors, self.name_words
         self.__dict__.pop("document", None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
+from operator import itemgetter
+from typing import NamedTuple
 
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.docsite import ranking
-from modellix_server.docsite.chunks import Chunk
 from modellix_server.docsite.index import RankedChunk
 from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.site import Library
@@ -37,8 +38,7 @@ class Filter:
     """Of the platform: `0.1.0`, `v0.1`. Empty or `latest`: this one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A page that fits."""
 
     slug: str
@@ -101,9 +101,9 @@ def _search(library: Library, query: str, wanted: Filter, limit: int, *, typing:
     language = language_of(wanted.language)
     pieces = library.index.find(query, language, wanted.kinds, typing=typing)
     if wanted.code_only:
-        pieces = [piece for piece in pieces if piece.chunk.code]
-    ranked = sorted(_by_page(pieces, query), key=lambda found: -found.score)
-    return [_hit(library, found, language, wanted) for found in ranked[:limit]]
+        pieces = [piece for piece in pieces if piece[0].code]
+    ranked = sorted(_by_page(pieces, query), key=itemgetter(1), reverse=True)[:limit]
+    return [_hit(library, found, language, wanted) for found in ranked]
 
 
 def language_of(name: str) -> str:
@@ -123,15 +123,18 @@ def _by_page(pieces: Sequence[RankedChunk], query: str) -> Iterator[RankedChunk]
     best: dict[str, RankedChunk] = {}
     sums: dict[str, float] = {}
     for piece in pieces:
-        slug, score = piece.chunk.page.slug, piece.score
+        slug, score = piece[0].page.slug, piece[1]
         sums[slug] = sums.get(slug, 0.0) + score
-        if slug not in best or score > best[slug].score:
+        if slug not in best or score > best[slug][1]:
             best[slug] = piece
     whole, lower = frozenset(asked(query)), f" {query.lower()} "
     for slug, (chunk, most) in best.items():
+        page = chunk.page
         score = most + ranking.MORE * (sums[slug] - most)
-        score *= ranking.KINDS[chunk.page.kind] * ranking.SLUGS.get(slug, 1.0)
-        yield RankedChunk(chunk, score * (1 + ranking.NAMED * _named(chunk.page, whole, lower)))
+        score *= ranking.KINDS[page.kind] * ranking.SLUGS.get(slug, 1.0)
+        if not page.name_words.isdisjoint(whole):
+            score *= 1 + ranking.NAMED * _named(page, whole, lower)
+        yield chunk, score
 
 
 def _named(page: DocPage, whole: frozenset[str], lower: str) -> float:
@@ -149,13 +152,13 @@ def _named(page: DocPage, whole: frozenset[str], lower: str) -> float:
 
 
 def _hit(library: Library, found: RankedChunk, language: str, wanted: Filter) -> Hit:
-    chunk = found.chunk
+    chunk, score = found
     page = chunk.page
-    url = library.url(page.slug, language) + (f"#{chunk.anchor}" if chunk.anchor else "")
-    passage = _passage(library, chunk, language, code_only=wanted.code_only)
-    return Hit(page.slug, page.title, chunk.heading, url, page.language, page.kind, passage, found.score)
+    url, passage = library.passage(chunk, language)
+    if wanted.code_only:
+        passage = f"```\n{chunk.code.strip()}\n```"
+    return Hit(page.slug, page.title, chunk.heading, url, page.language, page.kind, _shortened(passage), score)
 
 
-def _passage(library: Library, chunk: Chunk, language: str, *, code_only: bool) -> str:
-    text = f"```\n{chunk.code.strip()}\n```" if code_only else library.passage(chunk, language)
+def _shortened(text: str) -> str:
     return text if len(text) <= MOST_PASSAGE_CHARACTERS else f"{text[: MOST_PASSAGE_CHARACTERS - 1]}…"

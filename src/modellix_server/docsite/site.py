@@ -41,7 +41,7 @@ class Library:
         self.pages: dict[tuple[str, str], DocPage] = {}
         self._index_folder = index_folder
         self._pieces: dict[tuple[str, str], list[Chunk]] = {}
-        self._passages: dict[tuple[int, str], str] = {}
+        self._passages: dict[tuple[int, str], tuple[str, str]] = {}
         for page in pages:
             self.pages.setdefault((page.language, page.slug), page)
 
@@ -125,11 +125,12 @@ class Library:
 
         return relinked(text, resolve)
 
-    def passage(self, chunk: Chunk, language: str) -> str:
-        """A piece of a page as Markdown, with absolute links; made when it is first found."""
+    def passage(self, chunk: Chunk, language: str) -> tuple[str, str]:
+        """Where a piece of a page is, and its Markdown with absolute links; made when it is first found."""
         key = id(chunk), language
         if key not in self._passages:
-            self._passages[key] = self.relinked(chunk.page, chunk.source, language)
+            url = self.url(chunk.page.slug, language) + (f"#{chunk.anchor}" if chunk.anchor else "")
+            self._passages[key] = url, self.relinked(chunk.page, chunk.source, language)
         return self._passages[key]
 
     @cached_property

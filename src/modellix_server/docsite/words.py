@@ -52,10 +52,17 @@ def bigrams(text: str) -> list[str]:
     return [run[place : place + 2] for run in _CHINESE.findall(text) for place in range(max(len(run) - 1, 1))]
 
 
-def asked(text: str) -> list[str]:
+@lru_cache(maxsize=64)
+def said(text: str) -> tuple[str, ...]:
+    """The words of a query."""
+    return tuple(words(text))
+
+
+@lru_cache(maxsize=64)
+def asked(text: str) -> tuple[str, ...]:
     """The words of a query that say something, each once; all of them where none does."""
-    found = list(dict.fromkeys(words(text)))
-    return [word for word in found if word not in _STOP] or found
+    found = tuple(dict.fromkeys(said(text)))
+    return tuple(word for word in found if word not in _STOP) or found
 
 
 @lru_cache(maxsize=50_000)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from asyncio import Semaphore
 from logging import WARNING, getLogger
 
 from sse_starlette.sse import AppStatus
 
 from modellix_server.base.body_read_limiter import BodyReadLimiter
+from modellix_server.base.turn_queue import TurnQueue
 from modellix_server.limits import AddressLimit
 from modellix_server.mcp.calls import AddressAdmission, KeyAdmission
 from modellix_server.mcp.discovery import DOCS, GENERATION
@@ -22,8 +22,8 @@ _CALLS_EACH, _CALLS_TOGETHER = 600, 30_000
 """Of the documentation, per minute: by one address, by all."""
 _MOST_QUESTION_BYTES = 64 * 1024
 """Of the documentation: who has no key may send no more, as a question has a thousand characters."""
-_AT_ONCE = 1
-"""Of the documentation: a call computes for a millisecond, and between two of them submissions have their turn."""
+_TURN_S = 0.001
+"""Of the documentation: calls compute together for so long, then submissions and all else have their turn."""
 
 
 def build_endpoints(
@@ -41,6 +41,6 @@ def build_endpoints(
         everybody = AddressAdmission(AddressLimit("calls", each=_CALLS_EACH, together=_CALLS_TOGETHER))
         server, quick, card = build_docs(documentation, ctx.settings, ctx.settings.docs_origin)
         received = Receiving(_MOST_QUESTION_BYTES, BodyReadLimiter())
-        turns = Semaphore(_AT_ONCE)
+        turns = TurnQueue(_TURN_S)
         endpoints[DOCS.path] = McpEndpoint(SingleExchange(server, quick), everybody, origins, card, received, turns)
     return endpoints

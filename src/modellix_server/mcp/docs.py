@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -127,6 +128,7 @@ def _other_language(language: str) -> str:
     return f"Note: there is nothing in the language {show(language)} about this; these pages are English."
 
 
+@lru_cache(maxsize=1_000)
 def _block(passage: Passage) -> str:
     title = passage.title
     if passage.heading not in ("", title):

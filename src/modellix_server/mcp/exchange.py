@@ -71,14 +71,15 @@ class SingleExchange:
             yield
 
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        request = Request(scope, receive)
-        if self._quick and (answer := await self._quick.answer(scope, await request.body())):
-            await send({"type": "http.response.start", "status": 200, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": answer.body})
-            return
+        """Answer one request, whose body is received as a whole."""
         if self._quick:
-            receive = replayed(await request.body(), receive)
+            body = (await receive())["body"]
+            if answer := await self._quick.answer(scope, body):
+                await send({"type": "http.response.start", "status": 200, "headers": answer.headers})
+                await send({"type": "http.response.body", "body": answer.body})
+                return
+            receive = replayed(body, receive)
+        request = Request(scope, receive)
         version = request.headers.get("mcp-protocol-version")
         if check_accept_headers(request) != (True, True) or not _is_json(request):
             await self._all.handle_request(scope, receive, send)

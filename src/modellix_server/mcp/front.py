@@ -75,7 +75,7 @@ class McpServers:
             await self._others(scope, receive, send)
             return
         self._wanted.set()
-        endpoints = await asyncio.shield(self._endpoints)
+        endpoints = self._endpoints.result() if self._endpoints.done() else await asyncio.shield(self._endpoints)
         await endpoints[scope["path"]](scope, receive, send)
 
     async def _run(self) -> None:

@@ -97,11 +97,17 @@ class QuickCalls:
         except PlatformError:
             return None
         call.tool = asked.params.name
-        content = [{"text": text, "type": "text"} for text in texts]
         if is_modern:
+            content = [{"text": text, "type": "text"} for text in texts]
             return _as_json(number, {"content": content, "isError": False}, self._stamp)
-        data = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "result": {"content": content, "isError": False}})
+        result = {"content": [_as_block(text) for text in texts], "isError": False}
+        data = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "result": result})
         return QuickAnswer(_STREAM, b"event: message\r\ndata: " + data + b"\r\n\r\n")
+
+
+@lru_cache(maxsize=1_000)
+def _as_block(text: str) -> Raw:
+    return Raw(msgspec.json.encode({"text": text, "type": "text"}))
 
 
 def _as_json(number: int | str, result: dict[str, Any], stamp: dict[str, Any]) -> QuickAnswer:

@@ -25,14 +25,13 @@ from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable, too_large, too_slow
 from modellix_server.base.json_body import without_mark
 from modellix_server.base.metrics import SECONDS, Counter, Histogram
+from modellix_server.base.turn_queue import TurnQueue
 from modellix_server.mcp.calls import Admission, McpCall, Scope, new_call
 from modellix_server.mcp.exchange import SingleExchange, replayed
 from modellix_server.mcp.front import Receive, Send
 from modellix_server.operations.context import OUT_OF_REACH
 
 _BODY_TIMEOUT_S = 60.0
-_PAUSES = 2
-"""Rounds of the event loop before a search: what else is ready, submissions above all, goes on as far as it can."""
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _CLOSED = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
 _CALLS = Counter(
@@ -88,9 +87,9 @@ class McpEndpoint:
         origins: OwnOrigins,
         card: bytes,
         receiving: Receiving,
-        turns: asyncio.Semaphore | None = None,
+        turns: TurnQueue | None = None,
     ) -> None:
-        """With `turns`, so many calls at a time compute their answers."""
+        """With `turns`, calls wait for theirs before they compute anything."""
         self._turns = turns
         self._receiving = receiving
         self._admission = admission
@@ -104,6 +103,7 @@ class McpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        turn = await self._turn(scope)
         call, headers = new_call(scope), Headers(scope=scope)
         time_budget.begin()
         log.bind(request=call.request_id)
@@ -123,16 +123,19 @@ class McpEndpoint:
         except OUT_OF_REACH as error:
             _LOG.warning("a call met trouble", error=type(error).__name__)
             call.refused = Unavailable("please retry later", retry_after_s=2)
-        turn = _Turn(self._turns)
-        watched = _watched(call, send, turn)
+        watched = _watched(call, send)
         if call.refused is not None:
             await _refusal(call, call.refused)(scope, receive, watched)
         else:
-            async with turn:
-                await self._exchange.handle_request(scope, replayed(body, receive), watched)
+            if self._turns is not None and self._turns.is_over(turn):  # the body was still on its way
+                await self._turn(scope)
+            await self._exchange.handle_request(scope, replayed(body, receive), watched)
         if call.complete:
             _count(call)
             self._admission.record(call)
+
+    async def _turn(self, scope: Scope) -> int:
+        return await self._turns.wait((scope.get("client") or ("unknown",))[0]) if self._turns is not None else 0
 
     def _describe(self, method: str, headers: Headers) -> Response:
         if method not in ("GET", "HEAD") or "text/event-stream" in headers.get("accept", ""):
@@ -184,39 +187,13 @@ async def _read_body(call: McpCall, headers: Headers, receive: Receive, receivin
         raise too_slow(_BODY_TIMEOUT_S) from None
 
 
-class _Turn:
-    """One of a few turns; it ends when there is an answer to send, as a client may take it slowly."""
-
-    def __init__(self, turns: asyncio.Semaphore | None) -> None:
-        self._turns = turns
-        self._taken = False
-
-    async def __aenter__(self) -> None:
-        if self._turns is not None:
-            await self._turns.acquire()
-            self._taken = True
-            for _ in range(_PAUSES):
-                await asyncio.sleep(0)
-
-    async def __aexit__(self, *_: object) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """Let the next one begin. Idempotent."""
-        if self._taken and self._turns is not None:
-            self._taken = False
-            self._turns.release()
-
-
-def _watched(call: McpCall, send: Send, turn: _Turn) -> Send:
+def _watched(call: McpCall, send: Send) -> Send:
     """Adds the headers of limits, and notes what was sent."""
 
     async def watched(message: Any) -> None:
         if message["type"] == "http.response.start":
             call.status = message["status"]
             message = {**message, "headers": [*message.get("headers", ()), *(call.rate.headers() if call.rate else ())]}
-        elif message.get("body"):
-            turn.end()
         body = message.get("body", b"")
         is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
         try:
