@@ -167,7 +167,7 @@ def test_nothing_else_in_the_source_can_reach_the_network():
         "socket",
     }
     allowed = {
-        "base/outbound.py": "the one client",
+        "base/http_pool.py": "the connections of the one client",
         "base/name_lookup.py": "asks name servers for the one client",
         "base/multipart.py": "writes forms, opens nothing",
         "operations/maintenance/doctor.py": "an operator asks about the addresses of the operator's own settings",

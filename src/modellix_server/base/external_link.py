@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, urljoin
 
 from yarl import URL
@@ -42,26 +43,15 @@ class ExternalLink:
         if found is None or _CONTROL.search(text):
             raise ValueError("not an http or https URL with a host")
         scheme, authority, rest, fragment = found[1].lower(), found[2], found[3], found[4]
-        place = URL(f"{scheme}://{authority}/")  # the library's rules for names, addresses and ports
-        if not place.raw_host or not place.port:
-            raise ValueError("not an http or https URL with a host")
+        host, port = _place(scheme, authority)
         rest = _UNSENDABLE.sub(lambda run: quote(run[0], safe="", errors="surrogateescape"), rest)
         target = rest if rest.startswith("/") else f"/{rest}"
-        return cls(text, scheme, place.raw_host, place.port, target, "@" in authority, bool(fragment))
+        return cls(text, scheme, host, port, target, "@" in authority, bool(fragment))
 
     @property
     def origin(self) -> tuple[str, str, int]:
         """Scheme, host and port."""
         return self.scheme, self.host, self.port
-
-    def to_request(self) -> URL:
-        """For the HTTP library, which then sends `target` as it is."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = self.port == {"http": 80, "https": 443}[self.scheme]
-        # With a query of its own it would be taken apart, and an empty one would be lost.
-        return URL.build(
-            scheme=self.scheme, host=host, port=None if usual else self.port, path=self.target, encoded=True
-        )
 
     def joined(self, location: str) -> ExternalLink:
         """Where a redirect leads (RFC 3986, 5.2), its own characters as they are. Raises ValueError."""
@@ -76,6 +66,15 @@ class ExternalLink:
         if location.startswith("?"):
             return self.parse(base + self.target.partition("?")[0] + location)
         return self.parse(urljoin(base + self.target, location))
+
+
+@lru_cache(1000)
+def _place(scheme: str, authority: str) -> tuple[str, int]:
+    """Host and port, by the library's rules for names, addresses and ports. Raises ValueError."""
+    place = URL(f"{scheme}://{authority}/")
+    if not place.raw_host or not place.port:
+        raise ValueError("not an http or https URL with a host")
+    return place.raw_host, place.port
 
 
 @dataclass(frozen=True, slots=True)
