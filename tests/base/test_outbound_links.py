@@ -3,7 +3,7 @@
 import pytest
 from tests.base.test_outbound import OK, always, call, download, serving
 
-from modellix_server.base.outbound import Outbound
+from modellix_server.base.outbound import Blocked, Outbound
 
 
 @pytest.fixture
@@ -60,6 +60,42 @@ async def test_a_redirect_is_followed_byte_for_byte(http, location):
         for start in ("//HOST", "ABSOLUTE"):
             wanted = wanted.removeprefix(start)
         assert asked_for(server) == ["/dir/a?b=%2F", wanted]
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("b?", "/dir/b?"),
+        ("b;", "/dir/b;"),
+        ("c//d;?x=%2f&&", "/dir/c//d;?x=%2f&&"),
+        ("../e?f=../g", "/e?f=../g"),
+        ("./h?i=%2F#j", "/dir/h?i=%2F"),
+        ("..", "/"),
+        ("k l?m n", "/dir/k%20l?m%20n"),
+        ("图.png?%e5", "/dir/%E5%9B%BE.png?%e5"),
+        ("o?p=http://q/r?s", "/dir/o?p=http://q/r?s"),
+    ],
+)
+async def test_a_relative_redirect_is_resolved_without_spelling_it_anew(http, location, target):
+    async def reply(n, writer):
+        head = f"HTTP/1.1 307 Temporary\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+        writer.write(head if n == 1 else OK)
+        await writer.drain()
+
+    async with serving(reply) as server:
+        assert (await download(http, f"http://127.0.0.1:{server.port}/dir/a?b=%2F"))[0] == 200
+        assert asked_for(server) == ["/dir/a?b=%2F", target]
+
+
+@pytest.mark.parametrize(
+    "location", ["http:p", "ftp://a/b", "javascript:x", "http://me:x@127.0.0.1/", "http://", "http://127.0.0.1:0/", ""]
+)
+async def test_a_redirect_that_leads_nowhere_is_blocked(http, location):
+    async with serving(
+        always(b"HTTP/1.1 302 F\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % location.encode())
+    ) as server:
+        with pytest.raises(Blocked):
+            await download(http, server.url)
 
 
 @pytest.mark.parametrize(

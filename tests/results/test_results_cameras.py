@@ -315,6 +315,21 @@ async def test_a_recording_of_a_browser_is_as_long_as_its_last_block_says(helper
         assert isinstance(await helper.probe("video", spoilt), Probed | Refused)
 
 
+@pytest.mark.parametrize("way", ["file", "pipe"])
+async def test_a_voice_that_a_browser_recorded_is_a_sound(helper, clip, tmp_path, way):
+    """MediaRecorder's `audio/webm`."""
+    about = ("-f", "lavfi", "-i", "sine=duration=2", "-c:a", "libopus", "-f", "webm")
+    path = tmp_path / "voice.webm"
+    data = ffmpeg(*about, "-") if way == "pipe" else ffmpeg(*about, str(path)) or path.read_bytes()
+    _, (file,) = take_inputs({"v": data_uri(data)}, ["v"])
+    assert (file.kind, file.mime) == ("audio", "audio/webm")
+    found = await helper.probe("audio", data)
+    assert isinstance(found, Probed), found
+    assert found.format == "weba"
+    assert abs(found.duration_ms - 2000) < 50
+    assert await helper.probe("video", data) == Refused("the file is a sound, not a video")
+
+
 async def test_a_clip_that_is_cut_off_is_no_recording(helper, clip):
     data = clip("webm")
     assert isinstance(await helper.probe("video", data), Probed)

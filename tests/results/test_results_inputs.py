@@ -52,6 +52,7 @@ ADDRESS = "must be an http(s) URL, a data URI, base64 or the id of an uploaded f
 ADDRESSES = (
     *("file:///etc/passwd", "ftp://a.example/b.png", "//a.example/b.png", "s3://bucket/key", "cat.png"),
     *("/photos/cat.png", "./cat.png", "C:\\cat.png", "blob:https://a.example/1", "attachment:1"),
+    *("task-" + "0a" * 16, "FILE-" + "0A" * 16),
 )
 PNG_BYTES = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) + b"\xff\xfe\xfb?"
 LINES = base64.encodebytes(PNG_BYTES).decode()
@@ -129,6 +130,8 @@ FOREIGN = {
     "JSON": b'{"error": "expired"}',
     "data URI": b"data:image/png;base64,iVBORw0KGgo=",
     "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\n",
+    "OGV (Theora)": b"OggS\0\2" + bytes(22) + b"\x80theora\3\2",
+    "CgBI (Apple)": b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI\x50\0\x20\2",
     "text": b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ",
 }
 

@@ -33,7 +33,8 @@ def test_a_link_leads_to_its_file_and_back():
     assert url.startswith(f"https://gate.example/base/results/task-{task.hex}/2.mp4?expires={SOON}&signature=")
     assert urlsplit(url).path.endswith("/2.mp4")
     assert opened(url) == f"results/{task.hex}/2.mp4"
-    assert own_link(SETTINGS, url) == f"results/{task.hex}/2.mp4"
+    for own in (url, f"{url}#t=2", url.replace("https://gate", "HTTPS://Gate")):
+        assert own_link(SETTINGS, own) == f"results/{task.hex}/2.mp4"
 
 
 def test_any_change_to_a_link_breaks_it():

@@ -17,6 +17,7 @@ from yarl import URL
 _LINK = re.compile(r"(https?)://([^/?#]*)([^#]*)(#.*)?", re.ASCII | re.IGNORECASE | re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSENDABLE = re.compile(r"[^!-~]+")
+_QUERY = re.compile(r"[?#]")
 _ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 
 
@@ -63,9 +64,16 @@ class ExternalLink:
         base = f"{self.scheme}://{authority}"
         if location.startswith("/"):
             return self.parse(base + location)
-        if location.startswith("?"):
-            return self.parse(base + self.target.partition("?")[0] + location)
-        return self.parse(urljoin(base + self.target, location))
+        if not location or location.startswith("#"):
+            return self.parse(base + self.target + location)
+        path = self.target.partition("?")[0]
+        place = _QUERY.split(location, maxsplit=1)[0]
+        if not place:
+            return self.parse(base + path + location)
+        merged = f"{base}{path.rpartition('/')[0]}/{place}"
+        if {".", ".."}.intersection(place.split("/")):  # the library drops what has no meaning for it, such as a last ;
+            merged = urljoin(base + path, place)
+        return self.parse(merged + location[len(place) :])
 
 
 @lru_cache(1000)

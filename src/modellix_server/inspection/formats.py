@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import IO, Literal
 
 from modellix_server.inspection import boxes, foreign_formats, heif
+from modellix_server.inspection.recordings import is_sound
 
 Kind = Literal["image", "video", "audio"]
 Wanted = Literal["image", "video", "audio", "vector"]
@@ -38,6 +39,7 @@ FORMATS = {
         Format("mp4", "video", "video/mp4"),
         Format("mov", "video", "video/quicktime"),
         Format("webm", "video", "video/webm"),
+        Format("weba", "audio", "audio/webm"),
         Format("avi", "video", "video/x-msvideo"),
         Format("wav", "audio", "audio/wav"),
         Format("mp3", "audio", "audio/mpeg"),
@@ -97,6 +99,8 @@ def identify(file: IO[bytes]) -> Format | None:
     guess = sniff(head)
     if head[:3] == b"ID3":
         return _behind_tag(file, head)
+    if guess is not None and guess.name == "webm":
+        return FORMATS["weba"] if is_sound(file, size) else guess
     if guess is None or not _has_boxes(head):
         return guess
     try:
@@ -156,6 +160,8 @@ def _by_brands(brands: tuple[bytes, ...]) -> str | None:
 
 
 def _name(head: bytes) -> str | None:
+    if head[12:16] == b"CgBI" or head[28:35] == b"\x80theora":  # a PNG and an Ogg that only few programs read
+        return None
     for start, name in _STARTS:
         if head.startswith(start):
             return name

@@ -20,8 +20,8 @@ STORED = "sha256:"
 UPLOADED = "file-"
 """How the id of an uploaded file begins; 32 hex digits follow. No base64 begins so."""
 
-_ADDRESS = re.compile(r"[.:~]|^//")
-"""What base64 has not, and addresses and paths have."""
+_ADDRESS = re.compile(r"[.:~]|^//|^(?:task|file)[-_]", re.IGNORECASE)
+"""What base64 has not, and addresses, paths and ids have."""
 _MOST_ADDRESS_CHARACTERS = 256
 _SHOWN = 79
 _MOST_FILES = 200  # twice as many as any model takes

@@ -185,7 +185,7 @@ def _tracks(found: Format, file: IO[bytes], kind: Kind) -> Probed:
 
 def _milliseconds(found: Format, file: IO[bytes], whole: dict[str, Any], main: dict[str, Any]) -> int | None:
     """How long a clip or sound is; None for one that is cut off, unless it was recorded without an end."""
-    if found.name == "webm" and not whole.get("duration"):
+    if found.name in ("webm", "weba") and not whole.get("duration"):
         return recorded_ms(file, file.seek(0, os.SEEK_END))
     if whole.get("istruncated") == "Yes":
         return None

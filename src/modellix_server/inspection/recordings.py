@@ -11,11 +11,15 @@ from typing import IO, NamedTuple
 
 _SEGMENT, _INFO, _SCALE, _CLUSTER, _BEGINS = 0x18538067, 0x1549A966, 0x2AD7B1, 0x1F43B675, 0xE7
 _GROUP, _BLOCK, _SIMPLE_BLOCK = 0xA0, 0xA1, 0xA3
-_OPENED = (_SEGMENT, _INFO, _CLUSTER, _GROUP)
+_TRACKS, _TRACK, _TRACK_TYPE = 0x1654AE6B, 0xAE, 0x83
+_SOUND = 2
+_OPENED = (_SEGMENT, _INFO, _TRACKS, _TRACK, _CLUSTER, _GROUP)
 """What is looked into; everything else is passed over."""
 _BLOCK_HEAD_BYTES = 10
 _USUAL_SCALE_NS = 1_000_000
 _MOST_ELEMENTS = 500_000
+_MOST_BEFORE_TRACKS = 1000
+"""Elements that are looked at for the tracks, which is done in processes that have other work too."""
 
 
 class _Element(NamedTuple):
@@ -44,10 +48,23 @@ def recorded_ms(file: IO[bytes], size: int) -> int | None:
     return last * scale_ns // 1_000_000 or None
 
 
-def _elements(file: IO[bytes], size: int) -> Iterator[_Element]:
+def is_sound(file: IO[bytes], size: int) -> bool:
+    """Whether a WebM has tracks of sounds and no others, as browsers record voices. The file is rewound."""
+    types = []
+    for element in _elements(file, size, _MOST_BEFORE_TRACKS):
+        if element.kind == _CLUSTER:
+            break
+        if element.kind == _TRACK_TYPE:
+            file.seek(element.begins)
+            types.append(int.from_bytes(file.read(min(element.length or 0, 8))))
+    file.seek(0)
+    return bool(types) and set(types) == {_SOUND}
+
+
+def _elements(file: IO[bytes], size: int, most: int = _MOST_ELEMENTS) -> Iterator[_Element]:
     """All elements, those inside of others after them."""
     at = 0
-    for _ in range(_MOST_ELEMENTS):
+    for _ in range(most):
         file.seek(at)
         head = file.read(12)
         if len(head) < 2:

@@ -115,8 +115,8 @@ def _place(settings: Settings, url: str, folder: str) -> tuple[str, str] | None:
 
 
 def _below(origin: str, url: str) -> str | None:
-    """What follows an origin in a link; scheme and host have no case."""
-    return url[len(origin) :] if url[: len(origin)].lower() == origin.lower() else None
+    """What follows an origin in a link, without a fragment, which is for readers; scheme and host have no case."""
+    return url[len(origin) :].partition("#")[0] if url[: len(origin)].lower() == origin.lower() else None
 
 
 def _signed(settings: Settings, path: str, expires_at: int) -> str:
