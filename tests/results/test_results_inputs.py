@@ -130,8 +130,8 @@ FOREIGN = {
     "JSON": b'{"error": "expired"}',
     "data URI": b"data:image/png;base64,iVBORw0KGgo=",
     "Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\n",
-    "OGV (Theora)": b"OggS\0\2" + bytes(22) + b"\x80theora\3\2",
-    "CgBI (Apple)": b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI\x50\0\x20\2",
+    "OGV": b"OggS\0\2" + bytes(22) + b"\x80theora\3\2",
+    "CgBI": b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI\x50\0\x20\2",
     "text": b"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ",
 }
 

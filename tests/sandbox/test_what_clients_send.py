@@ -88,7 +88,7 @@ async def test_a_result_is_an_input_of_the_next_call_wherever_the_emulator_is(tm
 
             drawn = await call("/ark/api/v3/images/generations", {"model": SEEDREAM, "prompt": "a cat"})
             link = drawn["data"][0]["url"]
-            again = {"model": SEEDREAM, "prompt": "at night", "image": link + "?x=%2F"}
+            again = {"model": SEEDREAM, "prompt": "at night", "image": link + "?x=%2F#top"}
             assert (await call("/ark/api/v3/images/generations", again))["data"][0]["url"] != link
             edit = {
                 "model": "qwen-image-edit-plus",
@@ -96,6 +96,10 @@ async def test_a_result_is_an_input_of_the_next_call_wherever_the_emulator_is(tm
             }
             done = await call("/dashscope/api/v1/services/aigc/multimodal-generation/generation", edit)
             assert done["output"]["choices"]
+            spoken = await call("/minimax/v1/image_generation", {"model": "image-01", "prompt": "a face"})
+            face = [{"type": "character", "image_file": spoken["data"]["image_urls"][0]}]
+            seen = {"model": "image-01", "prompt": "at sea", "subject_reference": face}
+            assert (await call("/minimax/v1/image_generation", seen))["base_resp"]["status_code"] == 0
             strange = again | {"image": link[:-9] + "other.png"}
             async with http.post(f"{running.origin}/ark/api/v3/images/generations", json=strange) as answer:
                 assert answer.status == 400

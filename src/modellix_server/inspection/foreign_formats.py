@@ -62,9 +62,9 @@ def name_of(head: bytes) -> str | None:
     if head[:1] == b"G" and head[_TRANSPORT_BYTES : _TRANSPORT_BYTES + 1] == b"G":
         return "MPEG-TS"
     if head.startswith(b"OggS"):
-        return "OGV (Theora)"
+        return "OGV"
     if head.startswith(b"\x89PNG"):
-        return "CgBI (Apple)"
+        return "CgBI"
     if _NETPBM.match(head):
         return "PPM"
     return _text(head[:LOOKED_AT_BYTES])

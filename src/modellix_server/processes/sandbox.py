@@ -153,7 +153,7 @@ def _fetcher(outbound: Outbound, origin: str | None, spool: SandboxSpool) -> med
             if path is None:
                 raise media.Unreachable(url)
             return path.read_bytes()
-        own = _OWN_FILE.search(url.partition("?")[0])
+        own = _OWN_FILE.search(url.partition("#")[0].partition("?")[0])
         if own is not None and (kept := spool.read(own[0])) is not None:
             return kept
         try:
