@@ -1,6 +1,8 @@
-"""Holes in pictures, filled from what is around them."""
+"""Holes in pictures, filled from what is around them; and which colours are near a pixel."""
 
-from PIL import Image, ImageOps
+from collections.abc import Callable
+
+from PIL import Image, ImageChops, ImageOps
 
 _KNOWN = 40
 """A coarse pixel is known when this much of it (of 255) is."""
@@ -20,3 +22,15 @@ def filled(image: Image.Image, hole: Image.Image) -> Image.Image:
         below = made.resize(finer.size, Image.Resampling.BICUBIC)
         made = Image.composite(finer, below, finer.getchannel("A"))
     return Image.composite(made.convert("RGB"), image, hole)
+
+
+def widest(image: Image.Image, choose: Callable[[Image.Image, Image.Image], Image.Image], reach: int) -> Image.Image:
+    """The darkest or lightest within half of the reach of each pixel; much faster than Pillow's rank filters."""
+    for across, down in ((1, 0), (0, 1)):
+        done = 1
+        while done < reach:
+            step = min(done, reach - done)
+            image = choose(image, ImageChops.offset(image, step * across, step * down))
+            done += step
+        image = ImageChops.offset(image, -(reach // 2) * across, -(reach // 2) * down)
+    return image

@@ -1,12 +1,13 @@
 """Lettering on a picture, found by its strokes: thin, unlike what is near, and side by side in lines."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from modellix_server.sandbox.rendering import filling
+from modellix_server.sandbox.rendering.crafts import stamps
 from modellix_server.sandbox.rendering.cutout import Box
+from modellix_server.sandbox.rendering.filling import widest
 from modellix_server.sandbox.rendering.parts import Joined, Patch, parts
 
 _WORK_PX = 1024
@@ -39,7 +40,7 @@ class Strokes:
 
     def mask(self, least: int, edge: float = _EDGE) -> Image.Image:
         """Where it is by at least so much, and by about as much as the clearest nearby."""
-        most = _widest(self.shade, ImageChops.lighter)
+        most = widest(self.shade, ImageChops.lighter, _REACH)
         inner = ImageChops.subtract(self.shade, most.point([round(value * edge) for value in range(256)]))
         clear = self.shade.point([255 if value >= least else 0 for value in range(256)])
         return ImageChops.darker(clear, inner.point([0] + [255] * 255))
@@ -50,6 +51,11 @@ def erased(image: Image.Image) -> tuple[Image.Image, Image.Image]:
     small = _reduced(image)
     everywhere = Image.new("L", small.size)
     for strokes, ink in zip(_strokes(small), (255, 0), strict=True):
+        stamp = stamps.found(_lines(strokes), strokes.mask(_FAINT))
+        if stamp is not None:
+            small, hole = stamps.lifted(small, stamp, ink)
+            everywhere = ImageChops.lighter(everywhere, hole)
+            break  # the other strokes are what is between its letters
         marks = _marks(strokes)
         if marks.getbbox():
             hole = marks.filter(ImageFilter.MaxFilter(5))
@@ -80,8 +86,8 @@ def _reduced(image: Image.Image) -> Image.Image:
 def _strokes(small: Image.Image) -> tuple[Strokes, Strokes]:
     """The bright strokes and the dark ones."""
     grey = small.convert("L")
-    low = _widest(_widest(grey, ImageChops.darker), ImageChops.lighter)
-    high = _widest(_widest(grey, ImageChops.lighter), ImageChops.darker)
+    low = widest(widest(grey, ImageChops.darker, _REACH), ImageChops.lighter, _REACH)
+    high = widest(widest(grey, ImageChops.lighter, _REACH), ImageChops.darker, _REACH)
     return Strokes(ImageChops.subtract(grey, low)), Strokes(ImageChops.subtract(high, grey))
 
 
@@ -92,7 +98,7 @@ def _without(image: Image.Image, hole: Image.Image, core: Image.Image, ink: int)
     if share is None:
         return made
     below = image.point([max(0, min(255, round((value - ink * share) / (1 - share)))) for value in range(256)] * 3)
-    most, least = _widest(made, ImageChops.lighter), _widest(made, ImageChops.darker)
+    most, least = (widest(made, choose, _REACH) for choose in (ImageChops.lighter, ImageChops.darker))
     below = ImageChops.lighter(ImageChops.darker(below, most), least)  # no colour that is not near
     edges = ImageChops.subtract(most, least).convert("L").point([0] * _EDGY + [255] * (256 - _EDGY))
     core = ImageChops.darker(core, edges)
@@ -124,18 +130,6 @@ def _marks(strokes: Strokes) -> Image.Image:
             for row, first, end in part.stretches:
                 draw.line((first, row, end - 1, row), fill=255)
     return marks
-
-
-def _widest(image: Image.Image, choose: Callable[[Image.Image, Image.Image], Image.Image]) -> Image.Image:
-    """The darkest or lightest within half of the reach of each pixel; much faster than Pillow's rank filters."""
-    for across, down in ((1, 0), (0, 1)):
-        done = 1
-        while done < _REACH:
-            step = min(done, _REACH - done)
-            image = choose(image, ImageChops.offset(image, step * across, step * down))
-            done += step
-        image = ImageChops.offset(image, -(_REACH // 2) * across, -(_REACH // 2) * down)
-    return image
 
 
 def _belongs(part: Patch, line: Patch) -> bool:
