@@ -72,6 +72,11 @@ async def test_filters_take_our_own_names_and_refuse_what_can_match_nothing(team
         assert [one["task_id"] for one in found] == [done["task_id"]]
     assert (await team.get("/api/v1/logs?model=qwen-image-plus")).status == 200
     assert (await team.get("/api/v1/tasks?model=wan2.6-t2i")).data["tasks"] == []
+    for name in ("qwen-image-plus", MODEL):
+        asked = {"model": name, "input": {"prompt": "x"}}
+        assert (await team.post("/api/v1/quote", asked)).data["model"] == MODEL
+    unknown = {"model": "qwen-image-plus2", "input": {"prompt": "x"}}
+    (await team.post("/api/v1/quote", unknown)).refused(404, "Resource not found: model 'qwen-image-plus2' not found")
     for path in ("tasks", "logs"):
         for name in ("qwen-image-plus2", "alibaba/nothing", "openai/qwen-image-plus", "", "%20"):
             refused = await team.get(f"/api/v1/{path}?model={name}")

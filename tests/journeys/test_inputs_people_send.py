@@ -151,6 +151,9 @@ async def test_a_part_says_how_it_is_encoded(team, draw, encoding) -> None:
         refused = await send(team, sent)
         told = "Invalid format: parameter 'file' must be sent as it is, not in a Content-Transfer-Encoding"
         refused.refused(400, told)
+        about = {"Content-Type": "multipart/form-data; boundary=xx"}
+        refused = await team.call("POST", "/v1/images/edits", data=io.BytesIO(sent), headers=about)
+        assert refused.json["error"]["message"] == told
 
 
 @pytest.mark.parametrize(
@@ -253,6 +256,8 @@ async def test_webhook_links_are_called_and_shown_as_given(team, receiver_at) ->
     assert sorted(asked) == [target, "/once?x=%2f"]
     shown = {one["url"] for one in (await team.get("/api/v1/webhooks/deliveries")).data["deliveries"]}
     assert shown == {origin + target, other}
+    for padded in (f" {origin}{target}\n", f"{origin}{target}\u00a0"):
+        assert (await team.post("/api/v1/webhooks", {"url": padded})).data["url"] == origin + target
     secret = await team.post("/api/v1/webhooks", {"url": "https://me:hush@example.com/"})
     secret.refused(400, "Invalid parameters: parameter 'url' must not carry a user, a password or a fragment")
 

@@ -46,6 +46,8 @@ class Parts(Protocol):
 
 
 _MOST_PREAMBLE_BYTES = 4096
+_AS_THEY_ARE = (b"binary", b"8bit", b"7bit")
+"""Encodings that change nothing (RFC 2045, 6.2); no browser writes another, and none is decoded (RFC 7578, 4.7)."""
 
 
 class FormParser:
@@ -126,6 +128,8 @@ class FormParser:
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if kind != b"form-data" or not name:
             raise InvalidFormat("a part of the multipart body has no name")
+        if self._headers.get(b"content-transfer-encoding", b"binary").strip().lower() not in _AS_THEY_ARE:
+            raise InvalidFormat(f"parameter '{name}' must be sent as it is, not in a Content-Transfer-Encoding")
         self._parts.begin(name, options, self._headers)
 
     def _end(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -32,6 +33,8 @@ class Catalogue:
                 other = self._by_name.setdefault((model.provider, name), model)
                 if other is not model:
                     raise BadModel(f"{other.slug} and {model.slug} both answer to {model.provider}/{name}")
+        providers = Counter(model.id for model in self)
+        self._alone = {model.id: model for model in self if providers[model.id] == 1}
 
     @classmethod
     def load(cls, extra_dir: Path | None = None, origin: str = _SOME_ORIGIN) -> Catalogue:
@@ -51,9 +54,12 @@ class Catalogue:
         return self._by_name.get((provider, model_id))
 
     def named(self, name: str, type_: str | None = None) -> Model:
-        """The model `provider/id`, or its alias, of this type if one is asked for. Raises NotFound."""
+        """The model `provider/id`, or its alias, of this type if one is asked for. Raises NotFound.
+
+        An id that only one provider has is enough: answers tell it as `model_id`.
+        """
         provider, _, model_id = name.partition("/")
-        model = self._by_name.get((provider, model_id))
+        model = self._by_name.get((provider, model_id)) or self._alone.get(name)
         if model is None or (type_ is not None and type_ != model.type):
             raise NotFound(f"model {show(name if type_ is None else f'{type_}/{name}')} not found")
         return model

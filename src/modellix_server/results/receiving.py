@@ -32,8 +32,6 @@ _AROUND_BYTES = 64 * 1024  # boundaries and headers
 _HEAD_BYTES = 1024
 _MOST_BODY_BYTES = max(MOST_UPLOAD_BYTES.values()) + _AROUND_BYTES
 _MOST_NAME_CHARACTERS = 255
-_AS_THEY_ARE = (b"binary", b"8bit", b"7bit")
-"""Encodings that change nothing (RFC 2045, 6.2)."""
 _MOST_TEXT_BYTES = 16 * 1024
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -146,7 +144,7 @@ class _Reader:
             raise _too_large(most, self._format.kind)
         return NewFile(path, self._digest.hexdigest(), self._format.kind, _shown(self._filename, self._format))
 
-    def begin(self, name: str, options: Mapping[bytes, bytes], headers: Mapping[bytes, bytes]) -> None:
+    def begin(self, name: str, options: Mapping[bytes, bytes], headers: Mapping[bytes, bytes]) -> None:  # noqa: ARG002
         """The file, or a text beside it."""
         self._beside = None if name == "file" else name
         if self._beside is not None:  # such as the `purpose` of other file APIs
@@ -155,9 +153,6 @@ class _Reader:
             return
         if self._filename is not None:
             raise InvalidParameters("parameter 'file' is there more than once")
-        encoding = headers.get(b"content-transfer-encoding", b"binary").strip().lower()
-        if encoding not in _AS_THEY_ARE:
-            raise InvalidFormat("parameter 'file' must be sent as it is, not in a Content-Transfer-Encoding")
         self._filename = options.get(b"filename", b"").decode("utf-8", "replace")
 
     def data(self, piece: bytes) -> None:

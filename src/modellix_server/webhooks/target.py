@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modellix_server.base.addresses import Network, is_reachable
+from modellix_server.base.base64_text import without_blanks
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.base.external_link import ExternalLink
 from modellix_server.base.redaction import holds_own_key
@@ -15,7 +16,7 @@ _HTTPS = 443
 
 
 def check_url(text: str, opened: Sequence[Network], what: str) -> str:
-    """The link, as it was given; `what` names it in a refusal. Raises InvalidParameters.
+    """The link, as it was given but for blanks around it; `what` names it in a refusal. Raises InvalidParameters.
 
     Public https only. In networks that the operator has allowed, http and any port are allowed too.
     """
@@ -23,6 +24,7 @@ def check_url(text: str, opened: Sequence[Network], what: str) -> str:
     def refuse(why: str) -> InvalidParameters:
         return InvalidParameters(f"{what} {why}")
 
+    text = without_blanks(text)
     if not 1 <= len(text) <= _MOST_CHARS:
         raise refuse(f"must be a link of at most {_MOST_CHARS} ASCII characters, got {len(text)} characters")
     if not text.isascii() or not text.isprintable() or " " in text:

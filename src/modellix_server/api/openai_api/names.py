@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,14 +42,12 @@ class ModelNames:
                 self.mapped[name] = catalogue.named(slug)
             except NotFound:
                 raise BadSettings(f"MODELLIX_OPENAI_MODELS: there is no model '{slug}'") from None
-        providers = Counter(model.id for model in catalogue)
-        self._alone = {model.id: model for model in catalogue if providers[model.id] == 1}
         self.media = tuple(sorted({medium.name for model in catalogue for medium in model.media}))
         """Parameters of all models that carry files."""
 
     def model(self, name: str) -> Model:
         """The model of a whole name, of an operator's, or of an id that only one provider has. Raises NotFound."""
-        if found := self.mapped.get(name) or self._alone.get(name):
+        if found := self.mapped.get(name):
             return found
         try:
             return self._catalogue.named(name)
