@@ -18,6 +18,7 @@ table of parameters does not say what it is a table of."""
 GENERIC = 0.15
 GENERIC_WORDS = (
     *("video", "image", "picture", "model", "api", "task", "file", "text", "request", "use", "make", "generate"),
+    *("service", "服务"),
     *("run", "add", "set", "change", "create", "list", "send", "check", "添加", "设置", "创建", "修改", "获取"),
     *("modellix", "ai", "图片", "视频", "模型", "任务", "生成"),
 )

@@ -26,7 +26,8 @@ _ELSEWHERE = {
     "docs/migrations.md": "self-hosting/migrations",
     "docs/promises.md": "self-hosting/promises",
 }
-"""Pages that are in other folders of the repository, as everybody expects them there."""
+"""Pages that are in other folders of the repository, as everybody expects them there; their translations are not."""
+_ELSEWHERE_KINDS = {slug: Kind.GUIDE if slug.startswith("changelog/") else Kind.DESIGN for slug in _ELSEWHERE.values()}
 REPOSITORY_ONLY = frozenset(
     {"docs/README.md", "README.md", "CONTRIBUTING.md", "bench/README.md", "tests/contract/README.md"}
 )
@@ -45,9 +46,10 @@ def _read() -> Iterator[DocPage]:
     for language in LANGUAGES:
         folder = TOP / "docs/site" / language
         for file in sorted(folder.rglob("*.md")):
-            yield _page(file, file.relative_to(folder).with_suffix("").as_posix(), language, Kind.GUIDE)
+            slug = file.relative_to(folder).with_suffix("").as_posix()
+            yield _page(file, slug, language, _ELSEWHERE_KINDS.get(slug, Kind.GUIDE))
     for place, slug in _ELSEWHERE.items():
-        yield _page(TOP / place, slug, "en", Kind.GUIDE if slug.startswith("changelog") else Kind.DESIGN)
+        yield _page(TOP / place, slug, "en", _ELSEWHERE_KINDS[slug])
     for file in sorted((TOP / "docs/adr").glob("*.md")):
         yield _page(file, f"decisions/{file.stem}", "en", Kind.DESIGN)
 
