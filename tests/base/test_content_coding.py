@@ -116,6 +116,21 @@ def test_broken_answers_are_said_to_be(header: str, data: bytes) -> None:
         whole()
 
 
+def test_an_answer_may_not_ask_for_much_memory() -> None:
+    """RFC 9659: a window of eight megabytes at most."""
+    for log, fits in ((23, True), (27, False)):
+        options = {zstd.CompressionParameter.window_log: log}
+        sender = zstd.ZstdCompressor(options=options)
+        data = sender.compress(bytes(1000), zstd.ZstdCompressor.FLUSH_BLOCK)
+        decoded = answer_decoder("zstd")
+        assert decoded is not None
+        if fits:
+            assert decoded.feed(data, 9999) == bytes(1000)
+        else:
+            with pytest.raises(BrokenCoding):
+                decoded.feed(data, 9999)
+
+
 @pytest.mark.parametrize("header", ["dcb", "compress", "br, gzip", "zstd, br", "br;q=1"])
 def test_other_codings_of_answers_are_unknown(header: str) -> None:
     with pytest.raises(UnknownCoding):

@@ -7,9 +7,9 @@ from tests.support.source_mutations import Mutation
 INPUT_MUTATIONS = (
     Mutation(
         "a link goes out as it was given",
-        "base/external_link.py",
-        "path=self.target, encoded=True",
-        "path=self.target.partition('?')[0], query=self.target.partition('?')[2]",
+        "base/outbound.py",
+        "{link.target} HTTP/1.1",
+        "{link.target.replace('%2F', '/')} HTTP/1.1",
         ("tests/base/test_outbound_links.py::test_a_link_is_asked_for_byte_for_byte",),
     ),
     Mutation(
@@ -25,6 +25,20 @@ INPUT_MUTATIONS = (
         'piece = inflate.feed(message.get("body", b""), _PIECE_BYTES)',
         'piece = inflate.feed(message.get("body", b""), 1 << 40)',
         ("tests/base/test_content_coding.py::test_a_body_that_grows_is_given_in_small_pieces",),
+    ),
+    Mutation(
+        "a scratch file takes no file that connections need",
+        "results/spool.py",
+        "or not self._files_left:",
+        "or self._files_left < -1_000_000:",
+        ("tests/results/test_results_spool.py::test_scratch_files_take_few_of_the_files_that_may_be_open",),
+    ),
+    Mutation(
+        "a sender does not say how much a decoder remembers",
+        "base/answer_coding.py",
+        "zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG})",
+        "zstd.ZstdDecompressor()",
+        ("tests/base/test_content_coding.py::test_an_answer_may_not_ask_for_much_memory",),
     ),
     Mutation(
         "a 429 took nothing on",

@@ -258,8 +258,8 @@ MUTATIONS = (
     Mutation(
         "a key submits only what it may use",
         "operations/submissions.py",
-        "    _require_allowed(who, model)\n    params",
-        "    params",
+        "    _require_allowed(who, model)\n    if key is not None",
+        "    if key is not None",
         ("tests/journeys/test_key_limits.py::test_a_model_that_the_key_may_not_use_is_refused_at_quote_and_submit",),
     ),
     Mutation(
