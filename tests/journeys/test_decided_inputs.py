@@ -13,6 +13,7 @@ from tests.journeys.test_uploads import upload
 MODEL, EDIT, MASKED = "alibaba/qwen-image-plus", "alibaba/qwen-image-edit-plus", "openai/gpt-image-2-edit"
 FRAME = "bytedance/seedance-1.5-pro-i2v"
 PICTURES = Path(__file__).parents[1] / "results/pictures"
+ALONE = "Resource not found: no such route: a model is named with its provider, as in"
 EMPTY = "Resource not found: no such route: the path has an empty part ('//')"
 ENDED = "Resource not found: no such route: the path must not end with '/'"
 
@@ -35,6 +36,8 @@ ENDED = "Resource not found: no such route: the path must not end with '/'"
         ("POST", "/api/v1/quote/", ENDED),
         ("GET", "/api/", ENDED),
         ("GET", "/api/v1/nothing", "Resource not found: no such route"),
+        ("POST", "/api/v1/qwen-image-plus", f"{ALONE} 'alibaba/qwen-image-plus'"),
+        ("POST", "/api/v1/nothing/async", f"{ALONE} 'provider/model'"),
         ("GET", "///api/v1/models", EMPTY),
     ],
 )

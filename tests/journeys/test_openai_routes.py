@@ -115,7 +115,7 @@ async def test_an_edit_with_a_mask_and_several_pictures(platform, team, client, 
 async def test_an_edit_of_data_uris(platform, team, draw, name) -> None:
     """As JSON, in every form: alone, in a list, in an object."""
     uri = draw.data_uri(draw.picture())
-    for given in (uri, [uri], {"image_url": uri}, [{"image_url": uri}, {"image_url": uri}]):
+    for given in (uri, [uri], {"image_url": uri}, {"url": uri}, [{"image_url": uri}, {"url": uri}]):
         answer = await team.post("/v1/images/edits", {"model": "gpt-image-1.5", "prompt": "rain", name: given})
         assert answer.status == 200, answer.json
         asked = json.loads((await platform.row(answer.json["task_id"]))["params"])

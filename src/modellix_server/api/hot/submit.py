@@ -91,6 +91,9 @@ def named_model(request: HotRequest) -> Model:
             return request.ctx.catalogue.named(f"{provider}/{name}")
         case [type_, provider, name] if not short:
             return request.ctx.catalogue.named(f"{provider}/{name}", type_)
+        case [name]:
+            whole = next((model.slug for model in request.ctx.catalogue if model.id == name), "provider/model")
+            raise NotFound(f"no such route: a model is named with its provider, as in '{whole}'")
     raise NotFound(no_such_route(request.path))
 
 

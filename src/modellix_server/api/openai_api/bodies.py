@@ -16,14 +16,10 @@ from modellix_server.inspection import STORED, InputFile, take_inputs
 from modellix_server.results import Scratch
 
 PICTURES = ("image", "images", "input_reference")
-_MEDIA = (
-    "image",
-    "images",
-    "images.image_url",
-    "mask",
-    "mask.image_url",
-    "input_reference",
-    "input_reference.image_url",
+_MEDIA = tuple(
+    f"{name}{inner}"
+    for name in (*PICTURES, "mask")
+    for inner in ("", ".image_url", ".url")  # xAI's word is `url`
 )
 _CHUNK = 1 << 20
 _PART = re.compile(r"([^\[\]]+)(?:\[([^\[\]]*)\])?")
