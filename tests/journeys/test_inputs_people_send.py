@@ -256,6 +256,11 @@ async def test_webhook_links_are_called_and_shown_as_given(team, receiver_at) ->
     assert sorted(asked) == [target, "/once?x=%2f"]
     shown = {one["url"] for one in (await team.get("/api/v1/webhooks/deliveries")).data["deliveries"]}
     assert shown == {origin + target, other}
+    (await team.post("/api/v1/webhooks", {"url": None})).refused(
+        400, "Missing required parameter: parameter 'url' is required"
+    )
+    told = (await team.post("/api/v1/webhooks", {"url": origin + target, "alerts": None})).data
+    assert told["alerts"] == {"balance_below": None, "budgets": False}
     for padded in (f" {origin}{target}\n", f"{origin}{target}\u00a0"):
         assert (await team.post("/api/v1/webhooks", {"url": padded})).data["url"] == origin + target
     secret = await team.post("/api/v1/webhooks", {"url": "https://me:hush@example.com/"})

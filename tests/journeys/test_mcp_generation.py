@@ -68,7 +68,8 @@ async def test_an_agent_finds_prices_runs_and_saves_a_picture(platform, team, ur
         assert "prompt" in schema["schema"]["required"]
         price = await run(client, "quote", model=PICTURE, input=INPUT)
         assert price["cost"] > 0
-        receipt = await run(client, "submit_task", model=PICTURE, input=INPUT, max_cost=price["cost"])
+        absent = {"webhook_url": None, "queue": None, "idempotency_key": None}  # as models write what they leave out
+        receipt = await run(client, "submit_task", model=PICTURE, input=INPUT, max_cost=price["cost"], **absent)
         assert (receipt["status"], receipt["replayed"]) == ("pending", False)
         waited = {"task_id": receipt["task_id"], "timeout_s": 60}
         result = await client.call_tool("modellix_wait_task", waited, progress_callback=on_progress)
@@ -130,6 +131,9 @@ async def test_refusals_are_results_that_say_what_to_do(platform, team, url) -> 
         assert error["docs_url"] == f"{platform.origin}/docs/errors/resource-not-found"
         error = await refused(client, "quote", model=PICTURE, input={"prompt": "a", "colour": 1})
         assert error["message"].startswith("Invalid parameters: unknown parameter 'colour'")
+        assert await refused(client, "submit_task", model=PICTURE, input=None) == await refused(
+            client, "submit_task", model=PICTURE
+        )
         error = await refused(client, "submit_task", model=PICTURE)
         assert error["message"] == "Missing required parameter: parameter 'input' is required"
         error = await refused(client, "quote", model=PICTURE, input=INPUT, speed="fast")

@@ -46,6 +46,7 @@ MODEL = "|".join(
 ANY_BODY = "."  # the body is a model's: what its own operation says of it is tried there
 
 REASONS = {
+    "GET /api/v1/models": r"parameter '(type|provider|category)' must be one of",
     "GET /api/v1/tasks": f"{PAGES}|{NOBODYS}",
     "GET /api/v1/logs": f"{PAGES}|{NOBODYS}",
     "GET /api/v1/team/ledger": PAGES,

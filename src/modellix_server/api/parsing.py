@@ -54,7 +54,7 @@ async def read_json(request: Request, advice: str, *, empty: Any = None) -> Any:
 
 
 def members(body: Any, known: Mapping[str, type]) -> dict[str, Any]:
-    """A JSON object with no other members than these, each of the given type.
+    """A JSON object with no other members than these, each of the given type; null is the same as absent.
 
     Raises InvalidFormat or InvalidParameters, as a submission does for the same faults.
     """
@@ -63,10 +63,10 @@ def members(body: Any, known: Mapping[str, type]) -> dict[str, Any]:
     for name, value in body.items():
         if name not in known:
             raise InvalidParameters(f"unknown parameter {show(name)}; allowed: {', '.join(known)}")
-        if not isinstance(value, known[name]):
+        if value is not None and not isinstance(value, known[name]):
             words = {bool: "true or false", dict: "an object"}.get(known[name], "a string")
             raise InvalidParameters(f"parameter '{name}' must be {words}, got {show(value)}")
-    return body
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def within(query: Mapping[str, str], name: str, usual: int, most: int) -> int:

@@ -67,11 +67,13 @@ def failed(settings: Settings, error: PlatformError) -> mcp.CallToolResult:
 
 
 def arguments(given: dict[str, Any] | None, kind: type[Arguments]) -> Arguments:
-    """The arguments of a tool. Raises MissingParameter, InvalidParameters."""
+    """The arguments of a tool; null is the same as absent. Raises MissingParameter, InvalidParameters."""
+    fields = {field.encode_name for field in msgspec.structs.fields(kind)}
     # In JSON Schema 5.0 is an integer, as our schemas say that some arguments have to be.
     whole = {
         name: int(value) if isinstance(value, float) and value.is_integer() else value
         for name, value in (given or {}).items()
+        if value is not None or name not in fields
     }
     try:
         return msgspec.convert(whole, kind)
