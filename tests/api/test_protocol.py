@@ -22,6 +22,7 @@ from modellix_server.api.hot.client_connection import CONNECTION, ClientConnecti
 from modellix_server.api.hot.connection_clock import close_overdue
 from modellix_server.api.hot.connection_limit import ConnectionLimit
 from modellix_server.api.hot.protocol import HttpProtocol
+from modellix_server.base.turn_queue import TurnQueue
 from modellix_server.processes.serve import _SERVER as SETTINGS
 
 HOST = b"Host: x\r\n"
@@ -109,7 +110,7 @@ async def served() -> AsyncIterator[Served]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         made.port = listener.getsockname()[1]
-        http: Any = partial(HttpProtocol, draining=made.draining, limit=made.limit)
+        http: Any = partial(HttpProtocol, draining=made.draining, limit=made.limit, turns=TurnQueue())
         about = SETTINGS | {"timeout_graceful_shutdown": 1, "interface": "asgi3"}
         server = Server(uvicorn.Config(made.app, http=http, **about))
         made.connections = server.server_state.connections
@@ -330,6 +331,37 @@ async def test_an_answer_before_the_body_has_come_reaches_its_client(connect) ->
     assert (status, headers["connection"]) == (413, "close")
     client.writer.write(bytes(4_000_000))
     assert await client.closed() == b""
+
+
+@pytest.mark.parametrize("unfit", [b"1\r\na\r\n" * 1_100, b"no chunk\r\n"], ids=["tiny chunks", "no chunk"])
+async def test_what_is_no_body_after_the_answer_ends_the_connection(served: Served, connect, unfit: bytes) -> None:
+    client = await connect()
+    status, headers, _ = await client.ask(CHUNKED.replace(b"/body", b"/early"))
+    assert (status, headers.get("connection")) == (413, None)
+    client.writer.write(unfit)
+    assert await client.closed() == b""
+    assert len(served.seen) == 1
+
+
+async def test_a_body_of_small_parts_comes_whole_and_others_go_on_meanwhile(served: Served, connect) -> None:
+    """Thousands of parts a millisecond: after some hundred of them the connection waits for its turn."""
+    client, other, parts = await connect(), await connect(), 20_000
+    passes = 0
+
+    async def count() -> None:
+        nonlocal passes
+        while True:
+            await asyncio.sleep(0)
+            passes += 1
+
+    counting = asyncio.create_task(count())
+    asked = asyncio.create_task(client.ask(CHUNKED + b"9\r\nnine byte\r\n" * parts + b"0\r\n\r\n" + get("/a")))
+    assert (await other.ask(get("/a")))[2] == b"GET /a "
+    assert (await asked)[2] == b"nine byte" * parts
+    counting.cancel()
+    assert (await client.answer())[2] == b"GET /a "
+    assert passes > parts // 600 * 4  # a part is 14 bytes as sent, of 8 KB at a time
+    assert len(served.seen) == 3
 
 
 async def test_draining_says_so_in_the_next_answer(served: Served, connect) -> None:

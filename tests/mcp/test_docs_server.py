@@ -25,6 +25,7 @@ from modellix_server.api import ConnectionLimit, HttpProtocol
 from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.base.metrics import counters, histograms
+from modellix_server.base.turn_queue import TurnQueue
 from modellix_server.mcp import McpServers, Passage
 
 FILTERS = "query, version, language, apiReferenceOnly, codeOnly"
@@ -72,7 +73,7 @@ async def served() -> AsyncIterator[tuple[str, WrittenPages]]:
     settings = SimpleNamespace(public_origin=origin, docs_origin=f"{origin}/docs")
     ctx = SimpleNamespace(settings=settings, body_reads=BodyReadLimiter())
     servers = McpServers(ctx, None, None, None, None, None, pages)
-    protocol = partial(HttpProtocol, draining=asyncio.Event(), limit=ConnectionLimit(10_000))
+    protocol = partial(HttpProtocol, draining=asyncio.Event(), limit=ConnectionLimit(10_000), turns=TurnQueue())
     config = uvicorn.Config(servers, http=protocol, port=port, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     async with servers.running():

@@ -48,6 +48,20 @@ FRONT_MUTATIONS = (
         ("tests/api/test_protocol.py::test_what_cannot_be_answered_is_refused_in_json_and_ends_the_connection",),
     ),
     Mutation(
+        "thousands of small parts take turns",
+        "api/hot/protocol.py",
+        "if self._parts > _MANY_PARTS:",
+        "if False:",
+        ("tests/api/test_protocol.py::test_a_body_of_small_parts_comes_whole_and_others_go_on_meanwhile",),
+    ),
+    Mutation(
+        "what is no body after the answer ends the connection",
+        "api/hot/protocol.py",
+        "            if broken.complete:\n                self._linger()\n            elif",
+        "            if",
+        ("tests/api/test_protocol.py::test_what_is_no_body_after_the_answer_ends_the_connection",),
+    ),
+    Mutation(
         "a refusal that is kept keeps no frames",
         "api/hot/protocol.py",
         "cause.with_traceback(None) if",

@@ -212,7 +212,8 @@ Refusing = Callable[[PlatformError, RateDecision | None, str], Reply]
 async def admit(context: RequestContext, authorization: str | None, permission: Permission) -> None:
     """Authenticate, count the request against the limits, check the permission, in this order.
 
-    Raises Unauthorized, RateLimited, Forbidden, or Unavailable.
+    Refusals take turns: who is refused may ask again without a pause. Raises Unauthorized, RateLimited, Forbidden, or
+    Unavailable.
     """
     ctx = context.ctx
     caller = ctx.callers.cached(authorization)
@@ -220,6 +221,7 @@ async def admit(context: RequestContext, authorization: str | None, permission: 
         try:
             caller = await ctx.callers.authenticate(authorization)
         except Unauthorized:
+            await ctx.turns.wait(context.address)
             context.rate = ctx.strangers.refusal(context.address)
             if context.rate is not None:
                 raise context.rate.error() from None
@@ -227,6 +229,7 @@ async def admit(context: RequestContext, authorization: str | None, permission: 
     context.caller = caller
     context.rate = rate = ctx.windows.take(caller)
     if not rate.allowed:
+        await ctx.turns.wait(caller.team_id)
         raise rate.error()
     context.who = who = api_key(caller, context.address)
     who.require(permission)
@@ -296,6 +299,7 @@ class Guarded:
             context.who = anybody(context.address)
             if self._access is Access.PUBLIC and context.path not in HEALTH:
                 context.ctx.strangers.take(context.address)
+                await context.ctx.turns.wait(context.address)
             if self._permission is not None:
                 context.who.require(self._permission)
         return await self._handler(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 _PAUSES = 4
 """Passes of the event loop between two turns: a submission that waits for the database has most of its steps done."""
@@ -24,18 +24,25 @@ class TurnQueue:
 
     async def wait(self, who: Hashable) -> int:
         """Return when it is the turn of `who`: a team, an address. The number is for `is_over`."""
+        await self._ask(who)
+        return self._begun
+
+    def is_over(self, turn: int) -> bool:
+        """Whether others had theirs since, as who had this one had to wait for something."""
+        return turn != self._begun
+
+    def call(self, who: Hashable, do: Callable[[], object]) -> None:
+        """Call `do` when it is the turn of `who`."""
+        self._ask(who).add_done_callback(lambda _: do())
+
+    def _ask(self, who: Hashable) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.setdefault(who, deque()).append(turn)
         if not self._busy:
             self._busy = True
             self._pause(loop, _PAUSES)
-        await turn
-        return self._begun
-
-    def is_over(self, turn: int) -> bool:
-        """Whether others had theirs since, as who had this one had to wait for something."""
-        return turn != self._begun
+        return turn
 
     def _pause(self, loop: asyncio.AbstractEventLoop, left: int) -> None:
         if left:

@@ -114,7 +114,11 @@ async def _serve(settings: Settings) -> None:
     limit = ConnectionLimit(raise_file_limit())
     async with open_context(settings, most_followers=limit.most // 2) as ctx:
         where: dict[str, Any] = {"host": settings.host, "port": settings.port, "headers": on_every_answer(settings)}
-        of_all: dict[str, Any] = {"draining": ctx.draining, "trusted_proxies": settings.trusted_proxies}
+        of_all: dict[str, Any] = {
+            "draining": ctx.draining,
+            "turns": ctx.turns,
+            "trusted_proxies": settings.trusted_proxies,
+        }
         protocol: Any = partial(HttpProtocol, limit=limit, **of_all)
         site = DocSite(ctx)
         pages = build_docsite(site, build_console(ctx))

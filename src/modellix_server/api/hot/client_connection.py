@@ -28,6 +28,10 @@ _FIT_HOST = re.compile(rb"[^\x00-\x20\x7f-\xff\"#/<>?@\\^`{|},]*")  # RFC 3986, 
 _FIT_ID = re.compile(rb"[!-~]{1,128}")
 
 
+CONNECTION = "modellix.connection"
+"""In `scope["extensions"]`: the `ClientConnection` of this request; absent under another server."""
+
+
 class UnfitRequestError(Exception):
     """What a client sent is answered with this status and the connection's end."""
 
@@ -104,8 +108,33 @@ def split_target(url: bytes) -> tuple[str, bytes]:
         raise no_http() from None
 
 
-CONNECTION = "modellix.connection"
-"""In `scope["extensions"]`: the `ClientConnection` of this request; absent under another server."""
+def scope_of(
+    connection: ClientConnection,
+    version: str,
+    method: bytes,
+    target: tuple[str, bytes],
+    headers: list[tuple[bytes, bytes]],
+    client: tuple[str, int] | None,
+    server: tuple[str, int] | None,
+) -> dict[str, Any]:
+    """A request as ASGI describes it (HTTP connection scope, 2.4)."""
+    path, query = target
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": version,
+        "scheme": "http",
+        "method": method.decode("ascii"),
+        "root_path": "",
+        "path": decode_path(path) if "%" in path else path,
+        "raw_path": path.encode("ascii"),
+        "query_string": query,
+        "headers": headers,
+        "client": client,
+        "server": server,
+        "extensions": {CONNECTION: connection},
+    }
+
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -188,12 +217,14 @@ class ClientConnection:
 
         Raises UnfitRequestError for a thousand parts of a few bytes: each costs as much as a large one.
         """
-        if self.complete or self.gone:
+        if self.gone:
             return
         self._parts += 1
         self._part_bytes += len(part)
         if self._parts > _MANY_PARTS and self._part_bytes < self._parts * _LEAST_PART_BYTES:
             raise UnfitRequestError(400, "the body comes in more than a thousand chunks of a few bytes")
+        if self.complete:
+            return
         if self._body:
             if not isinstance(self._body, bytearray):
                 self._body = bytearray(self._body)

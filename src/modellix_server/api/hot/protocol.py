@@ -16,16 +16,15 @@ from uvicorn import Config
 
 from modellix_server.api.dispatch import Reply, failure, refusal
 from modellix_server.api.hot.client_connection import (
-    CONNECTION,
     MOST_HEAD_BYTES,
     MOST_HEADERS,
     SPECIAL,
     ClientConnection,
     Headers,
     UnfitRequestError,
-    decode_path,
     no_http,
     read_special,
+    scope_of,
     sender_of,
     split_target,
     too_large,
@@ -36,9 +35,11 @@ from modellix_server.base import log
 from modellix_server.base.addresses import Network
 from modellix_server.base.errors import PlatformError, Unavailable
 from modellix_server.base.ids import request_name
+from modellix_server.base.turn_queue import TurnQueue
 
 _LOG = log.get("api")
 _AT_ONCE_BYTES = 8 * 1024  # are parsed at once: the requests in them may wait for their turn, the rest stays bytes
+_MANY_PARTS = 256  # of bodies, in so many bytes: parsing them takes a tenth of a millisecond
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -56,12 +57,14 @@ class HttpProtocol(asyncio.Protocol):
         *,
         draining: asyncio.Event,
         limit: ConnectionLimit,
+        turns: TurnQueue,
         trusted_proxies: tuple[Network, ...] = (),
     ) -> None:
         self._app: Any = config.loaded_app
         self._server = server_state
         self._draining = draining
         self._limit = limit
+        self._turns = turns
         self._trusted_proxies = trusted_proxies
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
@@ -72,6 +75,7 @@ class HttpProtocol(asyncio.Protocol):
         self._refusal: UnfitRequestError | None = None
         self._begin_head()
         self._in_head = self._upgrading = self._lingering = self._reading_paused = self.write_paused = False
+        self._awaits_turn, self._parts = False, 0  # of bodies, in what is being parsed
         self._writable: asyncio.Event | None = None
         self._unheeded_bytes = 0  # parsed since there was anything to heed: a head, a part of a body, an end
         self.clock = ConnectionClock()
@@ -138,13 +142,9 @@ class HttpProtocol(asyncio.Protocol):
         """End a connection whose client keeps us waiting for too long."""
         if self.transport.is_closing():
             return
-        overdue = self.clock.look(
-            now,
-            self.transport.get_write_buffer_size(),
-            serving=self._answering is not None,
-            lingering=self._lingering,
-            body_due=self._receiving is not None and not self._reading_paused,
-        )
+        serving, due = self._answering is not None, self._receiving is not None and not self._reading_paused
+        unread = self.transport.get_write_buffer_size()
+        overdue = self.clock.look(now, unread, serving=serving, lingering=self._lingering, body_due=due)
         if overdue is Overdue.CUT:
             self.transport.abort()
         elif overdue is Overdue.CLOSED:
@@ -168,11 +168,11 @@ class HttpProtocol(asyncio.Protocol):
     # -- the parser
 
     def _parse(self, data: bytes) -> None:
-        """Parse on as long as no request waits for its turn; then the rest waits too."""
+        """Parse on as long as no request waits for its turn, nor the connection itself; then the rest waits too."""
         for at in range(0, len(data), _AT_ONCE_BYTES):
             if self._refusal is not None:
                 return
-            if self._waiting:
+            if self._waiting or self._awaits_turn:
                 self._rest = data[at:]
                 self.pause_reading()
                 return
@@ -192,6 +192,15 @@ class HttpProtocol(asyncio.Protocol):
         else:
             if self._unheeded_bytes > MOST_HEAD_BYTES:
                 self._refuse(too_large())
+        if self._parts > _MANY_PARTS:
+            self._awaits_turn = True
+            self._turns.call(self._client_address and self._client_address[0], self._take_turn)
+        self._parts = 0
+
+    def _take_turn(self) -> None:
+        self._awaits_turn = False
+        if not self.closing:
+            self.resume_reading()
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Take a request that asks for another protocol as one that does not (RFC 9110, 7.8), with its body."""
@@ -245,33 +254,15 @@ class HttpProtocol(asyncio.Protocol):
         if parser.should_upgrade():
             self._upgrading = True
             return
-        request_id, expects_continue = read_special(self._special, version)
-        path, query = split_target(self._url)
+        request_id, expects = read_special(self._special, version)
+        target = split_target(self._url)
+        modern, ends = version == "1.1", self._draining.is_set() or self.clock.brief
+        stays = modern and parser.should_keep_alive() and not ends
         exchange = ClientConnection(
-            self,
-            request_id,
-            head_only=method == b"HEAD",
-            keep_alive=version == "1.1"
-            and parser.should_keep_alive()
-            and not (self._draining.is_set() or self.clock.brief),
-            expects_continue=expects_continue,
-            may_chunk=version == "1.1",
+            self, request_id, head_only=method == b"HEAD", keep_alive=stays, expects_continue=expects, may_chunk=modern
         )
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": version,
-            "scheme": "http",
-            "method": method.decode("ascii"),
-            "root_path": "",
-            "path": decode_path(path) if "%" in path else path,
-            "raw_path": path.encode("ascii"),
-            "query_string": query,
-            "headers": self._headers,
-            "client": sender_of(self._client_address, self._headers, self._trusted_proxies),
-            "server": self._server_address,
-            "extensions": {CONNECTION: exchange},
-        }
+        sender = sender_of(self._client_address, self._headers, self._trusted_proxies)
+        scope = scope_of(exchange, version, method, target, self._headers, sender, self._server_address)
         self._receiving = exchange
         if self._answering is None and not (self._waiting or self.write_paused):
             self._start(exchange, scope)
@@ -281,6 +272,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Hand a part of the body on."""
         self._unheeded_bytes = 0
+        self._parts += 1
         if self._receiving is not None:
             self._receiving.add(body)
 
@@ -324,10 +316,14 @@ class HttpProtocol(asyncio.Protocol):
                 self._go_on()
         elif self._refusal is None and self._receiving is None:
             self.transport.close()
-        else:  # closed at once, with something unread, the answer might never arrive (RFC 9112, 9.6)
-            self._lingering, self._rest = True, b""
-            self.transport.write_eof()
-            self.resume_reading()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Say no more, and drop what comes: closed at once, the last answer might never arrive (RFC 9112, 9.6)."""
+        self._lingering, self._rest = True, b""
+        self.transport.write_eof()
+        self.resume_reading()
 
     def _go_on(self) -> None:
         """Begin with the request whose turn it is, if the client takes its answers; parse and read on."""
@@ -347,7 +343,9 @@ class HttpProtocol(asyncio.Protocol):
         self.clock.head_ended()
         if (broken := self._receiving) is not None:  # its body will never be complete
             broken.lose()
-            if broken is not self._answering:
+            if broken.complete:
+                self._linger()
+            elif broken is not self._answering:
                 self._waiting.pop()
             elif broken.started:
                 self.transport.close()
@@ -377,8 +375,8 @@ class HttpProtocol(asyncio.Protocol):
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Parse and read on, unless a request waits for its turn."""
-        if self._rest and not self._waiting:
+        """Parse and read on, unless a request waits for its turn, or the connection itself."""
+        if self._rest and not (self._waiting or self._awaits_turn):
             rest, self._rest = self._rest, b""
             self._parse(rest)
         if self._reading_paused and not self._rest:
