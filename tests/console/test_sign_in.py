@@ -234,3 +234,21 @@ async def test_behind_a_trusted_proxy_a_browser_has_its_own_address(platform: Pl
             "select address from identity.session where user_id = $1 order by id desc limit 1", user.id
         )
         assert row["address"] == address
+
+
+@pytest.mark.parametrize(
+    ("form", "problem"),
+    [
+        (b"email=%FF", "cannot be read"),
+        (b"email=\xff", "cannot be read"),
+        (b"email=%EF%BF%BD&a=%E9%20", "cannot be read"),
+        (b"a&" * 600, "cannot be read"),
+        (b"email=" + b"%C3%A9" * 20_000, "too large"),
+        (b"email=%EF%BF%bd\xef\xbf\xbd", ""),
+    ],
+    ids=["no UTF-8", "no UTF-8 as it is", "one of two", "fields", "bytes", "a letter that stands for none"],
+)
+async def test_what_is_no_form_is_said_to_be_none(stranger: Visitor, form: bytes, problem: str) -> None:
+    page = await stranger.post("/sign-in/link/x", form, Content_Type="application/x-www-form-urlencoded")
+    assert page.status == (400 if problem else 404)
+    assert problem in page.text

@@ -302,7 +302,12 @@ class Guarded:
                 await context.ctx.turns.wait(context.address)
             if self._permission is not None:
                 context.who.require(self._permission)
-        return await self._handler(request)
+        try:
+            return await self._handler(request)
+        except PlatformError:
+            if self._access is Access.LINK:  # a file is sent at once; who guesses at links waits
+                await context.ctx.turns.wait(context.address)
+            raise
 
 
 def authorization_of(request: StarletteRequest) -> str | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from yarl import query_to_pairs
 
 from modellix_server.announcements import Announcement
 from modellix_server.base import log, time_budget
@@ -35,6 +37,8 @@ from modellix_server.web.texts import language_of
 _MOST_FORM_BYTES = 256 * 1024
 _MOST_FORM_BYTES_OF_A_STRANGER = 64 * 1024  # who has no cookie of ours has no long text to send
 _MOST_FIELDS = 500
+_NO_LETTER = "\ufffd"  # what stands for bytes that are no letter of UTF-8
+_SENT_NO_LETTER = re.compile("\ufffd|%ef%bf%bd", re.IGNORECASE)
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _DISMISSED = "modellix-dismissed"
 """Cookie of a script: the announcements that this browser has dismissed, by number, until it is closed."""
@@ -340,6 +344,10 @@ async def _read_form(request: Request, most_bytes: int) -> list[tuple[str, str]]
         if len(body) > most_bytes:
             raise InvalidFormat(_("this form is too large"))
     try:
-        return parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+        text = body.decode()
+        fields = query_to_pairs(text, max_fields=_MOST_FIELDS)
+        if sum(part.count(_NO_LETTER) for field in fields for part in field) != len(_SENT_NO_LETTER.findall(text)):
+            raise ValueError("escapes that are not UTF-8")
     except ValueError:
         raise InvalidFormat(_("this form cannot be read")) from None
+    return fields

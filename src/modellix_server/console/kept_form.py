@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode
+
+from yarl import URL, query_to_pairs
 
 _LONGEST = 64 * 1024
 _SECRETS = ("code", "key")
@@ -36,7 +37,7 @@ class KeptForm:
         """The form of a hidden field, which the browser may have changed."""
         if len(text) > _LONGEST:
             return cls()
-        given = parse_qsl(text, keep_blank_values=True, errors="replace")
+        given = query_to_pairs(text)
         user_id = next((value for name, value in given if name == "" and value.isdecimal() and len(value) < 19), None)
         secrets = tuple(name for name, value in given if name in _SECRETS)
         fields = tuple(one for one in given if one[0] and one[0] not in _SECRETS)
@@ -46,7 +47,7 @@ class KeptForm:
     def text(self) -> str:
         """As a hidden field holds it; empty for a form that is too long."""
         given = [("", str(self.user_id or "")), *self.fields, *((name, "") for name in self.secrets)]
-        text = urlencode(given) if self else ""
+        text = URL.build(query=given).raw_query_string if self else ""
         return text if len(text) <= _LONGEST else ""
 
     def __bool__(self) -> bool:
