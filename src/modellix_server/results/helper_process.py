@@ -35,10 +35,11 @@ class Helper:
 
         `team_id` is the team that it comes from; None: a vendor or the platform. Raises OSError if no helper starts.
         """
+        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        lane = self._quick if kind == "image" and size <= _QUICK_BYTES else self._slow
         if isinstance(content, Path):
-            return await self._probe(self._slow, Probe(kind, None, str(content)), team_id)
-        if len(content) <= _QUICK_BYTES:
-            lane = self._quick if kind == "image" else self._slow
+            return await self._probe(lane, Probe(kind, None, str(content)), team_id)
+        if size <= _QUICK_BYTES:
             return await self._probe(lane, Probe(kind, content, None), team_id)
         scratch = self._spool.scratch(len(content))  # a pipe takes it in a hundred small pieces
         try:
