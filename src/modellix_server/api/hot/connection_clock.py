@@ -129,6 +129,10 @@ async def close_overdue(connections: Collection[Any]) -> None:
     """Look after the connections' time limits for as long as the server runs: uvicorn's set of `HttpProtocol`s."""
     while True:
         await asyncio.sleep(_LOOK_EVERY_S)
-        now = time.monotonic()
-        for connection in list(connections):
-            connection.close_if_overdue(now)
+        _close_overdue(list(connections), time.monotonic())
+
+
+def _close_overdue(connections: Collection[Any], now: float) -> None:
+    # A function of its own, as a loop's last connection would be kept until the next look.
+    for connection in connections:
+        connection.close_if_overdue(now)
