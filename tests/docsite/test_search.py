@@ -115,6 +115,11 @@ def test_an_unfinished_word_is_found_while_somebody_types(library: Library) -> N
 
 def test_filters(library: Library) -> None:
     assert {hit.kind for hit in search(library, "task", Filter(kinds=frozenset({Kind.ENDPOINT})))} == {Kind.ENDPOINT}
+    for kind in (Kind.COMMAND, Kind.METRIC, Kind.SETTING):
+        kinds = frozenset({kind})
+        assert {hit.kind for hit in search(library, "price of a task", Filter(kinds=kinds))} == {kind}, (
+            "all others fit better"
+        )
     for hit in search(library, "retry", Filter(code_only=True)):
         assert hit.passage.startswith("```\n")
     assert search(library, "price", Filter(version=f"v{VERSION}"))

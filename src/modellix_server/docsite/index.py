@@ -53,6 +53,10 @@ class SearchIndex:
         return self._of[language].strange_words(query)
 
 
+_Key = tuple[_Wish, int, bool] | str
+"""A wish, how many pieces are wanted at most, and whether it is unfinished; or a pair of Chinese characters."""
+
+
 class _Known(NamedTuple):
     """What the index knows of a wish."""
 
@@ -110,11 +114,12 @@ class _LanguageIndex:
         self._number_at = {_place(address): number for number, address in everything.hits}
         self._chunks = chunks
         self._kinds = [chunk.page.kind.value for chunk in chunks]
-        self._known: dict[tuple[_Wish, bool] | str, _Known] = {}
+        self._known: dict[_Key, _Known] = {}
 
     def find(self, query: str, kinds: frozenset[Kind], *, typing: bool) -> list[RankedChunk]:
         last = (asked(query)[-1:],) if typing else None
-        known = [self._kept(wish, unfinished=wish.said == last) for wish in self._understood(_wishes(query))]
+        most = len(self._chunks) if kinds else ranking.MOST_OF_A_WISH
+        known = [self._kept(wish, most, unfinished=wish.said == last) for wish in self._understood(_wishes(query))]
         found = _added_up([*known, *map(self._kept_pair, bigrams(query))])
         if kinds:
             fitting = {kind.value for kind in kinds}
@@ -143,11 +148,11 @@ class _LanguageIndex:
         left_out = unknown[ranking.MOST_UNKNOWN :]
         return [wish for wish in wishes if wish not in left_out] if left_out else wishes
 
-    def _kept(self, wish: _Wish, *, unfinished: bool) -> _Known:
-        key = wish, unfinished
+    def _kept(self, wish: _Wish, most: int, *, unfinished: bool) -> _Known:
+        key = wish, most, unfinished
         known = self._known.get(key)
         if known is None:
-            found = self._best(self._wish(wish, unfinished=unfinished), ranking.MOST_OF_A_WISH)
+            found = self._best(self._wish(wish, unfinished=unfinished), most)
             pieces, rarity = self._fulfilling(wish)
             known = self._keep(key, found._replace(pieces=pieces, rarity=rarity))
         return known
@@ -159,14 +164,14 @@ class _LanguageIndex:
             known = self._keep(pair, self._best(query, ranking.MOST_OF_A_PAIR))
         return known
 
-    def _keep(self, key: tuple[_Wish, bool] | str, found: _Known) -> _Known:
+    def _keep(self, key: _Key, found: _Known) -> _Known:
         if len(self._known) >= _MOST_WISHES:
             self._known.clear()
         self._known[key] = found
         return found
 
     def _best(self, query: tantivy.Query | None, most: int) -> _Known:
-        hits = self._searcher.search(query, most, count=False).hits if query else []
+        hits = self._searcher.search(query, max(most, 1), count=False).hits if query else []
         return _Known({self._number_at[_place(address)]: score for score, address in hits})
 
     def _fulfilling(self, wish: _Wish) -> tuple[int, float]:
@@ -361,8 +366,8 @@ def _added_up(known: Sequence[_Known]) -> dict[int, float]:
     Most pieces have something of one wish only, and are put together without a step of Python for each. To have tantivy
     search for all wishes at once takes three times as long, as a wish is some words, each in some fields.
     """
-    found: dict[int, float] = {}
-    for one in known:
+    found = dict(known[0].scores) if known else {}
+    for one in known[1:]:
         both = [(number, found[number] + one.scores[number]) for number in found.keys() & one.scores.keys()]
         found.update(one.scores)
         found.update(both)

@@ -66,7 +66,7 @@ COVERED = 2.0
 """Added for the share of the query's words that the piece contains: all of them once beats a rare one often."""
 MORE = 0.05
 """Added to a page's best piece for the score of each further one: several fitting pieces are a sign, not a proof."""
-MOST_OF_A_WISH = 200
+MOST_OF_A_WISH = 100
 """Pieces that a word or phrase finds; those after them, which barely have it, are found by what else is asked."""
 MOST_OF_A_PAIR = 60
 """The same of a pair of Chinese characters, which says less."""
