@@ -63,7 +63,7 @@ def _unmark(order: Craft, image: Image.Image) -> Image.Image:
     if strip is not None:
         image = outpaint.around(image.crop((0, 0, image.width, strip.top)), (0, 0), image.size, order.text)
     made, marks = writing.erased(image)
-    return variation.lit(made, order.text, 3, marks)
+    return variation.lit(made, order.text, 1, marks)  # more would show their shape
 
 
 def _expand(order: Craft, image: Image.Image) -> Image.Image:
