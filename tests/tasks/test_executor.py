@@ -68,7 +68,7 @@ async def test_a_running_task_is_polled_by_the_route_it_was_sent_by_whatever_the
     (job,) = await store.claim(stage.pool, stage.worker, 1)
     assert (job.destination, job.tried) == (former, ("dashscope",))
     stage.vendor.polled = lambda: Failed("content_rejected", "no")
-    stage.job = replace(job, model="alibaba/gone")
+    stage.job = msgspec.structs.replace(job, model="alibaba/gone")
     row = await stage.run()
     assert row["error_code"] == "content_rejected"
     assert stage.vendor.orders[-1].route == former.route
@@ -220,7 +220,7 @@ async def test_a_result_that_cannot_be_had_yet_holds_up_no_other(settings, stage
 
     async def stored(done: Done) -> Finish:
         verdict = await storing.put_down(stage.job, Store(done), tools)
-        job = replace(stage.job, state="storing", verdict=verdict.verdict)
+        job = msgspec.structs.replace(stage.job, state="storing", verdict=verdict.verdict)
         return await storing.store(job, None, tools, TaskClock(0, 60))
 
     stuck = asyncio.create_task(stored(replace(DONE, files=(RemoteFile("https://vendor.test/later", "image"),))))
@@ -291,7 +291,7 @@ async def test_a_submission_on_its_way_outlives_being_claimed_again(stage, datab
     first = asyncio.create_task(asyncio.sleep(30))
     one._jobs[stage.job.id] = (stage.job, first)
     stage.tools.submitting.add(stage.job.id)
-    one._start(replace(stage.job, epoch=2))
+    one._start(msgspec.structs.replace(stage.job, epoch=2))
     await asyncio.sleep(0)
     assert one._jobs[stage.job.id] == (stage.job, first)
     assert not first.cancelled()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from modellix_server import ledger
 from modellix_server.base.database import Pool, connect

@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection of a client: httptools parses, one exchange at a time (docs/adr/0039).
 
-It knows no address, no deadline and no cap on bodies: those are `outbound`'s.
+It knows no address and no cap on bodies: those are `outbound`'s.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class NotHttp(ConnectionError):
 
 
 class HttpConnection(asyncio.Protocol):
-    """An open connection. Errors are ConnectionError, but for what a body in pieces raises itself."""
+    """An open connection. Errors are OSError, but for what a body in pieces raises itself."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -36,6 +36,7 @@ class HttpConnection(asyncio.Protocol):
         )
         self._waiter: asyncio.Future[None] | None = None
         self._pouring: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._error: BaseException | None = None
@@ -60,10 +61,14 @@ class HttpConnection(asyncio.Protocol):
         unfinished = self._expected or self._pouring or self._error or transport.get_write_buffer_size()
         return not (unfinished or transport.is_closing())
 
-    async def ask(self, head: bytes, body: Body) -> None:
-        """Send a request; returns with the head of its answer."""
+    async def ask(self, head: bytes, body: Body, deadline: float) -> None:
+        """Send a request; returns with the head of its answer.
+
+        Whatever is waited for then ends with TimeoutError at the deadline, by the event loop's clock.
+        """
         self._begin()
         self._expected = True
+        self._timer = self._loop.call_at(deadline, self._fail, TimeoutError("the answer takes too long"))
         if body is None or isinstance(body, bytes):
             self._transport.write(head + body if body else head)
         else:
@@ -85,11 +90,6 @@ class HttpConnection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
         return data
-
-    @property
-    def at_once(self) -> bool:
-        """Whether `read` need not wait."""
-        return bool(self._pieces) or self._whole
 
     def abort(self) -> None:
         """Close it at once."""
@@ -125,6 +125,11 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
             self._wake()
 
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open."""
         self._transport = cast("asyncio.Transport", transport)
@@ -153,6 +158,7 @@ class HttpConnection(asyncio.Protocol):
             self._whole = True
         self._error = self._error or error or ConnectionResetError("the connection was closed")
         self._parser = None  # they refer to each other
+        self._stop_timer()
         self._may_write.set()
         self._wake()
 
@@ -204,6 +210,7 @@ class HttpConnection(asyncio.Protocol):
         assert self._parser is not None
         self._whole = True
         self._expected = False
+        self._stop_timer()
         self._wake()
         if not self._parser.should_keep_alive():
             self._error = ConnectionAbortedError("the other side takes no further request")

@@ -60,16 +60,20 @@ class HttpPool:
         self._known: dict[tuple[str, int], tuple[Sequence[str], float]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def take(self, place: Place, *, fresh: bool) -> tuple[HttpConnection, bool]:
+    async def take(self, place: Place, deadline: float, *, fresh: bool) -> tuple[HttpConnection, bool]:
         """A connection, and whether it had been used before, which `fresh` rules out; `give_back` it.
 
-        Raises Blocked, or OSError when there is no way there.
+        The deadline is by the event loop's clock. Raises Blocked, or OSError when there is no way there.
         """
-        await self._turns.acquire()
+        if self._turns.locked():
+            async with asyncio.timeout_at(deadline):
+                await self._turns.acquire()
+        else:
+            await self._turns.acquire()
         try:
             if not fresh and (kept := self._kept(place)):
                 return kept, True
-            return await self._open(place), False
+            return await self._open(place, deadline), False
         except BaseException:
             self._turns.release()
             raise
@@ -119,15 +123,15 @@ class HttpPool:
                 del self._idle[place]
         self._sweep = loop.call_later(_IDLE_PAID_S, self._close_old) if self._idle else None
 
-    async def _open(self, place: Place) -> HttpConnection:
+    async def _open(self, place: Place, deadline: float) -> HttpConnection:
         """Dial exactly the addresses that were checked, with the host's own name for TLS."""
-        secure = place.scheme == "https"
-        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+        loop, secure = asyncio.get_running_loop(), place.scheme == "https"
+        async with asyncio.timeout_at(min(deadline, loop.time() + _CONNECT_TIMEOUT_S)):
             targets = [_target(address, place.port) for address in await self._addresses(place)]
             dialled = await start_connection(targets, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1)
             dialled.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             try:
-                _, connection = await asyncio.get_running_loop().create_connection(
+                _, connection = await loop.create_connection(
                     HttpConnection,
                     sock=dialled,
                     ssl=_tls() if secure else None,

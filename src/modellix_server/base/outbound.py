@@ -106,16 +106,8 @@ class Download:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body; raises AnswerLost when it is cut off, too slow or too large."""
-        connection, deadline = self._exchange.connection, self._exchange.deadline
         try:
-            while True:
-                if connection.at_once:
-                    raw = await connection.read()
-                else:
-                    async with asyncio.timeout_at(deadline):
-                        raw = await connection.read()
-                if not raw:
-                    break
+            while raw := await self._exchange.connection.read():
                 if chunk := self._body.take(raw):
                     yield chunk
         except _FAILURES as error:
@@ -129,7 +121,8 @@ class Download:
             parts.append(self._body.take(raw))
             size += len(parts[-1])
             if turn is not None and size > turn.after_bytes:
-                await turn.wait()  # nothing is read during the wait, so the sender waits too
+                async with asyncio.timeout_at(self._exchange.deadline):
+                    await turn.wait()  # nothing is read during the wait, so the sender waits too
                 turn = None
         self._body.end()
         return b"".join(parts)
@@ -157,15 +150,15 @@ class _Exchange:
     async def ask(self, method: str, headers: Mapping[str, str], body: Body) -> None:
         """Send the request; returns with the head of the answer. Nothing but GET is ever repeated."""
         head = _head(method, self._link, headers, body)
-        self._taken, pooled = await self._pool.take(self._place, fresh=False)
+        self._taken, pooled = await self._pool.take(self._place, self.deadline, fresh=False)
         try:
-            await self._taken.ask(head, body)
+            await self._taken.ask(head, body, self.deadline)
         except ConnectionError:
             if self._place.paid or not pooled or self._taken.heard:
                 raise
             self._end()  # it had been closed meanwhile
-            self._taken, _ = await self._pool.take(self._place, fresh=True)
-            await self._taken.ask(head, body)
+            self._taken, _ = await self._pool.take(self._place, self.deadline, fresh=True)
+            await self._taken.ask(head, body, self.deadline)
 
     def lost(self, error: BaseException) -> NotSent | AnswerLost:
         """What a failure means. It tells the host, never the URL, whose query may be a signature."""
@@ -221,11 +214,10 @@ class Outbound:
         deadline = asyncio.get_running_loop().time() + timeout_s
         with _Exchange(self._pool, _parsed(url), origins, deadline, paid=method != "GET") as exchange:
             try:
-                async with asyncio.timeout_at(deadline):
-                    await exchange.ask(method, headers, body)
-                    answer = exchange.connection
-                    content = await Download(exchange, max_bytes).whole(turn) if max_bytes else b""
-                    return Answer(answer.status, content, answer.headers)
+                await exchange.ask(method, headers, body)
+                answer = exchange.connection
+                content = await Download(exchange, max_bytes).whole(turn) if max_bytes else b""
+                return Answer(answer.status, content, answer.headers)
             except _FAILURES as error:
                 raise exchange.lost(error) from error
 
@@ -241,8 +233,7 @@ class Outbound:
         for _ in range(_MOST_REDIRECTS + 1):
             with _Exchange(self._pool, target, origins, deadline, paid=False) as exchange:
                 try:
-                    async with asyncio.timeout_at(deadline):
-                        await exchange.ask("GET", {}, None)
+                    await exchange.ask("GET", {}, None)
                 except _FAILURES as error:
                     raise exchange.lost(error) from error
                 location = exchange.connection.headers.get("location")

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import assert_never
 
-import msgspec
+from msgspec import structs
 
 from modellix_server.base import faults, log, tracing
 from modellix_server.base.database import DATABASE_ERRORS
@@ -103,7 +103,7 @@ class Executor:
         job, routing = self._job, self._tools.routing
         if job.destination is None:
             model = self._tools.catalogue.models[job.model]
-            self._job = replace(
+            self._job = structs.replace(
                 job, destination=await until_answered(job.id, lambda: routing.former(model, live=job.live))
             )
         return self._job.destination
@@ -125,7 +125,7 @@ class Executor:
                 intent = await until_answered(self._job.id, self._tools.journal.intent, outcome.destination)
                 if not await self._move(intent):
                     return False
-                self._job = replace(self._job, destination=outcome.destination)
+                self._job = structs.replace(self._job, destination=outcome.destination)
                 self._ready = outcome
                 await faults.point("intent_committed")
                 return True
@@ -155,7 +155,7 @@ class Executor:
             return False
         _MOVES[move.becomes,] += 1
         self._moved = True
-        self._job = replace(
+        self._job = structs.replace(
             job,
             state=move.becomes,
             attempt=job.attempt + (move.becomes == "submitting"),
@@ -180,7 +180,7 @@ class Executor:
         if ending.look_later:  # noted first, so that a crash in between forgets nothing
             await self._look_later(job.ticket)
         if ending.error_message is not None:
-            ending = msgspec.structs.replace(ending, error_message=redact_text(ending.error_message))
+            ending = structs.replace(ending, error_message=redact_text(ending.error_message))
         await faults.point("before_settle")
         with tracing.timed("settle", job.id):
             ended = await until_answered(job.id, self._tools.journal.settle, (job, ending))

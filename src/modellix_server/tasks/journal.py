@@ -69,8 +69,7 @@ class TaskFence:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """A claimed task, as a worker holds it. `age_s` and `left_s` are as of the claim, by the database's clock."""
 
     id: UUID
@@ -167,9 +166,9 @@ class Journal:
         self._worker = worker
         self._ttl_s = result_ttl_s
         self._routes: dict[int, tuple[Route, str]] = {}
-        self.advance = Batcher(_each_alone_if_refused(self._advance), flushers=2, most=500)
+        self.advance = Batcher(_each_alone_if_refused(self._advance), flushers=1, most=500)
         self.progress = Batcher(self._tell_progress, flushers=1, most=_MOST_IN_A_NOTICE)
-        self.settle = Batcher(_each_alone_if_refused(self._settle), flushers=2, most=200)
+        self.settle = Batcher(_each_alone_if_refused(self._settle), flushers=1, most=200)
 
     async def _advance(self, batch: list[tuple[Fence, Move]]) -> Sequence[bool]:
         moved = await self._db.fetchval(
