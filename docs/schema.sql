@@ -1263,10 +1263,10 @@ create index task_due on tasks.task (due_at) where owner is null and finished_at
 create index task_ended on tasks.task (team_id, live, id) where finished_at is not null;
 create index task_ended_of_key on tasks.task (team_id, live, key_id, id) where finished_at is not null;
 create index task_ended_of_model on tasks.task (team_id, live, model, id) where finished_at is not null;
-create index task_failed on tasks.task (team_id, live, id) where state = 'failed'::text;
 create index task_owned on tasks.task (owner) where owner is not null and finished_at is null;
 create index task_unfinished on tasks.task (team_id, live, id) where finished_at is null;
 create index task_waiting on tasks.task (team_id, live, queue_no) where queue_no is not null;
+create index task_with_error on tasks.task (team_id, live, id) where error_code is not null;
 
 -- Unfinished tasks of each team and mode. Changed only in the transaction that accepts or ends a task and only under
 -- the lock on the team's balance, so it neither leaks nor grants one too many.
@@ -1320,7 +1320,7 @@ create table tasks.attempt (
     vendor_model text,                        -- what the vendor calls the model
     route bytea,                              -- of tasks.route
     constraint attempt_pkey primary key (task_id, n)
-);
+) with (fillfactor=70);
 
 -- Something a person should look at: money or state that does not fit what we expected.
 create table tasks.review (

@@ -112,14 +112,14 @@ class Stage:
             move = await self.tools.journal.intent(MAIN) if state == "submitting" else Move(state)
             if state == states[-1]:
                 move = msgspec.structs.replace(move, **about)
-            assert await self.tools.journal.advance((replace(self.job, state=was), move))
+            assert await self.tools.journal.advance((msgspec.structs.replace(self.job, state=was), move))
             was = state
-        self.job = replace(
+        self.job = msgspec.structs.replace(
             self.job, state=was, ticket=about.get("ticket"), verdict=about.get("verdict"), destination=MAIN
         )
 
     def executor(self, **about: object) -> Executor:
-        return Executor(replace(self.job, **about), self.tools, FRESH)
+        return Executor(msgspec.structs.replace(self.job, **about), self.tools, FRESH)
 
     async def run(self, **about: object) -> dict:
         await asyncio.wait_for(self.executor(**about).run(), LONG_S)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from types import SimpleNamespace
 
 import msgspec
@@ -49,7 +48,9 @@ def kept(stage, monkeypatch) -> Callable[[Done], Awaitable[Finish]]:
     async def end(result: Done) -> Finish:
         stage.tools.fetcher = SimpleNamespace(fetch=fetch, keep=keep)
         verdict = await storing.put_down(stage.job, Store(result), stage.tools)
-        return await storing.store(replace(stage.job, verdict=verdict.verdict), None, stage.tools, TaskClock(0, 0))
+        return await storing.store(
+            msgspec.structs.replace(stage.job, verdict=verdict.verdict), None, stage.tools, TaskClock(0, 0)
+        )
 
     return end
 

@@ -7,6 +7,7 @@ import secrets
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -209,7 +210,7 @@ async def test_files_that_an_account_does_not_take_go_to_the_other_at_once(two, 
 
     stage.vendor.prepare, stage.vendor.check = upload, lambda _: None
     monkeypatch.setattr(prepare.inputs, "resolve", resolve)
-    job = replace(stage.job, live=True, state="preparing")
+    job = msgspec.structs.replace(stage.job, live=True, state="preparing")
     outcomes = []
     for _ in range(2):
         async with AsyncExitStack() as held:

@@ -56,6 +56,19 @@ async def clean(pool: Pool) -> None:
         assert await verify(db) == []
 
 
+async def test_no_index_looks_at_what_each_move_changes(pool: Pool) -> None:
+    """Else each move of a task would be entered into all of its indexes."""
+    seen = await pool.fetch(
+        """select i.indexrelid::regclass::text as index, a.attname from pg_index i
+           join pg_depend d on d.objid = i.indexrelid and d.refobjid = i.indrelid
+           join pg_attribute a on a.attrelid = i.indrelid and a.attnum = d.refobjsubid
+           where i.indrelid = 'tasks.task'::regclass"""
+    )
+    assert {"due_at", "error_code"} <= {row["attname"] for row in seen}  # columns and conditions of indexes
+    changed = ("state", "moves", "attempt", "ticket", "verdict")
+    assert [tuple(row) for row in seen if row["attname"] in changed] == []
+
+
 async def test_from_the_queue_to_success(pool: Pool, accept, customer) -> None:
     worker, journal = await hire(pool)
     job = await claimed(pool, accept, customer, worker)

@@ -18,7 +18,7 @@ from modellix_server.tasks import rules
 _STATUS = {
     "pending": "t.finished_at is null",
     "success": "t.state = 'succeeded'",
-    "failed": "t.state = 'failed'",
+    "failed": "t.error_code is not null",  # as its index has it
 }
 # Each half has indexes of its own; what lists both is put together of the two.
 _OPEN, _ENDED = "t.finished_at is null", "t.finished_at is not null"
@@ -162,7 +162,7 @@ def conditions(owner: TeamMode, wanted: TaskFilter) -> Where:
     where = Where([])
     where.add("t.team_id = {} and t.live = {}", owner.team_id, owner.live)
     if wanted.error_code is not None:
-        where.add("t.state = 'failed' and t.error_code = {}", wanted.error_code)
+        where.add("t.error_code = {}", wanted.error_code)
     if wanted.status is not None:
         where.add(_STATUS[wanted.status])
     where.add_given("t.model = {}", wanted.model)
