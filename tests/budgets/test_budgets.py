@@ -16,7 +16,7 @@ from modellix_server.base.team_mode import TeamMode
 from modellix_server.budgets import Budget, BudgetExceeded, BudgetLimit
 from modellix_server.ledger import InsufficientBalance
 from modellix_server.tasks import Submissions
-from modellix_server.tasks.submit import Accepted
+from modellix_server.tasks.submit import Accepted, as_columns
 from modellix_server.tasks.verify import look, verify
 
 
@@ -174,11 +174,11 @@ async def test_one_batch_is_judged_by_what_is_left(pool: Pool, settings, new_cus
     free = acme.with_key(other.id)
     await limit(pool, acme.team_id, acme.key_id, 250)
     wishes = [acme.wants(100), free.wants(100), acme.wants(300), acme.wants(100), free.wants(900), acme.wants(100)]
-    judged = await pool.fetchval("select verdicts from tasks.accept($1)", msgspec.json.encode(wishes).decode())
+    judged = await pool.fetchval("select verdicts from tasks.accept($1)", as_columns(wishes))
     assert judged == ["accepted", "accepted", "insufficient", "again", "accepted", "again"]
-    judged = await pool.fetchval("select verdicts from tasks.accept($1)", msgspec.json.encode([wishes[3]]).decode())
+    judged = await pool.fetchval("select verdicts from tasks.accept($1)", as_columns([wishes[3]]))
     assert judged == ["accepted"]
-    judged = await pool.fetchval("select verdicts from tasks.accept($1)", msgspec.json.encode([wishes[5]]).decode())
+    judged = await pool.fetchval("select verdicts from tasks.accept($1)", as_columns([wishes[5]]))
     assert judged == ["insufficient"]
     await clean(pool)
 

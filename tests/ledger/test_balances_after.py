@@ -29,7 +29,7 @@ async def test_a_long_history(pool: Pool) -> None:
         amounts = [dice.randint(1, 3) for _ in tasks]
         none = [None] * len(tasks)
         await pool.execute(
-            "select ledger.hold($1, $2, $3, $4, $5, $6)", [7] * 450, [True] * 450, amounts, tasks, none, none
+            "select ledger.hold($1, $2, $3, $4, $5, $6, $2)", [7] * 450, [True] * 450, amounts, tasks, none, none
         )
         await pool.execute(
             "select ledger.settle($1, $2)", tasks[:300], [dice.choice([0, one]) for one in amounts[:300]]

@@ -39,7 +39,12 @@ async def carry(pool: Pool, most: int = 1000) -> tuple[int, int]:
 async def hold(db: Pool | Connection, amount: int, team: int = TEAM):
     task = uuid4()
     await db.execute(
-        "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[])", [team], [True], [amount], [task], [1]
+        "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[], array[true])",
+        [team],
+        [True],
+        [amount],
+        [task],
+        [1],
     )
     return task
 

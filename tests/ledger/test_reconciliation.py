@@ -36,7 +36,12 @@ async def team(pool: Pool) -> None:
 
 async def hold(db: Pool, task: UUID, amount: int) -> None:
     await db.execute(
-        "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[])", [TEAM], [True], [amount], [task], [1]
+        "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[], array[true])",
+        [TEAM],
+        [True],
+        [amount],
+        [task],
+        [1],
     )
 
 

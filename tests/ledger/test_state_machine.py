@@ -85,7 +85,7 @@ class Books(RuleBasedStateMachine):
         """One call for several tasks: all of them or none."""
         tasks = [uuid4() for _ in amounts]
         call = self.pool.execute(
-            "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[])",
+            "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[], $2)",
             [team] * len(tasks), [True] * len(tasks), amounts, tasks, [1] * len(tasks),
         )  # fmt: skip
         if sum(amounts) <= self.available(team):

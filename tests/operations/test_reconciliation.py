@@ -73,7 +73,12 @@ async def frozen_gauge(pool) -> dict[tuple[str, ...], float]:
 async def hold(pool, team: int, amount: int):
     task = uuid4()
     await pool.execute(
-        "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[])", [team], [True], [amount], [task], [1]
+        "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[], array[true])",
+        [team],
+        [True],
+        [amount],
+        [task],
+        [1],
     )
     return task
 

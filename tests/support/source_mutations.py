@@ -167,7 +167,7 @@ MUTATIONS = (
     Mutation(
         "accepting waits for the balance",
         ACCEPT_SQL,
-        "    perform ledger.lock(teams, array_agg(live)) from unnest(batch);\n",
+        "    perform ledger.lock(batch.team_id, batch.live);\n",
         "",
         (f"{ACCEPT}::test_three_processes_and_slots_for_seven",),
     ),
@@ -177,6 +177,21 @@ MUTATIONS = (
         "when waiting = 0 and running + place <= slots then 'accepted'",
         "when waiting = 0 then 'accepted'",
         (f"{ACCEPT}::test_slots_are_exact_and_refused_after_money",),
+    ),
+    *(
+        Mutation(
+            f"all are accepted at once only where {what}",
+            ACCEPT_SQL,
+            guard,
+            instead,
+            (f"{ACCEPT}::test_who_is_accepted_at_once_would_be_accepted_one_by_one",),
+        )
+        for what, guard, instead in (
+            ("the keys are active", "key_id in (select k from identity.active_keys(batch.key_id) k)", "true"),
+            ("the money is there", "a.asked <= b.available and s.waiting", "s.waiting"),
+            ("nobody waits", "s.waiting = 0 and s.running + a.more", "s.running + a.more"),
+            ("there are slots", "s.running + a.more <= a.slots", "true"),
+        )
     ),
     Mutation(
         "nobody passes those that wait",
@@ -202,8 +217,8 @@ MUTATIONS = (
     Mutation(
         "a key is its team's",
         ACCEPT_SQL,
-        "left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live and i.key = a.idempotency_key",
-        "left join tasks.idempotency i on i.live = a.live and i.key = a.idempotency_key",
+        "left join tasks.idempotency i on i.team_id = a.team_id and i.live = a.live\n",
+        "left join tasks.idempotency i on i.live = a.live\n",
         (f"{ACCEPT}::test_a_key_names_one_request_of_one_team",),
     ),
     Mutation(

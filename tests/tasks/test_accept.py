@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from modellix_server.base.database import Pool
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable
 from modellix_server.ledger import Balance, InsufficientBalance
 from modellix_server.tasks.errors import ConcurrencyExceeded, IdempotencyMismatch
-from modellix_server.tasks.submit import Accepted, Submissions
+from modellix_server.tasks.submit import Accepted, Submissions, as_columns
 from modellix_server.tasks.verify import verify
 
 
@@ -86,6 +87,34 @@ async def test_slots_are_exact_and_refused_after_money(submissions, new_customer
     assert Counter(type(answer) for answer in answers) == {Accepted: 3, ConcurrencyExceeded: 17}
     with pytest.raises(InsufficientBalance):
         await submissions.accept(acme.wants(5000, slots=3))
+
+
+async def test_who_is_accepted_at_once_would_be_accepted_one_by_one(
+    pool: Pool, submissions, new_customer: Callable
+) -> None:
+    """An idempotency key, which says nothing else here, has a batch judged one by one."""
+    dice = random.Random(11)
+    for round_no in range(40):
+        funds = [dice.choice([0, 400, 4000]) for _ in range(2)]
+        twins = [[await new_customer(f"{way}{n} {round_no}", micros) for n, micros in enumerate(funds)] for way in "ab"]
+        few, spoilt = dice.choice([1, 3, 9]), dice.random() < 0.2
+        for customers in twins:
+            if round_no % 4 == 0:  # one waits, for the only slot there was
+                await offer(submissions, [customers[0].wants(1, slots=0, wait=True)])
+            if spoilt:
+                await identity.revoke_key(pool, customers[1].key_id)
+        batch = [
+            (dice.randrange(2), dice.choice([1, 100, 300]), dice.random() < 0.3) for _ in range(dice.randint(1, 6))
+        ]
+        judged = []
+        for customers, named in zip(twins, (False, True), strict=True):
+            wishes = [
+                customers[who].wants(quote, slots=few, wait=wait, key=str(n) if named else None)
+                for n, (who, quote, wait) in enumerate(batch)
+            ]
+            judged.append(await pool.fetchval("select verdicts from tasks.accept($1)", as_columns(wishes)))
+        assert judged[0] == judged[1], batch
+    await clean(pool)
 
 
 async def test_neighbours_in_a_batch_do_not_touch_each_other(pool: Pool, submissions, new_customer: Callable) -> None:

@@ -38,7 +38,7 @@ _BATCHES = Histogram("modellix_submission_batch_size", "Submissions that shared 
 class Submission(msgspec.Struct, frozen=True, gc=False):
     """One validated request. `params` and `price` are JSON texts; `quote` is in micro-dollars.
 
-    Its fields are the attributes of the SQL type `tasks.submission`.
+    Its fields are the columns of the SQL type `tasks.submission_batch`.
     """
 
     task_id: UUID
@@ -138,7 +138,7 @@ class Submissions:
 
     async def _call(self, batch: list[Submission]) -> list[AcceptOutcome]:
         await faults.point("before_accept")
-        row = await self._db.fetchrow("select * from tasks.accept($1)", _as_json(batch).decode())
+        row = await self._db.fetchrow("select * from tasks.accept($1)", as_columns(batch))
         assert row is not None
         await faults.point("accepted")
         self._hint.set()
@@ -211,6 +211,12 @@ class Submissions:
             except DATABASE_ERRORS:
                 await asyncio.sleep(_BETWEEN_LOOK_UPS_S)
         return None
+
+
+def as_columns(batch: Sequence[Submission]) -> str:
+    """JSON as `tasks.accept` takes it: of each field its values in all submissions."""
+    columns = zip(*map(msgspec.structs.astuple, batch), strict=True)
+    return _as_json(dict(zip(Submission.__struct_fields__, columns, strict=True))).decode()
 
 
 def _verdict(submission: Submission, word: str, task_id: UUID, queue_position: int | None) -> AcceptOutcome:

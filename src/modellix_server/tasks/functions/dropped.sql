@@ -1,4 +1,6 @@
--- What migrations made and no release calls.
+-- What no release calls.
+drop function if exists tasks.admit(tasks.submission[], boolean);
+drop type if exists tasks.submission;
 drop function if exists tasks.accept(
     uuid[], bigint[], boolean[], bigint[], text[], text[], text[], bigint[], int[], int[], text[], bytea[], boolean[]);
 drop function if exists tasks.accept(

@@ -5,16 +5,11 @@ create or replace function tasks.accept(
     out verdicts text[], out task_ids uuid[]
 ) language sql as $$
     select a.verdicts, a.task_ids
-    from tasks.accept((
-        select json_agg(json_build_object(
-            'task_id', task_id, 'team_id', team_id, 'live', live, 'key_id', key_id, 'model', model, 'params', params,
-            'price', price, 'quote', quote, 'deadline_s', deadline_s, 'slots', slots, 'idempotency_key', idempotency_key,
-            'fingerprint', encode(fingerprint, 'base64'), 'wait', false) order by ord)
-        from unnest(p_task, p_team, p_live, p_key, p_model, p_params, p_price, p_quote, p_deadline_s, p_slots,
-            p_idempotency, p_fingerprint) with ordinality
-            as s (task_id, team_id, live, key_id, model, params, price, quote, deadline_s, slots, idempotency_key,
-                fingerprint, ord)
-    )) a
+    from tasks.accept(json_build_object(
+        'task_id', p_task, 'team_id', p_team, 'live', p_live, 'key_id', p_key, 'model', p_model, 'params', p_params,
+        'price', p_price, 'quote', p_quote, 'deadline_s', p_deadline_s, 'slots', p_slots, 'idempotency_key', p_idempotency,
+        'fingerprint', array(select encode(f, 'base64') from unnest(p_fingerprint) f),
+        'wait', array_fill(false, array[cardinality(p_task)]))) a
 $$;
 grant execute on function tasks.accept(
     uuid[], bigint[], boolean[], bigint[], text[], text[], text[], bigint[], int[], int[], text[], bytea[]
