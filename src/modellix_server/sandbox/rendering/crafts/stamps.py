@@ -16,7 +16,7 @@ _ROOM = 4
 """What lies around a line of letters, in pixels."""
 _LEAST = 3
 """Lines of the same size that make a stamp."""
-_SLACK = 3
+_SLACK, _SHIFTS = 3, range(-2, 3)
 """How much their sizes may differ, and how far off a place may be."""
 _SURE, _LIKELY = 0.55, 0.25
 """The share of the letters that must be seen at a place; at one where the distances of the others lead to."""
@@ -28,6 +28,8 @@ _OPAQUE = 0.93
 """More than this hides what is below."""
 _NOTHING = 0.02
 _REACH = 15
+_EVEN = 14
+"""How far colours of an even ground may differ."""
 _UNLIKE = 12
 """Where what shines through differs so much from what is around, it is believed."""
 
@@ -63,10 +65,8 @@ def found(lines: Sequence[Patch], seen: Image.Image) -> Stamp | None:
 
 def lifted(image: Image.Image, stamp: Stamp, ink: int) -> tuple[Image.Image, Image.Image]:
     """The picture (RGB) without the stamp, and a mask (L) of where it was."""
-    hole = Image.new("L", image.size)
     wide = stamp.mask.filter(ImageFilter.MaxFilter(9))
-    for place in stamp.places:
-        hole.paste(255, place, wide)
+    hole = _printed(image.size, stamp, wide)
     around = filling.filled(image, hole)
     cover = _cover(image, around, stamp, ink)
     below = around.copy()
@@ -80,7 +80,24 @@ def lifted(image: Image.Image, stamp: Stamp, ink: int) -> tuple[Image.Image, Ima
     edges = unlike.point([255 if value > _UNLIKE else 0 for value in range(256)])
     edges = edges.filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.MaxFilter(3))
     made = Image.composite(below, around, edges.filter(ImageFilter.GaussianBlur(1)))
-    return Image.composite(made, image, hole), hole
+    near = _printed(image.size, stamp, stamp.mask.filter(ImageFilter.MaxFilter(17)))
+    return _smoothed(Image.composite(made, image, hole), near), near
+
+
+def _smoothed(made: Image.Image, near: Image.Image) -> Image.Image:
+    """Near the letters too, JPEG left their colours: even ground flows in from farther away."""
+    far = filling.filled(made, near)
+    red, green, blue = ImageChops.difference(far, made).filter(ImageFilter.BoxBlur(2)).split()
+    unlike = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    uneven = unlike.point([255 if value > _EVEN else 0 for value in range(256)]).filter(ImageFilter.MaxFilter(9))
+    return Image.composite(made, far, uneven.filter(ImageFilter.GaussianBlur(2)))
+
+
+def _printed(size: tuple[int, int], stamp: Stamp, mask: Image.Image) -> Image.Image:
+    hole = Image.new("L", size)
+    for place in stamp.places:
+        hole.paste(255, place, mask)
+    return hole
 
 
 def _same_size(one: Patch, other: Patch) -> bool:
@@ -94,8 +111,8 @@ def _around(line: Patch) -> tuple[int, int, int, int]:
 def _fitted(mask: Image.Image, seen: Image.Image, guess: Place) -> tuple[float, Place]:
     """The best place near a guess, and which share of the letters inside the picture is seen there."""
     best = (0.0, guess)
-    for dy in range(-_SLACK, _SLACK + 1):
-        for dx in range(-_SLACK, _SLACK + 1):
+    for dy in _SHIFTS:
+        for dx in _SHIFTS:
             left, top = guess[0] + dx, guess[1] + dy
             there = seen.crop((left, top, left + mask.width, top + mask.height))
             shared = ImageChops.darker(there, mask).histogram()[255]
