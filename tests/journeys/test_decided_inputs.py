@@ -128,6 +128,13 @@ async def test_a_mask_that_cannot_work_is_refused_before_the_hold(team, draw) ->
         for image in (picture, held):
             refused = await team.submit(MASKED, prompt="x", images=[image], mask=mask(size))
             refused.refused(400, f"{other} {size[0]}*{size[1]}")
+    assert await team.balance() == before
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (640, 480)).save(out, "JPEG", exif=exif.tobytes())
+    turned = "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+    for size, status in (((480, 640), 200), ((640, 480), 200), ((480, 480), 400)):  # as shown, as stored, neither
+        assert (await team.submit(MASKED, prompt="x", images=[turned], mask=mask(size))).status == status
     repaint = {"function": "description_edit_with_mask", "prompt": "x", "base_image_url": mask((640, 512), "RGB")}
     (await team.submit("alibaba/wanx2.1-imageedit", **repaint, mask_image_url=mask((64, 64), "L"))).refused(
         400, "Invalid format: parameter 'mask_image_url' must have the size of 'base_image_url', 640*512, got 64*64"

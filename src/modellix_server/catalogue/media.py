@@ -128,6 +128,7 @@ def _decodes(text: str) -> bool:
 
 _ONLY_WHERE_LISTED = ("avif",)
 """Formats that most vendors do not read, and whose documents do not say so."""
+_MAY_BE_TURNED = ("jpeg", "webp")
 _SLACK_MS = 100
 """Containers round a duration to whole frames, and audio encoders pad it."""
 
@@ -163,8 +164,14 @@ def refusal(medium: MediaInput, where: str, facts: Facts) -> PlatformError | Non
 
 
 def refusal_beside(medium: MediaInput, facts: Facts, other: Facts) -> PlatformError | None:
-    """Why a file is not allowed beside the first one of `same_size_as`; None when it is."""
-    if None in (facts.width, other.width) or (facts.width, facts.height) == (other.width, other.height):
+    """Why a file is not allowed beside the first one of `same_size_as`; None when it is.
+
+    Of a picture that a camera may have written on its side either size may be meant: that shown, or that stored.
+    """
+    meant = {(other.width, other.height)}
+    if other.format in _MAY_BE_TURNED:
+        meant.add((other.height, other.width))
+    if None in (facts.width, other.width) or (facts.width, facts.height) in meant:
         return None
     size, got = f"{other.width}*{other.height}", f"{facts.width}*{facts.height}"
     return InvalidFormat(f"parameter '{medium.name}' must have the size of '{medium.same_size_as}', {size}, got {got}")
