@@ -34,16 +34,14 @@ class _Randomness:
 
 
 _randomness = _Randomness()
+_VERSION_AND_VARIANT = 0x7 << 76 | 0b10 << 62
+_RANDOM_BITS = (1 << 80) - 1 & ~(0xF << 76 | 0b11 << 62)
 
 
 def uuid7() -> UUID:
     """A time-ordered UUID: 48 bits of Unix milliseconds, then 74 random bits."""
     milliseconds = time.time_ns() // 1_000_000
-    tail = int.from_bytes(_randomness.take(10))
-    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
-    value |= 0x7 << 76 | (tail >> 68) << 64
-    value |= 0b10 << 62 | tail & 0x3FFF_FFFF_FFFF_FFFF
-    return UUID(int=value)
+    return UUID(int=milliseconds << 80 | int.from_bytes(_randomness.take(10)) & _RANDOM_BITS | _VERSION_AND_VARIANT)
 
 
 _process = os.urandom(6).hex().encode()
