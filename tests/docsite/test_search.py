@@ -120,7 +120,9 @@ def test_filters(library: Library) -> None:
         assert {hit.kind for hit in search(library, "price of a task", Filter(kinds=kinds))} == {kind}, (
             "all others fit better"
         )
-    for hit in search(library, "retry", Filter(code_only=True)):
+    with_code = search(library, "price", Filter(code_only=True))
+    assert len(with_code) == 10, "pieces without code fit better"
+    for hit in with_code:
         assert hit.passage.startswith("```\n")
     assert search(library, "price", Filter(version=f"v{VERSION}"))
     assert search(library, "price", Filter(version="latest"))

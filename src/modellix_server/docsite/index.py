@@ -44,9 +44,11 @@ class SearchIndex:
         """Made in memory, or in a folder; one that has it already is opened. Then the folder is not needed any more."""
         self._of = {language: _LanguageIndex(found, folder and folder / language) for language, found in chunks.items()}
 
-    def find(self, query: str, language: str, kinds: frozenset[Kind], *, typing: bool) -> list[RankedChunk]:
-        """The pieces that fit, the best first."""
-        return self._of[language].find(query, kinds, typing=typing)
+    def find(
+        self, query: str, language: str, kinds: frozenset[Kind], *, code_only: bool, typing: bool
+    ) -> list[RankedChunk]:
+        """The pieces that fit best. With `code_only`, those that have code."""
+        return self._of[language].find(query, kinds, code_only=code_only, typing=typing)
 
     def strange_words(self, query: str, language: str) -> int:
         """How many words of a query no page has, and are compared with all that begin alike."""
@@ -116,14 +118,16 @@ class _LanguageIndex:
         self._kinds = [chunk.page.kind.value for chunk in chunks]
         self._known: dict[_Key, _Known] = {}
 
-    def find(self, query: str, kinds: frozenset[Kind], *, typing: bool) -> list[RankedChunk]:
+    def find(self, query: str, kinds: frozenset[Kind], *, code_only: bool, typing: bool) -> list[RankedChunk]:
         last = (asked(query)[-1:],) if typing else None
-        most = len(self._chunks) if kinds else ranking.MOST_OF_A_WISH
+        most = len(self._chunks) if kinds or code_only else ranking.MOST_OF_A_WISH
         known = [self._kept(wish, most, unfinished=wish.said == last) for wish in self._understood(_wishes(query))]
         found = _added_up([*known, *map(self._kept_pair, bigrams(query))])
         if kinds:
             fitting = {kind.value for kind in kinds}
             found = {number: score for number, score in found.items() if self._kinds[number] in fitting}
+        if code_only:
+            found = {number: score for number, score in found.items() if self._chunks[number].code}
         wanted = [(one.pieces, one.rarity) for one in known if one.rarity]
         everything = sum(rarity for _pieces, rarity in wanted) or 1.0
         ranked = []

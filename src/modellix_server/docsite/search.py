@@ -99,9 +99,7 @@ def _plain(query: str) -> str:
 
 def _search(library: Library, query: str, wanted: Filter, limit: int, *, typing: bool) -> list[Hit]:
     language = language_of(wanted.language)
-    pieces = library.index.find(query, language, wanted.kinds, typing=typing)
-    if wanted.code_only:
-        pieces = [piece for piece in pieces if piece[0].code]
+    pieces = library.index.find(query, language, wanted.kinds, code_only=wanted.code_only, typing=typing)
     ranked = sorted(_by_page(pieces, query), key=itemgetter(1), reverse=True)[:limit]
     return [_hit(library, found, language, wanted) for found in ranked]
 
