@@ -243,6 +243,7 @@ def build_router(ctx: ApiContext) -> Starlette:
 async def _refuse(request: StarletteRequest, error: Exception) -> Response:
     """The answer to a request that matches no route."""
     assert isinstance(error, HTTPException)
+    await request.app.state.ctx.turns.wait(_address(request.scope))  # who guesses at paths asks again at once
     path: str = request.scope["path"]  # a URL would take what follows `//` for a host
     of_openai = path.startswith(OPENAI_PATHS) or path in OPENAI_WITHOUT_BASE
     if not of_openai and not f"/{path.lstrip('/')}".startswith("/api"):

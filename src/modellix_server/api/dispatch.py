@@ -7,7 +7,7 @@ same parts (`hot.exchange`).
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -166,6 +166,11 @@ class RequestContext:
         """An accepted submission: its record is the task's row, and what that row does not say."""
         self.started = time.perf_counter()
 
+    async def take_turn(self, who: Hashable) -> None:
+        """Wait for a turn of a team or an address, but not on a connection that took one of the last places."""
+        if self.connection is None or not self.connection.brief:
+            await self.ctx.turns.wait(who)
+
     def when_lost(self, tell: Callable[[], None]) -> None:
         """Call `tell` when the client's connection is lost."""
         if self.connection is not None:
@@ -221,7 +226,7 @@ async def admit(context: RequestContext, authorization: str | None, permission: 
         try:
             caller = await ctx.callers.authenticate(authorization)
         except Unauthorized:
-            await ctx.turns.wait(context.address)
+            await context.take_turn(context.address)
             context.rate = ctx.strangers.refusal(context.address)
             if context.rate is not None:
                 raise context.rate.error() from None
@@ -229,7 +234,7 @@ async def admit(context: RequestContext, authorization: str | None, permission: 
     context.caller = caller
     context.rate = rate = ctx.windows.take(caller)
     if not rate.allowed:
-        await ctx.turns.wait(caller.team_id)
+        await context.take_turn(caller.team_id)
         raise rate.error()
     context.who = who = api_key(caller, context.address)
     who.require(permission)
@@ -293,20 +298,19 @@ class Guarded:
         if self._access is Access.KEY:
             assert self._permission is not None
             await admit(context, authorization_of(request), self._permission)
-            if context.connection is None or not context.connection.brief:  # of those there are few at a time
-                await context.ctx.turns.wait(context.who.team.team_id)  # what is not hot leaves the others room
+            await context.take_turn(context.who.team.team_id)  # what is not hot leaves the others room
         else:
             context.who = anybody(context.address)
             if self._access is Access.PUBLIC and context.path not in HEALTH:
                 context.ctx.strangers.take(context.address)
-                await context.ctx.turns.wait(context.address)
+                await context.take_turn(context.address)
             if self._permission is not None:
                 context.who.require(self._permission)
         try:
             return await self._handler(request)
         except PlatformError:
             if self._access is Access.LINK:  # a file is sent at once; who guesses at links waits
-                await context.ctx.turns.wait(context.address)
+                await context.take_turn(context.address)
             raise
 
 
