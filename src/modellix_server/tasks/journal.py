@@ -166,8 +166,9 @@ class Journal:
         self._worker = worker
         self._ttl_s = result_ttl_s
         self._routes: dict[int, tuple[Route, str]] = {}
-        self.advance = Batcher(_each_alone_if_refused(self._advance), flushers=1, most=500)
+        self.advance = Batcher(_each_alone_if_refused(self._advance), flushers=2, most=500)
         self.progress = Batcher(self._tell_progress, flushers=1, most=_MOST_IN_A_NOTICE)
+        # Two at a time would wait for each other's lock on a team's balance.
         self.settle = Batcher(_each_alone_if_refused(self._settle), flushers=1, most=200)
 
     async def _advance(self, batch: list[tuple[Fence, Move]]) -> Sequence[bool]:
