@@ -97,7 +97,10 @@ FAULTS = (
     ),
     Fault(
         "mistyped",
-        ("result_unavailable", "Result unavailable: the file is no image of a known format"),
+        (
+            "result_unavailable",
+            "Result unavailable: the file is not a supported image, video or audio file: its format is HTML",
+        ),
         vendor_units=1,
         review="result unavailable",
     ),
