@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 import mcp_types as mcp
@@ -68,7 +69,7 @@ def failed(settings: Settings, error: PlatformError) -> mcp.CallToolResult:
 
 def arguments(given: dict[str, Any] | None, kind: type[Arguments]) -> Arguments:
     """The arguments of a tool; null is the same as absent. Raises MissingParameter, InvalidParameters."""
-    fields = {field.encode_name for field in msgspec.structs.fields(kind)}
+    fields = _names_of(kind)
     # In JSON Schema 5.0 is an integer, as our schemas say that some arguments have to be.
     whole = {
         name: int(value) if isinstance(value, float) and value.is_integer() else value
@@ -83,12 +84,18 @@ def arguments(given: dict[str, Any] | None, kind: type[Arguments]) -> Arguments:
         raise MissingParameter(f"parameter '{said.removeprefix(_MISSING).partition('`')[0]}' is required")
     if said.startswith(_UNKNOWN):
         name = said.removeprefix(_UNKNOWN).partition("`")[0]
-        known = ", ".join(field.encode_name for field in msgspec.structs.fields(kind)) or "none"
+        known = ", ".join(_names_of(kind)) or "none"
         raise InvalidParameters(f"unknown parameter {show(name)}; allowed: {known}")
     what, _, where = said.partition(" - at `$")
     raise InvalidParameters(
         f"parameter '{where.strip('`').lstrip('.')}': {what[:1].lower()}{what[1:].replace('`', '')}"
     )
+
+
+@cache
+def _names_of(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """What its fields are called; to look them up takes as long as a search."""
+    return tuple(field.encode_name for field in msgspec.structs.fields(kind))
 
 
 def schema_of(kind: type[msgspec.Struct]) -> Schema:
