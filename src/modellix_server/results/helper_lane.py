@@ -149,6 +149,7 @@ class HelperLane:
         self._idle = list(self.helpers)
         self._waiting: dict[int | None, deque[_Asked]] = {}
         self._served: dict[int | None, asyncio.Task[None]] = {}
+        self._starting: set[asyncio.Task[None]] = set()
 
     async def ask(self, request: Request, team_id: int | None) -> Reply:
         """Have one request handled; None is who belongs to no team.
@@ -170,7 +171,7 @@ class HelperLane:
 
     async def stop(self) -> None:
         """End the processes, and what they are doing."""
-        served = list(self._served.values())
+        served = [*self._served.values(), *self._starting]
         for task in served:
             task.cancel()
         await asyncio.gather(*served, return_exceptions=True)
@@ -178,10 +179,14 @@ class HelperLane:
             await helper.stop()
 
     def _assign(self) -> None:
-        """Give idle processes to the teams that have waited longest and have none."""
+        """Give idle processes to the teams that have waited longest and have none.
+
+        One that still has to start takes a second for it, in which another one may be done: nobody waits for that one.
+        """
         for team_id in [one for one in self._waiting if one not in self._served]:
-            if not self._idle:
-                return
+            ready = next((one for one in self._idle if one.process is not None), None)
+            if ready is None:
+                break
             queue = self._waiting.pop(team_id)
             batch: list[_Asked] = []
             while queue and len(batch) < self._most:
@@ -190,7 +195,26 @@ class HelperLane:
             if queue:
                 self._waiting[team_id] = queue  # behind the others
             if batch:
-                self._served[team_id] = asyncio.create_task(self._serve(team_id, _Work(batch, self._idle.pop())))
+                self._idle.remove(ready)
+                self._served[team_id] = asyncio.create_task(self._serve(team_id, _Work(batch, ready)))
+        while len(self._starting) < sum(one not in self._served for one in self._waiting):
+            new = next((one for one in self._idle if one.process is None), None)
+            if new is None:
+                return
+            self._idle.remove(new)
+            self._starting.add(asyncio.create_task(self._start(new)))
+
+    async def _start(self, helper: HelperProcess) -> None:
+        try:
+            await helper.start()
+        except OSError as error:
+            for asked in (one for queue in self._waiting.values() for one in queue if not one.reply.done()):
+                asked.reply.set_exception(error)
+            self._waiting.clear()
+        finally:
+            self._idle.append(helper)
+            self._starting.discard(asyncio.current_task())
+        self._assign()
 
     async def _serve(self, team_id: int | None, work: _Work) -> None:
         work.task = asyncio.current_task()
