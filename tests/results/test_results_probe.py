@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import AsyncIterator
 
 import psutil
 import pytest
 import uvloop
 
-from modellix_server.inspection import Probed, Refused, sniff
+from modellix_server.inspection import Probe, Probed, Refused, sniff
 from modellix_server.results import Helper, Spool
 from modellix_server.results.helper_lane import HelperLane, HelperProcess
 
@@ -177,32 +178,40 @@ async def test_a_team_whose_files_take_for_ever_holds_up_no_other(helper, pictur
     assert all(isinstance(found, Probed) for found in await asyncio.gather(*stuck))
 
 
-async def test_nobody_waits_for_a_process_to_start_when_another_is_done_sooner(helper, picture, monkeypatch):
-    good = picture()
-    await helper.probe("image", good, 1)
-    begun, go_on, start = asyncio.Event(), asyncio.Event(), HelperProcess.start
+@pytest.fixture
+async def lane() -> AsyncIterator[HelperLane]:
+    """One of which no process has started."""
+    made = HelperLane(processes=2, most=32, give_way_by=0)
+    yield made
+    await made.stop()
 
-    async def slow_start(process: HelperProcess) -> asyncio.subprocess.Process:
+
+async def test_nobody_waits_for_a_process_to_start_when_another_is_done_sooner(lane, picture, monkeypatch):
+    asked = Probe("image", picture(), None)
+    await lane.ask(asked, 1)
+    begun, start = asyncio.Event(), HelperProcess.start
+
+    async def never_starts(process: HelperProcess) -> asyncio.subprocess.Process:
         begun.set()
-        await go_on.wait()
+        await asyncio.Event().wait()
         return await start(process)
 
-    monkeypatch.setattr(HelperProcess, "start", slow_start)
-    found = await asyncio.gather(*(helper.probe("image", good, team_id) for team_id in (1, 2, 3)))
+    monkeypatch.setattr(HelperProcess, "start", never_starts)
+    found = await asyncio.gather(*(lane.ask(asked, team_id) for team_id in (1, 2, 3)))
     assert begun.is_set()
     assert all(isinstance(one, Probed) for one in found)
-    go_on.set()
 
 
-async def test_where_no_process_starts_everybody_is_told(helper, picture, monkeypatch):
+async def test_where_no_process_starts_everybody_is_told(lane, picture, monkeypatch):
     async def fails(_process: HelperProcess) -> asyncio.subprocess.Process:
         raise OSError("no more processes")
 
     monkeypatch.setattr(HelperProcess, "start", fails)
-    asked = (helper.probe("image", picture(), team_id) for team_id in (1, 1, 2))
-    assert all(isinstance(one, OSError) for one in await asyncio.gather(*asked, return_exceptions=True))
+    asked = Probe("image", picture(), None)
+    found = await asyncio.gather(*(lane.ask(asked, team_id) for team_id in (1, 1, 2)), return_exceptions=True)
+    assert all(isinstance(one, OSError) for one in found)
     monkeypatch.undo()
-    assert isinstance(await helper.probe("image", picture(), 1), Probed)
+    assert isinstance(await lane.ask(asked, 1), Probed)
 
 
 async def test_work_given_up_by_its_callers_is_given_up(helper, picture):
