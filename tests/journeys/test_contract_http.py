@@ -88,10 +88,17 @@ async def test_unknown_routes(team, path: str) -> None:
     (await team.call("DELETE", path)).refused(404, no_route(path))
 
 
-@pytest.mark.parametrize("path", ["a/b/c", "nobody", "alibaba/qwen-image-plus/", "alibaba/qwen-image-plus/async/", ""])
+@pytest.mark.parametrize("path", ["a/b/c", "alibaba/qwen-image-plus/", "alibaba/qwen-image-plus/async/", ""])
 async def test_submissions_to_unknown_routes(platform, team, path: str) -> None:
     (await team.post(f"/api/v1/{path}", {"prompt": "a"})).refused(404, no_route(f"/api/v1/{path}"))
     assert await platform.tasks_of(team) == 0
+
+
+@pytest.mark.parametrize(("name", "whole"), [("nobody", "provider/model"), ("qwen-image-plus", PICTURE_MODEL)])
+async def test_a_model_without_its_provider_is_told_its_whole_name(team, name: str, whole: str) -> None:
+    told = f"Resource not found: no such route: a model is named with its provider, as in '{whole}'"
+    for path in (name, f"{name}/async"):
+        (await team.post(f"/api/v1/{path}", {"prompt": "a"})).refused(404, told)
 
 
 async def test_paths_that_are_percent_encoded(team) -> None:
@@ -130,10 +137,10 @@ async def test_the_host_header_decides_nothing(platform, team) -> None:
 
 
 async def test_a_header_sent_twice(platform, team) -> None:
-    """Neither of two keys counts; a list of two idempotency keys is one key."""
+    """With one value it counts once. Neither of two keys counts; a list of two idempotency keys is one key."""
     raw = Raw(platform.origin)
     key = f"Authorization: Bearer {team.text}"
-    assert await raw.send("GET /api/v1/team/balance HTTP/1.1", key, key) == 401
+    assert await raw.send("GET /api/v1/team/balance HTTP/1.1", key, key) == 200
     assert await raw.send("GET /api/v1/team/balance HTTP/1.1", key, "Authorization: Bearer x") == 401
     assert await raw.send("GET /api/v1/team/balance HTTP/1.1", "Authorization: Bearer x", key) == 401
     body = b'{"prompt":"a"}'

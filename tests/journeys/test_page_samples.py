@@ -25,12 +25,14 @@ from modellix_server.docsite.generated.endpoints import endpoint_slug
 from modellix_server.docsite.written import written_pages
 from modellix_server.openapi.operations import OPERATIONS
 
+OTHERS = ("ways-to-use/cli", "self-hosting/add-a-model", "self-hosting/add-an-upstream")
+"""Pages that are followed elsewhere: `tests/clients/test_pages.py`, `test_recipes.py`."""
 PAGES = {
     f"{page.language}/{page.slug}": page
     for page in written_pages()
-    if page.place.startswith("docs/site/") and samples_of(page.text) and page.slug != "ways-to-use/cli"
+    if page.place.startswith("docs/site/") and samples_of(page.text) and page.slug not in OTHERS
 }
-"""Pages with samples, but that of the command line: `tests/clients/test_pages.py` follows it."""
+"""Pages with samples."""
 PACKAGES = re.compile(r'^import .* from "(?!node:)', re.MULTILINE)
 """Samples in JavaScript that need more than Node itself."""
 SERVES = "ways-to-use/webhooks"

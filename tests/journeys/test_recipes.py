@@ -31,6 +31,13 @@ def write_files(text: str, folder: Path) -> list[str]:
     return [name for name, _ in found]
 
 
+@pytest.mark.parametrize("name", ["add-a-model.md", "add-an-upstream.md"])
+def test_the_recipe_in_chinese_has_the_same_files_and_commands(name: str) -> None:
+    text, translated = page(name), page(f"site/zh/self-hosting/{name}")
+    assert FILE.findall(translated) == FILE.findall(text)
+    assert SHELL.findall(translated) == SHELL.findall(text)
+
+
 async def test_add_a_model(stage, postgres_server, tmp_path: Path) -> None:
     text = page("add-a-model.md")
     assert write_files(text, tmp_path) == ["models/acme/banner.toml"]
