@@ -14,6 +14,7 @@ from tests.docsite.conftest import ADDRESS, details
 
 import modellix_server.api  # noqa: F401 - whose import loads every room's errors
 from modellix_server.base import settings
+from modellix_server.base.aside import Aside
 from modellix_server.base.errors import docs_path
 from modellix_server.catalogue import Adjustment, Catalogue, Prices
 from modellix_server.docsite import navigation, written
@@ -174,7 +175,7 @@ def test_prices_are_those_of_the_operator(library: Library) -> None:
 
 async def test_a_page_by_what_a_reader_calls_it(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     site = DocSite.__new__(DocSite)
-    site._computing = asyncio.Lock()
+    site.aside = Aside().run
 
     async def now() -> Library:
         return library
@@ -199,8 +200,7 @@ def test_a_page_as_markdown_links_to_markdown(library: Library) -> None:
 
 async def test_searches_leave_the_event_loop_alone(library: Library) -> None:
     """One computes at a time, in a thread; others go on meanwhile."""
-    site = DocSite.__new__(DocSite)
-    site._computing = asyncio.Lock()
+    aside = Aside()
     loop_thread, running, most, threads = threading.get_ident(), 0, 0, set()
 
     def compute(number: int) -> int:
@@ -212,7 +212,7 @@ async def test_searches_leave_the_event_loop_alone(library: Library) -> None:
         running -= 1
         return len(found)
 
-    found = await asyncio.gather(*(site.aside(compute, number) for number in range(20)))
+    found = await asyncio.gather(*(aside.run(compute, number) for number in range(20)))
     assert all(found)
     assert most == 1
     assert loop_thread not in threads

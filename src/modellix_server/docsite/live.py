@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
 
 from modellix_server.base import log
 from modellix_server.docsite.making import NotMadeError, made_elsewhere
@@ -18,9 +17,6 @@ from modellix_server.web.texts import LANGUAGES
 
 _ANYBODY = anybody("documentation")
 _LOG = log.get("docs")
-
-Given = ParamSpec("Given")
-Made = TypeVar("Made")
 
 
 class DocSite:
@@ -34,12 +30,8 @@ class DocSite:
         self._library: Library | None = None
         self._version: int | None = None
         self._making = asyncio.Lock()
-        self._computing = asyncio.Lock()
-
-    async def aside(self, compute: Callable[Given, Made], *given: Given.args, **more: Given.kwargs) -> Made:
-        """Search or render in a thread, one at a time: that takes milliseconds, which nobody else has to wait for."""
-        async with self._computing:
-            return await asyncio.to_thread(compute, *given, **more)
+        self.aside = ctx.aside.run
+        """For searching and rendering, which take milliseconds."""
 
     async def library(self) -> Library:
         """The pages with the prices in force; while new ones are made, others get the former ones."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from uuid import UUID
 
+from modellix_server.base.aside import Aside
 from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.database import UNREACHABLE, Connection, Pool, browsing, connect
 from modellix_server.base.errors import Unavailable
@@ -114,6 +115,8 @@ class ServingContext(Context):
     """Paces the reading of large bodies, and bounds those that are being received."""
     turns: TurnQueue = field(default_factory=TurnQueue)
     """Of requests that compute for milliseconds: pages by address, larger bodies by team."""
+    aside: Aside = field(default_factory=Aside)
+    """For what can be computed off the event loop: forms, the documentation."""
 
     async def check_database(self, within_s: float) -> None:
         """Raise Unavailable unless the database answers in time."""

@@ -12,6 +12,7 @@ from io import BufferedWriter, BytesIO
 from pathlib import Path
 from typing import IO
 
+from modellix_server.base.aside import Aside
 from modellix_server.base.errors import (
     BodyTooLarge,
     InvalidFormat,
@@ -58,7 +59,7 @@ class UploadBody:
 
 
 @asynccontextmanager
-async def received_file(spool: Spool, body: UploadBody) -> AsyncIterator[NewFile]:
+async def received_file(spool: Spool, aside: Aside, body: UploadBody) -> AsyncIterator[NewFile]:
     """The part `file` of the body; the spool file goes with the context.
 
     Raises InvalidFormat, InvalidParameters, MissingParameter, BodyTooLarge, BodyTooSlow, and what `chunks` raises.
@@ -71,10 +72,10 @@ async def received_file(spool: Spool, body: UploadBody) -> AsyncIterator[NewFile
             reader = _Reader(body.content_type, file)
             try:
                 async with asyncio.timeout(_TIMEOUT_S):
-                    await _receive(body.chunks, reader)
+                    await _receive(body.chunks, reader, aside)
             except TimeoutError:
                 raise too_slow(_TIMEOUT_S) from None
-        yield await asyncio.to_thread(reader.result, path)
+        yield await aside.run(reader.result, path)
     finally:
         path.unlink(missing_ok=True)
 
@@ -99,7 +100,7 @@ async def spooled_file(spool: Spool, filename: str, content: bytes) -> AsyncIter
         path.unlink(missing_ok=True)
 
 
-async def _receive(chunks: AsyncIterator[bytes], reader: _Reader) -> None:
+async def _receive(chunks: AsyncIterator[bytes], reader: _Reader, aside: Aside) -> None:
     pending, received = bytearray(), 0
     async for chunk in chunks:
         pending += chunk
@@ -109,7 +110,7 @@ async def _receive(chunks: AsyncIterator[bytes], reader: _Reader) -> None:
             if received > _MOST_BODY_BYTES:
                 raise _too_large(_MOST_BODY_BYTES)
             # Off the event loop: the parser is slow where bytes look like boundaries, and the disk may make it wait.
-            await asyncio.to_thread(reader.feed, bytes(pending))
+            await aside.run(reader.feed, bytes(pending))
             pending.clear()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -62,7 +61,7 @@ async def read_given(request: HotRequest, media: Collection[str]) -> GivenFields
     body = await read_body(request)
     try:
         if kind.lower().startswith("multipart/form-data"):
-            given = await asyncio.to_thread(_read_form, request, body, kind, places)
+            given = await request.ctx.aside.run(_read_form, request, body, kind, places)
         elif isinstance(body, Scratch):
             given = _checked(*await request.ctx.helper.extract(body.path, places, request.who.team.team_id))
         else:
