@@ -83,7 +83,7 @@ class Submissions:
     def __init__(self, db: Pool, hint: asyncio.Event) -> None:
         self._db = db
         self._hint = hint
-        self._accept = Batcher(self._accept_batch, flushers=1, most=200)
+        self._accept = Batcher(self._accept_batch, flushers=1, most=200, gathering=True)
 
     async def accept(self, submission: Submission) -> Accepted:
         """Durably accept one request.
