@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
 import pytest
+from tests.support import ledger_holds
 
 from modellix_server import ledger
 from modellix_server.base.database import Pool, connect
@@ -20,17 +21,6 @@ async def team(pool: Pool) -> None:
     await ledger.credit(pool, TEAM, 1000, live=True, actor="tests", note=None)
 
 
-async def hold(db: Pool, task: UUID, amount: int) -> None:
-    await db.execute(
-        "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[], array[true])",
-        [TEAM],
-        [True],
-        [amount],
-        [task],
-        [1],
-    )
-
-
 async def test_a_hold_fits_without_the_table_s_check(pool: Pool, database) -> None:
     owner = await connect(database.owner_dsn, name="tests")
     (name,) = [
@@ -41,25 +31,25 @@ async def test_a_hold_fits_without_the_table_s_check(pool: Pool, database) -> No
     ]  # fmt: skip
     await owner.execute(f"alter table ledger.balance drop constraint {name}")
     await owner.close()
-    await hold(pool, uuid4(), 1000)
+    await ledger_holds.hold(pool, TEAM, 1000)
     with pytest.raises(asyncpg.CheckViolationError):
-        await hold(pool, uuid4(), 1)
+        await ledger_holds.hold(pool, TEAM, 1)
     assert await ledger.balance(pool, TEAM, live=True) == Balance(1000, 1000)
 
 
 async def test_one_hold_a_task(pool: Pool) -> None:
     task = uuid4()
-    await hold(pool, task, 10)
+    await ledger_holds.hold(pool, TEAM, 10, task)
     with pytest.raises(asyncpg.UniqueViolationError):
-        await hold(pool, task, 10)
+        await ledger_holds.hold(pool, TEAM, 10, task)
     assert await ledger.balance(pool, TEAM, live=True) == Balance(1000, 10)
 
 
 async def test_a_hold_ends_once_whatever_it_was_ended_by(pool: Pool) -> None:
     """A capture of all of it, then a release: two entries of different kinds, and money enough for both."""
     task, other = uuid4(), uuid4()
-    await hold(pool, task, 100)
-    await hold(pool, other, 100)
+    await ledger_holds.hold(pool, TEAM, 100, task)
+    await ledger_holds.hold(pool, TEAM, 100, other)
     await pool.execute("select ledger.settle($1, $2)", [task], [100])
     with pytest.raises(asyncpg.UniqueViolationError):
         await pool.execute("select ledger.settle($1, $2)", [task], [0])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from uuid import uuid4
 
 import asyncpg
 import pytest
+from tests.support import ledger_holds
 
 from modellix_server import ledger
-from modellix_server.base.database import Connection, Pool, connect
+from modellix_server.base.database import Pool, connect
 from modellix_server.ledger import Finding, FrozenAccounts, monitor, seal
 from modellix_server.ledger.monitor import find_discrepancies
 
@@ -36,26 +36,13 @@ async def carry(pool: Pool, most: int = 1000) -> tuple[int, int]:
         return await monitor.carry(db, most)
 
 
-async def hold(db: Pool | Connection, amount: int, team: int = TEAM):
-    task = uuid4()
-    await db.execute(
-        "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[], array[true])",
-        [team],
-        [True],
-        [amount],
-        [task],
-        [1],
-    )
-    return task
-
-
 async def up_to(pool: Pool) -> int:
     return await pool.fetchval("select up_to from ledger.checkpoint")
 
 
 async def test_what_is_complete_is_carried_once_and_in_steps(pool: Pool) -> None:
     for _ in range(8):
-        await hold(pool, 1)
+        await ledger_holds.hold(pool, TEAM, 1)
     assert await carry(pool, 4) == (0, 10)  # the first run only takes note of where to go
     assert await carry(pool, 4) == (4, 6)
     assert await find_discrepancies(pool) == []
@@ -70,8 +57,8 @@ async def test_what_is_complete_is_carried_once_and_in_steps(pool: Pool) -> None
 async def test_numbers_that_are_committed_late_are_waited_for(pool: Pool) -> None:
     """A transaction takes a number and is slow; later numbers are there before it is."""
     async with pool.acquire() as slow, slow.transaction():
-        await hold(slow, 30)
-        await hold(pool, 50, OTHER)
+        await ledger_holds.hold(slow, TEAM, 30)
+        await ledger_holds.hold(pool, OTHER, 50)
         assert await carry(pool) == (0, 4)
         assert await carry(pool) == (0, 4)
         assert await find_discrepancies(pool) == []
@@ -85,7 +72,7 @@ async def test_a_random_history_is_always_right(pool: Pool) -> None:
     for _ in range(120):
         match dice.choice(["hold", "hold", "settle", "credit", "carry", "carry"]):
             case "hold":
-                open_holds.append((await hold(pool, dice.randint(0, 3)), 0))
+                open_holds.append((await ledger_holds.hold(pool, TEAM, dice.randint(0, 3)), 0))
             case "settle" if open_holds:
                 task, _ = open_holds.pop(dice.randrange(len(open_holds)))
                 await pool.execute("select ledger.settle($1, $2)", [task], [0])
@@ -110,7 +97,7 @@ TAMPERING = {
 @pytest.mark.parametrize("carried", [False, True], ids=["new", "carried"])
 @pytest.mark.parametrize("what", TAMPERING)
 async def test_a_look_finds(pool: Pool, owner, what: str, carried: bool) -> None:
-    await hold(pool, 100)
+    await ledger_holds.hold(pool, TEAM, 100)
     await carry(pool)
     if carried or "total" in what:
         await carry(pool)
@@ -137,7 +124,7 @@ async def test_one_looks_at_a_time_and_first_thing_in_its_transaction(pool: Pool
         async with pool.acquire() as two, two.transaction():
             assert not await monitor.begin(two)
     async with pool.acquire() as db, db.transaction():
-        await hold(db, 1)
+        await ledger_holds.hold(db, TEAM, 1)
         with pytest.raises(asyncpg.RaiseError, match="first in its transaction"):
             await monitor.carry(db, 10)
 
@@ -161,10 +148,10 @@ async def test_the_application_moves_no_mark_and_no_total(pool: Pool) -> None:
 
 
 async def test_an_account_is_restated_from_its_transfers(pool: Pool, owner) -> None:
-    await hold(pool, 100)
+    await ledger_holds.hold(pool, TEAM, 100)
     await carry(pool)
     await carry(pool)
-    await hold(pool, 20)
+    await ledger_holds.hold(pool, TEAM, 20)
     await owner.execute("update ledger.balance set posted = 5000, held = 0 where live and team_id = 7")
     await owner.execute("update ledger.total set posted = 1 where live and team_id = 7")
     async with pool.acquire() as db, db.transaction():
@@ -206,7 +193,7 @@ async def test_a_seal_is_due_once_an_hour_or_when_there_is_much(pool: Pool, owne
         assert (made.after, made.up_to, made.count) == (0, 2, 2)
         await seal.noted(db, made)
         assert await seal.due(db) is None
-        await hold(pool, 1)
+        await ledger_holds.hold(pool, TEAM, 1)
         assert await seal.due(db) is None  # not yet known to be complete
         await carry(pool)
         await carry(pool)

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from tests.support import ledger_holds
 
 from modellix_server import ledger
 from modellix_server.base.database import Pool, connect
@@ -34,17 +35,6 @@ async def team(pool: Pool) -> None:
     await pool.execute("select ledger.open_team($1)", TEAM)
 
 
-async def hold(db: Pool, task: UUID, amount: int) -> None:
-    await db.execute(
-        "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[], array[true])",
-        [TEAM],
-        [True],
-        [amount],
-        [task],
-        [1],
-    )
-
-
 async def settle(db: Pool, task: UUID, capture: int) -> None:
     await db.execute("select ledger.settle($1, $2)", [task], [capture])
 
@@ -63,11 +53,11 @@ async def one_step(db: Pool, model: Model, dice: random.Random) -> None:
                 await ledger.credit(db, TEAM, -amount, live=True, actor="tests", note=None)
         case "hold" if model.posted - model.held >= amount:
             task = uuid4()
-            await hold(db, task, amount)
+            await ledger_holds.hold(db, TEAM, amount, task)
             model.holds[task] = amount
         case "hold":
             with pytest.raises(asyncpg.CheckViolationError):
-                await hold(db, uuid4(), amount)
+                await ledger_holds.hold(db, TEAM, amount)
         case "settle" if model.holds:
             task = dice.choice(list(model.holds))
             capture = dice.choice([0, model.holds[task], dice.randint(0, model.holds[task])])
@@ -115,9 +105,9 @@ async def test_the_audit_finds(pool: Pool, database, what: str) -> None:
     """Not even the owner of the tables rewrites history unseen."""
     await ledger.credit(pool, TEAM, 1000, live=True, actor="tests", note=None)
     done, unfinished = uuid4(), uuid4()
-    await hold(pool, done, 100)
+    await ledger_holds.hold(pool, TEAM, 100, done)
     await settle(pool, done, 60)
-    await hold(pool, unfinished, 50)
+    await ledger_holds.hold(pool, TEAM, 50, unfinished)
     owner = await connect(database.owner_dsn, name="tests")
     assert await ledger.audit(owner) == []
     await owner.execute(TAMPERING[what])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from uuid import uuid4
 
 import pytest
+from tests.support import ledger_holds
 from typer.testing import CliRunner
 
 from modellix_server import audit, identity, ledger, tasks
@@ -70,19 +70,6 @@ async def frozen_gauge(pool) -> dict[tuple[str, ...], float]:
     return {one.name: dict(one.values) for one in await reconciliation.gauges(pool)}["modellix_accounts_frozen"]
 
 
-async def hold(pool, team: int, amount: int):
-    task = uuid4()
-    await pool.execute(
-        "select ledger.hold($1, $2, $3, $4, $5, array[null]::text[], array[true])",
-        [team],
-        [True],
-        [amount],
-        [task],
-        [1],
-    )
-    return task
-
-
 async def test_a_good_ledger_freezes_nobody_and_is_told_of(ctx, pool, team) -> None:
     assert await monitor.completed_at(pool) is None
     for _ in range(3):
@@ -126,7 +113,7 @@ async def test_a_wrong_balance_freezes_that_account_alone(ctx, pool, team, owner
 
 
 async def test_a_hold_without_a_task_is_found_and_ended(ctx, pool, team, cli) -> None:
-    await hold(pool, team, 300)
+    await ledger_holds.hold(pool, team, 300)
     await reconciliation.monitor_once(ctx, MONITOR)
     assert await frozen(pool) == [(team, True)]
     code, _, said = await cli("ledger", "unfreeze", "acme", "--note", "gone", "--restate")
