@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import pytest
 from playwright.async_api import Browser
 from tests.support.platform_processes import Platform
 
@@ -16,26 +17,31 @@ PLACES = (
 )
 
 
-async def test_pages_can_be_used_by_everybody(platform: Platform, browser: Browser) -> None:
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [
+        ("light", 1280),
+        pytest.param("dark", 1280, marks=pytest.mark.full),
+        pytest.param("dark", 390, marks=pytest.mark.full),
+    ],
+)
+async def test_pages_can_be_used_by_everybody(
+    platform: Platform, browser: Browser, theme: Literal["light", "dark"], width: int
+) -> None:
     faults: list[str] = []
-
-    def note(error: object) -> None:
-        faults.append(str(error))
-
-    for theme, width in (("light", 1280), ("dark", 1280), ("dark", 390)):
-        context = await browser.new_context(color_scheme=theme, viewport={"width": width, "height": 900})
-        page = await context.new_page()
-        page.on("pageerror", note)
-        for place in PLACES:
-            await page.goto(platform.origin + place)
-            await page.evaluate(AXE)
-            found: dict[str, Any] = await page.evaluate("axe.run({resultTypes: ['violations']})")
-            for one in found["violations"]:
-                if one["impact"] in ("serious", "critical"):
-                    faults += [f"{theme} {place}: {one['id']}: {node['html'][:200]}" for node in one["nodes"][:3]]
-            if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                faults.append(f"{place}: wider than the window of {width} pixels")
-        await context.close()
+    context = await browser.new_context(color_scheme=theme, viewport={"width": width, "height": 900})
+    page = await context.new_page()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    for place in PLACES:
+        await page.goto(platform.origin + place)
+        await page.evaluate(AXE)
+        found: dict[str, Any] = await page.evaluate("axe.run({resultTypes: ['violations']})")
+        for one in found["violations"]:
+            if one["impact"] in ("serious", "critical"):
+                faults += [f"{place}: {one['id']}: {node['html'][:200]}" for node in one["nodes"][:3]]
+        if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            faults.append(f"{place}: wider than the window of {width} pixels")
+    await context.close()
     assert faults == []
 
 
