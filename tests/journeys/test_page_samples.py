@@ -9,9 +9,10 @@ import os
 import re
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -33,6 +34,12 @@ PAGES = {
     if page.place.startswith("docs/site/") and samples_of(page.text) and page.slug not in OTHERS
 }
 """Pages with samples."""
+TWINS = {
+    name
+    for name, page in PAGES.items()
+    if name.startswith("zh/") and samples_of(page.text) == samples_of(PAGES[f"en/{page.slug}"].text)
+}
+"""Pages whose samples are those of the English page to the letter: `make test` runs them once, for that page."""
 PACKAGES = re.compile(r'^import .* from "(?!node:)', re.MULTILINE)
 """Samples in JavaScript that need more than Node itself."""
 SERVES = "ways-to-use/webhooks"
@@ -53,6 +60,11 @@ async def arrive(platform, folder: Path, **limits: int | None) -> Reader:
     return Reader(folder, env)
 
 
+def pages(names: Iterable[str]) -> list[Any]:
+    """Parameters of a test of these pages."""
+    return [pytest.param(name, marks=pytest.mark.full if name in TWINS else ()) for name in names]
+
+
 def programs(page: str, language: str) -> list[Sample]:
     return [one for one in samples_of(PAGES[page].text) if one.language == language]
 
@@ -64,7 +76,7 @@ def test_samples_are_found() -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", sorted(PAGES))
+@pytest.mark.parametrize("name", pages(sorted(PAGES)))
 async def test_the_samples_of_a_page(reader: Reader, name: str, request: pytest.FixtureRequest) -> None:
     text = PAGES[name].text
     if PACKAGES.search(text):
@@ -191,10 +203,10 @@ class BadLine:
 
 
 @pytest.mark.parametrize("language", ["python", "javascript"])
-@pytest.mark.parametrize("page", ["en", "zh"])
+@pytest.mark.parametrize("page", pages(["en/ways-to-use/idempotency", "zh/ways-to-use/idempotency"]))
 async def test_the_recovery_recovers(reader: Reader, platform, page: str, language: str) -> None:
     """429, 503 and a connection cut after the task was accepted; then 500 for a status read: one task, one charge."""
-    (program,) = programs(f"{page}/ways-to-use/idempotency", language)
+    (program,) = programs(page, language)
     team = await platform.team()
     line = BadLine(platform.origin, {"POST": ["429", "503", "cut"], "GET": ["500"]})
     async with line.open() as origin:
@@ -225,10 +237,10 @@ async def test_the_recovery_gives_up_where_it_must(reader: Reader, platform) -> 
         await reader.run(Sample("python", wrong))
 
 
-@pytest.mark.parametrize("page", ["en", "zh"])
+@pytest.mark.parametrize("page", pages([f"en/{SERVES}", f"zh/{SERVES}"]))
 async def test_the_receiver_of_webhooks(tmp_path: Path, page: str) -> None:
     """It takes what is signed, once, and nothing that is forged, altered or old."""
-    (program,) = programs(f"{page}/{SERVES}", "python")
+    (program,) = programs(page, "python")
     (tmp_path / "receiver.py").write_text(program.text, encoding="utf-8")
     secret, port = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", free_port()
     env = os.environ | {"WEBHOOK_SECRET": secret, "PORT": str(port)}
@@ -264,9 +276,9 @@ async def test_the_receiver_of_webhooks(tmp_path: Path, page: str) -> None:
         await process.wait()
 
 
-@pytest.mark.parametrize("page", ["en", "zh"])
+@pytest.mark.parametrize("page", pages([f"en/{SERVES}", f"zh/{SERVES}"]))
 async def test_the_check_of_signatures_in_javascript(reader: Reader, page: str) -> None:
-    (program,) = programs(f"{page}/{SERVES}", "javascript")
+    (program,) = programs(page, "javascript")
     secret, now, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", int(time.time()), '{"code":0}'
     signature = Webhook(secret).sign("msg_1", datetime.fromtimestamp(now, UTC), body)
     told = {"webhook-id": "msg_1", "webhook-timestamp": str(now), "webhook-signature": f"v1,no {signature}"}
