@@ -52,9 +52,6 @@ def small_disk() -> Iterator[SmallDisk]:
 _numbers = count(1)
 
 
-_numbers = count(1)
-
-
 @pytest.fixture
 async def database(postgres_server: Server) -> AsyncIterator[Database]:
     name = f"test_{next(_numbers)}"

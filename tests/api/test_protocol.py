@@ -237,6 +237,12 @@ async def test_the_loss_of_a_client_is_told(served: Served, connect) -> None:
     assert served.lost == 2
 
 
+@pytest.fixture
+def looked_at_often(monkeypatch) -> None:
+    """To be asked for before the server."""
+    monkeypatch.setattr(connection_clock, "_LOOK_EVERY_S", 0.05)
+
+
 @pytest.mark.parametrize(
     ("limit", "sent", "seen"),
     [
@@ -248,12 +254,11 @@ async def test_the_loss_of_a_client_is_told(served: Served, connect) -> None:
     ],
     ids=["a slow head", "no request", "between requests", "nothing read", "a slow body"],
 )
-async def test_who_keeps_us_waiting_is_cut_off(served: Served, connect, monkeypatch, limit, sent, seen) -> None:
-    monkeypatch.setattr(connection_clock, "_LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr(
-        connection_clock, limit, 2
-    )  # seldom does a busy machine take so long from connecting to sending
-    await asyncio.sleep(1.1)  # the look that has begun
+async def test_who_keeps_us_waiting_is_cut_off(
+    looked_at_often, served: Served, connect, monkeypatch, limit, sent, seen
+) -> None:
+    # Seldom does a busy machine take so long from connecting to sending.
+    monkeypatch.setattr(connection_clock, limit, 2)
     client, begun = await connect(limit=1_000), time.monotonic()
     client.writer.write(sent)
     while served.connections or time.monotonic() - begun < 0.2:

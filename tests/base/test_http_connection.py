@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import ipaddress
 import ssl
+from functools import partial
 
 import pytest
 import uvloop
@@ -270,19 +271,20 @@ async def test_the_certificate_must_be_trusted_and_have_the_hosts_name(tmp_path,
 
 def test_the_platforms_own_loop_whose_transports_differ_does_all_of_it_too(tmp_path, monkeypatch):
     async def run():
-        http = Outbound()
-        for kind in ANSWERS:
-            await test_an_answer_of_any_form_is_read_and_followed_by_another(http, kind)
-        for what in ENDLESS:
-            await test_what_surrounds_a_body_is_bounded(http, what)
-        await test_a_body_that_nobody_reads_is_not_taken_into_memory(http)
-        await test_two_answers_to_one_request_are_not_mixed_up(http)
-        await test_a_paid_request_takes_no_connection_that_the_server_has_closed(http)
-        await test_the_answer_to_half_a_body_counts_and_its_connection_is_not_used_again(http)
-        await test_a_body_that_breaks_off_is_told_as_a_lost_answer(http)
+        for test in (
+            *(partial(test_an_answer_of_any_form_is_read_and_followed_by_another, kind=kind) for kind in ANSWERS),
+            *(partial(test_what_surrounds_a_body_is_bounded, what=what) for what in ENDLESS),
+            test_a_body_that_nobody_reads_is_not_taken_into_memory,
+            test_two_answers_to_one_request_are_not_mixed_up,
+            test_a_paid_request_takes_no_connection_that_the_server_has_closed,
+            test_the_answer_to_half_a_body_counts_and_its_connection_is_not_used_again,
+            test_a_body_that_breaks_off_is_told_as_a_lost_answer,
+        ):
+            http = Outbound()
+            await test(http)
+            await http.close()
         await test_no_more_exchanges_at_once_than_allowed()
         await test_the_certificate_must_be_trusted_and_have_the_hosts_name(tmp_path, monkeypatch)
-        await http.close()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())

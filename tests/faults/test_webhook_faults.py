@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 
 from modellix_server import webhooks
 from modellix_server.base.team_mode import TeamMode
+from modellix_server.webhooks.delivery import TIMEOUT_S
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 
@@ -34,8 +35,11 @@ async def test_killed_between_the_answer_and_its_record(stage) -> None:
     await stage.died(stage.worker(kill_at="webhook_sent"))
     assert (await stage.row(task))["state"] == "succeeded"
     assert len(got) == 1
+    leased_s = await stage.pool.fetchval("select extract(epoch from due_at - now()) from webhooks.message")
+    assert 1 < leased_s <= TIMEOUT_S + stage.settings.lease_s, "nobody else may send it before"
+    await stage.pool.execute("update webhooks.message set due_at = now()")  # as if that time was over
     stage.worker()
-    give_up = time.monotonic() + 90  # the lease of the one that died: the time-out of a delivery, and a worker's lease
+    give_up = time.monotonic() + 60
     while await stage.pool.fetchval("select state from webhooks.message") != "delivered":
         assert time.monotonic() < give_up
         await asyncio.sleep(0.2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from modellix_server.identity import input_days
 from modellix_server.operations import inputs
 from modellix_server.operations.context import Context
@@ -47,4 +49,7 @@ async def test_what_is_not_kept_is_not_written_to_the_log(platform) -> None:
     )
     assert [tuple(row) for row in found] == [(None, None)]
     task = (await team.run("alibaba/qwen-image-plus", prompt=PROMPT))["task_id"]
-    await platform.reach(task, lambda row: row["params"] == "{}")  # by the worker itself
+    worker = platform.start("work")  # a worker begins with the chores
+    await platform.reach(task, lambda row: row["params"] == "{}")
+    worker.terminate()
+    await asyncio.to_thread(worker.wait, 60)

@@ -78,26 +78,21 @@ async def test_a_reference_goes_to_the_model_of_the_family_that_takes_pictures(o
     assert (await client.videos.poll(linked["id"])).status == "completed"
 
 
-async def test_a_remix_where_the_family_has_a_model_for_it(own, buyer, client) -> None:
+async def test_a_remix_or_an_edit_where_the_family_has_a_model_for_it(own, buyer, client) -> None:
     first = await client.videos.create_and_poll(model="alibaba/happyhorse-1.0-t2v", prompt="a horse", seconds="4")
     remix = await client.videos.remix(first.id, prompt="at night")
     assert (remix.model, remix.remixed_from_video_id) == ("alibaba/happyhorse-1.0-video-edit", first.id)
+    edited = await buyer.post("/v1/videos/edits", {"prompt": "at night", "video": {"id": first.id}})
+    assert edited.json["model"] == "alibaba/happyhorse-1.0-video-edit"
+    assert edited.json["remixed_from_video_id"] == first.id
     assert (await client.videos.poll(remix.id)).status == "completed"
+    assert (await client.videos.poll(edited.json["id"])).status == "completed"
     plain = await client.videos.create_and_poll(model=MODEL, prompt="a boat")
     with pytest.raises(openai.BadRequestError, match="no sibling that changes videos"):
         await client.videos.remix(plain.id, prompt="at night")
     named = await client.videos.remix(plain.id, prompt="at night", extra_body={"model": "alibaba/wan2.7-videoedit"})
     assert (named.model, named.remixed_from_video_id) == ("alibaba/wan2.7-videoedit", plain.id)
     assert named.seconds == ""  # as long as the other, which is told when it is there
-    assert (await client.videos.poll(named.id)).seconds == "6"
-
-
-async def test_an_edit_of_a_video_that_is_named_or_sent(own, buyer, client) -> None:
-    first = await client.videos.create_and_poll(model="alibaba/happyhorse-1.0-t2v", prompt="a horse", seconds="4")
-    edited = await buyer.post("/v1/videos/edits", {"prompt": "at night", "video": {"id": first.id}})
-    assert edited.json["model"] == "alibaba/happyhorse-1.0-video-edit"
-    assert edited.json["remixed_from_video_id"] == first.id
-    assert (await client.videos.poll(edited.json["id"])).status == "completed"
     clip = (await client.videos.download_content(first.id)).read()
     with pytest.raises(openai.BadRequestError, match="name a model that changes videos") as refused:
         await client.videos.edit(prompt="at night", video=("a.mp4", clip))
@@ -105,7 +100,12 @@ async def test_an_edit_of_a_video_that_is_named_or_sent(own, buyer, client) -> N
     chosen = {"model": "alibaba/wan2.7-videoedit"}
     sent = await client.videos.edit(prompt="at night", video=("a.mp4", clip), extra_body=chosen)
     assert sent.model == chosen["model"]
+    assert (await client.videos.poll(named.id)).seconds == "6"
     assert (await client.videos.poll(sent.id)).status == "completed"
+
+
+async def test_an_edit_of_no_video_is_refused(buyer, client, film) -> None:
+    clip = film("edit.mp4", 3)
     for video, status in ((None, 400), ({"url": "x"}, 400), (7, 400), ({"id": "task-0"}, 404)):
         assert (await buyer.post("/v1/videos/edits", {"prompt": "at night", "video": video})).status == status
     with pytest.raises(openai.NotFoundError, match="no video is extended here"):
