@@ -56,7 +56,8 @@ def test_every_point_in_the_source_is_tried() -> None:
 
 
 # Before the intent there is nothing yet to lose, and next to the others lies another point without a commit between.
-LONG = ("claimed", "prepared", "before_intent", "answer_understood", "result_spooled")
+LONG = ("claimed", "prepared", "before_intent", "answer_received", "answer_understood", "poll_understood",
+        "result_spooled", "result_fetched", "result_stored")  # fmt: skip
 
 
 @pytest.mark.parametrize(

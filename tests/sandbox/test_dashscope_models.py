@@ -181,7 +181,7 @@ async def test_it_is_taken(name):
     assert (job.model, job.count) == (name, parameters.get("n", 1))
 
 
-@pytest.mark.full  # in `make test` tests/journeys/test_models_all.py runs each of them, with its example
+@pytest.mark.full  # in `make test` tests/journeys/test_models_all.py runs one of each kind, with its example
 @pytest.mark.parametrize("name", distinct())
 async def test_it_delivers(client, inputs, tmp_path, name):
     path, given, parameters = CALLS[name]

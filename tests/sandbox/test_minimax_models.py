@@ -120,7 +120,7 @@ def filled(model_id: str, files: str) -> dict[str, Any]:
     return given
 
 
-# The rest in `make test-all`: tests/journeys/test_models_all.py runs each example, with fewer looks at the film.
+# The rest in `make test-all`: tests/journeys/test_models_all.py runs examples too, with fewer looks at the film.
 SHORT = ("hailuo-02-fl2v", "minimax-s2v-01")
 
 

@@ -143,13 +143,17 @@ async def test_every_run_without_a_seed_has_another_one_and_a_seed_is_kept(model
         assert {*kept} == {7}
 
 
+CRAFTS = ("wordart", "aitryon", "mt-image", "imageedit", "video-edit", "videoedit")
+"""In the names of models that have a way of their own to make what they make."""
+
+
 def kinds() -> list[Any]:
     """All models; those of which one of the same kind comes earlier take too long for every run."""
     seen: set[Any] = set()
     found = []
     for model in CATALOGUE:
         kind = (model.routes[0].upstream, model.type, "special" if not model.example.get("prompt") else "")
-        special = model.slug if any(word in model.slug for word in ("wordart", "aitryon", "mt-image", "edit")) else ""
+        special = model.slug if any(word in model.slug for word in CRAFTS) else ""
         marks = [pytest.mark.full] if (*kind, special) in seen else []
         seen.add((*kind, special))
         found.append(pytest.param(model, id=model.slug, marks=marks))
