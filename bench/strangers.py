@@ -71,6 +71,8 @@ ATTACKS: dict[str, tuple[Attack, ...]] = {
     "forms of 100,000 parts": (("many_parts", 6),),
     "all places taken": (("followers", 2_000), ("silent", 2_000), ("broken_downloads", 200), ("half_heads", 100)),
 }
+_GOES_ON = "all places taken"
+"""Beside this one nobody is refused, but new connections wait until the kernel's queue has been taken in."""
 _NEEDS_KEY = ("unfinished_bodies", "unfinished_small_bodies", "packed_bodies", "nested", "slow_clips",
               "strange_pictures", "many_pictures", "many_parts")  # fmt: skip
 
@@ -313,7 +315,8 @@ async def _measure(at: Installation, name: str, quiet: Seen) -> Row:
             break
         await asyncio.sleep(1)
     broken = [f"{len(seen.bad)} bad: {seen.bad[0]}"] if seen.bad else []
-    broken += [f"p99 {seen.ms(0.99) / quiet.ms(0.99):.1f} x"] if seen.ms(0.99) >= MOST_RATIO * quiet.ms(0.99) else []
+    ratio = seen.ms(0.99) / quiet.ms(0.99)
+    broken += [f"p99 {ratio:.1f} x"] if ratio >= MOST_RATIO and name != _GOES_ON else []
     broken += [f"memory +{after - before:.0f} MB"] if after >= before + MOST_LEFT_MB else []
     broken += [f"files +{left - files}"] if left > files + MOST_LEFT_FILES else []
     times = (quiet.ms(0.99), seen.ms(0.5), seen.ms(0.99))

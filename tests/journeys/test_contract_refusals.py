@@ -93,6 +93,10 @@ async def test_bad_parameters(untouched, given: dict, message: str) -> None:
         (b'{"prompt":"\xed\xa0\x80"}', "Invalid format: the body is not valid UTF-8"),
         (b"[" * 10_000 + b"]" * 10_000, "Invalid format: the JSON is nested too deeply"),
         (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "Invalid format: the JSON is nested too deeply"),
+        (
+            b'{"prompt":[' + b'{"a":1},' * 5_001 + b"1]}",
+            "Invalid format: the JSON has more than 10,000 parts, which nothing here takes",
+        ),
         (b"[]", "Invalid format: the request body must be a JSON object"),
         (b"null", "Invalid format: the request body must be a JSON object"),
         (b'"prompt"', "Invalid format: the request body must be a JSON object"),

@@ -23,7 +23,7 @@ from starlette.responses import Response
 from modellix_server.base import log, time_budget
 from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable, too_large, too_slow
-from modellix_server.base.json_body import without_mark
+from modellix_server.base.json_body import require_few_parts, without_mark
 from modellix_server.base.metrics import SECONDS, Counter, Histogram
 from modellix_server.base.turn_queue import TurnQueue
 from modellix_server.mcp.calls import Admission, McpCall, Scope, new_call
@@ -164,7 +164,7 @@ class Receiving:
 
 
 async def _read_body(call: McpCall, headers: Headers, receive: Receive, receiving: Receiving) -> bytes:
-    """The whole body. Raises BodyTooLarge, BodyTooSlow, Unavailable, ClientDisconnect."""
+    """The whole body. Raises BodyTooLarge, BodyTooSlow, InvalidFormat, Unavailable, ClientDisconnect."""
     text, most = headers.get("content-length", ""), receiving.most_bytes
     length = int(text) if text.isdigit() else most
     if length > most:
@@ -182,9 +182,12 @@ async def _read_body(call: McpCall, headers: Headers, receive: Receive, receivin
                     if len(body) > most:
                         raise too_large(most)
                     if not message.get("more_body", False):
-                        return without_mark(bytes(body))
+                        break
     except TimeoutError:
         raise too_slow(_BODY_TIMEOUT_S) from None
+    whole = without_mark(bytes(body))
+    require_few_parts(whole)
+    return whole
 
 
 def _watched(call: McpCall, send: Send) -> Send:
