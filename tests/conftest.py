@@ -21,6 +21,8 @@ from modellix_server.base.settings import Settings
 # Nothing of the developer's own set-up may reach a test; which PostgreSQL to test against may.
 for _name in [name for name in os.environ if name.startswith("MODELLIX_") and name != "MODELLIX_POSTGRES_BIN"]:
     del os.environ[_name]
+# The documentation is made for its first reader: it takes as much computing as all other starts of a platform.
+os.environ["MODELLIX_DOCS_AFTER_S"] = "86400"
 
 hypothesis.settings.register_profile("short", max_examples=5)
 hypothesis.settings.register_profile("at length", max_examples=50)

@@ -37,7 +37,7 @@ public class Submit {
 async def front(postgres_server, stage, tmp_path_factory):
     """A platform with a team of its own, whose one result is as large as a film, and what it is like undisturbed."""
     folder = tmp_path_factory.mktemp("front")
-    async with stage(postgres_server, folder) as platform:
+    async with stage(postgres_server, folder, docs_after_s="0") as platform:
         team = await platform.team()
         url = (await team.run(MODEL, prompt="a film"))["result"]["resources"][0]["url"]
         (stored,) = (path for path in (folder / "storage").rglob("*.png"))

@@ -28,6 +28,10 @@ IN_THE_BACKGROUND = (
     *(
         "operations/context.py",
         "operations/reconciliation.py",
+        "operations/balance_alerts.py",
+        "operations/budget_alerts.py",
+        "billing/alerts.py",
+        "budgets/store.py",
         "ledger/full_check.py",
         "ledger/seal.py",
         "tasks/store.py",
@@ -56,7 +60,7 @@ async def test_a_submission_goes_the_way_of_the_page(stage, postgres_server, tmp
     monkeypatch.setenv("PYTHONPATH", str(TOP / "tests/support/call_trace"))
     monkeypatch.setenv("CALL_TRACE_FOLDER", str(folder))
     monkeypatch.setenv("CALL_TRACE_SOURCE", f"{SOURCE}/")
-    async with stage(postgres_server, tmp_path) as platform:
+    async with stage(postgres_server, tmp_path, docs_after_s="0") as platform:
         team = await platform.team()
         task = (await team.submit("alibaba/qwen-image-plus", prompt="to load what is loaded once")).data["task_id"]
         await team.finish(task)

@@ -16,7 +16,7 @@ SUBMIT = "/api/v1/text-to-image/alibaba/qwen-image-plus/async"
 async def test_rolling_restart_under_load(fleet, front, load) -> None:
     """Two API processes and two workers; clients keep their connections open and never try again."""
     await fleet.command("migrate")
-    fleet.env["MODELLIX_DRAIN_S"] = "3"
+    fleet.env |= {"MODELLIX_DRAIN_S": "3", "MODELLIX_DOCS_AFTER_S": "3"}
     await fleet.emulate("dashscope")
     await fleet.team()
     key = await fleet.key()

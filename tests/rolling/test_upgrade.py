@@ -19,6 +19,7 @@ def first_release(tmp_path_factory) -> tuple[str, ...]:
 @pytest.mark.timeout(300)
 async def test_rolling_upgrade_from_the_first_release(fleet, front, load, first_release: tuple[str, ...]) -> None:
     old = first_release
+    fleet.env["MODELLIX_DOCS_AFTER_S"] = "3"  # as is usual
     await fleet.command("migrate", program=old)
     await fleet.emulate("dashscope", program=old)
     await fleet.team(program=old)

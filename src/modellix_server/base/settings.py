@@ -67,6 +67,12 @@ class Settings:
         "",
         shown="`/docs` below `MODELLIX_PUBLIC_URL`",
     )
+    docs_after_s: float = _variable(
+        "seconds after the start of `serve` at which the documentation is made, which takes a processor 3 s; "
+        "who reads it earlier waits for that",
+        3.0,
+        Meta(ge=0, le=_TEN_YEARS_S),
+    )
     results_url: str = _variable(
         "another origin for result links; files are then served under that host alone",
         "",

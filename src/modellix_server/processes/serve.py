@@ -47,7 +47,6 @@ from modellix_server.upstreams import load_all
 
 _CONNECTIONS = 8
 _STATEMENT_MS = 5_000  # below the time budget of a request, which may need time afterwards to find out what was done
-_DOCUMENTATION_AFTER_S = 3.0
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
 _THREADS_TURN_S = 0.0005  # the event loop waits so long for a thread that computes, not 5 ms, which is Python's default
 _SERVER: dict[str, Any] = {
@@ -134,7 +133,7 @@ async def _serve(settings: Settings) -> None:
         async with servers.running(), serve_metrics(settings, ctx.db, gauges):
             beside = [
                 asyncio.create_task(close_overdue(server.server_state.connections)),
-                asyncio.create_task(_prepare(site)),
+                asyncio.create_task(_prepare(site, settings.docs_after_s)),
             ]
             try:
                 await server.serve()
@@ -143,9 +142,9 @@ async def _serve(settings: Settings) -> None:
                     one.cancel()
 
 
-async def _prepare(site: DocSite) -> None:
+async def _prepare(site: DocSite, after_s: float) -> None:
     """Have the documentation made, so that its first reader need not wait; but first everything else has to start."""
-    await asyncio.sleep(_DOCUMENTATION_AFTER_S)
+    await asyncio.sleep(after_s)
     await site.library()
 
 
