@@ -127,7 +127,7 @@ def test_a_picture_acts_and_a_picture_replaces(make, given):
     assert difference(frame.crop(edge), footage.frame(given, 1).crop(edge)) < 4
 
 
-@pytest.mark.parametrize("name", ["walk.mp4", "dance.mp4"])
+@pytest.mark.parametrize("name", ["walk.mp4", pytest.param("dance.mp4", marks=pytest.mark.full)])
 def test_the_person_of_a_clip_is_replaced_and_the_new_one_moves_as_they_did(tmp_path, name):
     """The samples: a person in green; a clip of another in red (purple), who walks (dances)."""
     person = Source((SAMPLES / "person.png").read_bytes(), 10 << 20, (100, 4000))
@@ -191,10 +191,10 @@ def test_the_other_functions(make, given):
     ("pictures", "takes", "red_at_s"),
     [
         ({"last_frame_url": (RED,)}, ["first_clip_url"], 5),
-        ({"first_frame_url": (RED,)}, ["last_clip_url"], 0),
+        pytest.param({"first_frame_url": (RED,)}, ["last_clip_url"], 0, marks=pytest.mark.full),
         ({}, ["first_clip_url", "last_clip_url"], None),
         ({"first_frame_url": (RED,)}, [], 0),
-        ({"last_frame_url": (RED,)}, [], 5),
+        pytest.param({"last_frame_url": (RED,)}, [], 5, marks=pytest.mark.full),
     ],
 )
 def test_extensions_last_5_seconds(make, pictures, takes, red_at_s):

@@ -109,8 +109,8 @@ async def test_a_result_is_an_input_of_the_next_call_wherever_the_emulator_is(tm
     ("size", "resolution", "expected"),
     [
         ((1280, 720), "1080P", (1920, 1080)),
-        ((720, 1280), "1080P", (1080, 1920)),
-        ((1366, 768), "768P", (1366, 768)),
+        pytest.param((720, 1280), "1080P", (1080, 1920), marks=pytest.mark.full),
+        pytest.param((1366, 768), "768P", (1366, 768), marks=pytest.mark.full),
         ((800, 800), "768P", (1024, 1024)),
     ],
 )

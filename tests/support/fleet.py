@@ -19,10 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from tests.support.platform_processes import MANY
 from tests.support.ports import free_port
 
+from modellix_server import identity, ledger
 from modellix_server.base.database import Pool, open_pool
 from modellix_server.base.ids import parse_task_name
+from modellix_server.base.secret import Secret
+from modellix_server.limits.store import set_for_team
 from modellix_server.tasks import verify
 
 PROGRAM = (sys.executable, "-m", "modellix_server.cli.app")
@@ -108,14 +112,27 @@ class Fleet:
     def log(self) -> str:
         return (self.folder / "log").read_text()[-5000:]
 
-    async def team(self, program: Sequence[str] = PROGRAM) -> None:
-        """Make the team `acme`, with few limits."""
+    async def team(self, program: Sequence[str] = ()) -> None:
+        """Make the team `acme`, with few limits: by the commands of a program, or by those of this one's rooms."""
+        if not program:
+            async with self.pool.acquire() as db, db.transaction():
+                team = await identity.create_team(db, "acme")
+                await db.execute("select ledger.open_team($1), tasks.open_team($1)", team.id)
+                await set_for_team(db, team.id, concurrency=100_000, rpm=MANY, key_rpm=MANY)
+            return
         limits = ("--concurrency", "100000", "--rpm", "1000000", "--key-rpm", "1000000")
         await self.command("admin", "team", "create", "acme", program=program)
         await self.command("admin", "team", "limits", "acme", *limits, program=program)
 
-    async def key(self, program: Sequence[str] = PROGRAM, *, live: bool = False) -> str:
+    async def key(self, program: Sequence[str] = (), *, live: bool = False) -> str:
         """Give the team money; the text of a new key of it."""
+        if not program:
+            team = await self.pool.fetchval("select id from identity.team where name = 'acme'")
+            secret = Secret(base64.b64decode(self.env["MODELLIX_SECRET"]))
+            async with self.pool.acquire() as db, db.transaction():
+                await ledger.credit(db, team, 10_000_000_000, live=live, actor="tests", note=None)
+                text, _ = await identity.create_key(db, secret, team, live=live, name="k", created_by="tests")
+            return text
         mode = () if live else ("--test",)
         await self.command("admin", "team", "credit", "acme", "--usd", "10000", *mode, program=program)
         made = await self.command("admin", "key", "create", "--team", "acme", *mode, "--json", program=program)

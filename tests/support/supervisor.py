@@ -62,10 +62,14 @@ class Up:
         return [top, *top.children(recursive=True)]
 
     def child(self, name: str) -> psutil.Process:
-        """One of the supervisor's own; a helper bears the same name between its fork and its exec."""
-        found = [process for process in psutil.Process(self.process.pid).children() if name in command_of(process)]
-        assert len(found) == 1, found
-        return found[0]
+        """One of the supervisor's own; between its fork and its exec each of them bears all their names."""
+        while True:
+            found = [process for process in psutil.Process(self.process.pid).children() if name in command_of(process)]
+            if len(found) == 1:
+                return found[0]
+            assert found, f"there is no {name}"
+            assert time.monotonic() - self.started < START_LIMIT_S, found
+            time.sleep(0.01)
 
     def helper_of(self, name: str) -> psutil.Process:
         """The process that a child starts when it has finished its own start."""
