@@ -20,10 +20,18 @@ from modellix_server.results import (
     Spool,
     fetch,
 )
+from modellix_server.results.helper_lane import Crashed
 
 
 async def stored(storage):
     return [path async for page in storage.names("results") for path in page]
+
+
+def take_the_folder(storage):
+    """Let small files, which are not put but written by the helper, fail too."""
+    if folder := storage.local("results"):
+        folder.parent.mkdir(exist_ok=True)
+        folder.write_bytes(b"not a folder")
 
 
 async def test_a_small_picture(fetcher, vendor, storage, picture):
@@ -123,8 +131,39 @@ async def test_a_storage_that_fails_is_tried_later(fetcher, vendor, storage, pic
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(storage, "put", full)
-    with pytest.raises(FetchLater):
-        await fetcher.fetch(RemoteResult(uuid7(), 0, vendor.put("a", picture()), "image"), vendor.origins)
+    take_the_folder(storage)
+    for data in (picture(), picture("png", (1300, 1300), noise=90)):
+        with pytest.raises(FetchLater):
+            await fetcher.fetch(RemoteResult(uuid7(), 0, vendor.put("a", data), "image"), vendor.origins)
+
+
+@pytest.mark.parametrize("storage", ["file"], indirect=True)
+async def test_what_a_crash_left_of_a_small_file_is_replaced(fetcher, vendor, storage, picture):
+    data, task = picture(), uuid7()
+    left = storage.local(f"results/{task.hex}/0.png")
+    left.parent.mkdir(parents=True)
+    left.write_bytes(data[:20])
+    await fetcher.fetch(RemoteResult(task, 0, vendor.put("a", data), "image"), vendor.origins)
+    assert [path.name for path in left.parent.iterdir()] == ["0.png"]
+    assert left.read_bytes() == data
+
+
+@pytest.mark.parametrize("storage", ["file"], indirect=True)
+async def test_a_helper_that_dies_while_it_writes_proves_nothing_against_the_file(
+    fetcher, helper, vendor, storage, picture, monkeypatch
+):
+    ask = helper._quick.ask
+
+    async def dies(request, team_id):
+        if request.keep_at is not None:
+            raise Crashed
+        return await ask(request, team_id)
+
+    monkeypatch.setattr(helper._quick, "ask", dies)
+    for data, expected in ((picture(), FetchLater), (b"<html>", FetchNever)):
+        with pytest.raises(expected) as caught:
+            await fetcher.fetch(RemoteResult(uuid7(), 0, vendor.put("a", data), "image"), vendor.origins)
+        assert caught.type is expected
 
 
 def test_scratch_files_of_the_dead_are_removed_and_those_of_the_living_are_not(tmp_path):
@@ -146,7 +185,7 @@ def test_scratch_files_of_the_dead_are_removed_and_those_of_the_living_are_not(t
 
 
 def test_task_ids_in_paths_are_ids():
-    assert fetch.stored_path(UUID(int=1), 0, "png") == f"results/{'0' * 31}1/0.png"
+    assert fetch.stored_place(UUID(int=1), 0) == f"results/{'0' * 31}1/0"
 
 
 async def test_a_disk_that_fills_up_cuts_no_file(tmp_path):
@@ -189,6 +228,7 @@ async def test_a_storage_that_fails_is_tried_later_in_memory_too(fetcher, storag
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(storage, "put", full)
+    take_the_folder(storage)
     for noise in (0, 90):
         with pytest.raises(FetchLater):
             await fetcher.keep(InlineResult(uuid7(), 0, picture("png", (1300, 1300), noise=noise), "image"))

@@ -121,7 +121,7 @@ async def test_a_storage_that_is_away_for_a_moment_loses_no_answer(stage, storin
         await put(*about)
 
     monkeypatch.setattr(storing, "put", away_once)
-    stage.vendor.submitted = lambda: inline(png(40))
+    stage.vendor.submitted = lambda: inline(png(600))
     assert (await stage.run())["state"] == "succeeded"
     assert left == []
     await stage.clean()
@@ -138,7 +138,7 @@ async def test_a_long_answer_keeps_its_room_until_its_files_are_stored(stage, st
 
     async def submit(_order: object, http) -> Done:
         await http._enter()
-        return inline(png(40))
+        return inline(png(600))
 
     monkeypatch.setattr(stage.vendor, "submit", submit)
     await stage.run()

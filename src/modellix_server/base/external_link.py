@@ -18,6 +18,7 @@ _LINK = re.compile(r"(https?)://([^/?#]*)([^#]*)(#.*)?", re.ASCII | re.IGNORECAS
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNSENDABLE = re.compile(r"[^!-~]+")
 _QUERY = re.compile(r"[?#]")
+_SHORT = 1000  # characters: of longer texts none is remembered
 _ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:", re.ASCII | re.IGNORECASE)
 
 
@@ -40,6 +41,10 @@ class ExternalLink:
     @classmethod
     def parse(cls, text: str) -> ExternalLink:
         """The link of a text. Raises ValueError, without the text in it, for what is not an http or https link."""
+        return _known(text) if len(text) <= _SHORT else cls._parsed(text)
+
+    @classmethod
+    def _parsed(cls, text: str) -> ExternalLink:
         found = _LINK.fullmatch(text)
         if found is None or _CONTROL.search(text):
             raise ValueError("not an http or https URL with a host")
@@ -74,6 +79,11 @@ class ExternalLink:
         if {".", ".."}.intersection(place.split("/")):  # the library drops what has no meaning for it, such as a last ;
             merged = urljoin(base + path, place)
         return self.parse(merged + location[len(place) :])
+
+
+@lru_cache(1000)  # a vendor's address is asked for again and again, and the link to a result is looked at several times
+def _known(text: str) -> ExternalLink:
+    return ExternalLink._parsed(text)  # noqa: SLF001
 
 
 @lru_cache(1000)

@@ -35,6 +35,8 @@ class _Randomness:
 
 _randomness = _Randomness()
 _VERSION_AND_VARIANT = 0x7 << 76 | 0b10 << 62
+_VERSION_4 = 0x4 << 76 | 0b10 << 62
+_RANDOM_122 = (1 << 128) - 1 & ~(0xF << 76 | 0b11 << 62)
 _RANDOM_BITS = (1 << 80) - 1 & ~(0xF << 76 | 0b11 << 62)
 
 
@@ -42,6 +44,12 @@ def uuid7() -> UUID:
     """A time-ordered UUID: 48 bits of Unix milliseconds, then 74 random bits."""
     milliseconds = time.time_ns() // 1_000_000
     return UUID(int=milliseconds << 80 | int.from_bytes(_randomness.take(10)) & _RANDOM_BITS | _VERSION_AND_VARIANT)
+
+
+def uuid4_text() -> str:
+    """A random UUID as it is written."""
+    digits = f"{int.from_bytes(_randomness.take(16)) & _RANDOM_122 | _VERSION_4:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 _process = os.urandom(6).hex().encode()

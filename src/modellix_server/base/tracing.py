@@ -147,12 +147,16 @@ class Timed:
             self._span.set_attribute(name, value)
 
 
-@contextlib.contextmanager
-def timed(name: str, task_id: UUID, **about: str | int | None) -> Iterator[Timed]:
+_NOTHING = contextlib.nullcontext(Timed())
+
+
+def timed(name: str, task_id: UUID, **about: str | int | None) -> contextlib.AbstractContextManager[Timed]:
     """A span around the block."""
-    if (tracer := _state.tracer) is None:
-        yield Timed()
-        return
+    return _NOTHING if _state.tracer is None else _timed(_state.tracer, name, task_id, about)
+
+
+@contextlib.contextmanager
+def _timed(tracer: Tracer, name: str, task_id: UUID, about: Mapping[str, str | int | None]) -> Iterator[Timed]:
     started, started_ns = time.monotonic(), time.time_ns()
     span = _start(tracer, name, task_id, started_ns, about)
     try:

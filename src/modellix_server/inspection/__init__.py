@@ -15,6 +15,7 @@ from modellix_server.inspection.messages import (
     Refused,
     Reply,
     Request,
+    Unkept,
     decode_replies,
     encode_requests,
 )

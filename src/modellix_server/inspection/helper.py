@@ -30,6 +30,7 @@ from modellix_server.inspection.messages import (
     Probed,
     Refused,
     Reply,
+    Unkept,
     decode_requests,
     encode_replies,
 )
@@ -64,13 +65,48 @@ def _serve(request: Probe | Extract) -> Reply:
         if isinstance(request, Extract):
             return _extract(request)
         with open_file(request.data, request.path) as file:
-            if request.kind == "vector":
-                return probe_vector(file)
-            return probe(request.kind, file)
+            found = probe_vector(file) if request.kind == "vector" else probe(request.kind, file)
+        if request.keep_at is not None and request.data is not None:
+            _keep(Path(f"{request.keep_at}.{found.format}"), request.data)
+        return found
     except (Unfit, InvalidFormat) as refusal:
         return Refused(str(refusal))
     except MemoryError:
         return Refused("the file takes too much memory to look at")
+    except _Unkept as error:
+        return Unkept(str(error))
+
+
+class _Unkept(Exception):
+    """A file could not be written."""
+
+
+def _keep(place: Path, data: bytes) -> None:
+    """Write a file that nobody reads before this is done; one that is there already is replaced at once."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not _write_new(place, data):
+            beside = place.with_name(f"{place.name}#{os.getpid()}")  # for the storage, a file that is being written
+            beside.unlink(missing_ok=True)
+            _write_new(beside, data)
+            beside.replace(place)
+    except OSError as error:
+        raise _Unkept(type(error).__name__) from error
+
+
+def _write_new(place: Path, data: bytes) -> bool:
+    """Write a file, whole or not at all; False when there is one already."""
+    try:
+        file = place.open("xb", buffering=0)
+    except FileExistsError:
+        return False
+    try:
+        with file:
+            _write(file, data)
+    except OSError:
+        place.unlink()
+        raise
+    return True
 
 
 def _probe(kind: Kind, path: Path) -> Probed | Refused:

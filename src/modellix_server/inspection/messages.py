@@ -19,6 +19,8 @@ class Probe(msgspec.Struct, frozen=True, tag=True):
     kind: Wanted
     data: bytes | None
     path: str | None
+    keep_at: str | None = None
+    """Where the bytes are written too, if they are such a file: a path that lacks the format's name at its end."""
 
 
 class Extract(msgspec.Struct, frozen=True, tag=True):
@@ -66,8 +68,14 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     why: str
 
 
+class Unkept(msgspec.Struct, frozen=True, tag=True):
+    """There is nothing against the file, but it could not be written."""
+
+    why: str
+
+
 Request = Probe | Extract
-Reply = Probed | Extracted | Refused
+Reply = Probed | Extracted | Refused | Unkept
 
 encode_requests = msgspec.msgpack.Encoder().encode
 encode_replies = msgspec.msgpack.Encoder().encode

@@ -3,21 +3,25 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from modellix_server.api import CONNECTION, ConnectionLimit, HttpProtocol, close_overdue
 from modellix_server.base.addresses import Network
 from modellix_server.base.content_coding import DECODED, BrokenCoding, DecodedBody, UnknownCoding
 from modellix_server.base.external_link import PUBLIC_ONLY, Origins
 from modellix_server.base.outbound import AnswerLost, NotSent, Outbound
-from modellix_server.base.process import reuse_memory
+from modellix_server.base.process import raise_file_limit, reuse_memory
+from modellix_server.base.turn_queue import TurnQueue
 from modellix_server.catalogue import samples
 from modellix_server.sandbox import load_all, media, wire
 from modellix_server.sandbox.callbacks import NO_HEADERS, Post
@@ -56,6 +60,8 @@ class Sandbox:
         self._origin = origin
         self._apps: dict[str, wire.App] = {}
         self._held = AsyncExitStack()
+        self.connections: Collection[Any] = ()
+        """The server's, whose time limits are looked after while the sandbox is open."""
 
     async def open(self) -> None:
         """Start the render processes and build the emulators."""
@@ -65,7 +71,8 @@ class Sandbox:
         self._held.push_async_callback(outbound.close)
         studio = Studio(spool)
         self._held.callback(studio.close)
-        await self._held.enter_async_context(_every(EXPIRE_EVERY_S, spool.expire))
+        await self._held.enter_async_context(_beside(_every(EXPIRE_EVERY_S, spool.expire)))
+        await self._held.enter_async_context(_beside(close_overdue(self.connections)))
         origins = Origins.of(self._origin) if self._origin else PUBLIC_ONLY
         fetch, post = _fetcher(outbound, self._origin, spool), _poster(outbound, origins)
         emulators = load_all()
@@ -82,6 +89,7 @@ class Sandbox:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
+            scope["extensions"][wire.CUT] = scope["extensions"][CONNECTION].cut
             await self._route(scope, receive, send)
 
     async def _live(self, receive: wire.Receive, send: wire.Send) -> None:
@@ -123,14 +131,15 @@ class Sandbox:
             await wire.answer_json(send, 404, {"message": f"Emulators: {', '.join(self._apps)}"})
 
 
-@contextlib.asynccontextmanager
-async def _every(pause_s: float, work: Callable[[], None]) -> AsyncIterator[None]:
-    async def loop() -> None:
-        while True:
-            await asyncio.sleep(pause_s)
-            work()
+async def _every(pause_s: float, work: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(pause_s)
+        work()
 
-    task = asyncio.create_task(loop())
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
@@ -192,27 +201,22 @@ def _poster(outbound: Outbound, origins: Origins) -> Post:
     return post
 
 
-class SandboxProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP with one extension: an emulator may drop the connection without an answer."""
-
-    def on_message_begin(self) -> None:
-        """Begin a request; called by the parser."""
-        super().on_message_begin()
-        self.scope["extensions"] = {wire.CUT: self._cut}  # type: ignore[dict-item]  # ours is a function
-
-    def _cut(self) -> None:
-        self.transport.abort()
-
-
 def server(sandbox: Sandbox, *, host: str, port: int) -> uvicorn.Server:
     """The server `run` runs; for tests that want it in a thread or with a free port (0)."""
-    return uvicorn.Server(
+    protocol: Any = partial(
+        HttpProtocol,
+        draining=asyncio.Event(),
+        limit=ConnectionLimit(raise_file_limit()),
+        turns=TurnQueue(),
+        names_requests=False,  # the vendors name theirs themselves
+    )
+    served = uvicorn.Server(
         uvicorn.Config(
             sandbox,
             host=host,
             port=port,
             loop="uvloop",
-            http=SandboxProtocol,
+            http=protocol,
             lifespan="on",
             log_config=None,
             access_log=False,
@@ -222,6 +226,8 @@ def server(sandbox: Sandbox, *, host: str, port: int) -> uvicorn.Server:
             backlog=4096,
         )
     )
+    sandbox.connections = served.server_state.connections
+    return served
 
 
 def run(
@@ -251,4 +257,7 @@ def run(
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: sys.exit(0))
     sandbox = Sandbox(names, spool=spool, allow_networks=allow_networks, instant=instant, front=front, origin=origin)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     server(sandbox, host=host, port=port).run()

@@ -12,8 +12,8 @@ from modellix_server.base import faults
 from modellix_server.base.external_link import Origins
 from modellix_server.base.outbound import AnswerLost, Blocked, Download, NotSent, Outbound, TooLarge, Unasked
 from modellix_server.inspection import Kind, Refused, Wanted
-from modellix_server.results.helper_process import Helper
-from modellix_server.results.links import stored_path
+from modellix_server.results.helper_process import Helper, is_quick
+from modellix_server.results.links import stored_place
 from modellix_server.results.spool import Spool
 from modellix_server.results.storage import TROUBLE, FetchGone, FetchLater, FetchNever, Storage
 
@@ -97,8 +97,12 @@ class Fetcher:
                 remote.url, origins=origins, timeout_s=_TIMEOUT_S[kind], max_bytes=_MOST_BYTES[kind]
             ) as download:
                 _require_success(download.status)
-                async with self._received(download) as (content, size, digest):
-                    return await self._keep(remote, content, size, digest)
+                content, size, digest = await self._received(download)
+            try:
+                return await self._keep(remote, content, size, digest)
+            finally:
+                if isinstance(content, Path):
+                    content.unlink(missing_ok=True)
         except (Blocked, TooLarge, Unasked) as error:
             raise FetchNever(f"the {kind} could not be fetched: {error}") from error
         except (NotSent, AnswerLost) as error:
@@ -148,12 +152,20 @@ class Fetcher:
             path.unlink(missing_ok=True)
 
     async def _keep(self, file: RemoteResult | InlineResult, content: bytes | Path, size: int, digest: str) -> Resource:
-        found = await self._helper.probe(file.kind, content)
+        await faults.point("result_spooled")
+        place = stored_place(file.task_id, file.index)
+        local = self._storage.local(place)
+        if local is not None and isinstance(content, bytes) and is_quick(file.kind, size):
+            found = await self._helper.probe_and_keep(file.kind, content, local)
+            kept = True
+        else:
+            found = await self._helper.probe(file.kind, content)
+            kept = False
         if isinstance(found, Refused):
             raise FetchNever(found.why)
-        await faults.point("result_spooled")
-        path = stored_path(file.task_id, file.index, found.format)
-        await self._storage.put(path, content)
+        path = f"{place}.{found.format}"
+        if not kept:
+            await self._storage.put(path, content)
         return Resource(
             type="image" if file.kind == "vector" else file.kind,
             format=found.format,
@@ -166,9 +178,8 @@ class Fetcher:
             sha256=digest,
         )
 
-    @asynccontextmanager
-    async def _received(self, download: Download) -> AsyncIterator[tuple[bytes | Path, int, str]]:
-        """The whole body, in memory if it is small, else in a spool file that is deleted at the end of the context."""
+    async def _received(self, download: Download) -> tuple[bytes | Path, int, str]:
+        """The whole body, size and SHA-256: in memory if it is small, else in a spool file that the caller deletes."""
         chunks = download.chunks()
         start = bytearray()
         async for chunk in chunks:
@@ -177,14 +188,13 @@ class Fetcher:
                 break
         else:
             whole = bytes(start)
-            yield whole, len(whole), hashlib.sha256(whole).hexdigest()
-            return
+            return whole, len(whole), hashlib.sha256(whole).hexdigest()
         path = self._spool.path()
         try:
-            size, digest = await _write(path, start, chunks)
-            yield path, size, digest
-        finally:
+            return path, *await _write(path, start, chunks)
+        except BaseException:
             path.unlink(missing_ok=True)
+            raise
 
 
 async def _write(path: Path, start: bytearray, chunks: AsyncIterator[bytes]) -> tuple[int, str]:

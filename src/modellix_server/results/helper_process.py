@@ -9,12 +9,17 @@ from typing import Any
 import msgspec
 
 from modellix_server.base.errors import InvalidFormat, Unavailable
-from modellix_server.inspection import Extract, Extracted, InputFile, Probe, Probed, Refused, Wanted
+from modellix_server.inspection import Extract, Extracted, InputFile, Probe, Probed, Refused, Unkept, Wanted
 from modellix_server.results.helper_lane import Crashed, HelperLane
 from modellix_server.results.spool import Spool
 
 _QUICK_BYTES = 256 * 1024
 _SLOW_GIVES_WAY_BY = 15
+
+
+def is_quick(kind: Wanted, size: int) -> bool:
+    """Whether a file of so many bytes is examined beside small pictures."""
+    return kind == "image" and size <= _QUICK_BYTES
 
 
 class Helper:
@@ -36,7 +41,7 @@ class Helper:
         `team_id` is the team that it comes from; None: a vendor or the platform. Raises OSError if no helper starts.
         """
         size = content.stat().st_size if isinstance(content, Path) else len(content)
-        lane = self._quick if kind == "image" and size <= _QUICK_BYTES else self._slow
+        lane = self._quick if is_quick(kind, size) else self._slow
         if isinstance(content, Path):
             return await self._probe(lane, Probe(kind, None, str(content)), team_id)
         if size <= _QUICK_BYTES:
@@ -47,6 +52,23 @@ class Helper:
             return await self._probe(self._slow, Probe(kind, None, str(scratch.path)), team_id)
         finally:
             scratch.close()
+
+    async def probe_and_keep(self, kind: Wanted, data: bytes, place: Path) -> Probed | Refused:
+        """As `probe`, for small pictures: what is one is written to a local file, whose name gets the format's ending.
+
+        So a picture goes from process to process once, and its file costs no thread. Raises OSError, also when it
+        could not be written.
+        """
+        try:
+            reply = await self._quick.ask(Probe(kind, data, None, str(place)), None)
+        except Crashed:  # of the file, or while it was written
+            reply = await self.probe(kind, data)
+            if isinstance(reply, Probed):
+                raise OSError("the helper did not write the file") from None
+        if isinstance(reply, Unkept):
+            raise OSError(reply.why)
+        assert isinstance(reply, Probed | Refused)
+        return reply
 
     async def _probe(self, lane: HelperLane, request: Probe, team_id: int | None) -> Probed | Refused:
         try:

@@ -19,9 +19,9 @@ _OWN_FOLDERS = ("/results/", "/files/", samples.PATH)
 _QUERY = re.compile(r"expires=([0-9]{1,12})&signature=([0-9a-f]{64})", re.ASCII)
 
 
-def stored_path(task_id: UUID, index: int, format_name: str) -> str:
-    """Where a result file lies in the storage."""
-    return f"results/{task_id.hex}/{index}.{format_name}"
+def stored_place(task_id: UUID, index: int) -> str:
+    """Where a result file lies in the storage, but for its format, which ends the path after a dot."""
+    return f"results/{task_id.hex}/{index}"
 
 
 def link(settings: Settings, task_id: UUID, index: int, format_name: str, expires_at: int) -> str:

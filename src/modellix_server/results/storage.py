@@ -103,6 +103,10 @@ class Storage:
         else:
             await obstore.put_async(self._store, path, content, use_multipart=False)
 
+    def local(self, path: str) -> Path | None:
+        """Where a file lies on this machine's disk; None for an object store."""
+        return None if self._folder is None else self._folder / path
+
     async def move_in(self, path: str, file: Path) -> None:
         """Like `put`, for a local file that may be moved: on the same disk nothing is copied."""
         if self._folder is not None:

@@ -32,7 +32,7 @@ class Stored:
     @property
     def content_type(self) -> str:
         """By the name's ending."""
-        return TYPES[Path(self.name).suffix]
+        return TYPES[self.name[self.name.rfind(".") :]]
 
 
 class SandboxSpool:

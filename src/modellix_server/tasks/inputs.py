@@ -76,6 +76,8 @@ async def resolve(
 
     The sandbox reaches us wherever we are. Raises BadMedia.
     """
+    if not model.media:
+        return Resolved(dict(params))
     media = {medium.name: medium for medium in model.media}
     resolver = _Resolver(tools, upstream, team_id, sandbox=sandbox)
     texts: dict[tuple[str, str], str] = {}

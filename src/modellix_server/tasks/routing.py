@@ -132,6 +132,12 @@ class Routing(Accounts):
 
         `tried` are the addresses of the accounts that have had its former attempts.
         """
+        if not live and len(model.routes) == 1:  # most tasks of the sandbox: there is nothing to choose
+            route = model.routes[0]
+            only = Destination(route, MAIN, self._sandbox[route.upstream].region)
+            if only.region in route.models:
+                wait_s = await self._breakers.wait_s(only.address, live=live)
+                return only if wait_s is None else wait_s
         candidates = await self._candidates(model, tried, live=live)
         if not candidates:
             return NO_ACCOUNT_RETRY_S

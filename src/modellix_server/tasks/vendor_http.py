@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -76,7 +75,8 @@ class VendorHttp:
             sent["Content-Type"], body = await encode_form(form)
         elif json is not None:
             sent, body = {"Content-Type": "application/json", **sent}, msgspec.json.encode(json)
-        with self._counted(method):
+        started, outcome = time.perf_counter(), "broken off"
+        try:
             answer = await self._outbound.call(
                 method,
                 self._account.base_url.rstrip("/") + path,
@@ -87,22 +87,7 @@ class VendorHttp:
                 max_bytes=self._most_bytes,
                 turn=Turn(QUICK_ANSWER_BYTES, self._enter),
             )
-            self.status = answer.status
-        # A vendor that quotes our key in its refusal must not carry it into messages, notes or logs.
-        if len(answer.body) <= QUICK_ANSWER_BYTES and len(key := self._account.key.encode()) >= _LEAST_KEY_BYTES:
-            answer = replace(answer, body=answer.body.replace(key, b"***")) if key in answer.body else answer
-        self._note(answer)
-        if method == "POST":
-            await faults.point("answer_received")
-        return answer
-
-    @contextlib.contextmanager
-    def _counted(self, method: str) -> Iterator[None]:
-        """Count the call by what became of it: a class of statuses, or how it failed."""
-        started, outcome = time.perf_counter(), "broken off"
-        try:
-            yield
-            outcome = f"{(self.status or 0) // 100}xx"
+            outcome = f"{answer.status // 100}xx"
         except (NotSent, AnswerLost) as error:
             outcome = "not sent" if isinstance(error, NotSent) else "answer lost"
             raise
@@ -110,6 +95,14 @@ class VendorHttp:
             named = (self._account.upstream, "test" if self._account.sandbox else "live", method)
             _CALLS[*named, outcome] += 1
             _LATENCY.observe(time.perf_counter() - started, named)
+        self.status = answer.status
+        # A vendor that quotes our key in its refusal must not carry it into messages, notes or logs.
+        if len(answer.body) <= QUICK_ANSWER_BYTES and len(key := self._account.key.encode()) >= _LEAST_KEY_BYTES:
+            answer = replace(answer, body=answer.body.replace(key, b"***")) if key in answer.body else answer
+        self._note(answer)
+        if method == "POST":
+            await faults.point("answer_received")
+        return answer
 
     def close(self) -> None:
         """Make room for the next long answer."""

@@ -317,13 +317,9 @@ class ClientConnection:
     def _head(self, status: int, headers: Headers) -> list[bytes]:
         """The lines of the answer's head, with the empty one at its end."""
         self.status = status
-        lines = [
-            _STATUS_LINES[status],
-            self._wire.standing_lines(),
-            b"x-request-id: ",
-            self.request_id.encode(),
-            b"\r\n",
-        ]
+        lines = [_STATUS_LINES[status], self._wire.standing_lines()]
+        if self._wire.names_requests:
+            lines += (b"x-request-id: ", self.request_id.encode(), b"\r\n")
         for name, value in headers:
             lines += (name, b": ", value, b"\r\n")
         lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")

@@ -59,6 +59,7 @@ class HttpProtocol(asyncio.Protocol):
         limit: ConnectionLimit,
         turns: TurnQueue,
         trusted_proxies: tuple[Network, ...] = (),
+        names_requests: bool = True,  # in each answer, by `X-Request-Id`
     ) -> None:
         self._app: Any = config.loaded_app
         self._server = server_state
@@ -66,6 +67,7 @@ class HttpProtocol(asyncio.Protocol):
         self._limit = limit
         self._turns = turns
         self._trusted_proxies = trusted_proxies
+        self.names_requests = names_requests
         self._loop = _loop or asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._answering: ClientConnection | None = None

@@ -92,6 +92,8 @@ def _stopped(clock: TaskClock, inbox: SignalInbox) -> Finish | None:
 
 def _has_inputs(job: Job, model: Model, tools: Tools) -> bool:
     """Whether there are media to prepare, by whichever route it goes."""
+    if not model.media:
+        return False
     upstreams = {route.upstream: tools.upstreams[route.upstream] for route in model.routes}
     params = job.decoded_params()
     return any(inputs.needed(tools.settings, model, upstream, params) for upstream in upstreams.values())

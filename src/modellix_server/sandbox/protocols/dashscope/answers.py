@@ -1,10 +1,10 @@
 """The vendor's answers as JSON values: task records, results, usage, task lists."""
 
-import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from modellix_server.base.ids import uuid4_text
 from modellix_server.sandbox.protocols.dashscope.make import DashScopeOutcome
 from modellix_server.sandbox.protocols.dashscope.work import DashScopeTask
 
@@ -16,7 +16,7 @@ EXTENDED = ", soft natural light, balanced composition, fine detail"
 
 def request_id() -> str:
     """A new id of the vendor's form."""
-    return str(uuid.uuid4())
+    return uuid4_text()
 
 
 def error(code: str, message: str) -> dict[str, Any]:

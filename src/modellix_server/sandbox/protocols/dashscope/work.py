@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-import uuid
 from dataclasses import dataclass, field
 from typing import Literal
 
 from modellix_server.base import log
+from modellix_server.base.ids import uuid4_text
 from modellix_server.sandbox import media
 from modellix_server.sandbox.bill import Bill, BillLine
 from modellix_server.sandbox.protocols.dashscope.fields import DashScopeRefusal
@@ -33,8 +33,8 @@ class DashScopeTask:
 
     job: DashScopeJob
     line: BillLine
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    id: str = field(default_factory=uuid4_text)
+    request_id: str = field(default_factory=uuid4_text)
     submitted_at: float = field(default_factory=time.time)
     started_at: float | None = None
     ended_at: float | None = None
