@@ -38,8 +38,8 @@ async def test_it_is_the_same_as_one_made_here(library: Library, tmp_path: Path)
         for query in ASKED:
             for wanted in (Filter(language), Filter(language, code_only=True)):
                 hits = search(found, query, wanted)
-                assert [(one.url, one.passage) for one in hits] == [
-                    (one.url, one.passage) for one in search(library, query, wanted)
+                assert [(one.url, one.text) for one in hits] == [
+                    (one.url, one.text) for one in search(library, query, wanted)
                 ]
                 assert hits
 

@@ -123,7 +123,7 @@ def test_filters(library: Library) -> None:
     with_code = search(library, "price", Filter(code_only=True))
     assert len(with_code) == 10, "pieces without code fit better"
     for hit in with_code:
-        assert hit.passage.startswith("```\n")
+        assert hit.text.startswith("```\n")
     assert search(library, "price", Filter(version=f"v{VERSION}"))
     assert search(library, "price", Filter(version="latest"))
     with pytest.raises(InvalidParameters, match="there is no documentation of version '9'"):
@@ -176,10 +176,10 @@ def test_a_hit_says_where_the_answer_is(library: Library) -> None:
     hit = search(library, "verify webhook signature", Filter(), 1)[0]
     assert hit.url == "https://example.com/docs/ways-to-use/webhooks#a-message"
     assert hit.title == "Webhooks"
-    assert "webhook-signature" in hit.passage
+    assert "webhook-signature" in hit.text
     for language, question, _wanted in QUESTIONS[::7]:
         for hit in search(library, question, Filter(language)):
-            assert len(hit.passage) <= MOST_PASSAGE_CHARACTERS
+            assert len(hit.text) <= MOST_PASSAGE_CHARACTERS
 
 
 def test_it_is_quick(library: Library) -> None:

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 import uvicorn
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
-from tests.support.mcp_clients import INITIALIZE, MODES, call, mcp_client, message, post
+from tests.support.mcp_clients import INITIALIZE, MODES, FoundPassage, call, mcp_client, message, post
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
@@ -26,7 +26,7 @@ from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.base.metrics import counters, histograms
 from modellix_server.base.turn_queue import TurnQueue
-from modellix_server.mcp import McpServers, Passage
+from modellix_server.mcp import McpServers
 
 FILTERS = "query, version, language, apiReferenceOnly, codeOnly"
 PAGES = Path(__file__).parents[2] / "docs/site/en"
@@ -43,7 +43,7 @@ class WrittenPages:
         self.began: list[int] = []
         """In which pass of the event loop each search that takes long began."""
 
-    async def search(self, query: str, **filters) -> Sequence[Passage]:
+    async def search(self, query: str, **filters) -> Sequence[FoundPassage]:
         if query == "takes long":
             self.began.append(self.passes)
             time.sleep(0.003)  # noqa: ASYNC251 - as a search, which computes
@@ -53,7 +53,7 @@ class WrittenPages:
         words = query.lower().split()
         counted = [(sum(text.lower().count(word) for word in words), slug) for slug, text in self.texts.items()]
         best = [slug for count, slug in sorted(counted, reverse=True) if count][:5]
-        return [Passage(slug.capitalize(), "", f"{self.site}/{slug}", "en", self.texts[slug]) for slug in best]
+        return [FoundPassage(slug.capitalize(), "", f"{self.site}/{slug}", "en", self.texts[slug]) for slug in best]
 
     async def page(self, name: str, language: str) -> str | None:
         return self.texts.get(name)

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
-from tests.support.mcp_clients import INITIALIZE, call
+from tests.support.mcp_clients import INITIALIZE, FoundPassage, call
 
 from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.base.turn_queue import TurnQueue
 from modellix_server.limits import AddressLimit
-from modellix_server.mcp import Passage
 from modellix_server.mcp.calls import AddressAdmission, new_call
 from modellix_server.mcp.docs import build_docs
 from modellix_server.mcp.exchange import SingleExchange, sessions
@@ -31,10 +30,10 @@ RECEIVING = Receiving(1 << 20, BodyReadLimiter())
 class OnePassage:
     """A documentation that answers everything in the same way."""
 
-    async def search(self, query: str, **_: Any) -> list[Passage]:
+    async def search(self, query: str, **_: Any) -> list[FoundPassage]:
         if query == "wrong":
             raise InvalidParameters("this is refused")
-        return [Passage("Title", "Heading", f"{SITE}/page#heading", "en", TEXT)]
+        return [FoundPassage("Title", "Heading", f"{SITE}/page#heading", "en", TEXT)]
 
     async def page(self, name: str, language: str) -> str | None:
         return TEXT

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
@@ -15,6 +15,16 @@ from mcp import Client
 ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 MODES = ["auto", "legacy"]
 """The protocol of 2026, and that of 2025 with its handshake."""
+
+
+class FoundPassage(NamedTuple):
+    """For `mcp.Passage`, without a documentation."""
+
+    title: str
+    heading: str
+    url: str
+    language: str
+    text: str
 
 
 @contextlib.asynccontextmanager

@@ -32,6 +32,7 @@ from modellix_server.api.openai_api.answers import error_reply
 from modellix_server.api.openai_api.routes import PATHS as OPENAI_PATHS
 from modellix_server.api.openai_api.routes import openai_routes
 from modellix_server.api.payments import payment_event
+from modellix_server.base.json_body import WHOLE_BODY
 from modellix_server.base.settings import Settings
 from modellix_server.limits import AddressLimit, RateLimited
 from modellix_server.openapi.operation import Access, Declared
@@ -143,7 +144,8 @@ def build_app(ctx: ApiContext, pages: App | None = None) -> App:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint: App = router
         path: str = scope.get("path", "")
-        if scope.get("method") not in _BODILESS and b"content-encoding" in dict(scope["headers"]):
+        is_coded = scope.get("method") not in _BODILESS and b"content-encoding" in dict(scope["headers"])
+        if is_coded:
             receive = decoded(scope, receive)
         if path.startswith(_API):
             method = scope["method"]
@@ -161,6 +163,7 @@ def build_app(ctx: ApiContext, pages: App | None = None) -> App:
                 await ctx.turns.wait(address)
             else:
                 endpoint = pages
+                scope[WHOLE_BODY] = None if connection is None or is_coded else connection.body
         await endpoint(scope, receive, send)
 
     return app

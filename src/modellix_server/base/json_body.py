@@ -17,6 +17,10 @@ _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 """Of UTF-16, as PowerShell writes it; without a mark every other byte of ASCII is zero."""
 
 
+WHOLE_BODY = "modellix.body"
+"""In the scope of a request: a function that gives its body if all of that has come, and is at most so many bytes."""
+
+
 def without_mark(body: bytes) -> bytes:
     """The body without a byte order mark, which some editors and frameworks put before UTF-8 (RFC 8259, 8.1)."""
     return body.removeprefix(_MARK)

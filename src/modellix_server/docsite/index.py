@@ -6,7 +6,8 @@ import math
 import pickle
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache, reduce
+from functools import reduce
+from itertools import compress, repeat
 from operator import and_
 from pathlib import Path
 from typing import NamedTuple
@@ -16,25 +17,17 @@ import tantivy
 from modellix_server.docsite import ranking
 from modellix_server.docsite.chunks import Chunk
 from modellix_server.docsite.page import DocPage, Kind
-from modellix_server.docsite.words import asked, bigrams, distance, said, stem, words
+from modellix_server.docsite.page_ranking import PageRanking
+from modellix_server.docsite.wishes import GENERIC, Wish, as_whole, weight_of, wishes_of, with_phrases
+from modellix_server.docsite.words import asked, bigrams, distance, stem, words
 
 _WRITER_BYTES = 15_000_000
 _TABLES = "words"
 _ONE_TYPO, _TWO_TYPOS = 1, 2
 _LONG = 8
+_FROM_DIGITS = bytes.maketrans(b"01", b"\0\1")
 _MOST_WISHES = 2_000
 """Of which is kept what they find, some KB each: most words of a question were in another one before."""
-
-
-RankedChunk = tuple[Chunk, float]
-"""A piece that fits a query, and how well."""
-
-
-class _Wish(NamedTuple):
-    """Something that a query asks for: as it is said there, and in other ways. Each is one word, or some together."""
-
-    said: tuple[tuple[str, ...], ...]
-    alternatives: tuple[tuple[str, ...], ...] = ()
 
 
 class SearchIndex:
@@ -44,10 +37,8 @@ class SearchIndex:
         """Made in memory, or in a folder; one that has it already is opened. Then the folder is not needed any more."""
         self._of = {language: _LanguageIndex(found, folder and folder / language) for language, found in chunks.items()}
 
-    def find(
-        self, query: str, language: str, kinds: frozenset[Kind], *, code_only: bool, typing: bool
-    ) -> list[RankedChunk]:
-        """The pieces that fit best. With `code_only`, those that have code."""
+    def find(self, query: str, language: str, kinds: frozenset[Kind], *, code_only: bool, typing: bool) -> list[Chunk]:
+        """The best piece of each page that fits, the best first; with `code_only`, of those that have code."""
         return self._of[language].find(query, kinds, code_only=code_only, typing=typing)
 
     def strange_words(self, query: str, language: str) -> int:
@@ -55,7 +46,7 @@ class SearchIndex:
         return self._of[language].strange_words(query)
 
 
-_Key = tuple[_Wish, int, bool] | str
+_Key = tuple[Wish, int, bool] | str
 """A wish, how many pieces are wanted at most, and whether it is unfinished; or a pair of Chinese characters."""
 
 
@@ -64,8 +55,8 @@ class _Known(NamedTuple):
 
     scores: Mapping[int, float]
     """The pieces that fit it best, by their number, and how well each of them does."""
-    pieces: int = 0
-    """Those that fulfil it: bit n for piece n."""
+    fulfilled: bytes = b""
+    """For each piece 1 if it fulfils the wish, else 0."""
     rarity: float = 0.0
     """How much it says about a piece that it does; 0 where none does."""
 
@@ -116,49 +107,42 @@ class _LanguageIndex:
         self._number_at = {_place(address): number for number, address in everything.hits}
         self._chunks = chunks
         self._kinds = [chunk.page.kind.value for chunk in chunks]
+        self._pages = PageRanking(chunks)
         self._known: dict[_Key, _Known] = {}
 
-    def find(self, query: str, kinds: frozenset[Kind], *, code_only: bool, typing: bool) -> list[RankedChunk]:
+    def find(self, query: str, kinds: frozenset[Kind], *, code_only: bool, typing: bool) -> list[Chunk]:
         last = (asked(query)[-1:],) if typing else None
         most = len(self._chunks) if kinds or code_only else ranking.MOST_OF_A_WISH
-        known = [self._kept(wish, most, unfinished=wish.said == last) for wish in self._understood(_wishes(query))]
+        known = [self._kept(wish, most, unfinished=wish.said == last) for wish in self._understood(wishes_of(query))]
         found = _added_up([*known, *map(self._kept_pair, bigrams(query))])
         if kinds:
             fitting = {kind.value for kind in kinds}
             found = {number: score for number, score in found.items() if self._kinds[number] in fitting}
         if code_only:
             found = {number: score for number, score in found.items() if self._chunks[number].code}
-        wanted = [(one.pieces, one.rarity) for one in known if one.rarity]
-        everything = sum(rarity for _pieces, rarity in wanted) or 1.0
-        ranked = []
         least = min(sorted(found.values(), reverse=True)[: ranking.MOST_PIECES], default=0.0)
-        for number, sum_ in found.items():
-            if sum_ < least:
-                continue
-            met = 0.0
-            for pieces, rarity in wanted:
-                if pieces >> number & 1:
-                    met += rarity
-            ranked.append((self._chunks[number], sum_ * (1 + ranking.COVERED * met / everything)))
-        return ranked
+        best = [number for number, score in found.items() if score >= least]
+        covered = _covered(best, [one for one in known if one.rarity])
+        pieces = [(number, found[number] * factor) for number, factor in zip(best, covered, strict=True)]
+        return [self._chunks[number] for number in self._pages.ranked(pieces, query)]
 
     def strange_words(self, query: str) -> int:
         long = [word for word in asked(query) if len(word) >= ranking.FUZZY_FROM]
         return sum(word not in self._pieces_with for word in long)
 
-    def _understood(self, wishes: Sequence[_Wish]) -> Sequence[_Wish]:
+    def _understood(self, wishes: Sequence[Wish]) -> Sequence[Wish]:
         """Without the words that are in no page, but for the first few, which may be mistyped."""
         unknown = [wish for wish in wishes if not wish.alternatives and wish.said[0][0] not in self._pieces_with]
         left_out = unknown[ranking.MOST_UNKNOWN :]
         return [wish for wish in wishes if wish not in left_out] if left_out else wishes
 
-    def _kept(self, wish: _Wish, most: int, *, unfinished: bool) -> _Known:
+    def _kept(self, wish: Wish, most: int, *, unfinished: bool) -> _Known:
         key = wish, most, unfinished
         known = self._known.get(key)
         if known is None:
             found = self._best(self._wish(wish, unfinished=unfinished), most)
-            pieces, rarity = self._fulfilling(wish)
-            known = self._keep(key, found._replace(pieces=pieces, rarity=rarity))
+            fulfilled, rarity = self._fulfilled(wish)
+            known = self._keep(key, found._replace(fulfilled=fulfilled, rarity=rarity))
         return known
 
     def _kept_pair(self, pair: str) -> _Known:
@@ -178,17 +162,20 @@ class _LanguageIndex:
         hits = self._searcher.search(query, max(most, 1), count=False).hits if query else []
         return _Known({self._number_at[_place(address)]: score for score, address in hits})
 
-    def _fulfilling(self, wish: _Wish) -> tuple[int, float]:
-        """The pieces that fulfil a wish, and its rarity."""
+    def _fulfilled(self, wish: Wish) -> tuple[bytes, float]:
+        """Whether each piece fulfils a wish, and its rarity."""
         pieces = fitting = 0
         for way in (*wish.said, *wish.alternatives):
             having = [self._pieces_with.get(word, 0) for word in way]
             pieces |= reduce(and_, having)
             fitting += min(one.bit_count() for one in having)
-        generic = ranking.GENERIC if all(_weight(said) == ranking.GENERIC for said in wish.said) else 1.0
-        return pieces, generic * math.log(1 + len(self._chunks) / fitting) if fitting else 0.0
+        if not fitting:
+            return b"", 0.0
+        generic = ranking.GENERIC if all(weight_of(said) == ranking.GENERIC for said in wish.said) else 1.0
+        digits = f"{pieces:0{len(self._chunks)}b}".encode()[::-1]
+        return digits.translate(_FROM_DIGITS), generic * math.log(1 + len(self._chunks) / fitting)
 
-    def _wish(self, wish: _Wish, *, unfinished: bool) -> tantivy.Query | None:
+    def _wish(self, wish: Wish, *, unfinished: bool) -> tantivy.Query | None:
         """Any of the ways to say a word; the best counts. None where no page has any of its words.
 
         The fields of all single words stand side by side: each query within another one costs tantivy a buffer.
@@ -208,15 +195,15 @@ class _LanguageIndex:
         """What the query says: each of its words counts."""
         known = [word for word in said if word in self._pieces_with]
         if len(known) == 1:
-            return self._in_fields(known[0], _weight(said))
-        return [_any([self._word(word, _weight(said)) for word in known])] if known else []
+            return self._in_fields(known[0], weight_of(said))
+        return [_any([self._word(word, weight_of(said)) for word in known])] if known else []
 
     def _all(self, alternative: Sequence[str]) -> list[tantivy.Query]:
         """Another way to say it: only as a whole."""
         if len(alternative) == 1 and alternative[0] in self._pieces_with:
-            return self._in_fields(alternative[0], ranking.SYNONYM * _weight(alternative))
-        together = _together(alternative)
-        return self._in_fields(together, ranking.PHRASE) if together in self._pieces_with else []
+            return self._in_fields(alternative[0], ranking.SYNONYM * weight_of(alternative))
+        whole = as_whole(alternative)
+        return self._in_fields(whole, ranking.PHRASE) if whole in self._pieces_with else []
 
     def _word(self, word: str, weight: float) -> tantivy.Query:
         return tantivy.Query.disjunction_max_query(self._in_fields(word, weight), ranking.FURTHER)
@@ -259,7 +246,7 @@ def _fields(chunk: Chunk) -> dict[str, list[str]]:
         "pairs": bigrams(f"{page.title} {chunk.heading} {chunk.text}"),
         "about": words(page.summary) if chunk.heading != page.title else [],
     }
-    return {name: _with_phrases(own) for name, own in found.items()}
+    return {name: with_phrases(own) for name, own in found.items()}
 
 
 def _names(page: DocPage) -> list[str]:
@@ -268,119 +255,32 @@ def _names(page: DocPage) -> list[str]:
         found = (word for name in page.names for word in words(name))
     else:
         found = (stem(part) if part.isalpha() else part for name in page.names for part in name.lower().split())
-    return [word for word in dict.fromkeys(found) if word not in _GENERIC]
-
-
-@lru_cache(maxsize=512)
-def _wishes(query: str) -> tuple[_Wish, ...]:
-    """The words of a query, those that belong together as one, with their synonyms."""
-    rows: dict[int, list[_Phrase]] = {}
-    for row, phrase in _phrases_in(query):
-        rows.setdefault(row, []).append(phrase)
-    wishes, known = [], set()
-    for row in sorted(rows):
-        own = tuple(dict.fromkeys(phrase.words for phrase in rows[row]))
-        wishes.append(_one_of(row, own))
-        known |= {word for phrase in own for word in phrase}
-    return (*wishes, *(_Wish(((word,),)) for word in asked(query) if word not in known))
-
-
-@lru_cache(maxsize=512)
-def _one_of(row: int, own: tuple[tuple[str, ...], ...]) -> _Wish:
-    return _Wish(own, tuple(phrase.words for phrase in _SYNONYMS[row] if phrase.words not in own))
-
-
-def _phrases_in(query: str) -> Iterator[tuple[int, _Phrase]]:
-    """The phrases of a query with their rows, without those that are a part of a longer one."""
-    spoken, lower = said(query), query.lower()
-    found = [
-        (place, place + len(phrase.said), row, phrase)
-        for place, word in enumerate(spoken)
-        for row, phrase in _BEGINNING_WITH.get(word, ())
-        if spoken[place : place + len(phrase.said)] == phrase.said
-    ]
-    # Chinese has no spaces: a place there is one of characters, kept apart from those of words.
-    found += [
-        (-1 - place, -1 - place - len(phrase.text), row, phrase)
-        for letter in set(lower)
-        for row, phrase in _CHINESE_FROM.get(letter, ())
-        if (place := lower.find(phrase.text)) >= 0
-    ]
-    for start, end, row, phrase in found:
-        spans = ((other, until) for other, until, _row, _phrase in found if abs(until - other) > abs(end - start))
-        if not any(min(span) <= min(start, end) and max(start, end) <= max(span) for span in spans):
-            yield row, phrase
-
-
-class _Phrase(NamedTuple):
-    """A way to say something."""
-
-    text: str
-    said: tuple[str, ...]
-    """Its words in their order, as a query has them."""
-    words: tuple[str, ...]
-    """Those that are looked for."""
-
-
-_SYNONYMS = tuple(
-    tuple(_Phrase(text, tuple(words(text)), tuple(asked(text))) for text in row) for row in ranking.SYNONYMS
-)
-_BEGINNING_WITH: dict[str, list[tuple[int, _Phrase]]] = {}
-"""English phrases by their first word."""
-_CHINESE_FROM: dict[str, list[tuple[int, _Phrase]]] = {}
-"""All others by their first character."""
-for _row, _found in enumerate(_SYNONYMS):
-    for _phrase in _found:
-        if _phrase.text.isascii():
-            _BEGINNING_WITH.setdefault(_phrase.said[0], []).append((_row, _phrase))
-        else:
-            _CHINESE_FROM.setdefault(_phrase.text[0], []).append((_row, _phrase))
-
-
-_GENERIC = frozenset(word for text in ranking.GENERIC_WORDS for word in words(text))
-
-
-def _together(phrase: Sequence[str]) -> str:
-    """What stands in the index for words that are found as a whole."""
-    return "=".join(phrase)
-
-
-_PHRASES_WITH: dict[str, list[tuple[frozenset[str], str]]] = {}
-"""Those of several words by one of them, with what stands for them."""
-for _found in _SYNONYMS:
-    for _phrase in _found:
-        if len(_phrase.words) > 1:
-            one = frozenset(_phrase.words), _together(_phrase.words)
-            _PHRASES_WITH.setdefault(_phrase.words[-1], []).append(one)
-
-
-def _with_phrases(found: list[str]) -> list[str]:
-    """The words of a field, and what stands for the phrases of which all words are among them.
-
-    So a phrase is looked for as quickly as a word; a query for several words within another one takes ten times that.
-    """
-    there = set(found)
-    phrases = (phrase for word in there for phrase in _PHRASES_WITH.get(word, ()))
-    return [*found, *(token for wanted, token in phrases if wanted <= there)]
+    return [word for word in dict.fromkeys(found) if word not in GENERIC]
 
 
 def _added_up(known: Sequence[_Known]) -> dict[int, float]:
     """The score of each piece for all wishes together.
 
-    Most pieces have something of one wish only, and are put together without a step of Python for each. To have tantivy
-    search for all wishes at once takes three times as long, as a wish is some words, each in some fields.
+    To have tantivy search for all wishes at once takes longer, as a wish is some words, each in some fields.
     """
     found = dict(known[0].scores) if known else {}
+    before = found.get
     for one in known[1:]:
-        both = [(number, found[number] + one.scores[number]) for number in found.keys() & one.scores.keys()]
-        found.update(one.scores)
-        found.update(both)
+        for number, score in one.scores.items():
+            found[number] = before(number, 0.0) + score
     return found
 
 
-def _weight(together: Sequence[str]) -> float:
-    """Of each of some words that belong together: a single one may be in most questions."""
-    return ranking.GENERIC if len(together) == 1 and together[0] in _GENERIC else 1 / len(together)
+def _covered(best: Sequence[int], wanted: Sequence[_Known]) -> Iterator[float]:
+    """The factor of each piece for how much of the wishes it fulfils. Many fulfil the same ones."""
+    rarities = [one.rarity for one in wanted]
+    everything = sum(rarities)
+    factors: dict[tuple[int, ...], float] = {(): 1.0}
+    fulfilled = [[one.fulfilled[number] for number in best] for one in wanted]
+    for met in zip(*fulfilled, strict=True) if fulfilled else repeat((), len(best)):
+        if met not in factors:
+            factors[met] = 1 + ranking.COVERED * sum(compress(rarities, met)) / everything
+        yield factors[met]
 
 
 def _place(address: tantivy.DocAddress) -> tuple[int, int]:

@@ -64,12 +64,7 @@ class DocPage:
         """Each of its names and its title, as typed in lower case and as words."""
         return tuple((name.lower().strip("`"), frozenset(asked(name))) for name in (*self.names, self.title))
 
-    @cached_property
-    def name_words(self) -> frozenset[str]:
-        """The words of all of these."""
-        return frozenset().union(*(words for _name, words in self.called))
-
     def rest(self) -> None:
         """Let go of the tokens, which are the most of a page and needed again only by who renders it."""
-        _ = self.title, self.summary, self.anchors, self.name_words
+        _ = self.title, self.summary, self.anchors, self.called
         self.__dict__.pop("document", None)

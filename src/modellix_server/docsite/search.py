@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
-from operator import itemgetter
 from typing import NamedTuple
 
 from modellix_server.base.errors import InvalidParameters
-from modellix_server.docsite import ranking
-from modellix_server.docsite.index import RankedChunk
-from modellix_server.docsite.page import DocPage, Kind
+from modellix_server.docsite.chunks import Chunk
+from modellix_server.docsite.page import Kind
 from modellix_server.docsite.site import Library
-from modellix_server.docsite.words import asked
 from modellix_server.web.texts import LANGUAGES
 
 MOST_QUERY_CHARACTERS = 400
 """What is behind is not read: no question is longer, and each word costs time."""
 MOST_PASSAGE_CHARACTERS = 4_000
+MOST_HITS = 10
+"""Unless its caller says otherwise."""
 _MOST_KEPT = 500
 _MOST_QUICK_CHARACTERS, _MOST_STRANGE = 150, 1
 VERSION = installed_version("modellix-server")
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(NamedTuple):
     """Which pages."""
 
     language: str = "en"
@@ -38,27 +35,30 @@ class Filter:
     """Of the platform: `0.1.0`, `v0.1`. Empty or `latest`: this one."""
 
 
-class Hit(NamedTuple):
-    """A page that fits."""
+_ALL = Filter()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hit:
+    """A page that fits, by one of its pieces. Each is made once: what is made of it can be kept by it."""
 
     slug: str
     title: str
     heading: str
-    """Of the passage; empty above the first one."""
+    """Of the piece; empty above the first one."""
     url: str
     """Absolute, with the heading's anchor."""
     language: str
     kind: Kind
-    passage: str
+    text: str
     """Markdown, at most 4,000 characters."""
-    score: float
 
 
 def search(
     library: Library,
     query: str,
-    wanted: Filter = Filter(),
-    limit: int = 10,
+    wanted: Filter = _ALL,
+    limit: int = MOST_HITS,
     *,
     typing: bool = False,
 ) -> list[Hit]:
@@ -67,30 +67,27 @@ def search(
     With `typing`, the last word may be unfinished. Raises InvalidParameters for a version that is not this one.
     """
     _check_version(wanted.version)
-    found = answered_before(library, query, wanted, limit, typing=typing)
+    query = _plain(query)
+    key = query, wanted, limit, typing
+    found: list[Hit] | None = library.answers.get(key)
     if found is None:
         if len(library.answers) >= _MOST_KEPT:
-            library.answers.pop(next(iter(library.answers)))
-        query = _plain(query)
-        found = _search(library, query, wanted, limit, typing=typing) if query else []
-        library.answers[query, wanted, limit, typing] = found
+            library.answers.clear()
+        library.answers[key] = found = _search(library, query, wanted, limit, typing=typing) if query else []
     return found
 
 
 def is_quick(library: Library, query: str, wanted: Filter) -> bool:
-    """Whether it is found in less time than another thread takes to begin: what people ask, not what attackers do."""
+    """Whether it is found in less time than another thread takes to begin: what people ask, not what attackers do.
+
+    Also what was found lately.
+    """
     query = _plain(query)
+    if (query, wanted, MOST_HITS, False) in library.answers:
+        return True
     if len(query) > _MOST_QUICK_CHARACTERS:
         return False
     return library.index.strange_words(query, language_of(wanted.language)) <= _MOST_STRANGE
-
-
-def answered_before(
-    library: Library, query: str, wanted: Filter, limit: int = 10, *, typing: bool = False
-) -> list[Hit] | None:
-    """What `search` found for the same, lately; at once."""
-    found: list[Hit] | None = library.answers.get((_plain(query), wanted, limit, typing))
-    return found
 
 
 def _plain(query: str) -> str:
@@ -99,9 +96,8 @@ def _plain(query: str) -> str:
 
 def _search(library: Library, query: str, wanted: Filter, limit: int, *, typing: bool) -> list[Hit]:
     language = language_of(wanted.language)
-    pieces = library.index.find(query, language, wanted.kinds, code_only=wanted.code_only, typing=typing)
-    ranked = sorted(_by_page(pieces, query), key=itemgetter(1), reverse=True)[:limit]
-    return [_hit(library, found, language, wanted) for found in ranked]
+    found = library.index.find(query, language, wanted.kinds, code_only=wanted.code_only, typing=typing)
+    return [_hit(library, chunk, language, code_only=wanted.code_only) for chunk in found[:limit]]
 
 
 def language_of(name: str) -> str:
@@ -116,46 +112,18 @@ def _check_version(asked_for: str) -> None:
         raise InvalidParameters(f"there is no documentation of version {asked_for[:40]!r}; there is {VERSION}")
 
 
-def _by_page(pieces: Sequence[RankedChunk], query: str) -> Iterator[RankedChunk]:
-    """The best piece of each page, with the page's own weight."""
-    best: dict[str, RankedChunk] = {}
-    sums: dict[str, float] = {}
-    for piece in pieces:
-        slug, score = piece[0].page.slug, piece[1]
-        sums[slug] = sums.get(slug, 0.0) + score
-        if slug not in best or score > best[slug][1]:
-            best[slug] = piece
-    whole, lower = frozenset(asked(query)), f" {query.lower()} "
-    for slug, (chunk, most) in best.items():
+def _hit(library: Library, chunk: Chunk, language: str, *, code_only: bool) -> Hit:
+    key = id(chunk), language, code_only
+    hit: Hit | None = library.hits.get(key)
+    if hit is None:
         page = chunk.page
-        score = most + ranking.MORE * (sums[slug] - most)
-        score *= ranking.KINDS[page.kind] * ranking.SLUGS.get(slug, 1.0)
-        if not page.name_words.isdisjoint(whole):
-            score *= 1 + ranking.NAMED * _named(page, whole, lower)
-        yield chunk, score
-
-
-def _named(page: DocPage, whole: frozenset[str], lower: str) -> float:
-    """The share of a query that is the page's own name."""
-    most = 0
-    for plain, parts in page.called:
-        if parts.isdisjoint(whole):
-            continue
-        if plain.isalpha() and len(whole) > 1:
-            continue  # `submit`, `canceled`: a word of many questions
-        shared = len(parts & whole)
-        if shared > most and (plain in whole if " " not in plain else (shared == len(parts) or f" {plain} " in lower)):
-            most = shared
-    return most / max(len(whole), 1)
-
-
-def _hit(library: Library, found: RankedChunk, language: str, wanted: Filter) -> Hit:
-    chunk, score = found
-    page = chunk.page
-    url, passage = library.passage(chunk, language)
-    if wanted.code_only:
-        passage = f"```\n{chunk.code.strip()}\n```"
-    return Hit(page.slug, page.title, chunk.heading, url, page.language, page.kind, _shortened(passage), score)
+        url, text = library.passage(chunk, language)
+        if code_only:
+            text = f"```\n{chunk.code.strip()}\n```"
+        library.hits[key] = hit = Hit(
+            page.slug, page.title, chunk.heading, url, page.language, page.kind, _shortened(text)
+        )
+    return hit
 
 
 def _shortened(text: str) -> str:

@@ -38,10 +38,11 @@ class Library:
         self.where = where
         self.answers: dict[Hashable, Any] = {}
         """What the search found, by its question: many ask the same."""
+        self.hits: dict[Hashable, Any] = {}
+        """What it shows of each piece that it ever found."""
         self.pages: dict[tuple[str, str], DocPage] = {}
         self._index_folder = index_folder
         self._pieces: dict[tuple[str, str], list[Chunk]] = {}
-        self._passages: dict[tuple[int, str], tuple[str, str]] = {}
         for page in pages:
             self.pages.setdefault((page.language, page.slug), page)
 
@@ -126,12 +127,9 @@ class Library:
         return relinked(text, resolve)
 
     def passage(self, chunk: Chunk, language: str) -> tuple[str, str]:
-        """Where a piece of a page is, and its Markdown with absolute links; made when it is first found."""
-        key = id(chunk), language
-        if key not in self._passages:
-            url = self.url(chunk.page.slug, language) + (f"#{chunk.anchor}" if chunk.anchor else "")
-            self._passages[key] = url, self.relinked(chunk.page, chunk.source, language)
-        return self._passages[key]
+        """Where a piece of a page is, and its Markdown with absolute links."""
+        url = self.url(chunk.page.slug, language) + (f"#{chunk.anchor}" if chunk.anchor else "")
+        return url, self.relinked(chunk.page, chunk.source, language)
 
     @cached_property
     def chunks(self) -> dict[str, list[Chunk]]:

@@ -39,12 +39,19 @@ _CHINESE_WORDS = frozenset(files(__package__).joinpath("chinese_words.txt").read
 
 What a page does not say cannot be found in it: so few words cut as well as a whole dictionary, which takes 34 MB.
 """
-_LONGEST = max(map(len, _CHINESE_WORDS))
+_LONGEST = {word[0]: len(word) for word in sorted(_CHINESE_WORDS, key=len)}
+"""How many characters the words have at most that begin with one."""
 
 
 def words(text: str) -> list[str]:
     """The words of a text: ids whole and in parts, English ones without endings, Chinese ones that are known."""
-    return list(_words(text.lower()))
+    text = text.lower()
+    found: list[str] = []
+    for word in _WORD.findall(text):
+        found += _in_parts(word)
+    for run in () if text.isascii() else _CHINESE.findall(text):
+        found += _cut(run)
+    return found
 
 
 def bigrams(text: str) -> list[str]:
@@ -65,7 +72,6 @@ def asked(text: str) -> tuple[str, ...]:
     return tuple(word for word in found if word not in _STOP) or found
 
 
-@lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
     """An English word without its ending; crude, but the same on both sides."""
     for ending, instead in _ENDINGS:
@@ -94,28 +100,28 @@ def distance(one: str, other: str, most: int = 100) -> int:
     return last[-1]
 
 
-def _words(text: str) -> Iterator[str]:
-    for found in _WORD.findall(text):
-        if found.isalpha():
-            yield found if found in _STOP else stem(found)
-            continue
-        yield found
-        parts = _JOINTS.split(found)
-        for part in parts if len(parts) > 1 else ():
-            yield stem(part) if part.isalpha() else part
-        for part in parts:
-            if numbered := _NUMBERED.fullmatch(part):
-                yield from (stem(numbered[1]), numbered[2])
-    for run in _CHINESE.findall(text):
-        yield from _cut(run)
+@lru_cache(maxsize=20_000)
+def _in_parts(word: str) -> tuple[str, ...]:
+    """A word as it is looked for; an id also in parts."""
+    if word.isalpha():
+        return (word if word in _STOP else stem(word),)
+    parts = _JOINTS.split(word)
+    found = [word]
+    if len(parts) > 1:
+        found += [stem(part) if part.isalpha() else part for part in parts]
+    for part in parts:
+        if numbered := _NUMBERED.fullmatch(part):
+            found += stem(numbered[1]), numbered[2]
+    return tuple(found)
 
 
 def _cut(run: str) -> Iterator[str]:
     """Chinese as words: always the longest that is known, after the shorter ones in it; else single characters."""
     start = 0
     while start < len(run):
-        longest = min(_LONGEST, len(run) - start)
-        size = next((size for size in range(longest, 1, -1) if run[start : start + size] in _CHINESE_WORDS), 1)
+        size = min(_LONGEST.get(run[start], 1), len(run) - start)
+        while size > 1 and run[start : start + size] not in _CHINESE_WORDS:
+            size -= 1
         for part in range(2, size):
             inner = (run[place : place + part] for place in range(start, start + size - part + 1))
             yield from (word for word in inner if word in _CHINESE_WORDS)

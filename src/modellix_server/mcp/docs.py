@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -21,13 +20,14 @@ from modellix_server.catalogue import show
 from modellix_server.mcp.answers import arguments, card, failed, schema_of
 from modellix_server.mcp.calls import call_of
 from modellix_server.mcp.documentation import Documentation, Passage
-from modellix_server.mcp.quick import QuickCalls
+from modellix_server.mcp.quick import QuickCalls, TextBlock, text_block
 
 NAME, VERSION = "Modellix", "1.0.0"
 SEARCH, READ = "SearchModellix", "read_page"
 MOST_BLOCK_CHARACTERS = 4_000
 _MOST_QUERY_CHARACTERS = 1_000
 _MOST_SUGGESTIONS = 3
+_MOST_KEPT = 5_000
 _INSTRUCTIONS = """\
 The documentation of this Modellix installation: its models with parameters and prices, its HTTP API, its errors. \
 Search with SearchModellix, read a whole page with read_page. To make pictures and videos, use the HTTP API, or the \
@@ -85,8 +85,9 @@ class DocsTools:
 
     def __init__(self, documentation: Documentation) -> None:
         self._documentation = documentation
+        self._blocks: dict[Passage, TextBlock] = {}
 
-    async def search(self, given: dict[str, Any] | None) -> list[str]:
+    async def search(self, given: dict[str, Any] | None) -> list[TextBlock]:
         """One text for each page that answers. Raises InvalidParameters."""
         wanted = arguments(given, SearchDocs)
         query = " ".join(wanted.query[:_MOST_QUERY_CHARACTERS].split())
@@ -99,10 +100,18 @@ class DocsTools:
             api_only=wanted.api_only,
             code_only=wanted.code_only,
         )
-        notes = [_other_language(wanted.language)] if found and not _speaks(found, wanted.language) else []
-        return [*notes, *map(_block, found)] or [
-            "No page answers this. Try other words, or read the list of all pages."
-        ]
+        if not found:
+            return [text_block("No page answers this. Try other words, or read the list of all pages.")]
+        blocks = [self._blocks.get(passage) or self._kept(passage) for passage in found]
+        if not _speaks(found, wanted.language):
+            blocks.insert(0, text_block(_other_language(wanted.language)))
+        return blocks
+
+    def _kept(self, passage: Passage) -> TextBlock:
+        if len(self._blocks) >= _MOST_KEPT:
+            self._blocks.clear()
+        block = self._blocks[passage] = text_block(_text(passage))
+        return block
 
     async def read(self, given: dict[str, Any] | None) -> list[str]:
         """The page, in one text. Raises NotFound, which names pages that may be meant."""
@@ -128,8 +137,7 @@ def _other_language(language: str) -> str:
     return f"Note: there is nothing in the language {show(language)} about this; these pages are English."
 
 
-@lru_cache(maxsize=1_000)
-def _block(passage: Passage) -> str:
+def _text(passage: Passage) -> str:
     title = passage.title
     if passage.heading not in ("", title):
         title += f": {passage.heading}"
@@ -165,7 +173,11 @@ def _resources(site: str) -> tuple[mcp.Resource, mcp.Resource]:
 def build_docs(documentation: Documentation, settings: Settings, site: str) -> tuple[Server[Any], QuickCalls, bytes]:
     """The server, its calls that need no SDK, and its card; `site` is the address of the pages."""
     made = DocsTools(documentation)
-    run: Mapping[str, Callable[[dict[str, Any] | None], Awaitable[list[str]]]] = {SEARCH: made.search, READ: made.read}
+
+    async def search(given: dict[str, Any] | None) -> list[str]:
+        return [block.text for block in await made.search(given)]
+
+    run: Mapping[str, Callable[[dict[str, Any] | None], Awaitable[list[str]]]] = {SEARCH: search, READ: made.read}
     tools = [
         mcp.Tool(name=SEARCH, description=_SEARCH_ABOUT, input_schema=_SEARCH_SCHEMA, annotations=_HINTS),
         mcp.Tool(name=READ, description=_READ_ABOUT, input_schema=schema_of(ReadPage), annotations=_HINTS),

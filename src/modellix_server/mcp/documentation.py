@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Hashable, Sequence
+from typing import Protocol
 
 
-class Passage(NamedTuple):
+class Passage(Hashable, Protocol):
     """A part of a page that answers a query."""
 
-    title: str
-    """Of the page."""
-    heading: str
-    """Of the part; empty above the first one."""
-    url: str
-    """Absolute, with the heading's anchor."""
-    language: str
-    text: str
-    """Markdown."""
+    @property
+    def title(self) -> str:
+        """Of the page."""
+
+    @property
+    def heading(self) -> str:
+        """Of the part; empty above the first one."""
+
+    @property
+    def url(self) -> str:
+        """Absolute, with the heading's anchor."""
+
+    @property
+    def language(self) -> str:
+        """Of the page."""
+
+    @property
+    def text(self) -> str:
+        """Markdown."""
 
 
 class Documentation(Protocol):

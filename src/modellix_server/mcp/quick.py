@@ -26,8 +26,17 @@ from starlette.requests import Request
 from modellix_server.base.errors import PlatformError
 from modellix_server.mcp.calls import Scope, call_of
 
-Tool = Callable[[dict[str, Any]], Awaitable[Sequence[str]]]
-"""Arguments -> texts. Raises PlatformError."""
+
+class TextBlock(NamedTuple):
+    """A part of a tool's answer."""
+
+    text: str
+    encoded: Raw
+    """As JSON."""
+
+
+Tool = Callable[[dict[str, Any]], Awaitable[Sequence[TextBlock]]]
+"""Arguments -> parts of the answer. Raises PlatformError."""
 
 _METHOD = "tools/call"
 _MOST_META_BYTES = 2_000
@@ -93,21 +102,21 @@ class QuickCalls:
             return None
         call = call_of(scope)
         try:
-            texts = await tool(asked.params.arguments)
+            blocks = await tool(asked.params.arguments)
         except PlatformError:
             return None
         call.tool = asked.params.name
         if is_modern:
-            content = [{"text": text, "type": "text"} for text in texts]
+            content = [{"text": block.text, "type": "text"} for block in blocks]
             return _as_json(number, {"content": content, "isError": False}, self._stamp)
-        result = {"content": [_as_block(text) for text in texts], "isError": False}
+        result = {"content": [block.encoded for block in blocks], "isError": False}
         data = msgspec.json.encode({"jsonrpc": "2.0", "id": number, "result": result})
         return QuickAnswer(_STREAM, b"event: message\r\ndata: " + data + b"\r\n\r\n")
 
 
-@lru_cache(maxsize=1_000)
-def _as_block(text: str) -> Raw:
-    return Raw(msgspec.json.encode({"text": text, "type": "text"}))
+def text_block(text: str) -> TextBlock:
+    """A text as a part of an answer."""
+    return TextBlock(text, Raw(msgspec.json.encode({"text": text, "type": "text"})))
 
 
 def _as_json(number: int | str, result: dict[str, Any], stamp: dict[str, Any]) -> QuickAnswer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +16,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from modellix_server.base import log, time_budget
 from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.errors import PlatformError, Unauthorized, Unavailable, too_large, too_slow
-from modellix_server.base.json_body import require_few_parts, without_mark
+from modellix_server.base.json_body import WHOLE_BODY, require_few_parts, without_mark
 from modellix_server.base.metrics import SECONDS, Counter, Histogram
 from modellix_server.base.turn_queue import TurnQueue
 from modellix_server.mcp.calls import Admission, McpCall, Scope, new_call
@@ -47,31 +46,34 @@ _LATENCY = Histogram(
 )
 _LOG = log.get("mcp")
 
+Headers = Mapping[bytes, bytes]
+"""Of a request: the first of each name, in lower case."""
+
 
 class OwnOrigins:
     """The origins at which this installation is known. Keeps pages of others from asking through a user's browser."""
 
     def __init__(self, origins: Iterable[str]) -> None:
-        self._origins: set[str] = set()
-        self._hosts: set[str] = set()
+        self._origins: set[bytes] = set()
+        self._hosts: set[bytes] = set()
         for origin in origins:
             parts = urlsplit(origin.lower())
             name, colon, port = parts.netloc.rpartition(":") if parts.port else (parts.netloc, "", "")
             for known in _LOOPBACK if name in _LOOPBACK else (name,):
                 host = f"{known}{colon}{port}"
-                self._origins.add(f"{parts.scheme}://{host}")
-                self._hosts.add(host)
+                self._origins.add(f"{parts.scheme}://{host}".encode())
+                self._hosts.add(host.encode())
                 if not port:
-                    self._hosts.add(f"{host}:{443 if parts.scheme == 'https' else 80}")
+                    self._hosts.add(f"{host}:{443 if parts.scheme == 'https' else 80}".encode())
 
     def refusal(self, headers: Headers) -> Response | None:
         """The answer to a request for another host, or of another site's page; None to any other.
 
         Somebody may have made a name lead here, so that a page under that name may ask.
         """
-        if headers.get("host", "").lower() not in self._hosts:
+        if headers.get(b"host", b"").lower() not in self._hosts:
             return _error(421, "Invalid format: this host is not known here, use the installation's public address")
-        origin = headers.get("origin")
+        origin = headers.get(b"origin")
         if origin is not None and origin.lower() not in self._origins:
             return _error(403, "Permission denied: pages of other sites may not use this")
         return None
@@ -104,7 +106,7 @@ class McpEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         turn = await self._turn(scope)
-        call, headers = new_call(scope), Headers(scope=scope)
+        call, headers = new_call(scope), dict(reversed(scope["headers"]))
         time_budget.begin()
         log.bind(request=call.request_id)
         answer = self._origins.refusal(headers)
@@ -114,8 +116,8 @@ class McpEndpoint:
             await answer(scope, receive, send)
             return
         try:
-            await self._admission.admit(call, _authorization_of(headers))
-            body = await _read_body(call, headers, receive, self._receiving)
+            await self._admission.admit(call, _authorization_of(scope))
+            body = await _read_body(call, scope, headers, receive, self._receiving)
         except ClientDisconnect:
             return
         except PlatformError as error:
@@ -138,7 +140,7 @@ class McpEndpoint:
         return await self._turns.wait((scope.get("client") or ("unknown",))[0]) if self._turns is not None else 0
 
     def _describe(self, method: str, headers: Headers) -> Response:
-        if method not in ("GET", "HEAD") or "text/event-stream" in headers.get("accept", ""):
+        if method not in ("GET", "HEAD") or b"text/event-stream" in headers.get(b"accept", b""):
             return Response(None, 405, {"Allow": "GET, HEAD, POST", **_CLOSED})
         return Response(self._card, 200, {**_CLOSED, "Cache-Control": "public, max-age=300"}, "application/json")
 
@@ -149,9 +151,10 @@ def _count(call: McpCall) -> None:
     _LATENCY.observe(time.perf_counter() - call.started, (call.path, tool))
 
 
-def _authorization_of(headers: Headers) -> str | None:
+def _authorization_of(scope: Scope) -> str | None:
     """The header; if sent twice, both values joined, which no key matches."""
-    return ", ".join(headers.getlist("authorization")) if "authorization" in headers else None
+    found = [value for name, value in scope["headers"] if name == b"authorization"]
+    return b", ".join(found).decode("latin-1") if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +166,20 @@ class Receiving:
     """Of the bytes of all bodies that are on their way."""
 
 
-async def _read_body(call: McpCall, headers: Headers, receive: Receive, receiving: Receiving) -> bytes:
+async def _read_body(call: McpCall, scope: Scope, headers: Headers, receive: Receive, receiving: Receiving) -> bytes:
     """The whole body. Raises BodyTooLarge, BodyTooSlow, InvalidFormat, Unavailable, ClientDisconnect."""
-    text, most = headers.get("content-length", ""), receiving.most_bytes
+    come: Callable[[int], bytes | None] | None = scope.get(WHOLE_BODY)
+    body = come(receiving.most_bytes) if come is not None else None
+    if body is None:
+        body = await _received(call, headers, receive, receiving)
+    call.bytes_in = len(body)
+    whole = without_mark(body)
+    require_few_parts(whole)
+    return whole
+
+
+async def _received(call: McpCall, headers: Headers, receive: Receive, receiving: Receiving) -> bytes:
+    text, most = headers.get(b"content-length", b""), receiving.most_bytes
     length = int(text) if text.isdigit() else most
     if length > most:
         raise too_large(most)
@@ -182,12 +196,9 @@ async def _read_body(call: McpCall, headers: Headers, receive: Receive, receivin
                     if len(body) > most:
                         raise too_large(most)
                     if not message.get("more_body", False):
-                        break
+                        return bytes(body)
     except TimeoutError:
         raise too_slow(_BODY_TIMEOUT_S) from None
-    whole = without_mark(bytes(body))
-    require_few_parts(whole)
-    return whole
 
 
 def _watched(call: McpCall, send: Send) -> Send:
@@ -196,7 +207,8 @@ def _watched(call: McpCall, send: Send) -> Send:
     async def watched(message: Any) -> None:
         if message["type"] == "http.response.start":
             call.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", ()), *(call.rate.headers() if call.rate else ())]}
+            if call.rate is not None:
+                message = {**message, "headers": [*message.get("headers", ()), *call.rate.headers()]}
         body = message.get("body", b"")
         is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modellix_server.docsite import DocSite, Filter, Kind, answered_before, for_programs, is_quick, search
+from modellix_server.docsite import DocSite, Filter, Kind, for_programs, is_quick, search
 from modellix_server.mcp import Passage
 from modellix_server.web.texts import LANGUAGES
 
@@ -23,12 +23,9 @@ class SiteDocumentation:
         """The pages that answer, the best first. Raises InvalidParameters for another version than this one."""
         library = await self._site.library()
         wanted = Filter(language, _API_REFERENCE if api_only else frozenset(), code_only, version)
-        hits = answered_before(library, query, wanted)
-        if hits is None and is_quick(library, query, wanted):
-            hits = search(library, query, wanted)
-        elif hits is None:
-            hits = await self._site.aside(search, library, query, wanted)
-        return [Passage(hit.title, hit.heading, hit.url, hit.language, hit.passage) for hit in hits]
+        if is_quick(library, query, wanted):
+            return search(library, query, wanted)
+        return await self._site.aside(search, library, query, wanted)
 
     async def page(self, name: str, language: str) -> str | None:
         """A page as Markdown, by its address below the site or by what it is about."""
