@@ -14,6 +14,7 @@ from tests.support.mcp_clients import INITIALIZE, FoundPassage, call
 
 from modellix_server.base.body_read_limiter import BodyReadLimiter
 from modellix_server.base.errors import InvalidParameters
+from modellix_server.base.json_body import WHOLE_BODY
 from modellix_server.base.turn_queue import TurnQueue
 from modellix_server.limits import AddressLimit
 from modellix_server.mcp.calls import AddressAdmission, new_call
@@ -244,6 +245,38 @@ async def test_a_client_that_goes_with_the_answer_is_counted(both, kind) -> None
     await asyncio.wait_for(endpoint(scope, receive, send), 30)
     assert len(recorded) == 1
     assert recorded[0] > 100
+
+
+async def test_a_body_that_came_with_its_head_is_not_waited_for(both) -> None:
+    entrance = AddressAdmission(AddressLimit("calls", each=1_000, together=1_000))
+    endpoint = McpEndpoint(both[0], entrance, OwnOrigins(["https://example.com"]), b"", RECEIVING)
+    headers = {"accept": ACCEPT, "content-type": "application/json", "host": "example.com"}
+    body, asked = json.dumps(SEARCH).encode(), []
+
+    def whole(most: int) -> bytes:
+        asked.append(most)
+        return b"\xef\xbb\xbf" + body
+
+    async def receive() -> Any:
+        raise AssertionError("there is nothing to wait for")
+
+    messages: list[Any] = []
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/mcp",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        WHOLE_BODY: whole,
+    }
+    await endpoint(scope, receive, send)
+    assert asked == [RECEIVING.most_bytes]
+    assert messages[0]["status"] == 200
+    assert b"example.com/docs/page" in messages[1]["body"]
 
 
 async def test_many_searches_at_once_leave_room_for_others(both) -> None:

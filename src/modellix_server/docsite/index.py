@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import pickle
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
-from itertools import compress, repeat
-from operator import and_
+from itertools import compress
+from operator import and_, itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -224,7 +224,12 @@ class _LanguageIndex:
         """Known words that are a letter away, long ones two, and begin alike: the first letter is rarely wrong."""
         most = _TWO_TYPOS if len(word) >= _LONG else _ONE_TYPO
         begin, end = bisect_left(self._vocabulary, word[0]), bisect_left(self._vocabulary, chr(ord(word[0]) + 1))
-        near = [one for one in self._vocabulary[begin:end] if abs(len(one) - len(word)) <= most]
+        letters = set(word)
+        near = [
+            one
+            for one in self._vocabulary[begin:end]
+            if abs(len(one) - len(word)) <= most and len(letters.symmetric_difference(one)) <= 2 * most
+        ]  # a letter in place of another one: both are in one of the words only
         return [one for one in near if distance(word, one, most) <= most][: ranking.MOST_ALIKE]
 
     def _beginning_with(self, word: str) -> list[str]:
@@ -271,16 +276,19 @@ def _added_up(known: Sequence[_Known]) -> dict[int, float]:
     return found
 
 
-def _covered(best: Sequence[int], wanted: Sequence[_Known]) -> Iterator[float]:
+def _covered(best: Sequence[int], wanted: Sequence[_Known]) -> list[float]:
     """The factor of each piece for how much of the wishes it fulfils. Many fulfil the same ones."""
+    if not (best and wanted):
+        return [1.0] * len(best)
     rarities = [one.rarity for one in wanted]
     everything = sum(rarities)
-    factors: dict[tuple[int, ...], float] = {(): 1.0}
-    fulfilled = [[one.fulfilled[number] for number in best] for one in wanted]
-    for met in zip(*fulfilled, strict=True) if fulfilled else repeat((), len(best)):
+    pick = itemgetter(*best, best[0])  # one more, as of a single one it makes no tuple
+    found, factors = [], {}
+    for met in zip(*[pick(one.fulfilled) for one in wanted], strict=True):
         if met not in factors:
             factors[met] = 1 + ranking.COVERED * sum(compress(rarities, met)) / everything
-        yield factors[met]
+        found.append(factors[met])
+    return found[:-1]
 
 
 def _place(address: tantivy.DocAddress) -> tuple[int, int]:
