@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from uuid import uuid4
 
@@ -88,7 +89,7 @@ async def test_fifty_calls_within_a_second_are_passed_on_once(pool: Pool, databa
 def seldom_polled(stage, monkeypatch) -> None:
     """Half a minute between polls, in test mode too."""
     stage.vendor.capabilities = Capabilities("none", 20, 30, 30, {"cn": "https://vendor.test"})
-    monkeypatch.setattr(rules, "hurried", lambda capabilities: capabilities)
+    monkeypatch.setattr(rules, "poll_in_s", partial(lambda ask, *about, live: ask(*about, live=True), rules.poll_in_s))
 
 
 @pytest.mark.usefixtures("seldom_polled")

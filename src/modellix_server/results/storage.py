@@ -16,6 +16,8 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
+from modellix_server.results.placement import make_apart
+
 
 class FetchError(Exception):
     """A result file could not be stored; the message may be shown to the team."""
@@ -39,6 +41,7 @@ TROUBLE: tuple[type[Exception], ...] = (BaseError, OSError)
 MOST_READ_BYTES = 64 << 20
 """Limit of a file that is read into memory at once."""
 
+_FOLDERS = ("results", "inputs")  # of a local storage
 _PARTS_AT_ONCE = 3  # of 5 MB each, in memory
 _PIECE_BYTES = 128 * 1024  # of a file that is streamed: so much of it is in memory for each slow reader
 _READS_AT_ONCE = 16  # of pieces: each has its file open meanwhile
@@ -93,6 +96,8 @@ class Storage:
             self._folder = Path(unquote(urlsplit(url).path))
             # A local folder is created if missing, and a task's folder is removed with its last file.
             self._store = from_url(url, mkdir=True, automatic_cleanup=True)
+            for name in _FOLDERS:
+                make_apart(self._folder / name)
         else:
             self._store = from_url(url)
 

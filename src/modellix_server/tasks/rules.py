@@ -5,7 +5,6 @@ They say when to look again, when to give up, what a state means outside, what a
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,13 +132,17 @@ class Charge:
     review: str | None = None
 
 
-def poll_in_s(age_s: float, capabilities: Capabilities) -> float:
+def poll_in_s(age_s: float, capabilities: Capabilities, *, live: bool) -> float:
     """Seconds until the next status query of a task that was submitted `age_s` ago.
 
     Young tasks are asked often and old ones seldom, so that a stuck task costs little and a quick one
-    is seen at once: about a fifth of the age, within the vendor's advice.
+    is seen at once: about a fifth of the age, within the vendor's advice. In test mode sooner: our own sandbox minds
+    no queries, and people are waiting.
     """
-    return min(max(age_s * _POLL_SHARE_OF_AGE, capabilities.first_poll_s), capabilities.slowest_poll_s)
+    first_s, slowest_s = capabilities.first_poll_s, capabilities.slowest_poll_s
+    if not live:
+        first_s, slowest_s = _SANDBOX_FIRST_POLL_S, min(slowest_s, _SANDBOX_SLOWEST_POLL_S)
+    return min(max(age_s * _POLL_SHARE_OF_AGE, first_s), slowest_s)
 
 
 def retry_in_s(attempt: int) -> float:
@@ -164,15 +167,6 @@ def may_be_sent_again(state: str) -> bool:
     or paid for already, and is never sent a second time.
     """
     return state in ("queued", "preparing")
-
-
-def hurried(capabilities: Capabilities) -> Capabilities:
-    """The same vendor in test mode: our own sandbox minds no queries, and people are waiting."""
-    return dataclasses.replace(
-        capabilities,
-        first_poll_s=_SANDBOX_FIRST_POLL_S,
-        slowest_poll_s=min(capabilities.slowest_poll_s, _SANDBOX_SLOWEST_POLL_S),
-    )
 
 
 def charge(price: str, claimed: Measurement, counted: Measurement) -> Charge:

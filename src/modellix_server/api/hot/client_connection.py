@@ -56,8 +56,8 @@ def _is_fit_host(value: bytes) -> bool:
     return _FIT_HOST.fullmatch(value) is not None
 
 
-def read_special(special: Iterable[tuple[bytes, bytes]], version: str) -> tuple[bytes, bool]:
-    """The request's id, and whether its client wants to hear that it may send the body.
+def read_special(special: Iterable[tuple[bytes, bytes]], version: str, *, named: bool) -> tuple[bytes, bool]:
+    """The request's id, if it is `named`, and whether its client wants to hear that it may send the body.
 
     The id is the client's own, if it sent one that may stand in a header and a log; else a new one.
     """
@@ -75,6 +75,8 @@ def read_special(special: Iterable[tuple[bytes, bytes]], version: str) -> tuple[
         raise UnfitRequestError(
             400, "the request must have one header 'Host', with a name and perhaps a port"
         )  # RFC 9112, 3.2
+    if not named:
+        return b"", expects_continue
     if len(ids) == 1 and _FIT_ID.fullmatch(ids[0]) and redact_text(text := ids[0].decode()) == text:
         return ids[0], expects_continue
     return request_name(), expects_continue

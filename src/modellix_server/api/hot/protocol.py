@@ -256,7 +256,7 @@ class HttpProtocol(asyncio.Protocol):
         if parser.should_upgrade():
             self._upgrading = True
             return
-        request_id, expects = read_special(self._special, version)
+        request_id, expects = read_special(self._special, version, named=self.names_requests)
         target = split_target(self._url)
         modern, ends = version == "1.1", self._draining.is_set() or self.clock.brief
         stays = modern and parser.should_keep_alive() and not ends

@@ -34,8 +34,7 @@ _LOG = log.get("tasks")
 
 def next_look(job: Job, upstream: Upstream, clock: TaskClock) -> Wait:
     """When to look at a task of this age."""
-    capabilities = upstream.capabilities if job.live else rules.hurried(upstream.capabilities)
-    return Wait(rules.poll_in_s(clock.at_vendor_s(), capabilities))
+    return Wait(rules.poll_in_s(clock.at_vendor_s(), upstream.capabilities, live=job.live))
 
 
 async def poll(job: Job, to: Destination, upstream: Upstream, tools: Tools, clock: TaskClock) -> Wait | Store | Finish:
