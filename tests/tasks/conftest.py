@@ -136,7 +136,8 @@ class Stage:
 @pytest.fixture
 async def stage(pool: Pool, settings, new_customer: Callable) -> Stage:
     vendor = Vendor()
-    tools = Tools(pool, settings, CATALOGUE, {"dashscope": vendor}, None, None, None, None)
+    helper = SimpleNamespace(get_ready=lambda: None)  # no file comes here, unless a test brings a real one
+    tools = Tools(pool, settings, CATALOGUE, {"dashscope": vendor}, None, None, helper, None)
     worker = await store.register(pool, "test", 30)
     tools.open_journal(worker)
     customer = await new_customer()

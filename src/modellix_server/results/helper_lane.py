@@ -169,6 +169,15 @@ class HelperLane:
                 await asyncio.gather(work.task, return_exceptions=True)
             raise
 
+    def get_ready(self) -> None:
+        """Start one, if none is: it takes a fraction of a second, which who asks next need not wait for."""
+        if not self._starting and all(one.process is None for one in self.helpers):
+            self._begin_with(self._idle[0])
+
+    def _begin_with(self, helper: HelperProcess) -> None:
+        self._idle.remove(helper)
+        self._starting.add(asyncio.create_task(self._start(helper)))
+
     async def stop(self) -> None:
         """End the processes, and what they are doing."""
         served = [*self._served.values(), *self._starting]
@@ -201,8 +210,7 @@ class HelperLane:
             new = next((one for one in self._idle if one.process is None), None)
             if new is None:
                 return
-            self._idle.remove(new)
-            self._starting.add(asyncio.create_task(self._start(new)))
+            self._begin_with(new)
 
     async def _start(self, helper: HelperProcess) -> None:
         try:

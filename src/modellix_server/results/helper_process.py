@@ -35,6 +35,10 @@ class Helper:
         self._quick = HelperLane(processes=2, most=32, give_way_by=0)
         self._slow = HelperLane(processes=2, most=2, give_way_by=_SLOW_GIVES_WAY_BY)
 
+    def get_ready(self) -> None:
+        """Small pictures will come soon."""
+        self._quick.get_ready()
+
     async def probe(self, kind: Wanted, content: bytes | Path, team_id: int | None = None) -> Probed | Refused:
         """The format of a file of an expected kind, or why it is refused.
 

@@ -120,6 +120,7 @@ class Worker:
                 _LOG.warning("cannot claim", error=type(error).__name__)
                 return False
             if claimed:
+                self._tools.helper.get_ready()  # while the vendor works on them
                 await faults.point("claimed")
             for job in claimed:
                 self._start(job)
