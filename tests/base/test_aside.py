@@ -19,9 +19,9 @@ async def test_one_call_computes_at_a_time_also_when_its_caller_has_given_up() -
         ran.append(number)
         return number
 
-    first = asyncio.create_task(aside.run(compute, 1))
+    first = asyncio.create_task(aside.run("one", compute, 1))
     await asyncio.to_thread(begun.wait, 30)
-    second, third = (asyncio.create_task(aside.run(compute, number)) for number in (2, 3))
+    second, third = (asyncio.create_task(aside.run("one", compute, number)) for number in (2, 3))
     await asyncio.sleep(0)
     first.cancel()
     second.cancel()
@@ -37,4 +37,32 @@ async def test_what_it_raises_is_raised() -> None:
         raise ValueError("odd")
 
     with pytest.raises(ValueError, match="odd"):
-        await Aside().run(compute)
+        await Aside().run("one", compute)
+
+
+async def test_who_has_much_takes_turns_with_who_has_little() -> None:
+    aside, ran = Aside(), []
+    many = [asyncio.create_task(aside.run("many", ran.append, f"many {number}")) for number in range(5)]
+    await asyncio.sleep(0)
+    one = asyncio.create_task(aside.run("one", ran.append, "one"))
+    await asyncio.gather(*many, one)
+    assert ran.index("one") <= 2
+    assert len(ran) == 6
+
+
+async def test_who_gives_up_in_its_turn_passes_it_on() -> None:
+    aside, let_go, begun = Aside(), threading.Event(), threading.Event()
+
+    def compute() -> None:
+        begun.set()
+        let_go.wait(30)
+
+    first = asyncio.create_task(aside.run("one", compute))
+    await asyncio.to_thread(begun.wait, 30)
+    second = asyncio.create_task(aside.run("two", str))
+    third = asyncio.create_task(aside.run("three", str))
+    await asyncio.sleep(0)
+    first.cancel()  # the second one's turn begins, and it gives up in the same pass of the event loop
+    first.add_done_callback(lambda _: second.cancel())
+    let_go.set()
+    assert await asyncio.wait_for(third, 30) == ""

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import pytest
 from tests.docsite.conftest import ADDRESS, details
 
-from modellix_server.base.aside import Aside
 from modellix_server.catalogue import Catalogue
 from modellix_server.docsite import making
 from modellix_server.docsite.live import DocSite
@@ -50,7 +49,6 @@ async def test_one_that_is_not_made_elsewhere_is_made_here(monkeypatch: pytest.M
         settings=SimpleNamespace(
             docs_url="", public_origin=ADDRESS.origin, docs_origin=ADDRESS.site, spool_dir=str(tmp_path / "gone")
         ),
-        aside=Aside(),
         prices=lambda: SimpleNamespace(version=1),
     )
     with pytest.raises(NotMadeError, match="No such file"):

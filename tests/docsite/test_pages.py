@@ -175,7 +175,7 @@ def test_prices_are_those_of_the_operator(library: Library) -> None:
 
 async def test_a_page_by_what_a_reader_calls_it(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     site = DocSite.__new__(DocSite)
-    site.aside = Aside().run
+    site.aside = Aside()
 
     async def now() -> Library:
         return library
@@ -212,7 +212,7 @@ async def test_searches_leave_the_event_loop_alone(library: Library) -> None:
         running -= 1
         return len(found)
 
-    found = await asyncio.gather(*(aside.run(compute, number) for number in range(20)))
+    found = await asyncio.gather(*(aside.run(None, compute, number) for number in range(20)))
     assert all(found)
     assert most == 1
     assert loop_thread not in threads

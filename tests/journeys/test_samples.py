@@ -28,6 +28,8 @@ async def test_a_sample_is_public_and_inert(platform, name: str, mime: str) -> N
     part = await platform.anyone().get(f"/samples/{name}", headers={"Range": "bytes=10-19"})
     assert (part.status, part.body) == (206, content[10:20])
     assert part.headers["content-range"] == f"bytes 10-19/{len(content)}"
+    several = await platform.anyone().get(f"/samples/{name}", headers={"Range": "bytes=10-19,30-39"})
+    assert (several.status, several.body) == (200, content)
     head = await platform.anyone().call("HEAD", f"/samples/{name}")
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(content)))
 

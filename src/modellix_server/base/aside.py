@@ -4,22 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
+
+from modellix_server.base.turn_queue import FairQueue
 
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 
 
 class Aside:
-    """Computes in one thread, whoever gives up: each that computes keeps the interpreter from the event loop."""
+    """Computes in one thread, whoever gives up: each that computes keeps the interpreter from the event loop.
+
+    Who has much to compute takes turns with those who have little: so long work is to be given in short pieces.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="aside")
+        self._waiting = FairQueue()
+        self._busy = False
 
-    async def run(self, compute: Callable[_Given, _Made], *given: _Given.args, **more: _Given.kwargs) -> _Made:
-        """What `compute` returns or raises, in the caller's context; not begun when its caller has given up."""
-        call = partial(contextvars.copy_context().run, compute, *given, **more)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+    async def run(
+        self, who: Hashable, compute: Callable[_Given, _Made], *given: _Given.args, **more: _Given.kwargs
+    ) -> _Made:
+        """What `compute` returns or raises, in the caller's context; not begun when its caller has given up.
+
+        `who` asks: a team, an address.
+        """
+        await self._turn(who)
+        try:
+            call = partial(contextvars.copy_context().run, compute, *given, **more)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        finally:
+            self._busy = self._waiting.begin_next()
+
+    async def _turn(self, who: Hashable) -> None:
+        if not self._busy:
+            self._busy = True
+            return
+        turn = self._waiting.add(who)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it was the caller's turn already
+                self._busy = self._waiting.begin_next()
+            raise

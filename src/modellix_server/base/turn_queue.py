@@ -11,12 +11,39 @@ _PAUSES = 4
 """Passes of the event loop between two turns: a submission that waits for the database has most of its steps done."""
 
 
+class FairQueue:
+    """Those who wait; who asks again and again takes turns with those who ask once."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+
+    def add(self, who: Hashable) -> asyncio.Future[None]:
+        """Done when it is the turn of `who`."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(who, deque()).append(turn)
+        return turn
+
+    def begin_next(self) -> bool:
+        """Begin with the one who has waited longest of those whose last turn is longest ago; False when none waits."""
+        while self._waiting:
+            who = next(iter(self._waiting))
+            turns = self._waiting.pop(who)
+            while turns and turns[0].done():  # gone meanwhile
+                turns.popleft()
+            if turns:
+                turns.popleft().set_result(None)
+                if turns:
+                    self._waiting[who] = turns  # behind the others
+                return True
+        return False
+
+
 class TurnQueue:
-    """Lets one caller begin at a time; those who ask again and again take turns with those who ask once."""
+    """Lets one caller begin at a time, in fair turns."""
 
     def __init__(self, shared_s: float = 0.0) -> None:
         """A turn is of one caller; or of several one after another, until they have taken `shared_s` seconds."""
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        self._waiting = FairQueue()
         self._busy = False
         self._shared_s = shared_s
         self._until = 0.0
@@ -36,18 +63,16 @@ class TurnQueue:
         self._ask(who).add_done_callback(lambda _: do())
 
     def _ask(self, who: Hashable) -> asyncio.Future[None]:
-        loop = asyncio.get_running_loop()
-        turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.setdefault(who, deque()).append(turn)
+        turn = self._waiting.add(who)
         if not self._busy:
             self._busy = True
-            self._pause(loop, _PAUSES)
+            self._pause(asyncio.get_running_loop(), _PAUSES)
         return turn
 
     def _pause(self, loop: asyncio.AbstractEventLoop, left: int) -> None:
         if left:
             loop.call_soon(self._pause, loop, left - 1)
-        elif self._begin_next():
+        elif self._waiting.begin_next():
             self._until = time.perf_counter() + self._shared_s
             loop.call_soon(self._go_on, loop)
         else:
@@ -56,21 +81,7 @@ class TurnQueue:
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Called when who began has computed."""
         self._begun += 1
-        if time.perf_counter() < self._until and self._begin_next():
+        if time.perf_counter() < self._until and self._waiting.begin_next():
             loop.call_soon(self._go_on, loop)
         else:
             self._pause(loop, _PAUSES - 1)
-
-    def _begin_next(self) -> bool:
-        """Begin with the one who has waited longest of those whose last turn is longest ago; False when none waits."""
-        while self._waiting:
-            who = next(iter(self._waiting))
-            turns = self._waiting.pop(who)
-            while turns and turns[0].done():  # gone meanwhile
-                turns.popleft()
-            if turns:
-                turns.popleft().set_result(None)
-                if turns:
-                    self._waiting[who] = turns  # behind the others
-                return True
-        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,7 +24,7 @@ from modellix_server.docsite.search import Filter, search
 from modellix_server.docsite.site import Library
 from modellix_server.docsite.written import shown_files
 from modellix_server.web.assets import Assets
-from modellix_server.web.compression import LEAST_BYTES, LEVEL, compressed
+from modellix_server.web.compression import LEAST_BYTES, LEVEL, compressed, packed, with_packed
 from modellix_server.web.texts import LANGUAGES
 
 _TYPES = {"svg": "image/svg+xml", "webp": "image/webp", "json": "application/json", "yaml": "text/plain; charset=utf-8"}
@@ -69,6 +69,16 @@ def build_docsite(site: DocSite, others: App) -> App:
     return answer
 
 
+class _KeptText(NamedTuple):
+    """A text for programs as it is sent."""
+
+    body: bytes
+    tag: str
+    packed: bytes
+    kind: str
+    """Its content type."""
+
+
 class _Pages:
     """The endpoints."""
 
@@ -78,6 +88,8 @@ class _Pages:
         self._assets = Assets("modellix_server.docsite", f"{self._base}/static/")
         self._renderer = SiteRenderer(site.where, self._assets)
         self._rendered: dict[tuple[str, str, str], str] = {}
+        self._texts: dict[str, _KeptText] = {}
+        """What is for programs, by its path."""
         self._of: Library | None = None
 
     def routes(self) -> list[Route]:
@@ -109,7 +121,7 @@ class _Pages:
             return compressed(request, make(library, request))
 
         async def answer(request: Request) -> Response:
-            return await self._site.aside(made, await self._site.library(), request)
+            return await self._site.aside.run(_address(request), made, await self._site.library(), request)
 
         return answer
 
@@ -125,25 +137,29 @@ class _Pages:
             return self._missing(request, library, slug, language, as_markdown=as_markdown)
         if as_markdown or _prefers_markdown(request):
             text = for_programs.page_as_markdown(library, page, _asked(request) or language)
-            return _answer(request, text, _MARKDOWN, {"Vary": "Accept", "X-Llms-Txt": f"{library.where.site}/llms.txt"})
+            return _text(request, text, _MARKDOWN, {"Vary": "Accept", "X-Llms-Txt": f"{library.where.site}/llms.txt"})
         body = self._kept(library, page, language, _asked(request))
         text = f'<{library.url(page.slug, language)}.md>; rel="alternate"; type="text/markdown"'
         links = f'<{library.where.site}/llms.txt>; rel="llms-txt", {text}'
         headers = {"Vary": "Accept", "Link": links, "Content-Security-Policy": self._renderer.policy}
-        return _answer(request, body, "text/html; charset=utf-8", headers)
+        return _text(request, body, "text/html; charset=utf-8", headers)
 
     def _kept(self, library: Library, page: DocPage, language: str, asked: str) -> str:
         """A page as HTML, rendered when it is first read; `asked` is a language that there is not."""
         if asked:
             return self._renderer.page(library, page, language, asked)
         if self._of is not library:
-            self._of, self._rendered = library, {}
+            self._forget(library)
         key = (page.language, page.slug, language)
         if key not in self._rendered:
             if len(self._rendered) >= _MOST_KEPT:
                 self._rendered.pop(next(iter(self._rendered)))
             self._rendered[key] = self._renderer.page(library, page, language)
         return self._rendered[key]
+
+    def _forget(self, library: Library) -> None:
+        """Keep what is made of this library from now on, and nothing of another one."""
+        self._of, self._rendered, self._texts = library, {}, {}
 
     def _search(self, library: Library, request: Request) -> Response:
         language, _slug = _language_and_slug(library, request.url.path[len(self._base) :].strip("/"))
@@ -158,14 +174,21 @@ class _Pages:
             hits, problem = [], error.detail
         body = self._renderer.hits(library, hits, query, kind, problem, language, piece=piece)
         headers = {"Vary": "HX-Request", "Content-Security-Policy": self._renderer.policy}
-        return _answer(request, body, "text/html; charset=utf-8", headers)
+        return _text(request, body, "text/html; charset=utf-8", headers)
 
     def _for_programs(self, library: Library, request: Request) -> Response:
         path = request.url.path
         if self._base and path.startswith(f"{self._base}/"):
             path = path[len(self._base) :]
-        text, kind = for_programs.PATHS[path](library)
-        return _answer(request, text, kind, {"Access-Control-Allow-Origin": "*"})
+        if self._of is not library:
+            self._forget(library)
+        if path not in self._texts:  # the whole documentation in one takes 50 ms to put together, and to compress
+            text, kind = for_programs.PATHS[path](library)
+            body = text.encode()
+            self._texts[path] = _KeptText(body, _tag_of(body), packed(body), kind)
+        kept = self._texts[path]
+        answer = _answer(request, kept.body, kept.tag, kept.kind, {"Access-Control-Allow-Origin": "*"})
+        return answer if answer.status_code == 304 else with_packed(request, answer, kept.packed)
 
     async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -179,7 +202,9 @@ class _Pages:
         """The answer to what no route takes."""
         assert isinstance(error, HTTPException)
         library = await self._site.library()
-        return await self._site.aside(self._missing, request, library, "", "en", error.status_code)
+        return await self._site.aside.run(
+            _address(request), self._missing, request, library, "", "en", error.status_code
+        )
 
     def _missing(
         self,
@@ -198,6 +223,10 @@ class _Pages:
             return Response(text, status, {"Content-Security-Policy": _CLOSED}, _MARKDOWN)
         body = self._renderer.missing(library, hits, language)
         return Response(body, status, {"Content-Security-Policy": self._renderer.policy}, "text/html; charset=utf-8")
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
 
 
 _PARTS = tuple(f"/{language}" for language in LANGUAGES if language != "en")
@@ -240,10 +269,17 @@ def _prefers_markdown(request: Request) -> bool:
     return False
 
 
-def _answer(request: Request, text: str, kind: str, headers: dict[str, str]) -> Response:
-    """An answer that may be kept, and is asked for again with its tag."""
+def _tag_of(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def _text(request: Request, text: str, kind: str, headers: dict[str, str]) -> Response:
     body = text.encode()
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    return _answer(request, body, _tag_of(body), kind, headers)
+
+
+def _answer(request: Request, body: bytes, tag: str, kind: str, headers: dict[str, str]) -> Response:
+    """An answer that may be kept, and is asked for again with its tag."""
     headers = {"Content-Security-Policy": _CLOSED, "Cache-Control": "no-cache", "ETag": tag, **headers}
     given = {one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")}
     if tag in given or "*" in given:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from modellix_server.base import log
+from modellix_server.base.aside import Aside
 from modellix_server.docsite.making import NotMadeError, made_elsewhere
 from modellix_server.docsite.site import Library, SiteAddress, make_library
 from modellix_server.operations.context import ServingContext
@@ -30,7 +31,7 @@ class DocSite:
         self._library: Library | None = None
         self._version: int | None = None
         self._making = asyncio.Lock()
-        self.aside = ctx.aside.run
+        self.aside = Aside()
         """For searching and rendering, which take milliseconds."""
 
     async def library(self) -> Library:
@@ -61,7 +62,7 @@ class DocSite:
         if first in LANGUAGES and library.find(slug, "en") is None:
             language, slug = first, rest
         found = library.find(slug, language) or library.find(library.known_as(slug) or "", language)
-        return None if found is None else await self.aside(library.markdown, found, language)
+        return None if found is None else await self.aside.run(None, library.markdown, found, language)
 
 
 @contextmanager

@@ -116,7 +116,7 @@ class ServingContext(Context):
     turns: TurnQueue = field(default_factory=TurnQueue)
     """Of requests that compute for milliseconds: pages by address, larger bodies by team."""
     aside: Aside = field(default_factory=Aside)
-    """For what can be computed off the event loop: forms, the documentation."""
+    """For forms, which take milliseconds to parse: teams take turns."""
 
     async def check_database(self, within_s: float) -> None:
         """Raise Unavailable unless the database answers in time."""

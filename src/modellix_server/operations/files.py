@@ -37,7 +37,7 @@ async def receive(ctx: ServingContext, who: Principal, of: TeamMode, body: Uploa
     who.require(Permission.MANAGE_FILES, of)
     await ctx.uploads.require_room(of.team_id, 1, live=of.live)
     with _one_of_few(ctx.uploading, of.team_id):
-        async with received_file(ctx.spool, ctx.aside, body) as file:
+        async with received_file(ctx.spool, ctx.aside, of.team_id, body) as file:
             return await ctx.uploads.add(of.team_id, file.path, file.sha256, file.kind, file.filename, live=of.live)
 
 

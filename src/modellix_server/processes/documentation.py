@@ -25,7 +25,7 @@ class SiteDocumentation:
         wanted = Filter(language, _API_REFERENCE if api_only else frozenset(), code_only, version)
         if is_quick(library, query, wanted):
             return search(library, query, wanted)
-        return await self._site.aside(search, library, query, wanted)
+        return await self._site.aside.run(None, search, library, query, wanted)
 
     async def page(self, name: str, language: str) -> str | None:
         """A page as Markdown, by its address below the site or by what it is about."""
@@ -36,12 +36,12 @@ class SiteDocumentation:
         page = library.find(name, language) or library.find(library.known_as(name) or "", language)
         if page is None:
             return None
-        return await self._site.aside(for_programs.page_as_markdown, library, page, language)
+        return await self._site.aside.run(None, for_programs.page_as_markdown, library, page, language)
 
     async def skill(self) -> str:
         """What an agent needs to know of the API."""
-        return (await self._site.aside(for_programs.PATHS["/skill.md"], await self._site.library()))[0]
+        return (await self._site.aside.run(None, for_programs.PATHS["/skill.md"], await self._site.library()))[0]
 
     async def contents(self) -> str:
         """The list of all pages."""
-        return (await self._site.aside(for_programs.PATHS["/llms.txt"], await self._site.library()))[0]
+        return (await self._site.aside.run(None, for_programs.PATHS["/llms.txt"], await self._site.library()))[0]

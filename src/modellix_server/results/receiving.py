@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import BufferedWriter, BytesIO
@@ -28,7 +28,7 @@ from modellix_server.results.spool import Spool
 from modellix_server.results.uploads import MOST_UPLOAD_BYTES
 
 _TIMEOUT_S = 900.0
-_AT_ONCE_BYTES = 1 << 20
+_AT_ONCE_BYTES, _SLICE_BYTES = 256 * 1024, 64 * 1024  # of what looks like boundaries, a slice takes some milliseconds
 _AROUND_BYTES = 64 * 1024  # boundaries and headers
 _HEAD_BYTES = 1024
 _MOST_BODY_BYTES = max(MOST_UPLOAD_BYTES.values()) + _AROUND_BYTES
@@ -59,7 +59,7 @@ class UploadBody:
 
 
 @asynccontextmanager
-async def received_file(spool: Spool, aside: Aside, body: UploadBody) -> AsyncIterator[NewFile]:
+async def received_file(spool: Spool, aside: Aside, team_id: int, body: UploadBody) -> AsyncIterator[NewFile]:
     """The part `file` of the body; the spool file goes with the context.
 
     Raises InvalidFormat, InvalidParameters, MissingParameter, BodyTooLarge, BodyTooSlow, and what `chunks` raises.
@@ -72,10 +72,10 @@ async def received_file(spool: Spool, aside: Aside, body: UploadBody) -> AsyncIt
             reader = _Reader(body.content_type, file)
             try:
                 async with asyncio.timeout(_TIMEOUT_S):
-                    await _receive(body.chunks, reader, aside)
+                    await _receive(body.chunks, lambda piece: aside.run(team_id, reader.feed, piece))
             except TimeoutError:
                 raise too_slow(_TIMEOUT_S) from None
-        yield await aside.run(reader.result, path)
+        yield await aside.run(team_id, reader.result, path)
     finally:
         path.unlink(missing_ok=True)
 
@@ -100,7 +100,7 @@ async def spooled_file(spool: Spool, filename: str, content: bytes) -> AsyncIter
         path.unlink(missing_ok=True)
 
 
-async def _receive(chunks: AsyncIterator[bytes], reader: _Reader, aside: Aside) -> None:
+async def _receive(chunks: AsyncIterator[bytes], feed: Callable[[bytes], Awaitable[None]]) -> None:
     pending, received = bytearray(), 0
     async for chunk in chunks:
         pending += chunk
@@ -110,7 +110,8 @@ async def _receive(chunks: AsyncIterator[bytes], reader: _Reader, aside: Aside) 
             if received > _MOST_BODY_BYTES:
                 raise _too_large(_MOST_BODY_BYTES)
             # Off the event loop: the parser is slow where bytes look like boundaries, and the disk may make it wait.
-            await aside.run(reader.feed, bytes(pending))
+            for at in range(0, len(pending) or 1, _SLICE_BYTES):
+                await feed(bytes(pending[at : at + _SLICE_BYTES]))
             pending.clear()
 
 

@@ -141,6 +141,7 @@ def scope_of(
 Headers = Iterable[tuple[bytes, bytes]]
 
 _BUFFERED_BODY_BYTES = 64 * 1024  # more of a body is not read before its endpoint asks for it
+_COPIED_BYTES = 16 * 1024  # of a part that is sent in one write with the head: a larger one is not copied
 _MANY_PARTS, _LEAST_PART_BYTES = 1024, 8  # from so many parts on, their average
 _UNFIT = re.compile(rb"[\x00\r\n]")
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
@@ -362,7 +363,9 @@ class ClientConnection:
 
     def _write(self, part: bytes) -> None:
         held, self._held = self._held, b""
-        if held or part:
+        if len(part) > _COPIED_BYTES:
+            self._wire.transport.writelines((held, part))
+        elif held or part:
             self._wire.transport.write(held + part)
 
     def _send_part(self, body: bytes, *, more: bool) -> None:

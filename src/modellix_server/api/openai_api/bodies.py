@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modellix_server.api.hot.exchange import HotRequest, read_body
-from modellix_server.api.openai_api.form_reader import FormReader
+from modellix_server.api.openai_api.form_reader import FormReader, ReceivedForm
 from modellix_server.base import json_body
 from modellix_server.base.errors import InvalidFormat
 from modellix_server.inspection import STORED, InputFile, take_inputs
@@ -20,7 +20,7 @@ _MEDIA = tuple(
     for name in (*PICTURES, "mask")
     for inner in ("", ".image_url", ".url")  # xAI's word is `url`
 )
-_CHUNK = 1 << 20
+_SLICE_BYTES = 64 * 1024  # of what looks like boundaries, some milliseconds
 _PART = re.compile(r"([^\[\]]+)(?:\[([^\[\]]*)\])?")
 
 
@@ -61,7 +61,7 @@ async def read_given(request: HotRequest, media: Collection[str]) -> GivenFields
     body = await read_body(request)
     try:
         if kind.lower().startswith("multipart/form-data"):
-            given = await request.ctx.aside.run(_read_form, request, body, kind, places)
+            given = await _read_form(request, body, kind, places)
         elif isinstance(body, Scratch):
             given = _checked(*await request.ctx.helper.extract(body.path, places, request.who.team.team_id))
         else:
@@ -88,22 +88,28 @@ def _checked(parsed: Any, files: list[InputFile]) -> GivenFields:
     return GivenFields(parsed, files)
 
 
-def _read_form(request: HotRequest, body: bytes | Scratch, kind: str, places: Collection[str]) -> GivenFields:
+async def _read_form(request: HotRequest, body: bytes | Scratch, kind: str, places: Collection[str]) -> GivenFields:
+    """A form, parsed in slices: its team takes turns with others."""
+    aside, team_id = request.ctx.aside, request.who.team.team_id
     reader = FormReader(kind, request.ctx.spool.path)
     try:
         if isinstance(body, Scratch):
             with body.path.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    reader.feed(chunk)
+                while chunk := file.read(_SLICE_BYTES):
+                    await aside.run(team_id, reader.feed, chunk)
         else:
-            reader.feed(body)
-        form = reader.result()
-        fields, files = take_inputs(_nested(form.texts), places)
-        for name, sent in form.files:
-            _put(fields, name, STORED + sent.sha256)
+            for at in range(0, len(body), _SLICE_BYTES):
+                await aside.run(team_id, reader.feed, body[at : at + _SLICE_BYTES])
+        return await aside.run(team_id, _given_in, reader.result(), places)
     except BaseException:
         reader.drop()
         raise
+
+
+def _given_in(form: ReceivedForm, places: Collection[str]) -> GivenFields:
+    fields, files = take_inputs(_nested(form.texts), places)
+    for name, sent in form.files:
+        _put(fields, name, STORED + sent.sha256)
     return GivenFields(fields, [*files, *(sent for _, sent in form.files)])
 
 
