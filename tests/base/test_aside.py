@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -66,3 +67,17 @@ async def test_who_gives_up_in_its_turn_passes_it_on() -> None:
     first.add_done_callback(lambda _: second.cancel())
     let_go.set()
     assert await asyncio.wait_for(third, 30) == ""
+
+
+async def test_data_that_takes_long_is_taken_in_small_pieces() -> None:
+    quick, slow = [], []
+
+    def take(piece: bytes) -> None:
+        slow.append(piece)
+        time.sleep(0.005)
+
+    data = bytes(range(256)) * 400
+    await Aside().feed("one", quick.append, data)
+    await Aside().feed("one", take, data)
+    assert b"".join(quick) == b"".join(slow) == data
+    assert len(slow) == 12  # 16 KB, then 8 at a time

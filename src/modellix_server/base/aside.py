@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,6 +14,8 @@ from modellix_server.base.turn_queue import FairQueue
 
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
+_FIRST_BYTES, _SLOW_BYTES, _QUICK_BYTES = 16 * 1024, 8 * 1024, 128 * 1024  # of data that is taken in pieces
+_QUICK_S = 0.002
 
 
 class Aside:
@@ -40,6 +43,13 @@ class Aside:
         finally:
             self._busy = self._waiting.begin_next()
 
+    async def feed(self, who: Hashable, take: Callable[[bytes], object], data: bytes) -> None:
+        """Have data taken in pieces, small ones while that takes long. Raises what `take` raises."""
+        at, size = 0, _FIRST_BYTES
+        while at < len(data):
+            spent_s = await self.run(who, _timed, take, data[at : at + size])
+            at, size = at + size, _QUICK_BYTES if spent_s < _QUICK_S else _SLOW_BYTES
+
     async def _turn(self, who: Hashable) -> None:
         if not self._busy:
             self._busy = True
@@ -51,3 +61,9 @@ class Aside:
             if not turn.cancelled():  # it was the caller's turn already
                 self._busy = self._waiting.begin_next()
             raise
+
+
+def _timed(take: Callable[[bytes], object], piece: bytes) -> float:
+    begun = time.perf_counter()
+    take(piece)
+    return time.perf_counter() - begun

@@ -28,7 +28,7 @@ from modellix_server.results.spool import Spool
 from modellix_server.results.uploads import MOST_UPLOAD_BYTES
 
 _TIMEOUT_S = 900.0
-_AT_ONCE_BYTES, _SLICE_BYTES = 256 * 1024, 64 * 1024  # of what looks like boundaries, a slice takes some milliseconds
+_AT_ONCE_BYTES = 256 * 1024
 _AROUND_BYTES = 64 * 1024  # boundaries and headers
 _HEAD_BYTES = 1024
 _MOST_BODY_BYTES = max(MOST_UPLOAD_BYTES.values()) + _AROUND_BYTES
@@ -72,7 +72,7 @@ async def received_file(spool: Spool, aside: Aside, team_id: int, body: UploadBo
             reader = _Reader(body.content_type, file)
             try:
                 async with asyncio.timeout(_TIMEOUT_S):
-                    await _receive(body.chunks, lambda piece: aside.run(team_id, reader.feed, piece))
+                    await _receive(body.chunks, lambda data: aside.feed(team_id, reader.feed, data))
             except TimeoutError:
                 raise too_slow(_TIMEOUT_S) from None
         yield await aside.run(team_id, reader.result, path)
@@ -110,8 +110,7 @@ async def _receive(chunks: AsyncIterator[bytes], feed: Callable[[bytes], Awaitab
             if received > _MOST_BODY_BYTES:
                 raise _too_large(_MOST_BODY_BYTES)
             # Off the event loop: the parser is slow where bytes look like boundaries, and the disk may make it wait.
-            for at in range(0, len(pending) or 1, _SLICE_BYTES):
-                await feed(bytes(pending[at : at + _SLICE_BYTES]))
+            await feed(bytes(pending))
             pending.clear()
 
 

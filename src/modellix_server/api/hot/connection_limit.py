@@ -9,6 +9,7 @@ reserve is for the database, metrics and files in transfer.
 from __future__ import annotations
 
 import heapq
+import socket
 import time
 import weakref
 from collections import deque
@@ -23,6 +24,7 @@ _LEAST_RESERVE, _MOST_RESERVE = 64, 512
 _IDLE_S = 1.0  # a connection that waits for longer may have to go
 _LOOK_EVERY_S = 0.1
 _TELL_EVERY_S = 10.0
+_UNSENT, _MOST_UNSENT_BYTES = getattr(socket, "TCP_NOTSENT_LOWAT", None), 128 * 1024  # tcp(7); where it is known
 _LOG = log.get("api")
 _REFUSED = Counter("modellix_connections_refused_total", "Connections that were refused, as too many files were open.")
 _RECLAIMED = Counter(
@@ -36,6 +38,12 @@ class Entrance(Enum):
     ORDINARY = "stays until its client or a time limit ends it"
     BRIEF = "takes one request, at once, and is closed"
     REFUSED = "is closed"
+
+
+def bound_unsent(connected: socket.socket) -> None:
+    """Have the kernel take little more of an answer than its client can be sent now, not megabytes."""
+    if _UNSENT is not None and connected.family != socket.AF_UNIX:
+        connected.setsockopt(socket.IPPROTO_TCP, _UNSENT, _MOST_UNSENT_BYTES)
 
 
 class Idler(Protocol):

@@ -30,7 +30,7 @@ from modellix_server.api.hot.client_connection import (
     too_large,
 )
 from modellix_server.api.hot.connection_clock import HEAD_LIMIT_S, ConnectionClock, Overdue
-from modellix_server.api.hot.connection_limit import ConnectionLimit, Entrance
+from modellix_server.api.hot.connection_limit import ConnectionLimit, Entrance, bound_unsent
 from modellix_server.base import log
 from modellix_server.base.addresses import Network
 from modellix_server.base.errors import PlatformError, Unavailable
@@ -88,8 +88,8 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # it is one, of a stream
         """Begin to listen."""
         self.transport = transport
-        file = transport.get_extra_info("socket").fileno()
-        admission = self._limit.admit(file, self, self._server.connections)
+        bound_unsent(connected := transport.get_extra_info("socket"))
+        admission = self._limit.admit(connected.fileno(), self, self._server.connections)
         self._server.connections.add(self)
         client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         self._client_address = client[:2] if isinstance(client, tuple) else None

@@ -20,7 +20,7 @@ _MEDIA = tuple(
     for name in (*PICTURES, "mask")
     for inner in ("", ".image_url", ".url")  # xAI's word is `url`
 )
-_SLICE_BYTES = 64 * 1024  # of what looks like boundaries, some milliseconds
+_CHUNK = 1 << 20
 _PART = re.compile(r"([^\[\]]+)(?:\[([^\[\]]*)\])?")
 
 
@@ -89,17 +89,16 @@ def _checked(parsed: Any, files: list[InputFile]) -> GivenFields:
 
 
 async def _read_form(request: HotRequest, body: bytes | Scratch, kind: str, places: Collection[str]) -> GivenFields:
-    """A form, parsed in slices: its team takes turns with others."""
+    """A form, parsed in pieces: its team takes turns with others."""
     aside, team_id = request.ctx.aside, request.who.team.team_id
     reader = FormReader(kind, request.ctx.spool.path)
     try:
         if isinstance(body, Scratch):
             with body.path.open("rb") as file:
-                while chunk := file.read(_SLICE_BYTES):
-                    await aside.run(team_id, reader.feed, chunk)
+                while chunk := file.read(_CHUNK):
+                    await aside.feed(team_id, reader.feed, chunk)
         else:
-            for at in range(0, len(body), _SLICE_BYTES):
-                await aside.run(team_id, reader.feed, body[at : at + _SLICE_BYTES])
+            await aside.feed(team_id, reader.feed, body)
         return await aside.run(team_id, _given_in, reader.result(), places)
     except BaseException:
         reader.drop()
