@@ -33,7 +33,7 @@ up: .venv/.server  ## Run the platform here; PORT=, HOST= and DATA= choose where
 		$(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(DATA),--data '$(DATA)')
 
 # Clients in JavaScript are tested where npm's registry can be reached. `.ci/run` insists on it.
-test: .venv/.test  ## Run the tests (about twelve minutes on two cores)
+test: .venv/.test  ## Run the tests (about eleven minutes on two cores)
 	@$(MAKE) --no-print-directory .venv/.npm || echo 'No packages from npm: tests that need them are skipped.'
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 2400
 

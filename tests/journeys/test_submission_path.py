@@ -75,8 +75,15 @@ async def test_a_submission_goes_the_way_of_the_page(stage, postgres_server, tmp
         await asyncio.sleep(0.5)
         assert (await team.finish(task))["status"] == "success"
 
-    lines = [line.split() for file in folder.glob("calls-*.txt") for line in file.read_text().splitlines()]
-    calls = {(caller, callee) for caller, callee in lines if not callee.startswith(("sandbox/", "cli/"))}
+    of_processes = [[line.split() for line in file.read_text().splitlines()] for file in folder.glob("calls-*.txt")]
+    # The sandbox is the vendor here, also where it uses what `serve` does: the front of HTTP.
+    lines = [
+        line
+        for of_one in of_processes
+        if not any(callee.startswith("sandbox/") for _, callee in of_one)
+        for line in of_one
+    ]
+    calls = {(caller, callee) for caller, callee in lines if not callee.startswith("cli/")}
     crossed = {callee for _, callee in calls}
     told = {*LISTED, *HELPERS}
     assert told <= crossed, sorted(told - crossed)

@@ -173,6 +173,7 @@ def test_nothing_else_in_the_source_can_reach_the_network():
         "operations/maintenance/doctor.py": "an operator asks about the addresses of the operator's own settings",
         "cli/model_gallery/gallery.py": "an operator asks the operator's own platform",
         "cli/model_gallery/runs.py": "an operator asks the operator's own platform",
+        "api/hot/connection_limit.py": "bounds what the kernel keeps for a client, opens nothing",
         "processes/metrics.py": "listens for the operator's scrapes",
         "processes/serve.py": "listens for clients",
         "embedded/instance_lock.py": "asks the own port on this machine",
