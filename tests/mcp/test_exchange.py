@@ -218,6 +218,18 @@ async def test_routing_headers_of_2026_mean_the_same(both) -> None:
         assert await sent(quick, body, base + more) == await sent(sdk, body, base + more), more
 
 
+def posted() -> dict[str, Any]:
+    """The scope of a message."""
+    headers = {"accept": ACCEPT, "content-type": "application/json", "host": "example.com"}
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": "/mcp",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+
+
 @pytest.mark.parametrize("kind", [0, 1])
 async def test_a_client_that_goes_with_the_answer_is_counted(both, kind) -> None:
     """It closes the connection before the end of the answer is said, as clients of event streams do."""
@@ -225,14 +237,7 @@ async def test_a_client_that_goes_with_the_answer_is_counted(both, kind) -> None
     recorded: list[int] = []
     entrance.record = lambda call: recorded.append(call.bytes_out)  # type: ignore[method-assign]
     endpoint = McpEndpoint(both[kind], entrance, OwnOrigins(["https://example.com"]), b"", RECEIVING)
-    headers = {"accept": ACCEPT, "content-type": "application/json", "host": "example.com"}
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/mcp",
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-    }
+    scope = posted()
     left = [{"type": "http.request", "body": json.dumps(SEARCH).encode(), "more_body": False}]
 
     async def receive() -> Any:
@@ -250,7 +255,6 @@ async def test_a_client_that_goes_with_the_answer_is_counted(both, kind) -> None
 async def test_a_body_that_came_with_its_head_is_not_waited_for(both) -> None:
     entrance = AddressAdmission(AddressLimit("calls", each=1_000, together=1_000))
     endpoint = McpEndpoint(both[0], entrance, OwnOrigins(["https://example.com"]), b"", RECEIVING)
-    headers = {"accept": ACCEPT, "content-type": "application/json", "host": "example.com"}
     body, asked = json.dumps(SEARCH).encode(), []
 
     def whole(most: int) -> bytes:
@@ -265,14 +269,7 @@ async def test_a_body_that_came_with_its_head_is_not_waited_for(both) -> None:
     async def send(message: Any) -> None:
         messages.append(message)
 
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/mcp",
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-        WHOLE_BODY: whole,
-    }
+    scope = {**posted(), WHOLE_BODY: whole}
     await endpoint(scope, receive, send)
     assert asked == [RECEIVING.most_bytes]
     assert messages[0]["status"] == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -95,13 +96,14 @@ async def _read_form(request: HotRequest, body: bytes | Scratch, kind: str, plac
     try:
         if isinstance(body, Scratch):
             with body.path.open("rb") as file:
-                while chunk := file.read(_CHUNK):
+                while chunk := await aside.run(team_id, file.read, _CHUNK):
                     await aside.feed(team_id, reader.feed, chunk)
         else:
             await aside.feed(team_id, reader.feed, body)
         return await aside.run(team_id, _given_in, reader.result(), places)
     except BaseException:
-        reader.drop()
+        # Behind what the thread may still be at, although its caller has gone: that may begin another file.
+        await asyncio.shield(aside.run(team_id, reader.drop))
         raise
 
 
