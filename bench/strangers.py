@@ -275,6 +275,7 @@ async def _attack(at: Installation, attacks: tuple[Attack, ...]) -> float:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=programs.HERE.parent,
+        start_new_session=True,  # or its low priority counts for nothing where cores are shared out by session
     )
     assert process.stdin is not None
     assert process.stdout is not None

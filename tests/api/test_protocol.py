@@ -250,9 +250,17 @@ def looked_at_often(monkeypatch) -> None:
         ("HEAD_LIMIT_S", b"", b""),
         ("_IDLE_LIMIT_S", get("/a"), b"HTTP/1.1 200 "),
         ("_UNREAD_LIMIT_S", get("/stream"), b"HTTP/1.1 200 "),
+        ("_UNREAD_LIMIT_S", get("/large").replace(HOST, HOST + b"Connection: close\r\n"), b"HTTP/1.1 200 "),
         ("_BODY_WINDOW_S", post("/body", b"a").replace(b"length: 1", b"length: 9"), b""),
     ],
-    ids=["a slow head", "no request", "between requests", "nothing read", "a slow body"],
+    ids=[
+        "a slow head",
+        "no request",
+        "between requests",
+        "nothing read",
+        "nothing read of the last answer",
+        "a slow body",
+    ],
 )
 async def test_who_keeps_us_waiting_is_cut_off(
     looked_at_often, served: Served, connect, monkeypatch, limit, sent, seen

@@ -64,6 +64,25 @@ async def test_a_clean_stop_loses_nothing(own_pool, team, count):
     assert writer.lost == 0
 
 
+async def test_calls_that_come_while_rows_are_written_make_no_commits_of_their_own(own_pool, team, monkeypatch):
+    writer, append, commits = Writer(own_pool), module.store.append, []
+
+    async def beside_traffic(db, rows, losses):
+        commits.append(len(rows))
+        writer.record(entry(team))
+        writer.record(entry(team))
+        await append(db, rows, losses)
+
+    monkeypatch.setattr(module.store, "append", beside_traffic)
+    writer.record(entry(team))
+    writer.start()
+    await eventually(lambda: len(commits) == 2)
+    monkeypatch.undo()
+    await writer.close(timeout_s=LONG_S)
+    assert commits == [1, 2]
+    assert len(await logged(own_pool, team)) == 5
+
+
 async def test_one_odd_row_does_not_keep_its_neighbours_out(own_pool, team):
     writer = Writer(own_pool)
     writer.start()

@@ -69,6 +69,9 @@ class Served:
     async def early(self, connection, _receive, _send) -> None:
         connection.answer(413, [(b"content-length", b"3")], b"big")
 
+    async def large(self, connection, _receive, _send) -> None:
+        connection.answer(200, [(b"content-length", b"20000000")], bytes(20_000_000))
+
     async def slow(self, connection, _receive, _send) -> None:
         await self.let_go.wait()
         connection.answer(200, [(b"content-length", b"4")], b"slow")

@@ -48,7 +48,7 @@ from modellix_server.upstreams import load_all
 _CONNECTIONS = 8
 _STATEMENT_MS = 5_000  # below the time budget of a request, which may need time afterwards to find out what was done
 _HINT_GAP_S = 0.02  # at most 50 wake-ups of the workers a second, however many submissions
-_THREADS_TURN_S = 0.0005  # the event loop waits so long for a thread that computes, not 5 ms, which is Python's default
+_THREADS_TURN_S = 0.0001  # the event loop waits so long for a thread that computes, not 5 ms, which is Python's default
 _SERVER: dict[str, Any] = {
     "lifespan": "off",
     "ws": "none",

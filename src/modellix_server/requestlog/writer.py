@@ -86,18 +86,19 @@ class Writer:
                 await asyncio.sleep(_EVERY_S)
 
     async def _flush(self) -> None:
-        """Write all rows in memory; each stays there until it is committed."""
+        """Write the rows that are in memory now; each stays there until it is committed."""
         if not self._rows and not self._untold:
             return
         async with self._db.acquire() as db:
             if time.monotonic() >= self._partitions_due:
                 await store.ensure_partitions(db)
                 self._partitions_due = time.monotonic() + _PARTITIONS_EVERY_S
-            while self._rows or self._untold:
-                await self._append(db, self._rows[:_FULL])
+            left = len(self._rows)  # those that come meanwhile wait for the next time: each commit has its price
+            while left or self._untold:
+                left -= await self._append(db, self._rows[: min(left, _FULL)])
 
-    async def _append(self, db: Connection, rows: list[LogRow]) -> None:
-        """Write the rows, which are the oldest in memory, or some of them.
+    async def _append(self, db: Connection, rows: list[LogRow]) -> int:
+        """Write the rows, which are the oldest in memory, or some of them; returns how many are there no more.
 
         A row that the database refuses is found by bisection, counted and left out, so that the others are
         written.
@@ -109,17 +110,16 @@ class Writer:
             if isinstance(error, UNREACHABLE) and not isinstance(error, ValueError):
                 raise
             if isinstance(error, asyncpg.CheckViolationError) and await store.ensure_partitions(db):
-                return  # a long sleep: the day had no partition yet
+                return 0  # a long sleep: the day had no partition yet
             if not rows:
                 raise
-            if len(rows) == 1:
-                del self._rows[0]
-                self._lose(1, f"refused: {type(error).__name__}")
-            else:
-                await self._append(db, rows[: len(rows) // 2])
+            if len(rows) > 1:
+                return await self._append(db, rows[: len(rows) // 2])
+            self._lose(1, f"refused: {type(error).__name__}")
         else:
-            del self._rows[: len(rows)]
             self._told(untold)
+        del self._rows[: len(rows)]
+        return len(rows)
 
     def _lose(self, rows: int, reason: str) -> None:
         if reason not in self._untold:  # one line an outage, not one a row

@@ -29,6 +29,7 @@ from modellix_server.results.uploads import MOST_UPLOAD_BYTES
 
 _TIMEOUT_S = 900.0
 _AT_ONCE_BYTES = 256 * 1024
+_SMALL_BYTES = 16 * 1024
 _AROUND_BYTES = 64 * 1024  # boundaries and headers
 _HEAD_BYTES = 1024
 _MOST_BODY_BYTES = max(MOST_UPLOAD_BYTES.values()) + _AROUND_BYTES
@@ -72,10 +73,11 @@ async def received_file(spool: Spool, aside: Aside, team_id: int, body: UploadBo
             reader = _Reader(body.content_type, file)
             try:
                 async with asyncio.timeout(_TIMEOUT_S):
-                    await _receive(body.chunks, lambda data: aside.feed(team_id, reader.feed, data))
+                    rest = await _receive(body.chunks, lambda data: aside.feed(team_id, reader.feed, data))
             except TimeoutError:
                 raise too_slow(_TIMEOUT_S) from None
-        yield await aside.run(team_id, reader.result, path)
+            made = await aside.run(team_id, reader.result, rest, path)
+        yield made
     finally:
         path.unlink(missing_ok=True)
 
@@ -100,18 +102,20 @@ async def spooled_file(spool: Spool, filename: str, content: bytes) -> AsyncIter
         path.unlink(missing_ok=True)
 
 
-async def _receive(chunks: AsyncIterator[bytes], feed: Callable[[bytes], Awaitable[None]]) -> None:
+async def _receive(chunks: AsyncIterator[bytes], feed: Callable[[bytes], Awaitable[None]]) -> bytes:
+    """Feed the body, but for the rest that is returned: most are small, and need not wait for two turns."""
     pending, received = bytearray(), 0
     async for chunk in chunks:
         pending += chunk
         received += len(chunk)
+        if received > _MOST_BODY_BYTES:
+            raise _too_large(_MOST_BODY_BYTES)
         # The empty one is the last.
-        if len(pending) >= _AT_ONCE_BYTES or not chunk:
-            if received > _MOST_BODY_BYTES:
-                raise _too_large(_MOST_BODY_BYTES)
+        if len(pending) >= (_AT_ONCE_BYTES if chunk else _SMALL_BYTES):
             # Off the event loop: the parser is slow where bytes look like boundaries, and the disk may make it wait.
             await feed(bytes(pending))
             pending.clear()
+    return bytes(pending)
 
 
 class _Reader:
@@ -132,9 +136,11 @@ class _Reader:
         """Take the next bytes of the body. Raises what `received_file` raises."""
         self._parser.feed(data)
 
-    def result(self, path: Path) -> NewFile:
-        """What the whole body held."""
+    def result(self, rest: bytes, path: Path) -> NewFile:
+        """What the whole body held, which ends with `rest`."""
+        self.feed(rest)
         self._parser.require_end()
+        self._file.close()
         if self._filename is None:
             raise MissingParameter("parameter 'file' is required")
         if not self._size:

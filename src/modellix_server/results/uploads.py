@@ -68,9 +68,9 @@ class Uploads:
         self._storage = storage
         self._helper = helper
 
-    async def require_room(self, team_id: int, size: int, *, live: bool) -> None:
-        """Refuse a file of this size that the team cannot keep, before it is received. Raises OutOfRange."""
-        kept = await self._db.fetchval(
+    async def room(self, team_id: int, size: int, *, live: bool) -> int:
+        """How many bytes the team can still keep. Raises OutOfRange when that is less than `size`."""
+        kept: int = await self._db.fetchval(
             """select coalesce(sum(size), 0)::bigint from results.upload
                where team_id = $1 and live = $2 and expires_at > now()""",
             team_id,
@@ -78,9 +78,12 @@ class Uploads:
         )
         if kept + size > self._settings.upload_quota_bytes:
             raise self._no_room(kept, size)
+        return self._settings.upload_quota_bytes - kept
 
-    async def add(self, team_id: int, path: Path, sha256: str, kind: Kind, filename: str, *, live: bool) -> Upload:
-        """Examine and keep a received file.
+    async def add(
+        self, team_id: int, path: Path, sha256: str, kind: Kind, filename: str, room: int, *, live: bool
+    ) -> Upload:
+        """Examine and keep a received file, for which there was `room` before.
 
         Raises InvalidFormat for one that is broken, OutOfRange when the team keeps too much, storage.TROUBLE.
         """
@@ -88,22 +91,23 @@ class Uploads:
         if isinstance(found, Refused):
             raise InvalidFormat(f"parameter 'file': {found.why}")
         size = path.stat().st_size
-        await self.require_room(team_id, size, live=live)
+        if size > room:
+            raise self._no_room(self._settings.upload_quota_bytes - room, size)
         file = InputFile(sha256, FORMATS[found.format].mime, kind, size, None)
         await hold_inputs(self._db, [file], _UNTIL_NOTED_S)
         await self._storage.put(stored_input_path(sha256), path)
-        file_id = uuid7()
-        kept = await self._db.fetchval(
-            "select results.add_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-            file_id, team_id, live, bytes.fromhex(sha256), kind, found.format, size,
-            found.width, found.height, found.duration_ms, filename,
+        file_id, of_file = uuid7(), (kind, found.format, size, found.width, found.height, found.duration_ms, filename)
+        row = await self._db.fetchrow(
+            """select results.add_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13),
+                      now(), now() + make_interval(secs => $12)""",  # as the row has them
+            file_id, team_id, live, bytes.fromhex(sha256), *of_file,
             self._settings.upload_ttl_s, self._settings.upload_quota_bytes,
         )  # fmt: skip
+        assert row is not None
+        kept, created_at, expires_at = row
         if kept is not None:
             raise self._no_room(kept, size)
-        upload = await self.find(file_id)
-        assert upload is not None
-        return upload
+        return Upload(file_id, team_id, live, sha256, *of_file, created_at, expires_at)
 
     def _no_room(self, kept: int, size: int) -> OutOfRange:
         most = self._settings.upload_quota_bytes

@@ -357,7 +357,7 @@ class ClientConnection:
 
     def _send_held(self) -> None:
         """Send the head by itself, if nothing of the body has come."""
-        if self._held and not (self.gone or self._wire.closing):
+        if self._held and not (self.gone or self._wire.transport.is_closing()):
             self._wire.transport.write(self._held)
         self._held = b""
 

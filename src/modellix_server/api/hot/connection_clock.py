@@ -87,7 +87,7 @@ class ConnectionClock:
 
         Less counts for one that was served before: it may ask again.
         """
-        if serving:
+        if serving or self._unread_bytes:
             return now - self._unread_since if self._unread_bytes else 0.0
         waited = now - max(self._since, self._head_since)
         return waited / _GRACE if self._served else waited

@@ -2,8 +2,8 @@
 
 When files run short, connections that ask for nothing have to go, the longest idle first. Where all are busy, new ones
 are refused. A part of the reserve takes new connections for one request each, so that a health check, say, is answered
-all the same: of those that have said nothing yet the oldest go, as who has a request sends it at once. The rest of the
-reserve is for the database, metrics and files in transfer.
+all the same: of those that have said nothing yet only a few stay, the newest, as who has a request sends it at once. The
+rest of the reserve is for the database, metrics and files in transfer.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Idler(Protocol):
 
     @property
     def closing(self) -> bool:
-        """Whether it is going already."""
+        """Whether it is going already, without waiting for anything."""
 
     def idle_s(self, now: float) -> float:
-        """For how long the client has asked for nothing, or has kept us waiting; 0 while it is served."""
+        """For how long the client has asked for nothing, or has taken nothing; 0 while it is served."""
 
     def reclaim(self) -> None:
         """Close it."""
@@ -69,7 +69,7 @@ class ConnectionLimit:
         self.most = files - reserve
         """Open files from which on room is made."""
         self._most_brief = reserve // 4
-        self._most_of_all = self.most + reserve // 2  # while those that were reclaimed are being closed
+        self._most_of_all = self.most + reserve // 2
         self._brief: deque[weakref.ref[Idler]] = deque()
         self._clock = clock
         self._look_at = self._tell_at = 0.0
@@ -86,7 +86,8 @@ class ConnectionLimit:
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY_S
             self._reclaim(now, connections)
-        refused = file >= self._most_of_all or not self._place_among_brief(now)
+        few = self._keep_few_brief(now)  # first, as each that goes makes room
+        refused = file >= self._most_of_all and not few
         if refused:
             _REFUSED[()] += 1
             self._refused += 1
@@ -97,8 +98,8 @@ class ConnectionLimit:
             self._tell(file)
         return Entrance.REFUSED if refused else Entrance.BRIEF
 
-    def _place_among_brief(self, now: float) -> bool:
-        """Whether another brief connection may come, for which an older one that says nothing goes if need be."""
+    def _keep_few_brief(self, now: float) -> bool:
+        """Close the oldest brief connections that say nothing, beyond a few; whether few are left, with a new one."""
         for _ in range(len(self._brief)):
             if len(self._brief) < self._most_brief:
                 return True

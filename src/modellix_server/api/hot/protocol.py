@@ -142,8 +142,6 @@ class HttpProtocol(asyncio.Protocol):
 
     def close_if_overdue(self, now: float) -> None:
         """End a connection whose client keeps us waiting for too long."""
-        if self.transport.is_closing():
-            return
         serving, due = self._answering is not None, self._receiving is not None and not self._reading_paused
         unread = self.transport.get_write_buffer_size()
         overdue = self.clock.look(now, unread, serving=serving, lingering=self._lingering, body_due=due)
@@ -151,7 +149,7 @@ class HttpProtocol(asyncio.Protocol):
             self.transport.abort()
         elif overdue is Overdue.CLOSED:
             self.transport.close()
-        elif overdue is Overdue.REFUSED:
+        elif overdue is Overdue.REFUSED and not self.transport.is_closing():
             self._refuse(UnfitRequestError(408, f"the head did not arrive within {HEAD_LIMIT_S} seconds"))
 
     def idle_s(self, now: float) -> float:
@@ -160,12 +158,13 @@ class HttpProtocol(asyncio.Protocol):
 
     @property
     def closing(self) -> bool:
-        """Whether the connection is being closed."""
-        return self.transport.is_closing()
+        """Whether the connection is being closed, and has not to wait for what its client does not take."""
+        return self.transport.is_closing() and not self.transport.get_write_buffer_size()
 
     def reclaim(self) -> None:
         """Close the connection, as another one needs its place."""
-        self.transport.abort() if self._answering else self.transport.close()
+        unread = self.transport.get_write_buffer_size()
+        self.transport.abort() if self._answering or unread else self.transport.close()
 
     # -- the parser
 
@@ -201,7 +200,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _take_turn(self) -> None:
         self._awaits_turn = False
-        if not self.closing:
+        if not self.transport.is_closing():
             self.resume_reading()
 
     def _ignore_upgrade(self, rest: bytes) -> None:
