@@ -2,7 +2,7 @@
 
 When files run short, connections that ask for nothing have to go, the longest idle first. Where all are busy, new ones
 are refused. A part of the reserve takes new connections for one request each, so that a health check, say, is answered
-all the same: of those that have said nothing yet only a few stay, the newest, as who has a request sends it at once. The
+all the same: of those that have said nothing yet only the newest few stay, as who has a request sends it at once. The
 rest of the reserve is for the database, metrics and files in transfer.
 """
 
