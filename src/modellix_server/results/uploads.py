@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from modellix_server.base.batcher import Batcher
 from modellix_server.base.database import Connection, Pool
 from modellix_server.base.errors import InvalidFormat, NotFound, OutOfRange
 from modellix_server.base.ids import file_name, uuid7
@@ -67,6 +69,7 @@ class Uploads:
         self._db = db
         self._storage = storage
         self._helper = helper
+        self._look_up: Batcher[UUID, Upload | None] = Batcher(self._find_all)
 
     async def room(self, team_id: int, size: int, *, live: bool) -> int:
         """How many bytes the team can still keep. Raises OutOfRange when that is less than `size`."""
@@ -117,8 +120,12 @@ class Uploads:
 
     async def find(self, file_id: UUID) -> Upload | None:
         """A file of any team; None when there is none or it has expired."""
-        row = await self._db.fetchrow(f"{_UPLOADS} and id = $1", file_id)
-        return None if row is None else Upload(*row)
+        return await self._look_up(file_id)
+
+    async def _find_all(self, file_ids: Sequence[UUID]) -> list[Upload | None]:
+        """Those behind hundreds of links that are opened at once, in one round trip: other requests need some too."""
+        found = {row["id"]: Upload(*row) for row in await self._db.fetch(f"{_UPLOADS} and id = any ($1)", file_ids)}
+        return [found.get(file_id) for file_id in file_ids]
 
     async def with_digest(self, team_id: int, sha256: str, *, live: bool) -> Upload | None:
         """The team's latest file with these bytes; None when it has none, or it has expired."""
