@@ -293,7 +293,8 @@ class HttpProtocol(asyncio.Protocol):
 
     async def _run(self, exchange: ClientConnection, scope: dict[str, Any]) -> None:
         try:
-            await self._app(scope, exchange.receive, exchange.send)
+            if not exchange.gone:  # as it has when what came with the head broke the request
+                await self._app(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:
             self.transport.close()
             raise
