@@ -291,3 +291,22 @@ async def test_nothing_is_kept_of_a_connection_that_has_gone(served: Served, con
         assert not any(one() for one in kept)
     finally:
         gc.enable()
+
+
+async def test_the_memory_of_many_connections_goes_back_when_they_have_gone(
+    looked_at_often, served: Served, connect, monkeypatch
+) -> None:
+    given_back = []
+    monkeypatch.setattr(connection_clock, "give_holes_back", lambda: given_back.append(len(served.connections)))
+    monkeypatch.setattr(connection_clock, "_MANY", 3)
+    clients = [await connect() for _ in range(5)]
+    while len(served.connections) < 5:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.5)
+    assert not given_back
+    for client in clients[:4]:
+        client.writer.close()
+    while not given_back:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.5)
+    assert given_back == [1]

@@ -8,6 +8,8 @@ from collections.abc import Collection
 from enum import Enum
 from typing import Any
 
+from modellix_server.base.process import give_holes_back
+
 HEAD_LIMIT_S = 10
 """For a whole head; from the connection's begin for the first one."""
 # Longer than a load balancer keeps an idle connection (60 s is usual): it must be the one who closes it, or a request
@@ -18,6 +20,7 @@ _BODY_WINDOW_S = 60
 _LEAST_BODY_BYTES = 240 * _BODY_WINDOW_S  # in that time; Kestrel, another server, asks for the same
 _LINGER_S = 2  # after a last answer that its client may not have read yet, as it is still sending
 _LOOK_EVERY_S = 1.0
+_MANY, _QUIET_LOOKS = 100, 5
 _GRACE = 10  # times as long as others who was served may be idle when files run short
 _BRIEF_HEAD_S, _BRIEF_ANSWER_S = 2, 10  # of a connection that was let in although files run short
 
@@ -126,10 +129,18 @@ class ConnectionClock:
 
 
 async def close_overdue(connections: Collection[Any]) -> None:
-    """Look after the connections' time limits for as long as the server runs: uvicorn's set of `HttpProtocol`s."""
+    """Look after the connections' time limits for as long as the server runs: uvicorn's set of `HttpProtocol`s.
+
+    When many have gone, the memory that they had goes back to the system.
+    """
+    most = quiet = 0
     while True:
         await asyncio.sleep(_LOOK_EVERY_S)
         _close_overdue(list(connections), time.monotonic())
+        most, quiet = max(most, len(connections)), quiet + 1 if len(connections) < most - _MANY else 0
+        if quiet == _QUIET_LOOKS:
+            most = quiet = 0
+            await asyncio.to_thread(give_holes_back)
 
 
 def _close_overdue(connections: Collection[Any], now: float) -> None:

@@ -39,7 +39,7 @@ from modellix_server.base.turn_queue import TurnQueue
 
 _LOG = log.get("api")
 _AT_ONCE_BYTES = 8 * 1024  # are parsed at once: the requests in them may wait for their turn, the rest stays bytes
-_MANY_PARTS = 256  # of bodies, in so many bytes: parsing them takes a tenth of a millisecond
+_MANY_PARTS, _MANY_BYTES = 256, 32 * 1024  # of bodies: parsing them takes a tenth of a millisecond, then others go on
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -73,13 +73,13 @@ class HttpProtocol(asyncio.Protocol):
         self._answering: ClientConnection | None = None
         self._receiving: ClientConnection | None = None
         self._waiting: deque[tuple[ClientConnection, dict[str, Any]]] = deque()
-        self._rest = b""  # not parsed yet
+        self._rest: bytes | memoryview = b""  # not parsed yet
         self._refusal: UnfitRequestError | None = None
         self._begin_head()
-        self._in_head = self._upgrading = self._lingering = self._reading_paused = self.write_paused = False
-        self._awaits_turn, self._parts = False, 0  # of bodies, in what is being parsed
+        self._in_head = self._upgrading = self._lingering = self._awaits_turn = False
+        self._reading_paused = self.write_paused = False
+        self._parts = self._unheeded_bytes = 0  # see `_parse` and `_feed`
         self._writable: asyncio.Event | None = None
-        self._unheeded_bytes = 0  # parsed since there was anything to heed: a head, a part of a body, an end
         self.clock = ConnectionClock()
         self._tell_loss: Callable[[], None] | None = None
 
@@ -100,9 +100,9 @@ class HttpProtocol(asyncio.Protocol):
             self._send_refusal(failure(Unavailable("too many connections, please retry later", retry_after_s=1)))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's interface
-        """Tell everybody who waits, and keep nothing: the parser leads back to this object."""
+        """Tell everybody who waits, and keep nothing."""
         self._server.connections.discard(self)
-        del self._parser
+        del self._parser  # which leads back to this object
         for exchange in (self._answering, self._receiving, *(exchange for exchange, _ in self._waiting)):
             if exchange is not None:
                 exchange.lose()
@@ -110,15 +110,15 @@ class HttpProtocol(asyncio.Protocol):
         self._waiting.clear()
         self._rest = b""
         self.resume_writing()
-        tell, self._tell_loss = self._tell_loss, None
-        if tell is not None:
+        if (tell := self._tell_loss) is not None:
+            self._tell_loss = None
             tell()
 
     def data_received(self, data: bytes) -> None:
         """Parse it, unless something waits to be parsed already."""
         self.clock.heard_bytes += len(data)
         if self._rest:
-            self._rest += data
+            self._rest = b"".join((self._rest, data))
         elif not self._lingering:
             self._parse(data)
 
@@ -135,15 +135,15 @@ class HttpProtocol(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Close the connection after the answer that is being made; uvicorn calls this when it ends."""
-        if self._answering is None:
-            self.transport.close()
-        else:
+        if self._answering is not None:
             self._answering.keep_alive = False
+        else:
+            self.transport.close()
 
     def close_if_overdue(self, now: float) -> None:
         """End a connection whose client keeps us waiting for too long."""
-        serving, due = self._answering is not None, self._receiving is not None and not self._reading_paused
-        unread = self.transport.get_write_buffer_size()
+        unread, serving = self.transport.get_write_buffer_size(), self._answering is not None
+        due = self._receiving is not None and not self._reading_paused
         overdue = self.clock.look(now, unread, serving=serving, lingering=self._lingering, body_due=due)
         if overdue is Overdue.CUT:
             self.transport.abort()
@@ -163,13 +163,13 @@ class HttpProtocol(asyncio.Protocol):
 
     def reclaim(self) -> None:
         """Close the connection, as another one needs its place."""
-        unread = self.transport.get_write_buffer_size()
-        self.transport.abort() if self._answering or unread else self.transport.close()
+        self.transport.abort() if self._answering or self.transport.get_write_buffer_size() else self.transport.close()
 
     # -- the parser
 
-    def _parse(self, data: bytes) -> None:
+    def _parse(self, received: bytes | memoryview) -> None:
         """Parse on as long as no request waits for its turn, nor the connection itself; then the rest waits too."""
+        data = memoryview(received)  # pieces that are copies would leave the heap full of holes
         for at in range(0, len(data), _AT_ONCE_BYTES):
             if self._refusal is not None:
                 return
@@ -177,12 +177,16 @@ class HttpProtocol(asyncio.Protocol):
                 self._rest = data[at:]
                 self.pause_reading()
                 return
+            self._parts = 0
             self._feed(data[at : at + _AT_ONCE_BYTES])
+            if self._parts > _MANY_PARTS or at == _MANY_BYTES:
+                self._awaits_turn = True
+                self._turns.call(self._client_address and self._client_address[0], self._take_turn)
         if self._in_head:
             self.clock.head_begun()
 
-    def _feed(self, data: bytes) -> None:
-        self._unheeded_bytes += len(data)
+    def _feed(self, data: bytes | memoryview) -> None:
+        self._unheeded_bytes += len(data)  # since there was anything to heed: a head, a part of a body, an end
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -193,19 +197,14 @@ class HttpProtocol(asyncio.Protocol):
         else:
             if self._unheeded_bytes > MOST_HEAD_BYTES:
                 self._refuse(too_large())
-        if self._parts > _MANY_PARTS:
-            self._awaits_turn = True
-            self._turns.call(self._client_address and self._client_address[0], self._take_turn)
-        self._parts = 0
 
     def _take_turn(self) -> None:
         self._awaits_turn = False
         if not self.transport.is_closing():
             self.resume_reading()
 
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """Take a request that asks for another protocol as one that does not (RFC 9110, 7.8), with its body."""
-        # The parser ends with the head of such a request. Another one is told that head without the wish.
+    def _ignore_upgrade(self, rest: bytes | memoryview) -> None:
+        """Have the request's head parsed again, without its wish for another protocol (RFC 9110, 7.8)."""
         head = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._url, self._parser.get_http_version().encode())]
         head += [b"%b: %b" % header for header in self._headers if header[0] != b"upgrade"]
         self._upgrading = False
@@ -252,18 +251,19 @@ class HttpProtocol(asyncio.Protocol):
             raise no_http()
         if version not in ("1.1", "1.0"):
             raise UnfitRequestError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-        if parser.should_upgrade():
-            self._upgrading = True
+        self._upgrading = parser.should_upgrade()
+        if self._upgrading:
             return
         request_id, expects = read_special(self._special, version, named=self.names_requests)
-        target = split_target(self._url)
         modern, ends = version == "1.1", self._draining.is_set() or self.clock.brief
         stays = modern and parser.should_keep_alive() and not ends
         exchange = ClientConnection(
             self, request_id, head_only=method == b"HEAD", keep_alive=stays, expects_continue=expects, may_chunk=modern
         )
         sender = sender_of(self._client_address, self._headers, self._trusted_proxies)
-        scope = scope_of(exchange, version, method, target, self._headers, sender, self._server_address)
+        scope = scope_of(
+            exchange, version, method, split_target(self._url), self._headers, sender, self._server_address
+        )
         self._receiving = exchange
         if self._answering is None and not (self._waiting or self.write_paused):
             self._start(exchange, scope)
