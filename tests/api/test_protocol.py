@@ -10,6 +10,7 @@ import weakref
 import msgspec
 import pytest
 from tests.support.raw_http import CHUNKED, HOST, Served, get, post
+from tests.support.waiting import eventually
 
 from modellix_server.api.hot import connection_clock
 
@@ -300,13 +301,11 @@ async def test_the_memory_of_many_connections_goes_back_when_they_have_gone(
     monkeypatch.setattr(connection_clock, "give_holes_back", lambda: given_back.append(len(served.connections)))
     monkeypatch.setattr(connection_clock, "_MANY", 3)
     clients = [await connect() for _ in range(5)]
-    while len(served.connections) < 5:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: len(served.connections) == 5)
     await asyncio.sleep(0.5)
     assert not given_back
     for client in clients[:4]:
         client.writer.close()
-    while not given_back:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: given_back)
     await asyncio.sleep(0.5)
     assert given_back == [1]
