@@ -50,7 +50,7 @@ FRONT_MUTATIONS = (
     Mutation(
         "thousands of small parts take turns",
         "api/hot/protocol.py",
-        "if self._parts > _MANY_PARTS:",
+        "if self._parts > _MANY_PARTS or at == _MANY_BYTES:",
         "if False:",
         ("tests/api/test_protocol.py::test_a_body_of_small_parts_comes_whole_and_others_go_on_meanwhile",),
     ),
