@@ -128,6 +128,15 @@ async def test_what_cannot_be_answered_is_refused_in_json_and_ends_the_connectio
     assert await client.closed() == b""
 
 
+async def test_a_request_that_comes_broken_is_not_begun(served: Served, connect) -> None:
+    client = await connect()
+    client.writer.write(CHUNKED + b"1\r\na\r\n0\r\n" + b"x: y\r\n" * 200)
+    status, _, _ = await client.answer()
+    assert status == 431
+    await asyncio.sleep(0.1)
+    assert not served.seen
+
+
 async def test_a_refusal_waits_for_the_answers_before_it(served: Served, connect) -> None:
     client = await connect()
     client.writer.write(get("/slow") + get("/a") + b"NONSENSE\r\n\r\n")

@@ -20,7 +20,7 @@ _BODY_WINDOW_S = 60
 _LEAST_BODY_BYTES = 240 * _BODY_WINDOW_S  # in that time; Kestrel, another server, asks for the same
 _LINGER_S = 2  # after a last answer that its client may not have read yet, as it is still sending
 _LOOK_EVERY_S = 1.0
-_MANY, _QUIET_LOOKS = 100, 5
+_MANY, _QUIET_LOOKS = 100, 5  # connections that have gone, and looks since then, before memory is given back
 _GRACE = 10  # times as long as others who was served may be idle when files run short
 _BRIEF_HEAD_S, _BRIEF_ANSWER_S = 2, 10  # of a connection that was let in although files run short
 
