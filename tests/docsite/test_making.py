@@ -12,7 +12,7 @@ import pytest
 from tests.docsite.conftest import ADDRESS, details
 
 from modellix_server.catalogue import Catalogue
-from modellix_server.docsite import making
+from modellix_server.docsite import index, making
 from modellix_server.docsite.live import DocSite
 from modellix_server.docsite.making import NotMadeError, made_elsewhere
 from modellix_server.docsite.search import Filter, search
@@ -41,6 +41,10 @@ async def test_it_is_the_same_as_one_made_here(library: Library, tmp_path: Path)
                     (one.url, one.text) for one in search(library, query, wanted)
                 ]
                 assert hits
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(index._LanguageIndex, "_best", lambda *_: pytest.fail("what common words find is there"))
+        assert search(found, "team balance", Filter("en"))
+        assert search(found, "余额", Filter("zh"))
 
 
 async def test_one_that_is_not_made_elsewhere_is_made_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from array import array
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import reduce
@@ -18,7 +19,7 @@ from modellix_server.docsite import ranking
 from modellix_server.docsite.chunks import Chunk
 from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.page_ranking import PageRanking
-from modellix_server.docsite.wishes import GENERIC, Wish, as_whole, weight_of, wishes_of, with_phrases
+from modellix_server.docsite.wishes import GENERIC, Wish, as_whole, is_phrase, weight_of, wishes_of, with_phrases
 from modellix_server.docsite.words import asked, bigrams, distance, stem, words
 
 _WRITER_BYTES = 15_000_000
@@ -28,6 +29,9 @@ _LONG = 8
 _FROM_DIGITS = bytes.maketrans(b"01", b"\0\1")
 _MOST_WISHES = 2_000
 """Of which is kept what they find, some KB each: most words of a question were in another one before."""
+_WORDS_AHEAD, _PAIRS_AHEAD = 2_000, 2_000
+"""The commonest: what they find is in the folder, half a KB each. Else the first searches took three times as long."""
+_PAIRS = 1 << list(ranking.FIELDS).index("pairs")
 
 
 class SearchIndex:
@@ -48,17 +52,24 @@ class SearchIndex:
 
 _Key = tuple[Wish, int, bool] | str
 """A wish, how many pieces are wanted at most, and whether it is unfinished; or a pair of Chinese characters."""
+_Scores = Mapping[int, float]
+"""Pieces by their number, and how well each of them fits."""
+_Ahead = dict[_Key, tuple["array[int]", "array[float]"]]
+"""The same as numbers and scores, which takes a tenth of the memory."""
 
 
 class _Known(NamedTuple):
     """What the index knows of a wish."""
 
-    scores: Mapping[int, float]
-    """The pieces that fit it best, by their number, and how well each of them does."""
+    scores: _Scores
+    """Of the pieces that fit it best."""
     fulfilled: bytes = b""
     """For each piece 1 if it fulfils the wish, else 0."""
     rarity: float = 0.0
     """How much it says about a piece that it does; 0 where none does."""
+
+
+_NOTHING = _Known({})
 
 
 def _filled(index: tantivy.Index, chunks: Sequence[Chunk]) -> tuple[dict[str, int], dict[str, int]]:
@@ -82,6 +93,8 @@ class _LanguageIndex:
     """Word -> the fields that have it: bit n for the n-th of `ranking.FIELDS`."""
     _pieces_with: dict[str, int]
     """Word -> the pieces that have it: bit n for piece n. Sets of words would be ten times as large."""
+    _ahead: _Ahead
+    """What was found when the index was made."""
 
     def __init__(self, chunks: Sequence[Chunk], folder: Path | None) -> None:
         builder = tantivy.SchemaBuilder()
@@ -89,17 +102,17 @@ class _LanguageIndex:
             builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
         builder.add_integer_field("number", fast=True)
         self._schema = builder.build()
-        tables = folder and folder / _TABLES
-        if tables and tables.exists():
-            self._in, self._pieces_with = pickle.loads(tables.read_bytes())  # noqa: S301 - as written below
+        tables = folder / _TABLES if folder else None
+        has_tables = bool(tables and tables.exists())
+        self._ahead = {}
+        if tables and has_tables:
+            self._in, self._pieces_with, self._ahead = pickle.loads(tables.read_bytes())  # noqa: S301 - as written below
             index = tantivy.Index.open(str(folder))
         else:
             if folder:
                 folder.mkdir(parents=True)
             index = tantivy.Index(self._schema, str(folder) if folder else None)
             self._in, self._pieces_with = _filled(index, chunks)
-            if tables:
-                tables.write_bytes(pickle.dumps((self._in, self._pieces_with)))
         index.reload()
         self._searcher = index.searcher()
         self._vocabulary = sorted(self._pieces_with)
@@ -109,6 +122,20 @@ class _LanguageIndex:
         self._kinds = [chunk.page.kind.value for chunk in chunks]
         self._pages = PageRanking(chunks)
         self._known: dict[_Key, _Known] = {}
+        if tables and not has_tables:
+            tables.write_bytes(pickle.dumps((self._in, self._pieces_with, self._found_ahead())))
+
+    def _found_ahead(self) -> _Ahead:
+        """What is found of each way to say something that has synonyms, and of the commonest other words and pairs."""
+        common = sorted(self._in, key=lambda word: self._pieces_with[word].bit_count(), reverse=True)
+        single = [word for word in common if self._in[word] & ~_PAIRS and not is_phrase(word)][:_WORDS_AHEAD]
+        wishes = [wish for row in ranking.SYNONYMS for text in row for wish in wishes_of(text)]
+        wishes += [Wish(((word,),)) for word in single]
+        most = ranking.MOST_OF_A_WISH
+        found: dict[_Key, _Scores] = {(wish, most, False): self._best(self._wish(wish), most) for wish in wishes}
+        pairs = [word for word in common if self._in[word] & _PAIRS][:_PAIRS_AHEAD]
+        found |= {pair: self._best_of_pair(pair) for pair in pairs}
+        return {key: (array("I", scores), array("f", scores.values())) for key, scores in found.items()}
 
     def find(self, query: str, kinds: frozenset[Kind], *, code_only: bool, typing: bool) -> list[Chunk]:
         last = (asked(query)[-1:],) if typing else None
@@ -140,16 +167,20 @@ class _LanguageIndex:
         key = wish, most, unfinished
         known = self._known.get(key)
         if known is None:
-            found = self._best(self._wish(wish, unfinished=unfinished), most)
-            fulfilled, rarity = self._fulfilled(wish)
-            known = self._keep(key, found._replace(fulfilled=fulfilled, rarity=rarity))
+            ahead = self._ahead.get(key)
+            scores = (
+                dict(zip(*ahead, strict=True)) if ahead else self._best(self._wish(wish, unfinished=unfinished), most)
+            )
+            known = self._keep(key, _Known(scores, *self._fulfilled(wish)))
         return known
 
     def _kept_pair(self, pair: str) -> _Known:
+        if not self._in.get(pair, 0) & _PAIRS:
+            return _NOTHING
         known = self._known.get(pair)
         if known is None:
-            query = _boosted(self._term("pairs", pair), ranking.FIELDS["pairs"])
-            known = self._keep(pair, self._best(query, ranking.MOST_OF_A_PAIR))
+            ahead = self._ahead.get(pair)
+            known = self._keep(pair, _Known(dict(zip(*ahead, strict=True)) if ahead else self._best_of_pair(pair)))
         return known
 
     def _keep(self, key: _Key, found: _Known) -> _Known:
@@ -158,9 +189,12 @@ class _LanguageIndex:
         self._known[key] = found
         return found
 
-    def _best(self, query: tantivy.Query | None, most: int) -> _Known:
+    def _best_of_pair(self, pair: str) -> _Scores:
+        return self._best(_boosted(self._term("pairs", pair), ranking.FIELDS["pairs"]), ranking.MOST_OF_A_PAIR)
+
+    def _best(self, query: tantivy.Query | None, most: int) -> _Scores:
         hits = self._searcher.search(query, max(most, 1), count=False).hits if query else []
-        return _Known({self._number_at[_place(address)]: score for score, address in hits})
+        return {self._number_at[_place(address)]: score for score, address in hits}
 
     def _fulfilled(self, wish: Wish) -> tuple[bytes, float]:
         """Whether each piece fulfils a wish, and its rarity."""
@@ -175,7 +209,7 @@ class _LanguageIndex:
         digits = f"{pieces:0{len(self._chunks)}b}".encode()[::-1]
         return digits.translate(_FROM_DIGITS), generic * math.log(1 + len(self._chunks) / fitting)
 
-    def _wish(self, wish: Wish, *, unfinished: bool) -> tantivy.Query | None:
+    def _wish(self, wish: Wish, *, unfinished: bool = False) -> tantivy.Query | None:
         """Any of the ways to say a word; the best counts. None where no page has any of its words.
 
         The fields of all single words stand side by side: each query within another one costs tantivy a buffer.

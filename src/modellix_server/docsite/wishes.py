@@ -91,9 +91,17 @@ GENERIC = frozenset(word for text in ranking.GENERIC_WORDS for word in words(tex
 """Words of most questions."""
 
 
+_TOGETHER = "="
+
+
 def as_whole(phrase: Sequence[str]) -> str:
     """What stands in the index for words that are found as a whole."""
-    return "=".join(phrase)
+    return _TOGETHER.join(phrase)
+
+
+def is_phrase(word: str) -> bool:
+    """Whether a word of the index stands for a phrase."""
+    return _TOGETHER in word
 
 
 _PHRASES_WITH: dict[str, list[tuple[frozenset[str], str]]] = {}
