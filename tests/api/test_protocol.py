@@ -318,3 +318,18 @@ async def test_the_memory_of_many_connections_goes_back_when_they_have_gone(
     await eventually(lambda: given_back)
     await asyncio.sleep(0.5)
     assert given_back == [1]
+
+
+async def test_the_memory_of_a_large_body_goes_back_when_its_connection_has_gone(
+    looked_at_often, served: Served, connect, monkeypatch
+) -> None:
+    given_back = []
+    monkeypatch.setattr(connection_clock, "give_holes_back", lambda: given_back.append(len(served.connections)))
+    monkeypatch.setattr(connection_clock, "_AS_ONE_MORE_BYTES", 1_000)
+    one, _other = await connect(), await connect()
+    one.writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 120000\r\n\r\n" + bytes(110_000))
+    await asyncio.sleep(0.5)
+    assert not given_back
+    one.writer.close()
+    await eventually(lambda: given_back)
+    assert given_back == [1]

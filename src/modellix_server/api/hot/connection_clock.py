@@ -21,6 +21,7 @@ _LEAST_BODY_BYTES = 240 * _BODY_WINDOW_S  # in that time; Kestrel, another serve
 _LINGER_S = 2  # after a last answer that its client may not have read yet, as it is still sending
 _LOOK_EVERY_S = 1.0
 _MANY, _QUIET_LOOKS = 100, 5  # connections that have gone, and looks since then, before memory is given back
+_AS_ONE_MORE_BYTES = 256 * 1024  # that a connection has sent: the memory of large bodies is that of many connections
 _GRACE = 10  # times as long as others who was served may be idle when files run short
 _BRIEF_HEAD_S, _BRIEF_ANSWER_S = 2, 10  # of a connection that was let in although files run short
 
@@ -131,13 +132,14 @@ class ConnectionClock:
 async def close_overdue(connections: Collection[Any]) -> None:
     """Look after the connections' time limits for as long as the server runs: uvicorn's set of `HttpProtocol`s.
 
-    When many have gone, the memory that they had goes back to the system.
+    When many have gone, or those that sent much, the memory that they had goes back to the system.
     """
     most = quiet = 0
     while True:
         await asyncio.sleep(_LOOK_EVERY_S)
         _close_overdue(list(connections), time.monotonic())
-        most, quiet = max(most, len(connections)), quiet + 1 if len(connections) < most - _MANY else 0
+        there = sum(1 + connection.clock.heard_bytes // _AS_ONE_MORE_BYTES for connection in list(connections))
+        most, quiet = max(most, there), quiet + 1 if there < most - _MANY else 0
         if quiet == _QUIET_LOOKS:
             most = quiet = 0
             await asyncio.to_thread(give_holes_back)
