@@ -303,11 +303,17 @@ async def test_nothing_is_kept_of_a_connection_that_has_gone(served: Served, con
         gc.enable()
 
 
+@pytest.fixture
+def given_back(monkeypatch, served: Served) -> list[int]:
+    """How many connections there were, each time when memory was given back."""
+    found: list[int] = []
+    monkeypatch.setattr(connection_clock, "give_holes_back", lambda: found.append(len(served.connections)))
+    return found
+
+
 async def test_the_memory_of_many_connections_goes_back_when_they_have_gone(
-    looked_at_often, served: Served, connect, monkeypatch
+    looked_at_often, served: Served, connect, monkeypatch, given_back: list[int]
 ) -> None:
-    given_back = []
-    monkeypatch.setattr(connection_clock, "give_holes_back", lambda: given_back.append(len(served.connections)))
     monkeypatch.setattr(connection_clock, "_MANY", 3)
     clients = [await connect() for _ in range(5)]
     await eventually(lambda: len(served.connections) == 5)
@@ -321,10 +327,8 @@ async def test_the_memory_of_many_connections_goes_back_when_they_have_gone(
 
 
 async def test_the_memory_of_a_large_body_goes_back_when_its_connection_has_gone(
-    looked_at_often, served: Served, connect, monkeypatch
+    looked_at_often, served: Served, connect, monkeypatch, given_back: list[int]
 ) -> None:
-    given_back = []
-    monkeypatch.setattr(connection_clock, "give_holes_back", lambda: given_back.append(len(served.connections)))
     monkeypatch.setattr(connection_clock, "_AS_ONE_MORE_BYTES", 1_000)
     one, _other = await connect(), await connect()
     one.writer.write(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 120000\r\n\r\n" + bytes(110_000))

@@ -138,7 +138,7 @@ async def close_overdue(connections: Collection[Any]) -> None:
     while True:
         await asyncio.sleep(_LOOK_EVERY_S)
         _close_overdue(list(connections), time.monotonic())
-        there = sum(1 + connection.clock.heard_bytes // _AS_ONE_MORE_BYTES for connection in list(connections))
+        there = sum(1 + connection.clock.heard_bytes // _AS_ONE_MORE_BYTES for connection in connections)
         most, quiet = max(most, there), quiet + 1 if there < most - _MANY else 0
         if quiet == _QUIET_LOOKS:
             most = quiet = 0
