@@ -69,15 +69,28 @@ async def test_who_gives_up_in_its_turn_passes_it_on() -> None:
     assert await asyncio.wait_for(third, 30) == ""
 
 
-async def test_data_that_takes_long_is_taken_in_small_pieces() -> None:
-    quick, slow = [], []
+async def test_data_is_taken_in_pieces_that_compute_about_a_millisecond() -> None:
+    quick, slow, some = [], [], []
 
     def take(piece: bytes) -> None:
         slow.append(piece)
-        time.sleep(0.005)
+        compute(0.003)
 
-    data = bytes(range(256)) * 400
+    def take_by_size(piece: bytes) -> None:
+        some.append(piece)
+        compute(len(piece) / 20e6)
+
+    data = bytes(range(256)) * 2_000
     await Aside().feed("one", quick.append, data)
-    await Aside().feed("one", take, data)
-    assert b"".join(quick) == b"".join(slow) == data
-    assert len(slow) == 12  # 16 KB, then 8 at a time
+    await Aside().feed("one", take, data[:40_960])
+    await Aside().feed("one", take_by_size, data)
+    assert b"".join(quick) == b"".join(some) == data
+    assert max(map(len, quick)) == 128 * 1024
+    assert [len(piece) for piece in slow] == [4_096] * 10
+    assert max(map(len, some)) < 40_000  # 20 KB, or what is counted beside a busy machine
+
+
+def compute(for_s: float) -> None:
+    until = time.thread_time() + for_s
+    while time.thread_time() < until:
+        pass

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import email.parser
 import email.policy
+from types import SimpleNamespace
 
 import pytest
 
-from modellix_server.base.multipart import Part, encode_form
+from modellix_server.base.errors import BodyTooLarge
+from modellix_server.base.multipart import FormParser, Part, encode_form
 
 
 async def test_a_form_arrives_as_it_was_meant() -> None:
@@ -45,3 +47,14 @@ async def test_a_name_cannot_break_out_of_its_header(part: Part) -> None:
 async def test_quotes_stay_inside_the_name() -> None:
     _, body = await encode_form([Part('a"; filename="b', "x")])
     assert b'name="a\\"; filename=\\"b"\r\n' in body
+
+
+def test_a_form_of_many_parts_is_refused_at_the_first_too_many() -> None:
+    begun: list[str] = []
+    parts = SimpleNamespace(begin=lambda name, *_: begun.append(name), data=bytes, end=bool)
+    parser = FormParser("multipart/form-data; boundary=b", parts)
+    part = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n'
+    parser.feed(part * 128)
+    with pytest.raises(BodyTooLarge, match="at most 128 parts"):
+        parser.feed(part * 100_000)
+    assert len(begun) == 128

@@ -68,7 +68,7 @@ async def test_forty_at_once_on_a_budget_for_ten(platform: Platform) -> None:
 
 
 async def test_a_key_reads_what_it_may_do(platform: Platform) -> None:
-    team, end = await platform.team(concurrency=7, rpm=900, key_rpm=80), datetime.now(UTC) + timedelta(days=3)
+    team, end = await platform.team(concurrency=7, rpm=900, key_rpm=800), datetime.now(UTC) + timedelta(days=3)
     client = await limited(platform, team, allowed=AllowedModels((MODEL,), ("text-to-video",)), expires_at=end)
     await put(platform, team, client.key.id, BudgetLimit(5_000_000, "weekly"))
     await put(platform, team, None, BudgetLimit(50_000_000))
@@ -86,7 +86,7 @@ async def test_a_key_reads_what_it_may_do(platform: Platform) -> None:
         "looks_like": f"{client.key.prefix}…{client.key.last4}",
         "models": [MODEL],
         "types": ["text-to-video"],
-        "limits": {"requests_per_minute": 80, "team_requests_per_minute": 900, "team_running_tasks": 7},
+        "limits": {"requests_per_minute": 800, "team_requests_per_minute": 900, "team_running_tasks": 7},
         "budget": {"amount": 5.0, "period": "weekly", "used": cost, "held": 0.0, "left": round(5 - cost, 6)},
         "team_budget": {
             "amount": 50.0, "period": "none", "used": cost, "held": 0.0, "left": round(50 - cost, 6), "resets_at": None,

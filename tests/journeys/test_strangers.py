@@ -44,6 +44,7 @@ async def front(postgres_server, stage, tmp_path_factory):
         stored.write_bytes(bytes(20_000_000))
         async with strangers(port_of(platform), ("trailers", 70), ("broken_downloads", 50, url)):
             pass  # what is loaded by the first call of its kind
+        assert (await platform.anyone().get("/docs")).status == 200  # made and loaded, which takes memory
         async with bystander(platform, team) as quiet:
             await at_rest(platform.serving.pid)
         assert set(quiet.statuses) == {200}

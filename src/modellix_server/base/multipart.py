@@ -9,7 +9,7 @@ import aiohttp
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from modellix_server.base.errors import InvalidFormat
+from modellix_server.base.errors import BodyTooLarge, InvalidFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Parts(Protocol):
         """The part is whole."""
 
 
+_MOST_PARTS = 128
 _MOST_PREAMBLE_BYTES = 4096
 _AS_THEY_ARE = (b"binary", b"8bit", b"7bit")
 """Encodings that change nothing (RFC 2045, 6.2); no browser writes another, and none is decoded (RFC 7578, 4.7)."""
@@ -80,10 +81,11 @@ class FormParser:
         self._parts = parts
         self._headers: dict[bytes, bytes] = {}
         self._field = self._value = b""
+        self._begun = 0
         self._ended = False
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the body. Raises InvalidFormat, and what the parts raise."""
+        """Take the next bytes of the body. Raises InvalidFormat, BodyTooLarge for a part too many, what parts raise."""
         if self._preamble is not None:
             data = self._behind_preamble(self._preamble + data)
         try:
@@ -110,6 +112,9 @@ class FormParser:
             raise InvalidFormat("the multipart body is cut off")
 
     def _begin(self) -> None:
+        self._begun += 1
+        if self._begun > _MOST_PARTS:
+            raise BodyTooLarge(f"a form may have at most {_MOST_PARTS} parts")
         self._headers = {}
         self._field = self._value = b""
 

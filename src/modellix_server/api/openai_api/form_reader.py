@@ -13,7 +13,6 @@ from modellix_server.base.multipart import FormParser
 from modellix_server.catalogue import show
 from modellix_server.inspection import InputFile, identify, unsupported
 
-_MOST_PARTS = 128
 _MOST_TEXT_BYTES = 256 * 1024
 _OF_FILES = (b"image/", b"video/", b"audio/", b"application/octet-stream")
 
@@ -39,7 +38,7 @@ class FormReader:
         self._text = bytearray()
         self._file: BufferedWriter | None = None
         self._digest = hashlib.sha256()
-        self._size = self._parts = 0
+        self._size = 0
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the body. Raises InvalidFormat, BodyTooLarge."""
@@ -58,10 +57,7 @@ class FormReader:
             path.unlink(missing_ok=True)
 
     def begin(self, name: str, options: Mapping[bytes, bytes], headers: Mapping[bytes, bytes]) -> None:
-        """A text, or a file: by its name, or by its type. Raises BodyTooLarge for a part too many."""
-        self._parts += 1
-        if self._parts > _MOST_PARTS:
-            raise BodyTooLarge(f"a form may have at most {_MOST_PARTS} parts")
+        """A text, or a file: by its name, or by its type."""
         self._name = name
         self._text = bytearray()
         if b"filename" in options or headers.get(b"content-type", b"").lower().startswith(_OF_FILES):
