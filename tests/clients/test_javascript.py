@@ -78,10 +78,12 @@ async def test_openai_s_client_makes_and_edits_pictures(run, platform) -> None:
     assert asked["mask"].startswith("sha256:")
 
 
+@pytest.mark.full
 async def test_openai_s_client_makes_videos(run) -> None:
     assert (await run("openai_videos"))["size"] > 1000
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("after_s", "slow"), [(1, 7), pytest.param(100, 310, marks=[pytest.mark.full, pytest.mark.timeout(600)])]
 )
@@ -99,6 +101,7 @@ async def test_the_ai_sdk_by_its_own_providers(run, platform, team) -> None:
     assert await platform.tasks_of(team) == 4
 
 
+@pytest.mark.full
 async def test_the_ai_sdk_by_our_provider(run, platform, team, proxy) -> None:
     proxy.spoil("/v1/images/generations", "cut", times=2)
     proxy.spoil("/v1/images/generations", "502", body=b"<html>Bad gateway</html>")
@@ -138,6 +141,7 @@ async def test_our_client_over_bad_lines(run, platform, team, proxy) -> None:
     assert await platform.balance_of(team) == (100_000_000 - 17_200 * succeeded, 0)
 
 
+@pytest.mark.full
 async def test_the_samples_of_its_readme_run(run, javascript, tmp_path: Path) -> None:
     javascript.link(tmp_path)
     samples = re.findall(r"^```javascript\n(.*?)^```", (PACKAGE / "README.md").read_text(), re.MULTILINE | re.DOTALL)

@@ -75,6 +75,7 @@ def test_every_command_and_exit_code_is_on_the_page(page: Path) -> None:
     assert mentioned <= options | {"--input"}
 
 
+@pytest.mark.full
 async def test_the_commands_of_the_pages_run(environment, tmp_path, team, platform) -> None:
     """One after the other in a shell, as they are there; the address and the key are this platform's."""
     async with platform.http.get(f"{platform.origin}/samples/cat.jpg") as answer:

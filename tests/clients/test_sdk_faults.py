@@ -86,6 +86,7 @@ def test_an_upload_that_may_have_arrived_is_not_sent_again(through: Client, prox
     assert len(posts(proxy, "/api/v1/media/files")) == 1
 
 
+@pytest.mark.full
 def test_waiting_outlasts_what_passes(through: Client, proxy) -> None:
     task = through.submit(MODEL, prompt="[sandbox:slow=1]")
     proxy.spoil(f"/api/v1/tasks/{task.id}", "unsent", times=4)
@@ -120,6 +121,7 @@ def test_a_time_out_has_the_task(through: Client, proxy, monkeypatch) -> None:
     slow.cancel()
 
 
+@pytest.mark.full
 def test_a_download_is_whole_or_not_there(client: Client, proxy, tmp_path) -> None:
     task = client.run(MODEL, prompt="a boat")
     file = task.files[0]

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
+import pytest
 from tests.support.browsers import Visitor, member, new_team
 from tests.support.platform_processes import Platform
 
@@ -86,6 +87,7 @@ def test_every_text_is_translated() -> None:
     assert status == 0, "run `python scripts/texts.py`, and translate what it added:\n" + "\n".join(said)
 
 
+@pytest.mark.full
 def test_the_check_finds_what_it_looks_for_and_a_merge_keeps_what_is_translated(tmp_path: Path) -> None:
     console = tmp_path / "console"
     (console / "templates").mkdir(parents=True)

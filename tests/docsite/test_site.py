@@ -211,6 +211,7 @@ async def test_search_as_somebody_types_is_a_piece(visitor: Visitor) -> None:
     assert "there is no documentation of version" in (await visitor.get("/docs/search?q=x&version=9")).text
 
 
+@pytest.mark.full
 async def test_documentation_with_a_host_of_its_own(postgres_server, tmp_path) -> None:
     port = free_port()
     own = f"http://localhost:{port}"
@@ -232,6 +233,7 @@ async def test_documentation_with_a_host_of_its_own(postgres_server, tmp_path) -
         assert model["docs_url"].startswith(f"{own}/alibaba/")
 
 
+@pytest.mark.full
 async def test_prices_are_new_for_the_next_reader(visitor: Visitor, platform: Platform) -> None:
     assert "0.4321" not in (await visitor.get("/docs/acme/mine")).text
     done = platform.start("admin", "price", "set", "acme/mine", "--usd", "0.4321")

@@ -55,13 +55,12 @@ def test_every_point_in_the_source_is_tried() -> None:
     assert len(named) >= 12
 
 
-# Before the intent there is nothing yet to lose, and next to the others lies another point without a commit between.
-LONG = ("claimed", "prepared", "before_intent", "answer_received", "answer_understood", "poll_understood",
-        "result_spooled", "result_fetched", "result_stored")  # fmt: skip
+# One for each outcome, and one before the money moves; `.ci/run` tries all.
+SHORT = ("intent_committed", "before_ticket", "before_settle")
 
 
 @pytest.mark.parametrize(
-    "point", [pytest.param(point, marks=pytest.mark.full if point in LONG else ()) for point in EXPECTED]
+    "point", [pytest.param(point, marks=() if point in SHORT else pytest.mark.full) for point in EXPECTED]
 )
 async def test_killed_at(stage, picture: str, point: str) -> None:
     state, error, posts = EXPECTED[point]
@@ -109,12 +108,9 @@ INLINE = {
 }
 
 
-# Every point in every manner of a vendor is in tests/faults/test_matrix.py; here one before the record, and one after.
-SHORT = ("answer_understood", "answer_kept")
-
-
+# Every point in every manner of a vendor is in tests/faults/test_matrix.py.
 @pytest.mark.parametrize(
-    "point", [pytest.param(point, marks=() if point in SHORT else pytest.mark.full) for point in INLINE]
+    "point", [pytest.param(point, marks=() if point == "answer_kept" else pytest.mark.full) for point in INLINE]
 )
 async def test_with_the_files_in_the_answer_killed_at(stage, point: str) -> None:
     state, error, posts = INLINE[point]

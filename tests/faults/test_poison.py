@@ -43,10 +43,11 @@ async def keep_alive(stage, source: Path, task, most: int, within_s: float) -> i
     return ended
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("module", "where", "posts"),
     [
-        pytest.param("poll.py", POLL, 1, id="running", marks=pytest.mark.full),
+        pytest.param("poll.py", POLL, 1, id="running"),
         pytest.param("prepare.py", BEGIN, 0, id="queued"),
     ],
 )

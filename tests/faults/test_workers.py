@@ -11,6 +11,7 @@ import pytest
 from modellix_server.tasks.concurrency_limiter import FIRST_PLACES
 
 
+@pytest.mark.full
 async def test_a_frozen_worker_wakes_up_to_nothing(stage) -> None:
     """Paused past its lease, overtaken, and woken: it changes no row (fencing by epoch)."""
     task = await stage.submit(prompt="[sandbox:slow=4] overtaken")
@@ -28,6 +29,7 @@ async def test_a_frozen_worker_wakes_up_to_nothing(stage) -> None:
     await stage.books_are_clean()
 
 
+@pytest.mark.full
 async def test_an_answer_that_comes_too_late_is_recorded(stage, picture) -> None:
     task = await stage.submit("alibaba/qwen-image-edit-plus", prompt="[sandbox:slow=4] late", images=[picture])
     frozen = stage.worker()

@@ -35,7 +35,7 @@ def address(platform, upstream: str, task: str, attempt: int = 1) -> str:
     return Callbacks(load(platform.env)).url(account, parse_task_name(task), attempt)
 
 
-@pytest.mark.parametrize("upstream", CLIPS)
+@pytest.mark.parametrize("upstream", [pytest.param("minimax", marks=pytest.mark.full), "ark"])
 async def test_the_emulators_call_and_are_heard(platform, team, heard, upstream: str) -> None:
     model, given = CLIPS[upstream]
     task = (await team.submit(model, prompt="[sandbox:slow=3] a hill", **given)).data["task_id"]

@@ -22,7 +22,12 @@ async def test_what_still_waits_at_the_vendor_is_stopped(platform, team, model: 
 
 
 @pytest.mark.parametrize(
-    ("model", "given"), [(PICTURE, {}), ARK, ("minimax/hailuo-02-t2v", {})], ids=["dashscope", "ark", "minimax"]
+    ("model", "given"),
+    [
+        pytest.param(PICTURE, {}, id="dashscope"),
+        pytest.param(*ARK, id="ark", marks=pytest.mark.full),
+        pytest.param("minimax/hailuo-02-t2v", {}, id="minimax", marks=pytest.mark.full),
+    ],
 )
 async def test_what_the_vendor_works_on_is_charged_and_the_client_is_told(platform, team, model, given) -> None:
     task = (await team.submit(model, prompt="[sandbox:slow=3] a hill", **given)).data["task_id"]

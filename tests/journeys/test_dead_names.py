@@ -59,6 +59,7 @@ async def stranded(postgres_server, stage, tmp_path_factory) -> AsyncIterator[St
                 yield platform, names, f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}", heard
 
 
+@pytest.mark.full
 async def test_twenty_dead_names_of_a_team_hold_up_no_task_of_another(stranded) -> None:
     platform, names, receiver, heard = stranded
     quick, crowd = await platform.team(live=True), await platform.team(live=True)

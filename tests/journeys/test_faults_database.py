@@ -61,6 +61,7 @@ async def test_away_and_back(postgres_server, stage, tmp_path) -> None:
         await platform.books_are_clean()
 
 
+@pytest.mark.full
 async def test_a_lock_that_is_not_given_back(platform, superuser) -> None:
     """The database is well and one row is not: who needs it is told 503 in time, all others are served."""
     stuck, other = await platform.team(), await platform.team()

@@ -109,7 +109,7 @@ async def test_a_revoked_key_is_out_in_every_process(platform, origins, team) ->
         assert time.monotonic() < give_up, "some process still reads for a key that is gone"
 
 
-@pytest.mark.parametrize(("point", "made"), [("before_accept", 0), ("accepted", 1)])
+@pytest.mark.parametrize(("point", "made"), [pytest.param("before_accept", 0, marks=pytest.mark.full), ("accepted", 1)])
 async def test_an_api_killed_at(platform, team, point: str, made: int) -> None:
     """The client has no answer, and asks another process again with its key: one task, one charge."""
     doomed, origin = await served(platform, MODELLIX_KILL_AT=point)
@@ -126,6 +126,7 @@ async def test_an_api_killed_at(platform, team, point: str, made: int) -> None:
     assert len(await platform.bill(again.data["task_id"])) == 1
 
 
+@pytest.mark.full
 async def test_a_frozen_api_wakes_up_to_its_request(platform, team) -> None:
     """A process that stands still holds up nobody else, and answers late rather than twice."""
     process, origin = await served(platform)

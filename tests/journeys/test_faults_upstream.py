@@ -115,6 +115,10 @@ FAULTS = (
 )
 
 
+SLOW = (FILM, HURRIED, HURRIED_EDIT, "throttle=2", "vanish")
+"""Models and marks that take five seconds and more."""
+
+
 def test_every_directive_is_tried() -> None:
     assert {fault.mark.partition("=")[0] for fault in FAULTS} == set(KNOWN)
 
@@ -137,7 +141,14 @@ async def hurried(postgres_server, tmp_path_factory, stage):
         await opened.books_are_clean()
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.mark}-{fault.model.partition('/')[2]}")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, marks=pytest.mark.full if fault.model in SLOW or fault.mark in SLOW else ())
+        for fault in FAULTS
+    ],
+    ids=lambda fault: f"{fault.mark}-{fault.model.partition('/')[2]}",
+)
 async def test_a_fault(hurried, draw, fault: Fault) -> None:
     team = await hurried.team()
     given = {"prompt": f"[sandbox:{fault.mark}] {fault.model}"}

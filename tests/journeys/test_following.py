@@ -286,6 +286,7 @@ async def test_places_are_given_back(stage, postgres_server, tmp_path) -> None:
                 await asyncio.sleep(1)
 
 
+@pytest.mark.full
 async def test_a_stopping_server_sends_its_followers_away(stage, postgres_server, tmp_path) -> None:
     async with stage(postgres_server, tmp_path) as platform:
         team = await platform.team()

@@ -210,11 +210,11 @@ async def test_base64_with_blanks_and_whole_numbers_with_a_point(team, draw) -> 
     for text in (*texts, " https://example.com/a.png\n"):
         assert (await team.submit(EDIT, prompt="x", images=[text])).status == 200
     key = {"Idempotency-Key": "point"}
-    first = await team.post(CLIP, b'{"prompt":"x","duration":5.0}', headers=key)
-    again = await team.post(CLIP, b'{"prompt":"x","duration":5e0,"seed":null}', headers=key)
+    first = await team.post(CLIP, b'{"prompt":"[sandbox:fail] x","duration":5.0}', headers=key)
+    again = await team.post(CLIP, b'{"prompt":"[sandbox:fail] x","duration":5e0,"seed":null}', headers=key)
     assert first.data["task_id"] == again.data["task_id"]
     assert (await team.post(CLIP, b'{"prompt":"x","duration":5.5}')).status == 400
-    made = await team.post("/v1/videos", {"model": CLIP[8:-6], "prompt": "x", "seconds": 5.0})
+    made = await team.post("/v1/videos", {"model": CLIP[8:-6], "prompt": "[sandbox:fail] x", "seconds": 5.0})
     assert made.status == 200, made.body
     pictured = {"model": MODEL, "prompt": "x", "n": 1.0, "response_format": "url"}
     assert (await team.post("/v1/images/generations", pictured)).status == 200

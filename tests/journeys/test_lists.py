@@ -148,6 +148,7 @@ async def test_a_submission_whose_call_was_lost_is_still_in_the_log(platform, su
     ]
 
 
+@pytest.mark.full
 async def test_a_page_of_the_log_that_gives_up_early_goes_on(platform, team) -> None:
     """Few rows pass among very many: pages are short, and nothing is left out."""
     await ensure_partitions(platform.pool)  # the platform makes them with its first batch, which may not have come yet

@@ -283,6 +283,7 @@ async def test_a_client_that_goes_while_it_waits_leaves_nothing_behind(platform,
     assert {answer.status for answer in await asyncio.gather(*waits)} == {200}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mode", [pytest.param("auto", marks=pytest.mark.full), "legacy"])
 async def test_a_process_that_ends_answers_who_waits(stage, postgres_server, tmp_path, mode) -> None:
     async with stage(postgres_server, tmp_path) as own:

@@ -73,6 +73,7 @@ async def test_a_form_at_each_vendor(platform, team, draw, film, web, way) -> No
     assert await platform.books_are_clean() is None
 
 
+@pytest.mark.full
 async def test_a_chain_over_three_vendors(team) -> None:
     """Picture, edit, clip, edited clip: each step takes the former's link, at a vendor that gets it another way."""
     picture = await team.run("minimax/minimax-image-01-t2i", prompt="a ship", aspect_ratio="16:9")
@@ -89,6 +90,7 @@ def url(data: dict) -> str:
     return data["result"]["resources"][0]["url"]
 
 
+@pytest.mark.full
 async def test_a_vendor_without_storage_must_reach_this_server(
     platform, stage, postgres_server, tmp_path, film
 ) -> None:
@@ -107,6 +109,7 @@ async def test_a_vendor_without_storage_must_reach_this_server(
         assert (await team.submit(model, **QUICK, video_urls=[base64.b64encode(clip).decode()])).status == 503
 
 
+@pytest.mark.full
 async def test_files_that_are_too_many_for_one_request(platform, draw) -> None:
     """Five pictures of nine megabytes: their vendor takes links too, so it fetches those that find no room."""
     big = [draw.noise(9_400_000) for _ in range(5)]

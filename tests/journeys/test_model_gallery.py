@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 CHOICE = ("--type", "image-to-image", "--provider", "minimax", "--provider", "bytedance")
@@ -32,6 +33,7 @@ def pictures(page: str) -> list[Image.Image]:
     return [Image.open(io.BytesIO(base64.b64decode(data))) for data in found]
 
 
+@pytest.mark.full
 async def test_a_gallery_shows_inputs_and_results(platform, tmp_path: Path) -> None:
     name, team_id = await named(platform)
     page, picture = tmp_path / "gallery.html", tmp_path / "gallery.png"

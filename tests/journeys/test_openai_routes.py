@@ -261,7 +261,7 @@ async def test_cut_three_times_it_is_one_task_and_one_charge(
 
 
 @pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
-@pytest.mark.parametrize("frame", [False, True])
+@pytest.mark.parametrize("frame", [pytest.param(False, marks=pytest.mark.full), True])
 async def test_a_video_whose_answer_is_lost_three_times_is_one_task_and_one_charge(platform, team, draw, frame) -> None:
     with open_proxy(team.origin) as proxy:
         proxy.spoil("/v1/videos", "cut", 3)
@@ -289,6 +289,7 @@ app()
 """
 
 
+@pytest.mark.full
 async def test_what_takes_longer_than_the_longest_wait_is_waited_for_by_retries(platform, team) -> None:
     """By an API process of its own, which waits 1 s in place of 280."""
     port = free_port()
@@ -345,6 +346,7 @@ async def test_both_of_two_equal_requests_that_were_cut_get_their_own_picture(pl
     assert await platform.tasks_of(team) == 2
 
 
+@pytest.mark.full
 async def test_a_request_refused_for_now_gets_a_task_of_its_own_when_it_is_sent_again(platform) -> None:
     team = await platform.team(concurrency=1)
     async with client_of(team, max_retries=5) as client:

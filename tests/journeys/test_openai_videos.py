@@ -66,6 +66,7 @@ async def test_made_polled_downloaded_listed_deleted(own, buyer, client) -> None
     assert "sora-2" in [model.id async for model in client.models.list()]
 
 
+@pytest.mark.full
 async def test_a_reference_goes_to_the_model_of_the_family_that_takes_pictures(own, buyer, client, draw) -> None:
     video = await client.videos.create_and_poll(model=MODEL, prompt="go", input_reference=("a.png", draw.picture()))
     assert (video.model, video.status) == ("minimax/hailuo-2.3-i2v", "completed")
@@ -78,6 +79,7 @@ async def test_a_reference_goes_to_the_model_of_the_family_that_takes_pictures(o
     assert (await client.videos.poll(linked["id"])).status == "completed"
 
 
+@pytest.mark.full
 async def test_a_remix_or_an_edit_where_the_family_has_a_model_for_it(own, buyer, client) -> None:
     first = await client.videos.create_and_poll(model="alibaba/happyhorse-1.0-t2v", prompt="a horse", seconds="4")
     remix = await client.videos.remix(first.id, prompt="at night")
@@ -133,6 +135,7 @@ async def test_listed_from_either_end(own, buyer, client) -> None:
     assert ([video.id for video in page.data], page.has_more) == (made[1:], True)
 
 
+@pytest.mark.full
 async def test_begun_in_the_words_of_xai(own, buyer, draw) -> None:
     """As @ai-sdk/xai asks, whose poll reads `status` and `video.url`."""
     body = {"model": "bytedance/seedance-2.0-t2v", "prompt": "a boat", "duration": 5, "aspect_ratio": "9:16"}

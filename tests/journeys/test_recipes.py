@@ -38,6 +38,7 @@ def test_the_recipe_in_chinese_has_the_same_files_and_commands(name: str) -> Non
     assert SHELL.findall(translated) == SHELL.findall(text)
 
 
+@pytest.mark.full
 async def test_add_a_model(stage, postgres_server, tmp_path: Path) -> None:
     text = page("add-a-model.md")
     assert write_files(text, tmp_path) == ["models/acme/banner.toml"]
@@ -81,6 +82,7 @@ def extended(tmp_path_factory) -> Iterator[Path]:
     shutil.rmtree(top)
 
 
+@pytest.mark.full
 @pytest.mark.timeout(300)
 def test_the_upstream_of_the_page_passes_what_it_must(extended: Path) -> None:
     env = os.environ | {"PYTHONPATH": str(extended / "src")}
@@ -107,6 +109,7 @@ def test_the_upstream_of_the_page_keeps_the_house_rules(extended: Path) -> None:
         assert ran.returncode == 0, ran.stdout
 
 
+@pytest.mark.full
 async def test_the_upstream_of_the_page_runs(stage, postgres_server, tmp_path, extended: Path, monkeypatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(extended / "src"))
     async with stage(postgres_server, tmp_path) as platform:

@@ -133,6 +133,7 @@ async def test_links_that_are_altered(platform, made) -> None:
     assert (await platform.anyone().call("POST", parts.path)).status == 405
 
 
+@pytest.mark.full
 async def test_after_its_time_nothing_is_left(postgres_server, stage, tmp_path) -> None:
     async with stage(postgres_server, tmp_path, result_ttl_s="6") as platform:
         team = await platform.team()

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+import pytest
+
 from modellix_server.api import on_every_answer
 
 MODEL = "alibaba/qwen-image-plus"
@@ -81,6 +83,7 @@ async def test_a_result_is_shown_under_its_name_and_cannot_run(platform, team) -
     assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
 
 
+@pytest.mark.full
 async def test_results_on_an_origin_of_their_own(postgres_server, stage, tmp_path, draw) -> None:
     async with stage(postgres_server, tmp_path, results_url="https://Files.test/") as platform:
         team = await platform.team()

@@ -116,6 +116,7 @@ async def test_every_task_succeeds_at_the_other_account(two) -> None:
     assert not re.search("sk-(main|backup)", json.dumps(shown))
 
 
+@pytest.mark.full
 async def test_a_running_task_stays_at_its_account_though_that_is_disabled(two) -> None:
     """Also over the death of its worker: the next one polls where the attempt went, and sends nothing again."""
     platform, calls = two

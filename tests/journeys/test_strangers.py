@@ -67,11 +67,11 @@ async def at_rest(pid: int) -> None:
     "attacks",
     [
         [("small_headers", 6), ("large_header", 3)],
-        [("pipelined", 20)],
-        [("trailers", 1_000)],
+        pytest.param([("pipelined", 20)], marks=pytest.mark.full),
+        pytest.param([("trailers", 1_000)], marks=pytest.mark.full),
         [("silent", 500), ("half_heads", 200)],
-        [("broken_downloads", 200)],
-        [("unread_downloads", 100)],
+        pytest.param([("broken_downloads", 200)], marks=pytest.mark.full),
+        pytest.param([("unread_downloads", 100)], marks=pytest.mark.full),
     ],
     ids=lambda attacks: attacks[0][0],
 )
@@ -128,6 +128,7 @@ async def test_who_says_nothing_is_sent_away_after_seconds(front) -> None:
         await eventually(lambda: open_files(pid) <= files + 6, within_s=30)
 
 
+@pytest.mark.full
 async def test_who_takes_all_connections_is_sent_away_and_the_rest_goes_on(postgres_server, stage, tmp_path) -> None:
     """With 256 files: connections of all kinds. The next request is answered, log and metrics tell."""
     metrics = f"127.0.0.1:{free_port()}"

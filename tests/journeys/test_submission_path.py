@@ -7,6 +7,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import modellix_server
 
 TOP = Path(__file__).parents[2]
@@ -54,6 +56,7 @@ def layers() -> dict[str, int]:
     return {room.removeprefix("modellix_server."): place for place, row in enumerate(rows) for room in row.split(" | ")}
 
 
+@pytest.mark.full
 async def test_a_submission_goes_the_way_of_the_page(stage, postgres_server, tmp_path: Path, monkeypatch) -> None:
     folder = tmp_path / "trace"
     folder.mkdir()

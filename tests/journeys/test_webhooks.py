@@ -90,6 +90,7 @@ async def test_a_link_given_with_a_task_hears_of_that_task_alone(team, receiver)
     assert (await team.get(HOOKS)).data["endpoints"] == []
 
 
+@pytest.mark.full
 async def test_a_cancel_is_told_as_one(platform, stage, postgres_server, tmp_path, receiver) -> None:
     async with stage(postgres_server, tmp_path) as other:
         other.processes[-1].terminate()

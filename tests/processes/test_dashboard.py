@@ -7,6 +7,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 TOP = Path(__file__).parents[2]
 OPS = {path.name: path.read_text(encoding="utf-8") for path in (TOP / "ops").iterdir()}
 BY_PROMETHEUS = {"le", "instance"}
@@ -36,6 +38,7 @@ def test_what_is_asked_for_is_given() -> None:
             assert re.sub("_(bucket|sum|count)$", "", name) in numbers, name
 
 
+@pytest.mark.full
 def test_labels_exist() -> None:
     known = set.union(*given().values()) | BY_PROMETHEUS
     for text in OPS.values():

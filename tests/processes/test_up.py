@@ -81,6 +81,7 @@ def test_kill_9_of_the_supervisor_leaves_no_process_and_the_next_start_recovers(
     second.end()
 
 
+@pytest.mark.full
 def test_a_killed_child_is_back_within_a_second(folder, start):
     run = start(folder / "data")
     run.ready()
@@ -96,6 +97,7 @@ def test_a_killed_child_is_back_within_a_second(folder, start):
     run.end()
 
 
+@pytest.mark.full
 def test_a_terminal_that_goes_away_stops_nothing(folder, start):
     run = start(folder / "data")
     run.ready()
@@ -116,6 +118,7 @@ def use_up_the_log(data: Path) -> None:
         execute(data, "drop table public.more")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("signum", [signal.SIGKILL, pytest.param(signal.SIGSEGV, marks=pytest.mark.full)])
 def test_a_killed_postgres_is_back_with_its_data(folder, start, signum):
     run = start(folder / "data")
@@ -136,6 +139,7 @@ def test_a_killed_postgres_is_back_with_its_data(folder, start, signum):
     run.end()
 
 
+@pytest.mark.full
 def test_a_full_disk_is_named_and_with_room_again_all_goes_on(folder, start, small_disk):
     """PostgreSQL ends itself when its log has no room. `up` says so, `doctor` too, and it works again by itself."""
     run = start(folder / "data")
@@ -215,6 +219,7 @@ def test_a_second_instance_and_a_port_in_use_are_refused_before_anything_starts(
     first.end()
 
 
+@pytest.mark.full
 @root_only
 def test_root_with_data_and_binaries_under_a_closed_directory_changes_no_permission(folder, start, monkeypatch):
     closed = folder / "closed"

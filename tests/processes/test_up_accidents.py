@@ -8,12 +8,14 @@ import shutil
 import time
 
 import psutil
+import pytest
 from tests.support.supervisor import START_LIMIT_S
 
 from modellix_server.embedded.data_directory import DataDirectory
 from modellix_server.operations.maintenance.doctor import examine
 
 
+@pytest.mark.full
 def test_a_missing_log_and_a_stopped_child_are_put_right(folder, start):
     run = start(folder / "data")
     run.ready()
@@ -50,6 +52,7 @@ def test_a_data_directory_that_cannot_be_used_is_named_in_one_sentence(folder, s
     assert "Traceback" not in said
 
 
+@pytest.mark.full
 def test_few_open_files_are_told_at_the_start(folder, start):
     run = start(folder / "data", files=250)
     run.read_until("only 250 open files are allowed")

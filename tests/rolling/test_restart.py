@@ -43,6 +43,7 @@ async def test_rolling_restart_under_load(fleet, front, load) -> None:
     print(f"{clients.requests} requests, {len(clients.accepted)} tasks, slowest {clients.slowest_s:.2f} s")
 
 
+@pytest.mark.full
 async def test_notice_is_given_before_the_port_closes(fleet) -> None:
     await fleet.command("migrate")
     fleet.env["MODELLIX_DRAIN_S"] = "6"

@@ -65,6 +65,7 @@ async def receiver() -> AsyncIterator[tuple[str, list[web.Request]]]:
     await runner.cleanup()
 
 
+@pytest.mark.full
 async def test_one_trace_a_task_over_all_processes(fleet, collector, receiver) -> None:
     address, spans = collector
     hook, came = receiver

@@ -75,6 +75,7 @@ async def run(http: aiohttp.ClientSession, origin: str, prompt: str, **headers: 
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.full
 async def test_numbers_add_up(opened, fleet) -> None:
     http, origin, of_serve, of_work = opened
     for number in range(3):
@@ -156,6 +157,7 @@ async def test_a_worker_s_log_names_the_task_and_its_request(opened, fleet) -> N
     assert line["request"] == "from-the-client:7"
 
 
+@pytest.mark.full
 async def test_a_task_knows_the_request_that_made_it(opened, fleet) -> None:
     http, origin, *_ = opened
     chosen = await run(http, origin, "one", **{"X-Request-Id": "from-the-client:8", "Idempotency-Key": "k"})
@@ -171,6 +173,7 @@ async def test_a_task_knows_the_request_that_made_it(opened, fleet) -> None:
     assert (logged[chosen], logged[made]) == ("from-the-client:8", given)
 
 
+@pytest.mark.full
 async def test_an_address_that_cannot_be_used_is_told_plainly(fleet) -> None:
     await fleet.command("migrate")
     for address in ("nowhere", "127.0.0.1:1:2", "203.0.113.1:9100"):

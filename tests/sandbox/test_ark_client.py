@@ -233,6 +233,7 @@ async def test_queued_tasks_are_listed_and_cancelled_once(ark: Client) -> None:
     assert await ark.delete(ids[1]) == (200, {})
 
 
+@pytest.mark.full
 async def test_a_draft_is_finished_and_a_finished_task_forgotten(ark: Client) -> None:
     _, draft = await ark.create(V15, text("a heron"), draft=True, duration=4, ratio="1:1", seed=5)
     told = await ark.finish(draft["id"])

@@ -73,6 +73,7 @@ async def test_ark_tells_every_change_as_a_query_does(client, listener: Listener
         assert await answer.json() == told["succeeded"]
 
 
+@pytest.mark.full
 async def test_ark_repeats_an_end_that_nobody_acknowledges_three_times(client, listener: Listener) -> None:
     listener.answer = lambda _: web.Response(status=500)
     await ark(client, listener, "[sandbox:fail] a hill")

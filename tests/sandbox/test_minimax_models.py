@@ -121,7 +121,7 @@ def filled(model_id: str, files: str) -> dict[str, Any]:
 
 
 # The rest in `make test-all`: tests/journeys/test_models_all.py runs examples too, with fewer looks at the film.
-SHORT = ("hailuo-02-fl2v", "minimax-s2v-01")
+SHORT = ("minimax-s2v-01",)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def test_a_clip_is_waited_for_and_downloaded(tools, kept: Path) -> None:
     assert file.read_bytes()[4:8] == b"ftyp"
 
 
+@pytest.mark.full
 def test_a_clip_is_asked_for_later(tools, files, material, tmp_path) -> None:
     picture = tmp_path / "first.png"
     picture.write_bytes(material.png(material.photo(900, 600)))  # arrives as data:image/jpeg, which it is not

@@ -35,6 +35,7 @@ async def test_files_are_served_in_ranges_without_a_key(client):
             assert missing.status == 404
 
 
+@pytest.mark.full
 async def test_rendering_never_stalls_the_loop(client):
     """Four clips on two render processes, and a ping every 10 ms meanwhile."""
     body = {"model": "wan2.6-t2v", "input": {"prompt": "x"}, "parameters": {"size": "1280*720", "duration": 3}}
@@ -76,6 +77,7 @@ async def all_end(processes: list[psutil.Process]) -> bool:
     return False
 
 
+@pytest.mark.full
 async def test_killed_it_leaves_no_process_behind_and_the_next_one_cleans_up(start_sandbox, tmp_path):
     with start_sandbox(tmp_path) as running:
         async with aiohttp.ClientSession() as http:

@@ -154,7 +154,7 @@ def kinds() -> list[Any]:
     for model in CATALOGUE:
         kind = (model.routes[0].upstream, model.type, "special" if not model.example.get("prompt") else "")
         special = model.slug if any(word in model.slug for word in CRAFTS) else ""
-        marks = [pytest.mark.full] if (*kind, special) in seen else []
+        marks = [pytest.mark.full] if (*kind, special) in seen or "animate" in model.slug else []
         seen.add((*kind, special))
         found.append(pytest.param(model, id=model.slug, marks=marks))
     return found

@@ -114,6 +114,7 @@ def test_an_edited_clip_follows_its_input(make, given):
     assert (made.size, made.seconds) == ((480, 832), 2)
 
 
+@pytest.mark.full
 def test_a_picture_acts_and_a_picture_replaces(make, given):
     made, shown = make("act", {"mode": "wan-std"}, {"image_url": (BLUE,)}, ["video_url"])
     assert made.size[1] > made.size[0]
@@ -127,6 +128,7 @@ def test_a_picture_acts_and_a_picture_replaces(make, given):
     assert difference(frame.crop(edge), footage.frame(given, 1).crop(edge)) < 4
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["walk.mp4", pytest.param("dance.mp4", marks=pytest.mark.full)])
 def test_the_person_of_a_clip_is_replaced_and_the_new_one_moves_as_they_did(tmp_path, name):
     """The samples: a person in green; a clip of another in red (purple), who walks (dances)."""
@@ -160,6 +162,7 @@ def near(image: Image.Image, colour: tuple[int, int, int]) -> Image.Image:
     return apart.point([255 if value < 30 else 0 for value in range(256)]).filter(ImageFilter.MedianFilter(3))
 
 
+@pytest.mark.full
 def test_an_edit_in_a_mask_leaves_the_rest(make, given):
     mask = Image.new("L", SIZE)
     ImageDraw.Draw(mask).rectangle((400, 0, 831, 479), fill=255)

@@ -158,6 +158,7 @@ async def test_a_key_stored_during_the_rotation_is_not_lost(pool):
     assert [(await vault.open_account(pool, both, name)).key for name in UPSTREAMS] == ["sk-newer"] * 3
 
 
+@pytest.mark.full
 async def test_killed_after_each_value_and_run_again(pool, settings):
     second = fresh()
     await store_all(pool, settings.keyring)
@@ -175,6 +176,7 @@ async def test_killed_after_each_value_and_run_again(pool, settings):
     await self_test(pool, replace(settings, master_key=second))
 
 
+@pytest.mark.full
 async def test_one_row_that_cannot_be_opened_is_named_and_stops_no_other(pool, settings):
     second = fresh()
     await store_all(pool, settings.keyring)
