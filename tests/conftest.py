@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from tests.support.javascript import Project
+from tests.support.platform_processes import Platform, open_platform
 from tests.support.postgres_server import Database, Server, open_server
 from tests.support.small_disk import SmallDisk, mounted_disk
 
@@ -37,6 +38,14 @@ def pytest_configure(config: pytest.Config) -> None:
 async def postgres_server() -> AsyncIterator[Server]:
     async with open_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+async def platform(postgres_server: Server, tmp_path_factory) -> AsyncIterator[Platform]:
+    """The one that most tests share: each makes a team of its own on it."""
+    async with open_platform(postgres_server, tmp_path_factory.mktemp("platform")) as opened:
+        yield opened
+        await opened.books_are_clean()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ SOURCE = Path(modellix_server.__file__).parent
 ROUTE = re.compile(r"^upstream = \"(\w+)\"$", re.MULTILINE)
 
 
+@cache
 def words(path: Path) -> set[str]:
     """What a file names: in Python whole texts and the parts of names and imports, elsewhere quoted words."""
     text = path.read_text(encoding="utf-8")

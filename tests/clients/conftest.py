@@ -1,22 +1,15 @@
-"""One platform for the tests of the clients."""
+"""What tests of the clients share."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from tests.support.api_client import Team
 from tests.support.faulty_proxy import FaultyProxy, open_proxy
-from tests.support.platform_processes import Platform, open_platform
+from tests.support.platform_processes import Platform
 
 from modellix import Client
-
-
-@pytest.fixture(scope="session")
-async def platform(postgres_server, tmp_path_factory) -> AsyncIterator[Platform]:
-    async with open_platform(postgres_server, tmp_path_factory.mktemp("clients")) as opened:
-        yield opened
-        await opened.books_are_clean()
 
 
 @pytest.fixture

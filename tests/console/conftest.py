@@ -1,4 +1,4 @@
-"""A platform for the pages."""
+"""Platforms and providers for the pages."""
 
 from __future__ import annotations
 
@@ -20,13 +20,6 @@ SIGN_UP = {
     "starter_credit_usd": "3",
     "support_contact": "help@example.com, https://example.com/help",
 }
-
-
-@pytest.fixture(scope="session")
-async def platform(postgres_server, tmp_path_factory) -> AsyncIterator[Platform]:
-    async with open_platform(postgres_server, tmp_path_factory.mktemp("console")) as opened:
-        yield opened
-        await opened.books_are_clean()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""One platform for most journeys, and what their clients send."""
+"""What most journeys need, and what their clients send."""
 
 from __future__ import annotations
 
@@ -14,14 +14,6 @@ from tests.support.platform_processes import Platform, open_platform
 from tests.support.web_servers import showing_folder
 
 from modellix_server.base.database import connect
-
-
-@pytest.fixture(scope="session")
-async def platform(postgres_server, tmp_path_factory) -> AsyncIterator[Platform]:
-    """The one most tests share: each makes a team of its own on it."""
-    async with open_platform(postgres_server, tmp_path_factory.mktemp("platform")) as opened:
-        yield opened
-        await opened.books_are_clean()
 
 
 @pytest.fixture(scope="session")

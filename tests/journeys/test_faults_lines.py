@@ -154,7 +154,13 @@ LATER = {
 }
 
 
-@pytest.mark.parametrize("what", AT_THE_SUBMISSION)
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(what, marks=pytest.mark.full if "slow" in what or "byte" in what else ())
+        for what in AT_THE_SUBMISSION
+    ],
+)
 async def test_a_vendor_behind_a_bad_line(lined, what: str) -> None:
     platform, line = lined
     fault, error, posts = AT_THE_SUBMISSION[what]

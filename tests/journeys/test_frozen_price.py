@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from modellix_server import pricing
 
 MODEL = "alibaba/wan2.5-t2i-preview"
@@ -15,6 +17,7 @@ async def quoted(team) -> float:
     return float(answer.data["cost"])
 
 
+@pytest.mark.full
 async def test_a_new_price_is_for_new_tasks(platform, team) -> None:
     before = await quoted(team)
     task = (await team.submit(MODEL, prompt="[sandbox:slow=8] frozen", n=1)).data["task_id"]

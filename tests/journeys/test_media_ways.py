@@ -41,12 +41,11 @@ async def by_its_link(team, content: bytes, name: str, web) -> str:
 
 
 QUICK = {"prompt": "a", "resolution": "480p", "duration": 4}
-# The rest in `make test-all`: links are what the examples of all models have (tests/journeys/test_models_all.py).
-SHORT = (inline,)
 WAYS = (by_link, inline, in_a_data_uri, by_its_id, by_its_link)
 
 
-@pytest.mark.parametrize("way", [pytest.param(way, marks=() if way in SHORT else pytest.mark.full) for way in WAYS])
+@pytest.mark.full
+@pytest.mark.parametrize("way", WAYS)
 async def test_a_form_at_each_vendor(platform, team, draw, film, web, way) -> None:
     """Models that take bytes get them inline; those that take links alone have them uploaded, or fetch from here."""
     picture, clip, sound = draw.noise(700_000), film("way.mp4", 3, "640x480"), film("way.wav", 4)

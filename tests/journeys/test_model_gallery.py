@@ -70,6 +70,7 @@ async def test_failures_are_in_the_gallery_and_in_the_exit_code(platform, tmp_pa
     assert pictures(text) == []
 
 
+@pytest.mark.full
 async def test_what_cannot_be_done_is_said_at_once(platform, tmp_path: Path) -> None:
     name, team_id = await named(platform)
     for options, words in (

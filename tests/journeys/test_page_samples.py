@@ -206,7 +206,7 @@ class BadLine:
         await runner.cleanup()
 
 
-@pytest.mark.parametrize("language", ["python", "javascript"])
+@pytest.mark.parametrize("language", ["python", pytest.param("javascript", marks=pytest.mark.full)])
 @pytest.mark.parametrize("page", pages(["en/ways-to-use/idempotency", "zh/ways-to-use/idempotency"]))
 async def test_the_recovery_recovers(reader: Reader, platform, page: str, language: str) -> None:
     """429, 503 and a connection cut after the task was accepted; then 500 for a status read: one task, one charge."""

@@ -94,6 +94,7 @@ async def settle(platform: Platform, team: Team, tasks: list[str]) -> None:
     assert Counter(row["kind"] for row in kinds) == {"hold": len(tasks), "capture": len(tasks)}
 
 
+@pytest.mark.full
 async def test_every_task_succeeds_at_the_other_account(two) -> None:
     platform, calls = two
     team = await platform.team(live=True)

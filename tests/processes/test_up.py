@@ -255,6 +255,7 @@ def hard_link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
+@pytest.mark.full
 @root_only
 def test_an_ordinary_user(folder, start):
     user = pwd.getpwnam("nobody")

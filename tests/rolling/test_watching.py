@@ -118,6 +118,7 @@ async def test_numbers_add_up(opened, fleet) -> None:
         assert answer.status == 404
 
 
+@pytest.mark.full
 async def test_every_answer_and_its_log_name_the_request(opened, fleet) -> None:
     http, origin, *_ = opened
     seen = set()

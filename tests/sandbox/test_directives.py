@@ -53,6 +53,7 @@ async def test_refused_at_first(client, name, status):
     assert [(await client.paint(prompt))[0] for _ in range(4)] == [status, status, 200, 200]
 
 
+@pytest.mark.full
 async def test_accepted_but_answered_with_an_error(client):
     prompt, attempt = fresh("error-accepted")
     status, answer = await client.paint(prompt, X_Request_Id=attempt)

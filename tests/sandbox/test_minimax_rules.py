@@ -165,6 +165,7 @@ def vendor(client) -> Vendor:
 GOOD_END = {"status_code": 0, "status_msg": "success"}
 
 
+@pytest.mark.full
 async def test_the_three_steps_of_a_clip(vendor, files) -> None:
     body = {"model": "I2V-01", "prompt": "x [sandbox:queue=1][sandbox:badword=1]"}
     status, said = await vendor.post("video", body | {"first_frame_image": f"{files}/photo.png"})

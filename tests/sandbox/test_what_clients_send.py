@@ -111,7 +111,7 @@ async def test_a_result_is_an_input_of_the_next_call_wherever_the_emulator_is(tm
         ((1280, 720), "1080P", (1920, 1080)),
         pytest.param((720, 1280), "1080P", (1080, 1920), marks=pytest.mark.full),
         pytest.param((1366, 768), "768P", (1366, 768), marks=pytest.mark.full),
-        ((800, 800), "768P", (1024, 1024)),
+        pytest.param((800, 800), "768P", (1024, 1024), marks=pytest.mark.full),
     ],
 )
 async def test_a_clip_has_the_lines_that_were_ordered(client, files, material, size, resolution, expected) -> None:

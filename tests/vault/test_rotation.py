@@ -282,6 +282,7 @@ async def embedded():
         shutil.rmtree(folder)
 
 
+@pytest.mark.full
 async def test_a_data_directory_gets_a_new_key_and_running_processes_follow(embedded):
     running = embedded.settings({})
     db = await connect(embedded.dsn(APP), name="test")
