@@ -55,12 +55,13 @@ async def lived_in(platform: Platform) -> Tour:
     return await tour.prepare(platform)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("theme", "width"),
     [
         ("light", 1280),
-        pytest.param("dark", 1280, marks=pytest.mark.full),
-        pytest.param("light", 390, marks=pytest.mark.full),
+        ("dark", 1280),
+        ("light", 390),
     ],
 )
 async def test_every_page_can_be_used_by_everybody(

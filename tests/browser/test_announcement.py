@@ -33,6 +33,7 @@ async def open_page(context: BrowserContext, platform: Platform, visitor: Visito
     return page
 
 
+@pytest.mark.full
 async def test_a_dismissed_announcement_stays_away_until_the_browser_is_closed(
     platform: Platform, browser: Browser
 ) -> None:

@@ -17,12 +17,13 @@ PLACES = (
 )
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("theme", "width"),
     [
         ("light", 1280),
-        pytest.param("dark", 1280, marks=pytest.mark.full),
-        pytest.param("dark", 390, marks=pytest.mark.full),
+        ("dark", 1280),
+        ("dark", 390),
     ],
 )
 async def test_pages_can_be_used_by_everybody(
@@ -61,6 +62,7 @@ async def test_search_as_somebody_types_and_copy(platform: Platform, browser: Br
     await context.close()
 
 
+@pytest.mark.full
 async def test_the_reader_chooses_light_or_dark(platform: Platform, browser: Browser) -> None:
     context = await browser.new_context(color_scheme="light")
     page = await context.new_page()

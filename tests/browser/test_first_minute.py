@@ -36,6 +36,7 @@ async def sign_in_link(platform: Platform) -> str:
     return link
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
 async def test_from_the_printed_link_to_a_key_that_works(installed: Platform, browser: Browser, script: bool) -> None:
     context = await browser.new_context(java_script_enabled=script)

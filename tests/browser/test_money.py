@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import Browser, expect
 from tests.console.test_billing import make_codes
 from tests.support.browsers import COOKIE, member, new_team
@@ -10,6 +11,7 @@ from tests.support.platform_processes import Platform
 from modellix_server.identity import Role
 
 
+@pytest.mark.full
 async def test_a_code_and_a_recharge_move_the_balance(platform: Platform, browser: Browser) -> None:
     visitor = await member(platform, (await new_team(platform)).id, Role.OWNER)
     (code,) = await make_codes(platform)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.async_api import Browser, ConsoleMessage, expect
 from tests.support.identity_providers import OidcServer
 from tests.support.platform_processes import Platform
 
 
+@pytest.mark.full
 async def test_from_the_directory_to_a_team_that_invites(
     platform: Platform, oidc: OidcServer, browser: Browser
 ) -> None:

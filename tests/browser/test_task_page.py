@@ -14,7 +14,10 @@ from modellix_server.identity import Role
 PATH = "/api/v1/text-to-image/alibaba/qwen-image-plus/async"
 
 
-@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(True, id="with script"), pytest.param(False, id="without script", marks=pytest.mark.full)],
+)
 async def test_a_task_page_shows_its_end(platform: Platform, browser: Browser, script: bool) -> None:
     team = await platform.team()
     visitor = await member(platform, team.id, Role.DEVELOPER)

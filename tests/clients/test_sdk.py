@@ -252,6 +252,7 @@ SAMPLES = {
 }
 
 
+@pytest.mark.full
 async def test_the_samples_of_its_pages_run(environment, tmp_path) -> None:
     async def run(sample: str) -> tuple[int | None, bytes]:
         made = await asyncio.create_subprocess_exec(

@@ -162,6 +162,7 @@ def test_a_line_stays_a_line(text: str) -> None:
     assert "".join(MarkdownText(inline(text)).lead.split()) == "".join(text.replace("`", "").split()) or "`" in text
 
 
+@pytest.mark.full
 def test_prices_are_those_of_the_operator(library: Library) -> None:
     model = Catalogue.load().models["alibaba/qwen-image-plus"]
     mine = Prices(7, {(model.slug, None): Adjustment(price_micros=123_456)})

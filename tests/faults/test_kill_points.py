@@ -135,6 +135,7 @@ async def test_with_the_files_in_the_answer_killed_at(stage, point: str) -> None
     await stage.books_are_clean()
 
 
+@pytest.mark.full
 async def test_killed_while_the_post_is_on_its_way(stage, picture: str) -> None:
     task = await stage.submit("alibaba/qwen-image-edit-plus", prompt="[sandbox:slow=20]", images=[picture])
     worker = stage.worker()
@@ -148,6 +149,7 @@ async def test_killed_while_the_post_is_on_its_way(stage, picture: str) -> None:
     await stage.books_are_clean()
 
 
+@pytest.mark.full
 async def test_without_the_guard_the_vendor_is_paid_twice(stage, tmp_path: Path) -> None:
     """Negative control: the suite must notice when a found submission is simply sent again."""
     changed = tmp_path / "source"

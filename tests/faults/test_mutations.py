@@ -56,6 +56,7 @@ def noticed(mutation: Mutation, top: Path) -> None:
     assert not re.search(r"^ERROR ", said, re.MULTILINE), f"it breaks the tests instead of failing them\n{said}"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mutation", [one for one in MUTATIONS if one.cheap], ids=lambda one: one.name)
 def test_a_missing_guard_is_noticed(mutation: Mutation, tmp_path: Path) -> None:
     noticed(mutation, tmp_path)

@@ -43,6 +43,7 @@ async def test_the_emulators_call_and_are_heard(platform, team, heard, upstream:
     await eventually(lambda: Signal(parse_task_name(task), 1) in heard)
 
 
+@pytest.mark.full
 async def test_forged_and_repeated_calls_change_nothing(platform, team, heard) -> None:
     model, given = CLIPS["ark"]
     task = (await team.submit(model, prompt="[sandbox:slow=9] a hill", **given)).data["task_id"]

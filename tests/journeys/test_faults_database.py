@@ -21,6 +21,7 @@ MODEL = "alibaba/qwen-image-plus"
 AWAY = "Service unavailable: the database cannot be reached"
 
 
+@pytest.mark.full
 async def test_away_and_back(postgres_server, stage, tmp_path) -> None:
     async with stage(postgres_server, tmp_path) as platform:
         team = await platform.team()

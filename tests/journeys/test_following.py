@@ -206,6 +206,7 @@ async def test_a_failure_is_told_too(team) -> None:
     assert last.data["error"]["code"] == "upstream_refused"
 
 
+@pytest.mark.full
 async def test_a_cancel_is_told(platform, stage, postgres_server, tmp_path) -> None:
     async with stage(postgres_server, tmp_path) as other:
         other.processes[-1].terminate()  # nobody works: the task stays queued

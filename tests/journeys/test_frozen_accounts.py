@@ -57,6 +57,7 @@ async def wronged(platform, superuser):
     await superuser.execute("delete from ledger.frozen where team_id = $1", team.id)
 
 
+@pytest.mark.full
 async def test_a_frozen_account(platform, wronged) -> None:
     team, running, earlier = wronged
     other = await platform.team()

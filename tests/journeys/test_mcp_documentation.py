@@ -30,6 +30,7 @@ async def found(client, query: str, **filters) -> list[str]:
     return [line for block in result.content for line in block.text.splitlines() if line.startswith("Link: ")]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mode", MODES)
 async def test_an_agent_finds_the_page_and_reads_it(platform, url, mode) -> None:
     docs = f"{platform.origin}/docs"

@@ -120,6 +120,7 @@ async def test_every_example_is_a_request(team) -> None:
         assert quote.data["cost_micros"] > 0
 
 
+@pytest.mark.full
 async def test_in_live_mode(platform, superuser, draw) -> None:
     """503 without a vendor account; with one, set as an operator sets it, everything runs on live money."""
     team = await platform.team(live=True)

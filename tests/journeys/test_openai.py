@@ -131,6 +131,7 @@ async def test_a_link_that_leads_nowhere_is_the_client_s(platform, team, web) ->
     assert await platform.balance_of(team) == balance
 
 
+@pytest.mark.full
 async def test_live(platform, superuser, web, draw) -> None:
     """With an account set as an operator sets it, against an emulator that could be anywhere."""
 

@@ -109,6 +109,7 @@ async def of_model(reader: Reader, platform, slug: str) -> None:
     await reader.follow(page)
 
 
+@pytest.mark.full
 async def test_the_samples_of_a_model(reader: Reader, platform) -> None:
     await of_model(reader, platform, "alibaba/qwen-image-plus")
 

@@ -63,15 +63,16 @@ async def at_rest(pid: int) -> None:
         await asyncio.sleep(2)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "attacks",
     [
         [("small_headers", 6), ("large_header", 3)],
-        pytest.param([("pipelined", 20)], marks=pytest.mark.full),
-        pytest.param([("trailers", 1_000)], marks=pytest.mark.full),
+        [("pipelined", 20)],
+        [("trailers", 1_000)],
         [("silent", 500), ("half_heads", 200)],
-        pytest.param([("broken_downloads", 200)], marks=pytest.mark.full),
-        pytest.param([("unread_downloads", 100)], marks=pytest.mark.full),
+        [("broken_downloads", 200)],
+        [("unread_downloads", 100)],
     ],
     ids=lambda attacks: attacks[0][0],
 )
@@ -192,6 +193,7 @@ async def an_address_is_limited(platform) -> None:
     assert (await team.get("/api/v1/team/balance")).status == 200
 
 
+@pytest.mark.full
 async def test_clients_that_ask_for_http_2_submit(front, tmp_path: Path) -> None:
     """As curl and Java's client ask over plain http: the wish is ignored, and the body counts."""
     platform, team, *_ = front

@@ -129,6 +129,7 @@ async def test_a_request_is_repeated_after_its_file_has_gone(team, draw) -> None
     (await team.post(f"/api/v1/{EDIT}", {**body, "prompt": "b"}, headers=key)).refused(422, told)
 
 
+@pytest.mark.full
 async def test_a_team_has_room_for_so_many_bytes(stage, postgres_server, tmp_path, draw) -> None:
     async with stage(postgres_server, tmp_path, upload_quota_bytes="450000", upload_ttl_s="100") as platform:
         team = await platform.team()

@@ -206,6 +206,7 @@ def test_a_signal_during_the_start_leaves_no_process(folder, start):
         assert gone(processes)
 
 
+@pytest.mark.full
 def test_a_second_instance_and_a_port_in_use_are_refused_before_anything_starts(folder, start):
     first = start(folder / "data")
     first.ready()

@@ -70,6 +70,7 @@ async def test_notice_is_given_before_the_port_closes(fleet) -> None:
         assert await asyncio.to_thread(api.wait, 60) == 0
 
 
+@pytest.mark.full
 async def test_a_second_signal_hurries(fleet) -> None:
     await fleet.command("migrate")
     fleet.env["MODELLIX_DRAIN_S"] = "600"

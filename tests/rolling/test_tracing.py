@@ -134,6 +134,7 @@ async def test_one_trace_a_task_over_all_processes(fleet, collector, receiver) -
     )
 
 
+@pytest.mark.full
 async def test_a_collector_that_is_away_delays_nobody(fleet) -> None:
     await fleet.command("migrate")
     fleet.env |= {"MODELLIX_DRAIN_S": "0", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}

@@ -185,6 +185,7 @@ async def test_the_three_steps_of_a_clip(vendor, files) -> None:
     assert len(await vendor.client.load(file["download_url"])) == file["bytes"]
 
 
+@pytest.mark.full
 async def test_only_the_account_that_made_a_task_sees_it(vendor) -> None:
     _, said = await vendor.post("video", OLD)
     assert (await vendor.query(said["task_id"], key="sk-other"))["base_resp"]["status_code"] == 2013
