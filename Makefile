@@ -40,8 +40,8 @@ test: .venv/.test  ## Run the tests (about ten minutes on two cores)
 		|| echo 'No Chromium (apt install chromium): tests in a browser are skipped.'
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 2400
 
-test-all: .venv/.test  ## Run the long tests too: every kill-point, every mutation (at most 60 minutes)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 3600 -m 'full or not full'
+test-all: .venv/.test  ## Run the long tests too: every kill-point, every mutation (an hour and more)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 7200 -m 'full or not full'
 
 soak: .venv/.test  ## Load the platform for MINUTES= and break its parts at random; prints its seed, SEED= repeats it
 	@$(BIN)/python -m bench.soak --minutes '$(MINUTES)' $(if $(SEED),--seed '$(SEED)')

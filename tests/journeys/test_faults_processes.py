@@ -64,6 +64,7 @@ async def test_money_for_10_over_three_processes(platform, origins) -> None:
     await platform.books_are_clean()
 
 
+@pytest.mark.full
 async def test_slots_for_7_over_three_processes(platform, origins) -> None:
     team = await platform.team(concurrency=7)
     doors = itertools.cycle([at(team, origin) for origin in origins])

@@ -49,6 +49,7 @@ async def test_every_way_in_gives_the_same_picture(platform, team, draw, shown) 
     assert likeness(edited, other) + 20 < likeness(edited, content)
 
 
+@pytest.mark.full
 async def test_a_chain_of_our_own_results(platform, team) -> None:
     """Text to picture, edited, edited again, filmed: each step takes the former's link."""
     made = await team.run("alibaba/qwen-image-plus", prompt="a fjord")

@@ -165,6 +165,7 @@ async def test_refusals_have_openais_form_and_are_not_sent_again(platform, team)
         assert words in missing.json["error"]["message"]
 
 
+@pytest.mark.full
 async def test_words_that_ask_for_nothing_special_are_taken_by_every_model(client) -> None:
     usual = {"background": "opaque", "moderation": "low", "output_compression": 100, "quality": "auto", "size": "auto"}
     usual |= {"output_format": "png"}
@@ -260,8 +261,9 @@ async def test_cut_three_times_it_is_one_task_and_one_charge(
     await one_task_and_one_charge(platform, team, answer.task_id, "dashscope")
 
 
+@pytest.mark.full
 @pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning")
-@pytest.mark.parametrize("frame", [pytest.param(False, marks=pytest.mark.full), True])
+@pytest.mark.parametrize("frame", [False, True])
 async def test_a_video_whose_answer_is_lost_three_times_is_one_task_and_one_charge(platform, team, draw, frame) -> None:
     with open_proxy(team.origin) as proxy:
         proxy.spoil("/v1/videos", "cut", 3)

@@ -120,13 +120,9 @@ def filled(model_id: str, files: str) -> dict[str, Any]:
     return given
 
 
-# The rest in `make test-all`: tests/journeys/test_models_all.py runs examples too, with fewer looks at the film.
-SHORT = ("minimax-s2v-01",)
-
-
-@pytest.mark.parametrize(
-    "model_id", [pytest.param(name, marks=() if name in SHORT else pytest.mark.full) for name in CLIPS]
-)
+# tests/journeys/test_models_all.py runs examples too, with fewer looks at the film.
+@pytest.mark.full
+@pytest.mark.parametrize("model_id", CLIPS)
 async def test_the_example_of_a_clip(http, client, files, material, model_id) -> None:
     attempt = f"task-{model_id}-1"
     given = filled(model_id, files)

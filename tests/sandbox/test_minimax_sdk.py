@@ -58,6 +58,7 @@ def test_a_picture_is_downloaded(tools, kept: Path) -> None:
     assert Image.open(io.BytesIO(file.read_bytes())).size == (1024, 1024)
 
 
+@pytest.mark.full
 def test_a_clip_is_waited_for_and_downloaded(tools, kept: Path) -> None:
     said = tools.generate_video(MODEL, "a kite", duration=6, resolution="768P", output_directory=str(kept)).text
     assert "Video saved" in said, said

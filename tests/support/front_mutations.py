@@ -68,4 +68,25 @@ FRONT_MUTATIONS = (
         "cause if",
         ("tests/api/test_protocol.py::test_nothing_is_kept_of_a_connection_that_has_gone",),
     ),
+    Mutation(
+        "memory of large bodies goes back when their connections have gone",
+        "api/hot/connection_clock.py",
+        "sum(1 + connection.clock.heard_bytes // _AS_ONE_MORE_BYTES for connection in connections)",
+        "len(connections)",
+        ("tests/api/test_protocol.py::test_the_memory_of_a_large_body_goes_back_when_its_connection_has_gone",),
+    ),
+    Mutation(
+        "what is slow to parse is parsed in small pieces",
+        "base/aside.py",
+        "_PIECE_S / max(spent_s, 1e-9)",
+        "_MOST_GROWTH",
+        ("tests/base/test_aside.py::test_data_is_taken_in_pieces_that_compute_about_a_millisecond",),
+    ),
+    Mutation(
+        "a form has not thousands of parts",
+        "base/multipart.py",
+        "if self._begun > _MOST_PARTS:",
+        "if False:",
+        ("tests/base/test_multipart.py::test_a_form_of_many_parts_is_refused_at_the_first_too_many",),
+    ),
 )

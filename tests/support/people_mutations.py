@@ -28,7 +28,6 @@ PEOPLE_MUTATIONS = (
         "where state_hash = $1 and browser_hash = $2 and provider = $3",
         "where state_hash = $1 and $2::bytea is not null and provider = $3",
         (f"{OUTSIDE}::test_what_a_browser_brings_must_be_what_it_left_with",),
-        cheap=True,
     ),
     Mutation(
         "an equal address takes nobody over",

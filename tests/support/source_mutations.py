@@ -16,8 +16,6 @@ class Mutation:
     instead: str
     tests: tuple[str, ...]
     """At least one of them must fail."""
-    cheap: bool = False
-    """Whether `make test` tries it too."""
 
 
 SETTLE = "tests/tasks/test_settle.py"
@@ -54,7 +52,6 @@ MUTATIONS = (
         "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was and t.owner = p_worker",
         "where t.id = w.task_id and t.epoch = w.epoch and t.state = w.was",
         (f"{SETTLE}::test_a_former_owner_changes_nothing",),
-        cheap=True,
     ),
     Mutation(
         "an ending looks at the state",
@@ -113,7 +110,6 @@ MUTATIONS = (
         'return state in ("queued", "preparing")',
         "return True",
         ("tests/tasks/test_rules.py::test_only_what_cannot_have_left_is_sent_again",),
-        cheap=True,
     ),
     Mutation(
         "nothing is posted after the lease",

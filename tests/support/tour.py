@@ -74,7 +74,7 @@ async def prepare(platform: Platform) -> Tour:
         cards = [(await owner.get(f"/console/tasks/{name}/card")).text for name in names]
         return not any("data-live" in card for card in cards)
 
-    await eventually(ended, within_s=180)  # ten tasks, films among them
+    await eventually(ended, within_s=180)  # five tasks, one of them a film
     client = platform.anyone(f"Bearer {key[1]}")
     for prompt in ("A call of a program", "Another call", "A third one"):
         assert (await client.submit("text-to-image/alibaba/qwen-image-plus", prompt=prompt)).status == 200
