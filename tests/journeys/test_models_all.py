@@ -22,7 +22,7 @@ from modellix_server.catalogue import Catalogue, samples
 
 MODELS = Catalogue.load().models
 LEAST_MODELS = 112
-WITHIN_S = 240
+WITHIN_S = 600
 _SIZE = re.compile(r"(\d+)[*x](\d+)", re.ASCII)
 Sides = tuple[int, int]
 
