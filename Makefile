@@ -24,6 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 # Uncompiled: most modules of the packages are never imported, the others are compiled when they first are.
 PIP := $(BIN)/python -m pip install --quiet --no-input --no-compile
+APT := apt-get -qq -o Acquire::http::Timeout=20 -o Acquire::Retries=0
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F '|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -99,8 +100,8 @@ bench: .venv/.test  ## Measure the speed against the limits of this machine
 
 .venv/.browser: .venv/.test
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-		&& echo "Installing Debian's Chromium for tests in a browser ..." && apt-get -qq update \
-		&& DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends chromium >/dev/null; }
+		&& echo "Installing Debian's Chromium for tests in a browser ..." && $(APT) update \
+		&& DEBIAN_FRONTEND=noninteractive $(APT) install -y --no-install-recommends chromium >/dev/null; }
 	@touch $@
 
 .venv/.check: requirements/check.txt .venv/.test
