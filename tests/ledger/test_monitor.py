@@ -7,6 +7,7 @@ import random
 import asyncpg
 import pytest
 from tests.support import ledger_holds
+from tests.support.waiting import eventually
 
 from modellix_server import ledger
 from modellix_server.base.database import Pool, connect
@@ -36,6 +37,17 @@ async def carry(pool: Pool, most: int = 1000) -> tuple[int, int]:
         return await monitor.carry(db, most)
 
 
+async def carry_complete(pool: Pool, most: int = 1000) -> tuple[int, int]:
+    """The same, once nothing else in this PostgreSQL, autovacuum say, has a transaction that is older."""
+
+    async def step() -> tuple[int, int] | None:
+        found = await carry(pool, most)
+        return found if found[0] else None
+
+    found: tuple[int, int] = await eventually(step)
+    return found
+
+
 async def up_to(pool: Pool) -> int:
     return await pool.fetchval("select up_to from ledger.checkpoint")
 
@@ -44,10 +56,10 @@ async def test_what_is_complete_is_carried_once_and_in_steps(pool: Pool) -> None
     for _ in range(8):
         await ledger_holds.hold(pool, TEAM, 1)
     assert await carry(pool, 4) == (0, 10)  # the first run only takes note of where to go
-    assert await carry(pool, 4) == (4, 6)
+    assert await carry_complete(pool, 4) == (4, 6)
     assert await find_discrepancies(pool) == []
-    assert await carry(pool, 4) == (4, 2)
-    assert await carry(pool, 4) == (2, 0)
+    assert await carry_complete(pool, 4) == (4, 2)
+    assert await carry_complete(pool, 4) == (2, 0)
     assert await carry(pool, 4) == (0, 0)
     assert await find_discrepancies(pool) == []
     totals = await pool.fetch("select team_id, posted, held from ledger.total where live order by team_id")
@@ -62,7 +74,7 @@ async def test_numbers_that_are_committed_late_are_waited_for(pool: Pool) -> Non
         assert await carry(pool) == (0, 4)
         assert await carry(pool) == (0, 4)
         assert await find_discrepancies(pool) == []
-    assert await carry(pool) == (4, 0)
+    assert await carry_complete(pool) == (4, 0)
     assert await find_discrepancies(pool) == []
     assert await pool.fetchval("select held from ledger.total where team_id = $1 and live", TEAM) == 30
 
@@ -100,7 +112,7 @@ async def test_a_look_finds(pool: Pool, owner, what: str, carried: bool) -> None
     await ledger_holds.hold(pool, TEAM, 100)
     await carry(pool)
     if carried or "total" in what:
-        await carry(pool)
+        await carry_complete(pool)
     assert await find_discrepancies(pool) == []
     await owner.execute(TAMPERING[what])
     (found,) = await find_discrepancies(pool)
@@ -110,7 +122,7 @@ async def test_a_look_finds(pool: Pool, owner, what: str, carried: bool) -> None
 
 async def test_transfers_that_are_gone_are_everybodys_matter(pool: Pool, owner) -> None:
     await carry(pool)
-    await carry(pool)
+    await carry_complete(pool)
     await owner.execute("delete from ledger.transfer")
     assert [(one.team_id, one.live) for one in await find_discrepancies(pool)] == [
         (monitor.ALL_TEAMS, True),
@@ -133,7 +145,7 @@ async def test_a_mark_from_another_server_is_begun_anew(pool: Pool, owner) -> No
     """A restored database knows transaction numbers that its new server has not reached."""
     await owner.execute("update ledger.checkpoint set ahead = 2, ahead_xid = '9000000000000'")
     assert await carry(pool) == (0, 2)
-    assert await carry(pool) == (2, 0)
+    assert await carry_complete(pool) == (2, 0)
 
 
 async def test_the_application_moves_no_mark_and_no_total(pool: Pool) -> None:
@@ -150,7 +162,7 @@ async def test_the_application_moves_no_mark_and_no_total(pool: Pool) -> None:
 async def test_an_account_is_restated_from_its_transfers(pool: Pool, owner) -> None:
     await ledger_holds.hold(pool, TEAM, 100)
     await carry(pool)
-    await carry(pool)
+    await carry_complete(pool)
     await ledger_holds.hold(pool, TEAM, 20)
     await owner.execute("update ledger.balance set posted = 5000, held = 0 where live and team_id = 7")
     await owner.execute("update ledger.total set posted = 1 where live and team_id = 7")
@@ -184,7 +196,7 @@ async def test_frozen_accounts_are_known_in_memory(pool: Pool) -> None:
 
 async def test_a_seal_is_due_once_an_hour_or_when_there_is_much(pool: Pool, owner, monkeypatch) -> None:
     await carry(pool)
-    await carry(pool)
+    await carry_complete(pool)
     async with pool.acquire() as db:
         assert await seal.due(db) is None  # the last one is not an hour old
         await owner.execute("update ledger.checkpoint set sealed_at = now() - interval '61 minutes'")
@@ -196,7 +208,7 @@ async def test_a_seal_is_due_once_an_hour_or_when_there_is_much(pool: Pool, owne
         await ledger_holds.hold(pool, TEAM, 1)
         assert await seal.due(db) is None  # not yet known to be complete
         await carry(pool)
-        await carry(pool)
+        await carry_complete(pool)
         assert await seal.due(db) is None
         monkeypatch.setattr(seal, "_MOST", 1)
         made = await seal.due(db)
