@@ -1,7 +1,7 @@
 # Everything a developer or operator of one machine needs. Works as root and as an ordinary user.
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: screenshots cli-screens model-pictures help up test test-all soak check bench
+.PHONY: screenshots cli-screens model-pictures help up test tools-of-tests test-all soak check bench
 
 # Which Python makes the environment: 3.11 or newer.
 PYTHON ?= python3
@@ -33,15 +33,17 @@ up: .venv/.server  ## Run the platform here; PORT=, HOST= and DATA= choose where
 	@exec $(BIN)/modellix-server up \
 		$(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)') $(if $(DATA),--data '$(DATA)')
 
+test: tools-of-tests  ## Run the tests (about ten minutes on two cores)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 2400
+
 # Clients in JavaScript are tested where npm's registry can be reached, as `.ci/run` insists. Pages are tested in a browser
 # where there is one, or where Debian's can be installed.
-test: .venv/.test  ## Run the tests (about ten minutes on two cores)
+tools-of-tests: .venv/.test
 	@$(MAKE) --no-print-directory .venv/.npm || echo 'No packages from npm: tests that need them are skipped.'
 	@$(MAKE) --no-print-directory .venv/.browser 2>/dev/null \
 		|| echo 'No Chromium (apt install chromium): tests in a browser are skipped.'
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 2400
 
-test-all: .venv/.test  ## Run the long tests too: every kill-point, every mutation (an hour and more)
+test-all: tools-of-tests  ## Run the long tests too: every kill-point, every mutation (an hour and more)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --session-timeout 7200 -m 'full or not full'
 
 soak: .venv/.test  ## Load the platform for MINUTES= and break its parts at random; prints its seed, SEED= repeats it

@@ -84,9 +84,7 @@ async def test_openai_s_client_makes_videos(run) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(
-    ("after_s", "slow"), [(1, 7), pytest.param(100, 310, marks=[pytest.mark.full, pytest.mark.timeout(600)])]
-)
+@pytest.mark.parametrize(("after_s", "slow"), [(1, 7), pytest.param(100, 310, marks=pytest.mark.timeout(600))])
 async def test_openai_s_client_cut_three_times_is_one_task_and_one_charge(run, platform, team, after_s, slow) -> None:
     async with cutting_proxy(platform.origin, after_s=after_s, cuts=3) as proxy:
         said = await run("openai_cut", PROXY=proxy.origin, SLOW=str(slow))

@@ -196,6 +196,8 @@ async def test_short_texts_beside_a_file_are_passed_over(team, draw) -> None:
     (await send(team, parts(file, file))).refused(400, "Invalid parameters: parameter 'file' is there more than once")
     long = await send(team, parts(('name="note"', b"x" * 20_000), file))
     long.refused(400, "Invalid parameters: parameter 'note' is longer than a text beside a file may be")
+    many = await send(team, parts(*[('name="note"', b"x")] * 128, file))
+    many.refused(413, "Invalid format: a form may have at most 128 parts")
     (await send(team, parts(('name="purpose"', b"x")))).refused(
         400, "Missing required parameter: parameter 'file' is required"
     )

@@ -145,6 +145,8 @@ async def test_every_run_without_a_seed_has_another_one_and_a_seed_is_kept(model
 
 CRAFTS = ("wordart", "aitryon", "mt-image", "imageedit", "video-edit", "videoedit")
 """In the names of models that have a way of their own to make what they make."""
+LONG = "animate"
+"""Films from films: a quarter of a minute each."""
 
 
 def kinds() -> list[Any]:
@@ -154,7 +156,7 @@ def kinds() -> list[Any]:
     for model in CATALOGUE:
         kind = (model.routes[0].upstream, model.type, "special" if not model.example.get("prompt") else "")
         special = model.slug if any(word in model.slug for word in CRAFTS) else ""
-        marks = [pytest.mark.full] if (*kind, special) in seen or "animate" in model.slug else []
+        marks = [pytest.mark.full] if (*kind, special) in seen or LONG in model.slug else []
         seen.add((*kind, special))
         found.append(pytest.param(model, id=model.slug, marks=marks))
     return found

@@ -129,7 +129,7 @@ def test_a_picture_acts_and_a_picture_replaces(make, given):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", ["walk.mp4", pytest.param("dance.mp4", marks=pytest.mark.full)])
+@pytest.mark.parametrize("name", ["walk.mp4", "dance.mp4"])
 def test_the_person_of_a_clip_is_replaced_and_the_new_one_moves_as_they_did(tmp_path, name):
     """The samples: a person in green; a clip of another in red (purple), who walks (dances)."""
     person = Source((SAMPLES / "person.png").read_bytes(), 10 << 20, (100, 4000))
