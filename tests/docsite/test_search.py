@@ -172,6 +172,14 @@ def test_what_people_ask_is_quick_and_what_attackers_ask_is_not(library: Library
         assert not is_quick(library, query, Filter())
 
 
+def test_numbers_that_no_page_has_change_nothing(library: Library) -> None:
+    found = search(library, "verify webhook signature")
+    assert [search(library, f"verify webhook signature {number}") for number in (98_761, 98_762)] == [found, found]
+    assert is_quick(library, "98763 verify webhook signature", Filter())
+    assert search(library, "error 429")[0].slug != search(library, "error 98761")[0].slug
+    assert search(library, "98761") == []
+
+
 def test_a_hit_says_where_the_answer_is(library: Library) -> None:
     hit = search(library, "verify webhook signature", Filter(), 1)[0]
     assert hit.url == "https://example.com/docs/ways-to-use/webhooks#a-message"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Awaitable, Callable
 from enum import Enum
@@ -38,7 +37,7 @@ _MOST_FORM_BYTES = 256 * 1024
 _MOST_FORM_BYTES_OF_A_STRANGER = 64 * 1024  # who has no cookie of ours has no long text to send
 _MOST_FIELDS = 500
 _NO_LETTER = "\ufffd"  # what stands for bytes that are no letter of UTF-8
-_SENT_NO_LETTER = re.compile("\ufffd|%ef%bf%bd", re.IGNORECASE)
+_NO_LETTER_ESCAPED = "%EF%BF%BD"
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _DISMISSED = "modellix-dismissed"
 """Cookie of a script: the announcements that this browser has dismissed, by number, until it is closed."""
@@ -346,7 +345,8 @@ async def _read_form(request: Request, most_bytes: int) -> list[tuple[str, str]]
     try:
         text = body.decode()
         fields = query_to_pairs(text, max_fields=_MOST_FIELDS)
-        if sum(part.count(_NO_LETTER) for field in fields for part in field) != len(_SENT_NO_LETTER.findall(text)):
+        sent = text.count(_NO_LETTER) + text.upper().count(_NO_LETTER_ESCAPED)
+        if sum(part.count(_NO_LETTER) for field in fields for part in field) != sent:
             raise ValueError("escapes that are not UTF-8")
     except ValueError:
         raise InvalidFormat(_("this form cannot be read")) from None

@@ -26,6 +26,7 @@ class Renderer:
             loader=PackageLoader("modellix_server.console"),
             autoescape=True,
             undefined=StrictUndefined,
+            auto_reload=False,
             extensions=["jinja2.ext.i18n"],
             trim_blocks=True,
             lstrip_blocks=True,

@@ -45,6 +45,10 @@ class SearchIndex:
         """The best piece of each page that fits, the best first; with `code_only`, of those that have code."""
         return self._of[language].find(query, kinds, code_only=code_only, typing=typing)
 
+    def without_strange_numbers(self, query: str, language: str) -> str:
+        """A query without the numbers that no page has, as nothing is known of them; itself if it is nothing else."""
+        return self._of[language].without_strange_numbers(query)
+
     def strange_words(self, query: str, language: str) -> int:
         """How many words of a query no page has, and are compared with all that begin alike."""
         return self._of[language].strange_words(query)
@@ -152,6 +156,10 @@ class _LanguageIndex:
         covered = _covered(best, [one for one in known if one.rarity])
         pieces = [(number, found[number] * factor) for number, factor in zip(best, covered, strict=True)]
         return [self._chunks[number] for number in self._pages.ranked(pieces, query)]
+
+    def without_strange_numbers(self, query: str) -> str:
+        told = [word for word in query.split(" ") if not (word.isdecimal() and word not in self._pieces_with)]
+        return " ".join(told) or query
 
     def strange_words(self, query: str) -> int:
         long = [word for word in asked(query) if len(word) >= ranking.FUZZY_FROM]

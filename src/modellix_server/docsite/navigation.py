@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modellix_server.docsite.generated import Say
 from modellix_server.docsite.page import DocPage, Kind
@@ -93,11 +93,13 @@ _GENERATED = (
     (N_("Every metric"), Kind.METRIC),
     (N_("Design"), Kind.DESIGN),
 )
+_MODELS = N_("Models: %s")
+_UNFOLDED = ("Get started", "Use the API")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One part of the navigation."""
+    """One part of the navigation, as it is shown."""
 
     title: str
     pages: list[DocPage]
@@ -107,21 +109,46 @@ class Group:
     """Whether it is shown unfolded: the page that is read is in it, or it is one of the first."""
 
 
+class NavigationSection(NamedTuple):
+    """One section of the navigation: the same for every page of a language."""
+
+    title: str
+    """Not translated; the name of a provider may be missing in it."""
+    provider: str
+    pages: list[DocPage]
+    listing: str | None
+    slugs: frozenset[str]
+
+
 def groups(library: Library, language: str, here: str, _: Say) -> list[Group]:
     """The whole navigation, for the page that is read."""
+    return [
+        Group(
+            _(section.title) % section.provider if section.provider else _(section.title),
+            section.pages,
+            section.listing,
+            open=here in section.slugs or section.title in _UNFOLDED,
+        )
+        for section in library.sections(language)
+    ]
+
+
+def sections_of(library: Library, language: str) -> list[NavigationSection]:
+    """All sections that have pages."""
     found = []
-    placed: set[str] = set()
     for title, slugs in WRITTEN:
-        pages = [page for slug in slugs if (page := library.find(slug, language))]
-        placed |= set(slugs)
-        found.append(Group(_(title), pages, None, open=here in slugs or title in ("Get started", "Use the API")))
+        found.append(_section(title, [page for slug in slugs if (page := library.find(slug, language))]))
+    placed = {slug for _title, slugs in WRITTEN for slug in slugs}
     rest = [page for page in library.in_language(language) if page.slug not in placed]
     for provider in dict.fromkeys(page.slug.partition("/")[0] for page in rest if page.kind is Kind.MODEL):
         pages = [page for page in rest if page.kind is Kind.MODEL and page.slug.startswith(f"{provider}/")]
-        found.append(Group(_("Models: %s") % provider, pages, None, open=here.startswith(f"{provider}/")))
+        found.append(_section(_MODELS, pages, provider=provider))
     for title, kind in _GENERATED:
         pages = [page for page in rest if page.kind is kind]
         indexes = (page.slug for page in pages if page.slug.endswith("/index"))
-        listing = "settings" if kind is Kind.SETTING else next(indexes, None)
-        found.append(Group(_(title), pages, listing, open=any(page.slug == here for page in pages)))
-    return [group for group in found if group.pages]
+        found.append(_section(title, pages, listing="settings" if kind is Kind.SETTING else next(indexes, None)))
+    return [section for section in found if section.pages]
+
+
+def _section(title: str, pages: list[DocPage], *, provider: str = "", listing: str | None = None) -> NavigationSection:
+    return NavigationSection(title, provider, pages, listing, frozenset(page.slug for page in pages))

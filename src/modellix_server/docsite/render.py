@@ -94,6 +94,7 @@ def _environment(language: str, assets: Assets) -> Environment:
         loader=PackageLoader("modellix_server.docsite"),
         autoescape=True,
         undefined=StrictUndefined,
+        auto_reload=False,
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,
         lstrip_blocks=True,

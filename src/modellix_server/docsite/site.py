@@ -42,6 +42,7 @@ class Library:
         """What it shows of each piece that it ever found."""
         self.pages: dict[tuple[str, str], DocPage] = {}
         self._index_folder = index_folder
+        self._sections: dict[str, list[navigation.NavigationSection]] = {}
         self._pieces: dict[tuple[str, str], list[Chunk]] = {}
         for page in pages:
             self.pages.setdefault((page.language, page.slug), page)
@@ -74,6 +75,12 @@ class Library:
         """Every page once, in the language as far as it is translated, in the order of addresses."""
         slugs = sorted({slug for _language, slug in self.pages})
         return (page for slug in slugs if (page := self.find(slug, language)))
+
+    def sections(self, language: str) -> list[navigation.NavigationSection]:
+        """The sections of the navigation; made once, as each page that is rendered shows them."""
+        if language not in self._sections:
+            self._sections[language] = navigation.sections_of(self, language)
+        return self._sections[language]
 
     def path(self, slug: str, language: str) -> str:
         """Where a page is shown."""

@@ -16,6 +16,7 @@ from modellix_server.base.names import UnprintableError, printable
 from modellix_server.identity.store import Team
 
 # As browsers check an input of type email (HTML standard, "valid e-mail address"), and letters of other scripts.
+_MOST_EMAIL = 254
 _EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)*")
 _USER = "u.id, u.email, u.name, u.operator, u.language, u.time_zone, u.theme, u.created_at"
 
@@ -58,8 +59,8 @@ class Membership:
 
 def plain_email(text: str) -> str:
     """An address in the form that is stored: trimmed, lower case. Raises InvalidParameters."""
-    email = text.strip().lower()
-    if len(email) > 254 or not _EMAIL.fullmatch(email):
+    email = text.strip()[: _MOST_EMAIL + 1].lower()
+    if len(email) > _MOST_EMAIL or not _EMAIL.fullmatch(email):
         raise InvalidParameters("this is not an e-mail address")
     return email
 

@@ -61,5 +61,6 @@ def _environment() -> Environment:
         loader=PackageLoader("modellix_server.mail"),
         autoescape=select_autoescape(["html"]),  # plain texts must not be
         undefined=StrictUndefined,
+        auto_reload=False,
         keep_trailing_newline=True,
     )
