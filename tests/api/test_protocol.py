@@ -222,6 +222,19 @@ async def test_a_body_of_small_parts_comes_whole_and_others_go_on_meanwhile(serv
     assert len(served.seen) == 3
 
 
+async def test_no_more_of_a_body_is_read_than_its_endpoint_takes(served: Served, connect) -> None:
+    client, body = await connect(), bytes(30_000_000)
+    client.writer.write(post("/late", body))
+    await eventually(lambda: served.seen)
+    (connection,) = served.connections
+    reader = connection._receiving
+    await asyncio.sleep(0.5)  # in which all of it would come, in turns of 32 KB
+    kept = len(reader._body) + len(connection._rest)
+    served.let_go.set()
+    assert (await client.answer())[2] == body
+    assert kept < 1_000_000
+
+
 async def test_draining_says_so_in_the_next_answer(served: Served, connect) -> None:
     client = await connect()
     assert "connection" not in (await client.ask(get("/a")))[1]

@@ -55,6 +55,13 @@ FRONT_MUTATIONS = (
         ("tests/api/test_protocol.py::test_a_body_of_small_parts_comes_whole_and_others_go_on_meanwhile",),
     ),
     Mutation(
+        "no more of a body is read than its endpoint takes",
+        "api/hot/protocol.py",
+        "if self._receiving is not None and self._receiving.is_full:",
+        "if False:",
+        ("tests/api/test_protocol.py::test_no_more_of_a_body_is_read_than_its_endpoint_takes",),
+    ),
+    Mutation(
         "what is no body after the answer ends the connection",
         "api/hot/protocol.py",
         "            if broken.complete:\n                self._linger()\n            elif",

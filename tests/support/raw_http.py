@@ -63,6 +63,10 @@ class Served:
             body, more = body + message["body"], message["more_body"]
         connection.answer(200, [(b"content-length", b"%d" % len(body))], body)
 
+    async def late(self, connection, receive, send) -> None:
+        await self.let_go.wait()
+        await self.body(connection, receive, send)
+
     async def whole(self, connection, _receive, _send) -> None:
         connection.answer(200, [], repr(connection.body(1000)).encode())
 

@@ -215,6 +215,11 @@ class ClientConnection:
         """Whether more of the body is to come."""
         return self._more_body
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much of the body has come that its endpoint has to take some before more is read."""
+        return len(self._body) > _BUFFERED_BODY_BYTES and not self.gone
+
     def add(self, part: bytes) -> None:
         """Another part of the body has come. What comes after the answer is dropped.
 
@@ -234,7 +239,7 @@ class ClientConnection:
             self._body += part
         else:
             self._body = part
-        if len(self._body) > _BUFFERED_BODY_BYTES:
+        if self.is_full:
             self._wire.pause_reading()
         self._wake()
 

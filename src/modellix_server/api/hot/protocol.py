@@ -334,8 +334,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._answering is None and not self.write_paused:
             if self._waiting:
                 self._start(*self._waiting.popleft())
-            elif self._refusal is not None:
-                refused = self._refusal
+            elif (refused := self._refusal) is not None:
                 self._send_refusal(refusal(refused.status, f"Invalid format: {refused.message}", [], None))
         self.resume_reading()
 
@@ -359,8 +358,6 @@ class HttpProtocol(asyncio.Protocol):
         head = ClientConnection(self, request_name(), head_only=False, keep_alive=False, expects_continue=False)
         head.answer(reply.status, [*reply.headers, (b"content-length", b"%d" % len(reply.body))], reply.body)
 
-    # -- for the exchange
-
     def standing_lines(self) -> bytes:
         """The headers of every answer, as they are sent."""
         headers, lines = HttpProtocol._standing
@@ -377,7 +374,9 @@ class HttpProtocol(asyncio.Protocol):
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Parse and read on, unless a request waits for its turn, or the connection itself."""
+        """Parse and read on, unless a request or the connection waits for its turn, or a body for who reads it."""
+        if self._receiving is not None and self._receiving.is_full:
+            return
         if self._rest and not (self._waiting or self._awaits_turn):
             rest, self._rest = self._rest, b""
             self._parse(rest)
