@@ -1,4 +1,3 @@
-import os
 import re
 import time
 from urllib.parse import urlsplit
@@ -10,7 +9,6 @@ from modellix_server.base.ids import uuid7
 from modellix_server.base.secret import Secret
 from modellix_server.base.settings import Settings
 from modellix_server.results import RangeNotSatisfiable, check_link, link, own_link, own_sample
-from modellix_server.results.storage import Storage
 
 
 def made(secret=b"s" * 32):
@@ -104,27 +102,6 @@ async def test_ranges(storage, header, start, end):
     assert (file.size, file.start, file.end) == (len(DATA), start, end)
     assert file.partial == (end - start < len(DATA))
     assert await drained(file) == DATA[start:end]
-
-
-async def test_a_local_file_is_read_by_a_thread_where_the_kernel_has_it_on_the_disk_only(tmp_path, monkeypatch):
-    storage, asked = Storage(tmp_path.as_uri()), []
-    await storage.put("inputs/a", DATA)
-    assert await drained(await storage.open("inputs/a")) == DATA
-    read = os.preadv
-
-    def cold(*given):
-        asked.append(given)
-        if len(asked) % 2:
-            raise BlockingIOError
-        return read(*given) // 2  # the rest is not in memory
-
-    monkeypatch.setattr(os, "preadv", cold)
-    assert await drained(await storage.open("inputs/a", "bytes=5-")) == DATA[5:]
-    assert len(asked) == 8
-    gone = await storage.open("inputs/a")
-    await storage.delete(["inputs/a"])
-    with pytest.raises(FileNotFoundError):
-        await drained(gone)
 
 
 async def test_ranges_beyond_the_end_and_missing_files(storage):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
@@ -170,15 +169,10 @@ class Storage:
 
     async def _pieces(self, path: str, start: int, end: int) -> AsyncGenerator[bytes]:
         """A part of a local file, which is open only while a piece is read: its reader may be slow, or never go on."""
-        assert self._folder is not None
-        file = self._folder / path
         for at in range(start, end, _PIECE_BYTES):
-            until = min(at + _PIECE_BYTES, end)
-            piece = _at_hand(file, at, until - at)
-            if piece is None:
-                async with self._reads:
-                    piece = bytes(await obstore.get_range_async(self._store, path, start=at, end=until))
-            yield piece
+            async with self._reads:
+                piece = await obstore.get_range_async(self._store, path, start=at, end=min(at + _PIECE_BYTES, end))
+            yield bytes(piece)
 
     async def names(self, prefix: str) -> AsyncIterator[list[str]]:
         """All paths under a folder, a page at a time. Raises TROUBLE."""
@@ -189,23 +183,6 @@ class Storage:
 def _rename(file: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     file.rename(target)
-
-
-def _at_hand(file: Path, start: int, size: int) -> bytes | None:
-    """A piece of a file if the kernel has it in memory: to read it takes less time than to have a thread do so.
-
-    None if it would have to wait for the disk, or if the file is gone (preadv2(2), RWF_NOWAIT).
-    """
-    piece = bytearray(size)
-    try:
-        opened = os.open(file, os.O_RDONLY)
-        try:
-            got = os.preadv(opened, [piece], start, os.RWF_NOWAIT)
-        finally:
-            os.close(opened)
-    except OSError:
-        return None
-    return bytes(piece) if got == size else None
 
 
 def _bounds(first: str, last: str, size: int) -> tuple[int, int]:
