@@ -96,12 +96,8 @@ class _Pages:
         """All of them."""
         base = self._base
         return [
-            *(Route(path, self._made(self._for_programs), methods=["GET"]) for path in for_programs.PATHS),
-            *(
-                Route(base + path, self._made(self._for_programs), methods=["GET"])
-                for path in for_programs.PATHS
-                if base
-            ),
+            *(Route(path, self._for_programs, methods=["GET"]) for path in for_programs.PATHS),
+            *(Route(base + path, self._for_programs, methods=["GET"]) for path in for_programs.PATHS if base),
             Route(f"{base}/static/{{name:path}}", self._assets.endpoint, methods=["GET"]),
             Route(f"{base}/files/{{name:path}}", self._file, methods=["GET"]),
             *(Route(f"{base}{part}/search", self._made(self._search), methods=["GET"]) for part in ("", *_PARTS)),
@@ -176,19 +172,26 @@ class _Pages:
         headers = {"Vary": "HX-Request", "Content-Security-Policy": self._renderer.policy}
         return _text(request, body, "text/html; charset=utf-8", headers)
 
-    def _for_programs(self, library: Library, request: Request) -> Response:
+    async def _for_programs(self, request: Request) -> Response:
+        library = await self._site.library()
         path = request.url.path
         if self._base and path.startswith(f"{self._base}/"):
             path = path[len(self._base) :]
+        kept = self._texts.get(path) if self._of is library else None
+        if kept is None:
+            kept = await self._site.aside.run(_address(request), self._kept_text, library, path)
+        answer = _answer(request, kept.body, kept.tag, kept.kind, {"Access-Control-Allow-Origin": "*"})
+        return answer if answer.status_code == 304 else with_packed(request, answer, kept.packed)
+
+    def _kept_text(self, library: Library, path: str) -> _KeptText:
+        """Made once: the whole documentation in one takes 50 ms to put together, and to compress."""
         if self._of is not library:
             self._forget(library)
-        if path not in self._texts:  # the whole documentation in one takes 50 ms to put together, and to compress
+        if path not in self._texts:
             text, kind = for_programs.PATHS[path](library)
             body = text.encode()
             self._texts[path] = _KeptText(body, _tag_of(body), packed(body), kind)
-        kept = self._texts[path]
-        answer = _answer(request, kept.body, kept.tag, kept.kind, {"Access-Control-Allow-Origin": "*"})
-        return answer if answer.status_code == 304 else with_packed(request, answer, kept.packed)
+        return self._texts[path]
 
     async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]

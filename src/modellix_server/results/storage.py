@@ -44,7 +44,7 @@ MOST_READ_BYTES = 64 << 20
 _FOLDERS = ("results", "inputs")  # of a local storage
 _PARTS_AT_ONCE = 3  # of 5 MB each, in memory
 _PIECE_BYTES = 128 * 1024  # of a file that is streamed: so much of it is in memory for each slow reader
-_READS_AT_ONCE = 16  # of pieces: each has its file open meanwhile
+_READS_AT_ONCE = 4  # of pieces: each has its file open meanwhile, and more would be sent in one pass of the event loop
 _ONE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII | re.IGNORECASE)
 
 
