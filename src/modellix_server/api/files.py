@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -117,25 +119,37 @@ def _names(tags: str, tag: str | None) -> bool:
 
 async def sample_file(request: Request) -> Response:
     """`GET /samples/{name}`: a file of the package, the same for everybody."""
-    path = samples.find(request.path_params["name"])
-    if path is None:
+    name = request.path_params["name"]
+    if name not in samples.names():
         return _plain("no such sample", 404)
-    content, mime = _sample(path)
-    headers = {**_INERT, "Cache-Control": "public, max-age=86400"}
-    file = FileResponse(path, headers=headers, media_type=mime, stat_result=path.stat())
+    sample = _sample(name)
     wanted = request.headers.get("range")
     if request.method == "HEAD" or (wanted is not None and "," not in wanted):
-        return file
-    return Response(content, headers=dict(file.headers))  # several ranges get it whole, as of results
+        return FileResponse(sample.path, headers=sample.headers, media_type=sample.mime, stat_result=sample.stat)
+    return Response(sample.content, headers=sample.headers)  # several ranges get it whole, as of results
+
+
+class _Sample(NamedTuple):
+    """A file of the package; all of them together have less than a megabyte."""
+
+    path: Path
+    stat: os.stat_result
+    mime: str
+    content: bytes
+    headers: Mapping[str, str]
+    """Of the answer with the whole file."""
 
 
 @cache
-def _sample(path: Path) -> tuple[bytes, str]:
-    """Content and type of a file of the package; all of them together have less than a megabyte."""
+def _sample(name: str) -> _Sample:
+    path = samples.FOLDER / name
     content = path.read_bytes()
     known = sniff(content)
     assert known is not None
-    return content, known.mime
+    own = {**_INERT, "Cache-Control": "public, max-age=86400"}
+    stat = path.stat()
+    whole = FileResponse(path, headers=own, media_type=known.mime, stat_result=stat)
+    return _Sample(path, stat, known.mime, content, dict(whole.headers))
 
 
 def _plain(text: str, status: int, headers: Mapping[str, str] | None = None) -> Response:
