@@ -158,8 +158,8 @@ class _LanguageIndex:
         return [self._chunks[number] for number in self._pages.ranked(pieces, query)]
 
     def without_strange_numbers(self, query: str) -> str:
-        told = [word for word in query.split(" ") if not (word.isdecimal() and word not in self._pieces_with)]
-        return " ".join(told) or query
+        known = [word for word in query.split(" ") if not word.isdecimal() or word in self._pieces_with]
+        return " ".join(known) or query
 
     def strange_words(self, query: str) -> int:
         long = [word for word in asked(query) if len(word) >= ranking.FUZZY_FROM]

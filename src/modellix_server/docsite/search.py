@@ -67,7 +67,7 @@ def search(
     With `typing`, the last word may be unfinished. Raises InvalidParameters for a version that is not this one.
     """
     _check_version(wanted.version)
-    query = _plain(query) if typing else _told(library, query, wanted)
+    query = _plain(query) if typing else _searchable(library, query, wanted)
     key = query, wanted, limit, typing
     found: list[Hit] | None = library.answers.get(key)
     if found is None:
@@ -82,7 +82,7 @@ def is_quick(library: Library, query: str, wanted: Filter) -> bool:
 
     Also what was found lately.
     """
-    query = _told(library, query, wanted)
+    query = _searchable(library, query, wanted)
     if (query, wanted, MOST_HITS, False) in library.answers:
         return True
     if len(query) > _MOST_QUICK_CHARACTERS:
@@ -94,8 +94,8 @@ def _plain(query: str) -> str:
     return " ".join(query[:MOST_QUERY_CHARACTERS].split())
 
 
-def _told(library: Library, query: str, wanted: Filter) -> str:
-    """What can be looked for: queries that differ by a number that no page has are the same."""
+def _searchable(library: Library, query: str, wanted: Filter) -> str:
+    """What of a query can be found: those that differ by a number that no page has are the same."""
     return library.index.without_strange_numbers(_plain(query), language_of(wanted.language))
 
 

@@ -15,8 +15,8 @@ from modellix_server.base.errors import InvalidParameters, NotFound
 from modellix_server.base.names import UnprintableError, printable
 from modellix_server.identity.store import Team
 
+_MOST_EMAIL = 254  # characters: RFC 5321, 4.5.3.1.3, less the brackets of a path
 # As browsers check an input of type email (HTML standard, "valid e-mail address"), and letters of other scripts.
-_MOST_EMAIL = 254
 _EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)*")
 _USER = "u.id, u.email, u.name, u.operator, u.language, u.time_zone, u.theme, u.created_at"
 
