@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import runpy
-import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.docsite.conftest import ADDRESS, details
+from tests.docsite.conftest import ADDRESS, details, site_of
 
 import modellix_server.api  # noqa: F401 - whose import loads every room's errors
 from modellix_server.base import settings
-from modellix_server.base.aside import Aside
 from modellix_server.base.errors import docs_path
 from modellix_server.catalogue import Adjustment, Catalogue, Prices
 from modellix_server.docsite import navigation, written
@@ -23,15 +20,14 @@ from modellix_server.docsite.generated.endpoints import endpoint_slug
 from modellix_server.docsite.generated.errors import CATEGORIES, FAILURES
 from modellix_server.docsite.generated.metrics import metric_slug
 from modellix_server.docsite.generated.settings import setting_slug
-from modellix_server.docsite.live import DocSite
 from modellix_server.docsite.markdown import MarkdownText, code, inline
 from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.render import SiteRenderer
-from modellix_server.docsite.search import search
 from modellix_server.docsite.site import Library, make_library
 from modellix_server.openapi import schemas
 from modellix_server.openapi.answers import families
 from modellix_server.openapi.operations import OPERATIONS
+from modellix_server.processes.documentation import SiteDocumentation
 from modellix_server.web.assets import Assets
 from modellix_server.web.texts import LANGUAGES
 
@@ -175,20 +171,18 @@ def test_prices_are_those_of_the_operator(library: Library) -> None:
 
 
 async def test_a_page_by_what_a_reader_calls_it(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = DocSite.__new__(DocSite)
-    site.aside = Aside()
+    site = site_of([], "", monkeypatch)
 
     async def now() -> Library:
         return library
 
-    monkeypatch.setattr(site, "library", now, raising=False)
-    whole = await site.page("quickstart", "en")
+    monkeypatch.setattr(site, "library", now)
+    pages = SiteDocumentation(site)
+    whole = await pages.page("quickstart", "en")
     assert whole is not None
-    for name in ("/quickstart/", "quickstart.md"):
-        assert await site.page(name, "en") == whole
-    assert await site.page("zh/quickstart", "en") == await site.page("quickstart", "zh") != whole
-    assert "# Wan 2.6 T2V" in str(await site.page("alibaba/wan2.6-t2v", "en"))
-    assert await site.page("none", "en") is None
+    assert await pages.page("zh/quickstart", "en") == await pages.page("quickstart", "zh") != whole
+    assert "# Wan 2.6 T2V" in str(await pages.page("alibaba/wan2.6-t2v", "en"))
+    assert await pages.page("none", "en") is None
 
 
 def test_a_page_as_markdown_links_to_markdown(library: Library) -> None:
@@ -197,23 +191,3 @@ def test_a_page_as_markdown_links_to_markdown(library: Library) -> None:
     text = library.markdown(library.pages["en", "following-a-task"], "en")
     assert "](#poll)" in text
     assert "https://example.com/hook" in text, "code is not changed"
-
-
-async def test_searches_leave_the_event_loop_alone(library: Library) -> None:
-    """One computes at a time, in a thread; others go on meanwhile."""
-    aside = Aside()
-    loop_thread, running, most, threads = threading.get_ident(), 0, 0, set()
-
-    def compute(number: int) -> int:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        threads.add(threading.get_ident())
-        found = search(library, f"price of video {number}")
-        running -= 1
-        return len(found)
-
-    found = await asyncio.gather(*(aside.run(None, compute, number) for number in range(20)))
-    assert all(found)
-    assert most == 1
-    assert loop_thread not in threads

@@ -44,6 +44,8 @@ def without(guard: Mutation, top: Path) -> Path:
             shutil.copytree(TOP / name, top / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(TOP / name, top / name)
+    for name in ("docs", "ops", "CHANGELOG.md", "CONTRIBUTING.md", "README.md"):  # of which the documentation is made
+        (top / name).symlink_to(TOP / name)
     file = top / "src/modellix_server" / guard.file
     file.write_text(file.read_text().replace(guard.guard, guard.instead))
     return top

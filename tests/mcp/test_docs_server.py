@@ -43,7 +43,7 @@ class WrittenPages:
         self.began: list[int] = []
         """In which pass of the event loop each search that takes long began."""
 
-    async def search(self, query: str, **filters) -> Sequence[FoundPassage]:
+    async def search(self, _who: str, query: str, **filters) -> Sequence[FoundPassage]:
         if query == "takes long":
             self.began.append(self.passes)
             time.sleep(0.003)  # noqa: ASYNC251 - as a search, which computes

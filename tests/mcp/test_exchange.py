@@ -31,7 +31,7 @@ RECEIVING = Receiving(1 << 20, BodyReadLimiter())
 class OnePassage:
     """A documentation that answers everything in the same way."""
 
-    async def search(self, query: str, **_: Any) -> list[FoundPassage]:
+    async def search(self, _who: str, query: str, **_: Any) -> list[FoundPassage]:
         if query == "wrong":
             raise InvalidParameters("this is refused")
         return [FoundPassage("Title", "Heading", f"{SITE}/page#heading", "en", TEXT)]

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from modellix_server.base.turn_queue import FairQueue
+from modellix_server.base.turn_queue import FairSemaphore
 
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
@@ -26,8 +26,7 @@ class Aside:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="aside")
-        self._waiting = FairQueue()
-        self._busy = False
+        self._turns = FairSemaphore(1)
 
     async def run(
         self, who: Hashable, compute: Callable[_Given, _Made], *given: _Given.args, **more: _Given.kwargs
@@ -36,12 +35,12 @@ class Aside:
 
         `who` asks: a team, an address.
         """
-        await self._turn(who)
+        await self._turns.acquire(who)
         try:
             call = partial(contextvars.copy_context().run, compute, *given, **more)
             return await asyncio.get_running_loop().run_in_executor(self._thread, call)
         finally:
-            self._busy = self._waiting.begin_next()
+            self._turns.release()
 
     async def feed(self, who: Hashable, take: Callable[[bytes], object], data: bytes) -> None:
         """Have data taken in pieces of about a millisecond each. Raises what `take` raises."""
@@ -51,18 +50,6 @@ class Aside:
             at += size
             growth = min(_PIECE_S / max(spent_s, 1e-9), _MOST_GROWTH)
             size = min(max(int(size * growth), _LEAST_BYTES), _MOST_BYTES)
-
-    async def _turn(self, who: Hashable) -> None:
-        if not self._busy:
-            self._busy = True
-            return
-        turn = self._waiting.add(who)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():  # it was the caller's turn already
-                self._busy = self._waiting.begin_next()
-            raise
 
 
 def _timed(take: Callable[[bytes], object], piece: bytes) -> float:

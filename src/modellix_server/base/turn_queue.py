@@ -38,6 +38,32 @@ class FairQueue:
         return False
 
 
+class FairSemaphore:
+    """Lets some go on at a time; the others wait for fair turns."""
+
+    def __init__(self, at_once: int) -> None:
+        self._left = at_once
+        self._waiting = FairQueue()
+
+    async def acquire(self, who: Hashable) -> None:
+        """Return when it is the turn of `who`; then `release` is due."""
+        if self._left:
+            self._left -= 1
+            return
+        turn = self._waiting.add(who)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it was the caller's turn already
+                self.release()
+            raise
+
+    def release(self) -> None:
+        """Let the next one go on."""
+        if not self._waiting.begin_next():
+            self._left += 1
+
+
 class TurnQueue:
     """Lets one caller begin at a time, in fair turns."""
 

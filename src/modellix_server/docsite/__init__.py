@@ -4,5 +4,5 @@ from modellix_server.docsite import for_programs
 from modellix_server.docsite.app import build_docsite
 from modellix_server.docsite.live import DocSite
 from modellix_server.docsite.page import DocPage, Kind
-from modellix_server.docsite.search import Filter, Hit, is_quick, language_of, search
+from modellix_server.docsite.search import Filter, Hit, language_of
 from modellix_server.docsite.site import Library

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
@@ -15,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from modellix_server.base.errors import InvalidParameters
+from modellix_server.base.errors import InvalidParameters, Unavailable
 from modellix_server.docsite import for_programs, navigation
 from modellix_server.docsite.live import DocSite
 from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.render import SiteRenderer
-from modellix_server.docsite.search import Filter, search
+from modellix_server.docsite.search import Filter
 from modellix_server.docsite.site import Library
 from modellix_server.docsite.written import shown_files
 from modellix_server.web.assets import Assets
@@ -100,9 +101,9 @@ class _Pages:
             *(Route(base + path, self._for_programs, methods=["GET"]) for path in for_programs.PATHS if base),
             Route(f"{base}/static/{{name:path}}", self._assets.endpoint, methods=["GET"]),
             Route(f"{base}/files/{{name:path}}", self._file, methods=["GET"]),
-            *(Route(f"{base}{part}/search", self._made(self._search), methods=["GET"]) for part in ("", *_PARTS)),
-            *([Route(base, self._made(self._page), methods=["GET"])] if base else []),
-            Route(f"{base}/{{path:path}}", self._made(self._page), methods=["GET"]),
+            *(Route(f"{base}{part}/search", self._search, methods=["GET"]) for part in ("", *_PARTS)),
+            *([Route(base, self._page, methods=["GET"])] if base else []),
+            Route(f"{base}/{{path:path}}", self._page, methods=["GET"]),
         ]
 
     def is_own_host(self, scope: Scope) -> bool:
@@ -110,27 +111,30 @@ class _Pages:
         own = self._site.where.site.partition("://")[2].encode()
         return any(name == b"host" and host.lower() == own for name, host in scope["headers"])
 
-    def _made(self, make: Callable[[Library, Request], Response]) -> Callable[[Request], Awaitable[Response]]:
-        """An endpoint whose answer is made, and compressed, beside the event loop."""
+    async def _beside(self, request: Request, make: Callable[..., Response], *given: Any) -> Response:
+        """An answer that is made, and compressed, beside the event loop."""
 
-        def made(library: Library, request: Request) -> Response:
-            return compressed(request, make(library, request))
+        def made() -> Response:
+            return compressed(request, make(request, *given))
 
-        async def answer(request: Request) -> Response:
-            return await self._site.aside.run(_address(request), made, await self._site.library(), request)
+        return await self._site.aside.run(_address(request), made)
 
-        return answer
-
-    def _page(self, library: Library, request: Request) -> Response:
+    async def _page(self, request: Request) -> Response:
+        library = await self._site.library()
         path = request.url.path[len(self._base) :].strip("/")
         language, slug = _language_and_slug(library, path)
         as_markdown = slug.endswith(".md")
         slug = slug.removesuffix(".md") or navigation.FIRST
         page = library.find(slug, language)
-        if page is None:
-            if there := _elsewhere(library, slug, language, ".md" if as_markdown else ""):
-                return there
-            return self._missing(request, library, slug, language, as_markdown=as_markdown)
+        if page is not None:
+            return await self._beside(request, partial(self._shown, as_markdown=as_markdown), library, page, language)
+        if there := _elsewhere(library, slug, language, ".md" if as_markdown else ""):
+            return there
+        return await self._missing(request, library, slug, language, as_markdown=as_markdown)
+
+    def _shown(
+        self, request: Request, library: Library, page: DocPage, language: str, *, as_markdown: bool
+    ) -> Response:
         if as_markdown or _prefers_markdown(request):
             text = for_programs.page_as_markdown(library, page, _asked(request) or language)
             return _text(request, text, _MARKDOWN, {"Vary": "Accept", "X-Llms-Txt": f"{library.where.site}/llms.txt"})
@@ -157,20 +161,25 @@ class _Pages:
         """Keep what is made of this library from now on, and nothing of another one."""
         self._of, self._rendered, self._texts = library, {}, {}
 
-    def _search(self, library: Library, request: Request) -> Response:
+    async def _search(self, request: Request) -> Response:
+        library = await self._site.library()
         language, _slug = _language_and_slug(library, request.url.path[len(self._base) :].strip("/"))
         query, kind = request.query_params.get("q", ""), request.query_params.get("kind", "")
         piece = request.headers.get("hx-request") == "true"
         kinds = frozenset(one for one in Kind if one.value == kind)
+        hits, problem = [], ""
         try:
             wanted = Filter(language, kinds, version=request.query_params.get("version", ""))
-            hits = search(library, query, wanted, _MOST_SHOWN, typing=piece)
-            problem = ""
-        except InvalidParameters as error:
-            hits, problem = [], error.detail
-        body = self._renderer.hits(library, hits, query, kind, problem, language, piece=piece)
-        headers = {"Vary": "HX-Request", "Content-Security-Policy": self._renderer.policy}
-        return _text(request, body, "text/html; charset=utf-8", headers)
+            hits = await self._site.search(_address(request), query, wanted, _MOST_SHOWN, typing=piece)
+        except (InvalidParameters, Unavailable) as error:
+            problem = error.detail
+
+        def answer(request: Request) -> Response:
+            body = self._renderer.hits(library, hits, query, kind, problem, language, piece=piece)
+            headers = {"Vary": "HX-Request", "Content-Security-Policy": self._renderer.policy}
+            return _text(request, body, "text/html; charset=utf-8", headers)
+
+        return await self._beside(request, answer)
 
     async def _for_programs(self, request: Request) -> Response:
         library = await self._site.library()
@@ -204,12 +213,9 @@ class _Pages:
     async def refuse(self, request: Request, error: Exception) -> Response:
         """The answer to what no route takes."""
         assert isinstance(error, HTTPException)
-        library = await self._site.library()
-        return await self._site.aside.run(
-            _address(request), self._missing, request, library, "", "en", error.status_code
-        )
+        return await self._missing(request, await self._site.library(), "", "en", error.status_code)
 
-    def _missing(
+    async def _missing(
         self,
         request: Request,
         library: Library,
@@ -220,12 +226,20 @@ class _Pages:
         as_markdown: bool = False,
     ) -> Response:
         words = slug.replace("/", " ").replace("-", " ")
-        hits = search(library, words, Filter(language), 5)
-        if as_markdown or _prefers_markdown(request):
-            text = for_programs.missing(library, hits)
-            return Response(text, status, {"Content-Security-Policy": _CLOSED}, _MARKDOWN)
-        body = self._renderer.missing(library, hits, language)
-        return Response(body, status, {"Content-Security-Policy": self._renderer.policy}, "text/html; charset=utf-8")
+        try:
+            hits = await self._site.search(_address(request), words, Filter(language), 5)
+        except Unavailable:
+            hits = []
+
+        def answer(request: Request) -> Response:
+            if as_markdown or _prefers_markdown(request):
+                text = for_programs.missing(library, hits)
+                return Response(text, status, {"Content-Security-Policy": _CLOSED}, _MARKDOWN)
+            body = self._renderer.missing(library, hits, language)
+            headers = {"Content-Security-Policy": self._renderer.policy}
+            return Response(body, status, headers, "text/html; charset=utf-8")
+
+        return await self._beside(request, answer)
 
 
 def _address(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""The index: pieces of pages in tantivy, in memory, one for each language."""
+"""The index: pieces of pages in tantivy, in memory, one for each language. It knows them by their numbers."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from modellix_server.docsite.wishes import GENERIC, Wish, as_whole, is_phrase, w
 from modellix_server.docsite.words import asked, bigrams, distance, stem, words
 
 _WRITER_BYTES = 15_000_000
+_MOST_ANSWERS = 500
 _TABLES = "words"
 _ONE_TYPO, _TWO_TYPOS = 1, 2
 _LONG = 8
@@ -34,24 +35,55 @@ _WORDS_AHEAD, _PAIRS_AHEAD = 2_000, 2_000
 _PAIRS = 1 << list(ranking.FIELDS).index("pairs")
 
 
+class Question(NamedTuple):
+    """What is looked for."""
+
+    query: str
+    language: str
+    """One that the index has."""
+    kinds: frozenset[Kind] = frozenset()
+    """Of pages; none: all of them."""
+    code_only: bool = False
+    """Of pieces only those that have code."""
+    limit: int = 10
+    """Pages."""
+    typing: bool = False
+    """The last word may be unfinished."""
+
+
 class SearchIndex:
     """The pieces of all pages, by language."""
 
-    def __init__(self, chunks: Mapping[str, Sequence[Chunk]], folder: Path | None = None) -> None:
-        """Made in memory, or in a folder; one that has it already is opened. Then the folder is not needed any more."""
-        self._of = {language: _LanguageIndex(found, folder and folder / language) for language, found in chunks.items()}
+    def __init__(self, of: Mapping[str, _LanguageIndex]) -> None:
+        """Use `made` or `opened`."""
+        self._of = of
+        self._answers: dict[Question, list[int]] = {}
 
-    def find(self, query: str, language: str, kinds: frozenset[Kind], *, code_only: bool, typing: bool) -> list[Chunk]:
-        """The best piece of each page that fits, the best first; with `code_only`, of those that have code."""
-        return self._of[language].find(query, kinds, code_only=code_only, typing=typing)
+    @classmethod
+    def made(cls, chunks: Mapping[str, Sequence[Chunk]], folder: Path | None = None) -> SearchIndex:
+        """One of these pieces, in memory or in an empty folder."""
+        if folder is None:
+            return cls({language: _made(found) for language, found in chunks.items()})
+        for language, found in chunks.items():
+            _write(found, folder / language)
+        return cls.opened(folder)
 
-    def without_strange_numbers(self, query: str, language: str) -> str:
-        """A query without the numbers that no page has, as nothing is known of them; itself if it is nothing else."""
-        return self._of[language].without_strange_numbers(query)
+    @classmethod
+    def opened(cls, folder: Path) -> SearchIndex:
+        """The one that was made in a folder, which then is not needed any more."""
+        return cls({one.name: _opened(one) for one in folder.iterdir()})
 
-    def strange_words(self, query: str, language: str) -> int:
-        """How many words of a query no page has, and are compared with all that begin alike."""
-        return self._of[language].strange_words(query)
+    def find(self, question: Question) -> list[int]:
+        """The number of the best piece of each page that fits, the best first. What was asked lately is kept."""
+        index = self._of[question.language]
+        if not question.typing:
+            question = question._replace(query=index.without_strange_numbers(question.query))
+        found = self._answers.get(question)
+        if found is None:
+            if len(self._answers) >= _MOST_ANSWERS:
+                self._answers.clear()
+            self._answers[question] = found = index.find(question)[: question.limit]
+        return found
 
 
 _Key = tuple[Wish, int, bool] | str
@@ -92,44 +124,52 @@ def _filled(index: tantivy.Index, chunks: Sequence[Chunk]) -> tuple[dict[str, in
     return fields, pieces
 
 
-class _LanguageIndex:
-    _in: dict[str, int]
-    """Word -> the fields that have it: bit n for the n-th of `ranking.FIELDS`."""
-    _pieces_with: dict[str, int]
-    """Word -> the pieces that have it: bit n for piece n. Sets of words would be ten times as large."""
-    _ahead: _Ahead
-    """What was found when the index was made."""
+class _Tables(NamedTuple):
+    """What the index knows beside tantivy."""
 
-    def __init__(self, chunks: Sequence[Chunk], folder: Path | None) -> None:
-        builder = tantivy.SchemaBuilder()
-        for name in ranking.FIELDS:
-            builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
-        builder.add_integer_field("number", fast=True)
-        self._schema = builder.build()
-        tables = folder / _TABLES if folder else None
-        has_tables = bool(tables and tables.exists())
-        self._ahead = {}
-        if tables and has_tables:
-            self._in, self._pieces_with, self._ahead = pickle.loads(tables.read_bytes())  # noqa: S301 - as written below
-            index = tantivy.Index.open(str(folder))
-        else:
-            if folder:
-                folder.mkdir(parents=True)
-            index = tantivy.Index(self._schema, str(folder) if folder else None)
-            self._in, self._pieces_with = _filled(index, chunks)
+    fields_with: dict[str, int]
+    """Word -> the fields that have it: bit n for the n-th of `ranking.FIELDS`."""
+    pieces_with: dict[str, int]
+    """Word -> the pieces that have it: bit n for piece n. Sets of words would be ten times as large."""
+    kinds: list[str]
+    """Of each piece's page."""
+    has_code: list[bool]
+    """Of each piece."""
+    pages: PageRanking
+
+
+def _made(chunks: Sequence[Chunk], folder: Path | None = None) -> _LanguageIndex:
+    index = tantivy.Index(_SCHEMA, str(folder) if folder else None)
+    words_ = _filled(index, chunks)
+    kinds, has_code = [chunk.page.kind.value for chunk in chunks], [bool(chunk.code) for chunk in chunks]
+    return _LanguageIndex(index, _Tables(*words_, kinds, has_code, PageRanking(chunks)))
+
+
+def _write(chunks: Sequence[Chunk], folder: Path) -> None:
+    folder.mkdir(parents=True)
+    made = _made(chunks, folder)
+    (folder / _TABLES).write_bytes(pickle.dumps((made.tables, made.found_ahead())))
+
+
+def _opened(folder: Path) -> _LanguageIndex:
+    tables, ahead = pickle.loads((folder / _TABLES).read_bytes())  # noqa: S301 - as written above
+    return _LanguageIndex(tantivy.Index.open(str(folder)), tables, ahead)
+
+
+class _LanguageIndex:
+    def __init__(self, index: tantivy.Index, tables: _Tables, ahead: _Ahead | None = None) -> None:
+        """`ahead`: what was found when the index was made."""
         index.reload()
+        self.tables = tables
+        self._in, self._pieces_with, self._count = tables.fields_with, tables.pieces_with, len(tables.kinds)
+        self._ahead = ahead or {}
         self._searcher = index.searcher()
         self._vocabulary = sorted(self._pieces_with)
-        everything = self._searcher.search(tantivy.Query.all_query(), max(len(chunks), 1), order_by_field="number")
+        everything = self._searcher.search(tantivy.Query.all_query(), max(self._count, 1), order_by_field="number")
         self._number_at = {_place(address): number for number, address in everything.hits}
-        self._chunks = chunks
-        self._kinds = [chunk.page.kind.value for chunk in chunks]
-        self._pages = PageRanking(chunks)
         self._known: dict[_Key, _Known] = {}
-        if tables and not has_tables:
-            tables.write_bytes(pickle.dumps((self._in, self._pieces_with, self._found_ahead())))
 
-    def _found_ahead(self) -> _Ahead:
+    def found_ahead(self) -> _Ahead:
         """What is found of each way to say something that has synonyms, and of the commonest other words and pairs."""
         common = sorted(self._in, key=lambda word: self._pieces_with[word].bit_count(), reverse=True)
         single = [word for word in common if self._in[word] & ~_PAIRS and not is_phrase(word)][:_WORDS_AHEAD]
@@ -141,29 +181,27 @@ class _LanguageIndex:
         found |= {pair: self._best_of_pair(pair) for pair in pairs}
         return {key: (array("I", scores), array("f", scores.values())) for key, scores in found.items()}
 
-    def find(self, query: str, kinds: frozenset[Kind], *, code_only: bool, typing: bool) -> list[Chunk]:
-        last = (asked(query)[-1:],) if typing else None
-        most = len(self._chunks) if kinds or code_only else ranking.MOST_OF_A_WISH
+    def find(self, question: Question) -> list[int]:
+        query, tables = question.query, self.tables
+        last = (asked(query)[-1:],) if question.typing else None
+        most = self._count if question.kinds or question.code_only else ranking.MOST_OF_A_WISH
         known = [self._kept(wish, most, unfinished=wish.said == last) for wish in self._understood(wishes_of(query))]
         found = _added_up([*known, *map(self._kept_pair, bigrams(query))])
-        if kinds:
-            fitting = {kind.value for kind in kinds}
-            found = {number: score for number, score in found.items() if self._kinds[number] in fitting}
-        if code_only:
-            found = {number: score for number, score in found.items() if self._chunks[number].code}
+        if question.kinds:
+            fitting = {kind.value for kind in question.kinds}
+            found = {number: score for number, score in found.items() if tables.kinds[number] in fitting}
+        if question.code_only:
+            found = {number: score for number, score in found.items() if tables.has_code[number]}
         least = min(sorted(found.values(), reverse=True)[: ranking.MOST_PIECES], default=0.0)
         best = [number for number, score in found.items() if score >= least]
         covered = _covered(best, [one for one in known if one.rarity])
         pieces = [(number, found[number] * factor) for number, factor in zip(best, covered, strict=True)]
-        return [self._chunks[number] for number in self._pages.ranked(pieces, query)]
+        return tables.pages.ranked(pieces, query)
 
     def without_strange_numbers(self, query: str) -> str:
+        """A query without the numbers that no page has, as nothing is known of them; itself if it is nothing else."""
         known = [word for word in query.split(" ") if not word.isdecimal() or word in self._pieces_with]
         return " ".join(known) or query
-
-    def strange_words(self, query: str) -> int:
-        long = [word for word in asked(query) if len(word) >= ranking.FUZZY_FROM]
-        return sum(word not in self._pieces_with for word in long)
 
     def _understood(self, wishes: Sequence[Wish]) -> Sequence[Wish]:
         """Without the words that are in no page, but for the first few, which may be mistyped."""
@@ -214,8 +252,8 @@ class _LanguageIndex:
         if not fitting:
             return b"", 0.0
         generic = ranking.GENERIC if all(weight_of(said) == ranking.GENERIC for said in wish.said) else 1.0
-        digits = f"{pieces:0{len(self._chunks)}b}".encode()[::-1]
-        return digits.translate(_FROM_DIGITS), generic * math.log(1 + len(self._chunks) / fitting)
+        digits = f"{pieces:0{self._count}b}".encode()[::-1]
+        return digits.translate(_FROM_DIGITS), generic * math.log(1 + self._count / fitting)
 
     def _wish(self, wish: Wish, *, unfinished: bool = False) -> tantivy.Query | None:
         """Any of the ways to say a word; the best counts. None where no page has any of its words.
@@ -260,7 +298,7 @@ class _LanguageIndex:
         ]
 
     def _term(self, field: str, word: str) -> tantivy.Query:
-        return tantivy.Query.term_query(self._schema, field, word, "freq")
+        return tantivy.Query.term_query(_SCHEMA, field, word, "freq")
 
     def _alike(self, word: str) -> list[str]:
         """Known words that are a letter away, long ones two, and begin alike: the first letter is rarely wrong."""
@@ -278,6 +316,17 @@ class _LanguageIndex:
         place = bisect_left(self._vocabulary, word)
         near = self._vocabulary[place : place + ranking.MOST_ALIKE]
         return [longer for longer in near if longer.startswith(word) and longer != word]
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    for name in ranking.FIELDS:
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
+    builder.add_integer_field("number", fast=True)
+    return builder.build()
+
+
+_SCHEMA = _schema()
 
 
 def _fields(chunk: Chunk) -> dict[str, list[str]]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
 from modellix_server.base import log
 from modellix_server.base.aside import Aside
-from modellix_server.docsite.making import NotMadeError, made_elsewhere
+from modellix_server.base.errors import Unavailable
+from modellix_server.docsite.finding import FinderGoneError, ThreadFinder
+from modellix_server.docsite.index import SearchIndex
+from modellix_server.docsite.making import MadeLibrary, NotMadeError, made_elsewhere
+from modellix_server.docsite.search import MOST_HITS, Filter, Hit, hits_of, question_of
 from modellix_server.docsite.site import Library, SiteAddress, make_library
 from modellix_server.operations.context import ServingContext
 from modellix_server.operations.models import ModelDetails, ModelFilter, list_details
 from modellix_server.operations.principal import anybody
-from modellix_server.web.texts import LANGUAGES
 
+_TRIES = 2
+_MOST_ANSWERS = 500
 _ANYBODY = anybody("documentation")
 _LOG = log.get("docs")
 
@@ -28,41 +33,80 @@ class DocSite:
         settings_ = ctx.settings
         base = "" if settings_.docs_url else "/docs"
         self.where = SiteAddress(settings_.public_origin, base, settings_.docs_origin)
-        self._library: Library | None = None
+        self._made: MadeLibrary | None = None
         self._version: int | None = None
         self._making = asyncio.Lock()
         self.aside = Aside()
-        """For searching and rendering, which take milliseconds."""
+        """For rendering, which takes milliseconds."""
 
     async def library(self) -> Library:
         """The pages with the prices in force; while new ones are made, others get the former ones."""
-        if self._library is not None and (self._making.locked() or self._ctx.prices().version == self._version):
-            return self._library
+        return (await self._in_force()).library
+
+    async def search(
+        self, who: Hashable, query: str, wanted: Filter, limit: int = MOST_HITS, *, typing: bool = False
+    ) -> list[Hit]:
+        """The pages that answer a query, the best first; none for an empty one. Who asks much takes turns with others.
+
+        With `typing`, the last word may be unfinished. Raises InvalidParameters for a version that is not this one,
+        Unavailable.
+        """
+        question = question_of(query, wanted, limit, typing=typing)
+        if question is None:
+            return []
+        made = await self._in_force()
+        for _ in range(_TRIES):
+            answers: dict[Hashable, list[Hit]] = made.library.answers
+            if (kept := answers.get(question)) is not None:
+                return kept
+            try:
+                numbers = await made.finder.find(who, question)
+            except FinderGoneError:
+                made = await self._instead_of(made)
+                continue
+            if len(answers) >= _MOST_ANSWERS:
+                answers.clear()
+            answers[question] = found = hits_of(made.library, question, numbers)
+            return found
+        raise Unavailable("the search is starting again, please retry", retry_after_s=5)
+
+    def close(self) -> None:
+        """Search no more."""
+        if self._made is not None:
+            self._made.finder.close()
+
+    async def _in_force(self) -> MadeLibrary:
+        if self._made is not None and (self._making.locked() or self._ctx.prices().version == self._version):
+            return self._made
         async with self._making:
             version = self._ctx.prices().version
-            if self._library is None or version != self._version:
-                details = list_details(self._ctx, _ANYBODY, ModelFilter())
-                self._library = await self._made(details)
-                self._version = version
-            return self._library
+            if self._made is None or version != self._version:
+                self._made = await self._make(version)
+            return self._made
 
-    async def _made(self, details: list[ModelDetails]) -> Library:
+    async def _instead_of(self, lost: MadeLibrary) -> MadeLibrary:
+        """One that can be searched."""
+        async with self._making:
+            if self._made is None or self._made is lost:
+                _LOG.warning("what searched the documentation has ended: it is made again")
+                self._made = await self._make(self._ctx.prices().version)
+            return self._made
+
+    async def _make(self, version: int) -> MadeLibrary:
+        details = list_details(self._ctx, _ANYBODY, ModelFilter())
         with _beside_the_loop():
             try:
-                return await made_elsewhere(details, self.where, self._ctx.settings.spool_dir)
+                made = await made_elsewhere(details, self.where, self._ctx.settings.spool_dir)
             except NotMadeError as error:
                 _LOG.warning("the documentation is made within this process", why=str(error))
-            return await asyncio.to_thread(make_library, details, self.where)
+                made = await asyncio.to_thread(self._made_here, details)
+        self.close()  # the former one
+        self._version = version
+        return made
 
-    async def page(self, name: str, language: str) -> str | None:
-        """A page as Markdown, by its address or its name, `alibaba/wan2.6-t2v`; None where there is none."""
-        library = await self.library()
-        slug = name.strip("/").removesuffix(".md")
-        first, _, rest = slug.partition("/")
-        if first in LANGUAGES and library.find(slug, "en") is None:
-            language, slug = first, rest
-        found = library.find(slug, language) or library.find(library.known_as(slug) or "", language)
-        return None if found is None else await self.aside.run(None, library.markdown, found, language)
+    def _made_here(self, details: list[ModelDetails]) -> MadeLibrary:
+        library = make_library(details, self.where)
+        return MadeLibrary(library, ThreadFinder(SearchIndex.made(library.chunks), self.aside))
 
 
 @contextmanager

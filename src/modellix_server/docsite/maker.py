@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from modellix_server.base.process import die_with_parent
+from modellix_server.docsite.index import SearchIndex
 from modellix_server.docsite.making import INDEX, PAGES
 from modellix_server.docsite.site import Library, make_library
 
@@ -47,7 +48,8 @@ def main() -> None:
     os.nice(_GIVE_WAY_BY)
     details, where = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the process that started this one
     folder = Path(sys.argv[2])
-    library = make_library(details, where, folder / INDEX)
+    library = make_library(details, where)
+    SearchIndex.made(library.chunks, folder / INDEX)
     _write(library, folder)
 
 

@@ -1,4 +1,4 @@
-"""The library is made in a process of its own, and comes from it as the few objects that readers and searches need.
+"""The library is made in a process of its own, and comes from it as the few objects that readers need.
 
 Making it takes two seconds and leaves a heap that is full of holes: requests of the API would feel both.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from modellix_server.catalogue import Model
+from modellix_server.docsite.finding import Finder, FinderGoneError, ProcessFinder
 from modellix_server.docsite.site import Library, SiteAddress
 from modellix_server.operations.models import ModelDetails
 
@@ -34,18 +35,26 @@ class NotMadeError(Exception):
     """The process did not do it; the message says why."""
 
 
-async def made_elsewhere(details: list[ModelDetails], where: SiteAddress, spool_dir: str) -> Library:
-    """The library, made by a process of its own. Raises NotMadeError."""
+class MadeLibrary(NamedTuple):
+    """A library, and what searches in it."""
+
+    library: Library
+    finder: Finder
+
+
+async def made_elsewhere(details: list[ModelDetails], where: SiteAddress, spool_dir: str) -> MadeLibrary:
+    """A library that is made by a process of its own, and searched by another one. Raises NotMadeError."""
     sent = await asyncio.to_thread(_sent, details, where)
     try:
         folder = await asyncio.to_thread(_new_folder, spool_dir)
         try:
             await _run(sent, folder)
-            return await asyncio.to_thread(_read, Path(folder), where)
+            library = await asyncio.to_thread(_read, Path(folder), where)
+            return MadeLibrary(library, await ProcessFinder.start(Path(folder, INDEX)))
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-    except OSError as error:
-        raise NotMadeError(str(error)) from error
+    except (OSError, FinderGoneError) as error:
+        raise NotMadeError(str(error) or type(error).__name__) from error
 
 
 def _new_folder(spool_dir: str) -> str:
@@ -98,4 +107,6 @@ def _read(folder: Path, where: SiteAddress) -> Library:
     with (folder / PAGES).open("rb") as file:
         for _ in range(pickle.load(file)):  # noqa: S301 - written by our own process, into a folder that is ours alone
             found += pickle.load(file)  # noqa: S301
-    return Library.opened(found, where, folder / INDEX)
+    library = Library.of_pieces(found, where)
+    _ = library.chunks
+    return library

@@ -23,6 +23,10 @@ class Kind(StrEnum):
     DESIGN = "design"
 
 
+Names = tuple[tuple[str, frozenset[str]], ...]
+"""What a page is called, each as typed in lower case and as words."""
+
+
 @dataclass(frozen=True)
 class DocPage:
     """One text in one language, written or generated."""
@@ -60,8 +64,8 @@ class DocPage:
         return frozenset(self.document.anchors)
 
     @cached_property
-    def called(self) -> tuple[tuple[str, frozenset[str]], ...]:
-        """Each of its names and its title, as typed in lower case and as words."""
+    def called(self) -> Names:
+        """Each of its names, and its title."""
         return tuple((name.lower().strip("`"), frozenset(asked(name))) for name in (*self.names, self.title))
 
     def rest(self) -> None:

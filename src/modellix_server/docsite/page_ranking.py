@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
 from modellix_server.docsite import ranking
 from modellix_server.docsite.chunks import Chunk
-from modellix_server.docsite.page import DocPage
+from modellix_server.docsite.page import Names
 from modellix_server.docsite.words import asked
 
 RankedPiece = tuple[int, float]
@@ -26,13 +27,16 @@ class PageRanking:
         """The pieces have their numbers by their order."""
         numbers: dict[str, int] = {}
         self._page_of = array("H", (numbers.setdefault(chunk.page.slug, len(numbers)) for chunk in chunks))
-        self._pages = [chunk.page for chunk in {chunk.page.slug: chunk for chunk in chunks}.values()]
-        self._weights = [ranking.KINDS[page.kind] * ranking.SLUGS.get(page.slug, 1.0) for page in self._pages]
+        pages = [chunk.page for chunk in {chunk.page.slug: chunk for chunk in chunks}.values()]
+        self._weights = [ranking.KINDS[page.kind] * ranking.SLUGS.get(page.slug, 1.0) for page in pages]
+        self._names = [page.called for page in pages]
         self._called: dict[str, int] = {}
-        """Word -> the pieces' pages that have it in their name or title: bit n for page n."""
-        for number, page in enumerate(self._pages):
-            for word in frozenset().union(*(words for _name, words in page.called)):
-                self._called[word] = self._called.get(word, 0) | 1 << number
+        """A word without which a query names no page -> those that it may name: bit n for page n."""
+        common = Counter(word for names in self._names for _plain, parts in names for word in parts)
+        for number, names in enumerate(self._names):
+            for plain, parts in names:
+                rarest = min(parts, key=common.__getitem__, default="") if " " in plain else plain
+                self._called[rarest] = self._called.get(rarest, 0) | 1 << number
 
     def ranked(self, pieces: Iterable[RankedPiece], query: str) -> list[int]:
         """The best piece of each page, by its number; with the pages' own weights the best first."""
@@ -51,16 +55,16 @@ class PageRanking:
         for page, (number, most) in best.items():
             score = (most + ranking.MORE * further.get(page, 0.0)) * self._weights[page]
             if called >> page & 1:
-                score *= 1 + ranking.NAMED * _named(self._pages[page], whole, lower)
+                score *= 1 + ranking.NAMED * _named(self._names[page], whole, lower)
             found.append((number, score))
         found.sort(key=itemgetter(1), reverse=True)
         return [number for number, _score in found]
 
 
-def _named(page: DocPage, whole: frozenset[str], lower: str) -> float:
+def _named(names: Names, whole: frozenset[str], lower: str) -> float:
     """The share of a query that is the page's own name."""
     most = 0
-    for plain, parts in page.called:
+    for plain, parts in names:
         if parts.isdisjoint(whole):
             continue
         if plain.isalpha() and len(whole) > 1:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from typing import NamedTuple
 
 from modellix_server.base.errors import InvalidParameters
 from modellix_server.docsite.chunks import Chunk
+from modellix_server.docsite.index import Question
 from modellix_server.docsite.page import Kind
 from modellix_server.docsite.site import Library
 from modellix_server.web.texts import LANGUAGES
@@ -17,8 +19,6 @@ MOST_QUERY_CHARACTERS = 400
 MOST_PASSAGE_CHARACTERS = 4_000
 MOST_HITS = 10
 """Unless its caller says otherwise."""
-_MOST_KEPT = 500
-_MOST_QUICK_CHARACTERS, _MOST_STRANGE = 150, 1
 VERSION = installed_version("modellix-server")
 
 
@@ -33,9 +33,6 @@ class Filter(NamedTuple):
     """Only passages that have code, and of them only the code."""
     version: str = ""
     """Of the platform: `0.1.0`, `v0.1`. Empty or `latest`: this one."""
-
-
-_ALL = Filter()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,55 +51,22 @@ class Hit:
     """Markdown, at most 4,000 characters."""
 
 
-def search(
-    library: Library,
-    query: str,
-    wanted: Filter = _ALL,
-    limit: int = MOST_HITS,
-    *,
-    typing: bool = False,
-) -> list[Hit]:
-    """The pages that answer a query, the best first; none for an empty one.
+def question_of(query: str, wanted: Filter, limit: int = MOST_HITS, *, typing: bool = False) -> Question | None:
+    """What to look for; None for an empty query. With `typing`, the last word may be unfinished.
 
-    With `typing`, the last word may be unfinished. Raises InvalidParameters for a version that is not this one.
+    Raises InvalidParameters for a version that is not this one.
     """
     _check_version(wanted.version)
-    query = _plain(query) if typing else _searchable(library, query, wanted)
-    key = query, wanted, limit, typing
-    found: list[Hit] | None = library.answers.get(key)
-    if found is None:
-        if len(library.answers) >= _MOST_KEPT:
-            library.answers.clear()
-        library.answers[key] = found = _search(library, query, wanted, limit, typing=typing) if query else []
-    return found
+    plain = " ".join(query[:MOST_QUERY_CHARACTERS].split())
+    if not plain:
+        return None
+    return Question(plain, language_of(wanted.language), wanted.kinds, wanted.code_only, limit, typing)
 
 
-def is_quick(library: Library, query: str, wanted: Filter) -> bool:
-    """Whether it is found in less time than another thread takes to begin: what people ask, not what attackers do.
-
-    Also what was found lately.
-    """
-    query = _searchable(library, query, wanted)
-    if (query, wanted, MOST_HITS, False) in library.answers:
-        return True
-    if len(query) > _MOST_QUICK_CHARACTERS:
-        return False
-    return library.index.strange_words(query, language_of(wanted.language)) <= _MOST_STRANGE
-
-
-def _plain(query: str) -> str:
-    return " ".join(query[:MOST_QUERY_CHARACTERS].split())
-
-
-def _searchable(library: Library, query: str, wanted: Filter) -> str:
-    """What of a query can be found: those that differ by a number that no page has are the same."""
-    return library.index.without_strange_numbers(_plain(query), language_of(wanted.language))
-
-
-def _search(library: Library, query: str, wanted: Filter, limit: int, *, typing: bool) -> list[Hit]:
-    language = language_of(wanted.language)
-    found = library.index.find(query, language, wanted.kinds, code_only=wanted.code_only, typing=typing)
-    return [_hit(library, chunk, language, code_only=wanted.code_only) for chunk in found[:limit]]
+def hits_of(library: Library, question: Question, numbers: Sequence[int]) -> list[Hit]:
+    """The pieces that were found, to be shown."""
+    pieces = library.chunks[question.language]
+    return [_hit(library, pieces[number], question.language, code_only=question.code_only) for number in numbers]
 
 
 def language_of(name: str) -> str:

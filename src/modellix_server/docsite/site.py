@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from modellix_server.docsite import navigation
 from modellix_server.docsite.chunks import Chunk, chunks_of
 from modellix_server.docsite.generated import commands, endpoints, errors, metrics, models, settings
-from modellix_server.docsite.index import SearchIndex
 from modellix_server.docsite.markdown import relinked
 from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.written import REPOSITORY_ONLY, shown_files, written_pages
@@ -33,26 +31,23 @@ class SiteAddress(NamedTuple):
 class Library:
     """The pages at one moment. Nothing in it changes."""
 
-    def __init__(self, pages: list[DocPage], where: SiteAddress, index_folder: Path | None = None) -> None:
-        """The search's index is in a folder, or else in memory."""
+    def __init__(self, pages: list[DocPage], where: SiteAddress) -> None:
         self.where = where
         self.answers: dict[Hashable, Any] = {}
-        """What the search found, by its question: many ask the same."""
+        """What the search shows, by its question: many ask the same."""
         self.hits: dict[Hashable, Any] = {}
         """What it shows of each piece that it ever found."""
         self.pages: dict[tuple[str, str], DocPage] = {}
-        self._index_folder = index_folder
         self._sections: dict[str, list[navigation.NavigationSection]] = {}
         self._pieces: dict[tuple[str, str], list[Chunk]] = {}
         for page in pages:
             self.pages.setdefault((page.language, page.slug), page)
 
     @classmethod
-    def opened(cls, pages: list[tuple[DocPage, list[Chunk]]], where: SiteAddress, index_folder: Path) -> Library:
-        """One whose pages are in pieces already, and its index in a folder, which is not needed afterwards."""
-        made = cls([page for page, _pieces in pages], where, index_folder)
+    def of_pieces(cls, pages: list[tuple[DocPage, list[Chunk]]], where: SiteAddress) -> Library:
+        """One whose pages are in pieces already."""
+        made = cls([page for page, _pieces in pages], where)
         made._pieces = {(page.language, page.slug): pieces for page, pieces in pages}
-        _ = made.index
         return made
 
     def pieces_of(self, page: DocPage) -> list[Chunk]:
@@ -140,16 +135,11 @@ class Library:
 
     @cached_property
     def chunks(self) -> dict[str, list[Chunk]]:
-        """What the search finds, by language; a page that is not translated is found in English."""
+        """What the search finds, by language and number; a page that is not translated is found in English."""
         return {
             language: [chunk for page in self.in_language(language) for chunk in self.pieces_of(page)]
             for language in LANGUAGES
         }
-
-    @cached_property
-    def index(self) -> SearchIndex:
-        """The search's index."""
-        return SearchIndex(self.chunks, self._index_folder)
 
     @cached_property
     def _by_name(self) -> dict[str, str]:
@@ -160,11 +150,11 @@ class Library:
         return {page.place: page.slug for page in self.pages.values() if page.place}
 
 
-def make_library(details: list[ModelDetails], where: SiteAddress, index_folder: Path | None = None) -> Library:
-    """All pages, parsed and indexed."""
+def make_library(details: list[ModelDetails], where: SiteAddress) -> Library:
+    """All pages, parsed and in pieces."""
     pages = [*written_pages(), *(page for language in LANGUAGES for page in _generated(details, where, language))]
-    made = Library(pages, where, index_folder)
-    _ = made.index
+    made = Library(pages, where)
+    _ = made.chunks
     return made
 
 

@@ -87,13 +87,14 @@ class DocsTools:
         self._documentation = documentation
         self._blocks: dict[Passage, TextBlock] = {}
 
-    async def search(self, given: dict[str, Any] | None) -> list[TextBlock]:
-        """One text for each page that answers. Raises InvalidParameters."""
+    async def search(self, who: str, given: dict[str, Any] | None) -> list[TextBlock]:
+        """One text for each page that answers; `who` asks, by address. Raises InvalidParameters, Unavailable."""
         wanted = arguments(given, SearchDocs)
         query = " ".join(wanted.query[:_MOST_QUERY_CHARACTERS].split())
         if not query:
             raise InvalidParameters("parameter 'query' must not be empty")
         found = await self._documentation.search(
+            who,
             query,
             language=wanted.language,
             version=wanted.version,
@@ -113,7 +114,7 @@ class DocsTools:
         block = self._blocks[passage] = text_block(_text(passage))
         return block
 
-    async def read(self, given: dict[str, Any] | None) -> list[str]:
+    async def read(self, who: str, given: dict[str, Any] | None) -> list[str]:
         """The page, in one text. Raises NotFound, which names pages that may be meant."""
         wanted = arguments(given, ReadPage)
         name = _name_of_page(wanted.page)
@@ -124,7 +125,7 @@ class DocsTools:
         near: Sequence[Passage] = []
         if words.strip():
             search = self._documentation.search
-            near = await search(words, language=wanted.language, version="", api_only=False, code_only=False)
+            near = await search(who, words, language=wanted.language, version="", api_only=False, code_only=False)
         meant = "; ".join(f"{one.title}: {one.url}" for one in near[:_MOST_SUGGESTIONS])
         raise NotFound(f"there is no page {show(name)}" + (f"; perhaps you mean {meant}" if meant else ""))
 
@@ -174,10 +175,10 @@ def build_docs(documentation: Documentation, settings: Settings, site: str) -> t
     """The server, its calls that need no SDK, and its card; `site` is the address of the pages."""
     made = DocsTools(documentation)
 
-    async def search(given: dict[str, Any] | None) -> list[str]:
-        return [block.text for block in await made.search(given)]
+    async def search(who: str, given: dict[str, Any] | None) -> list[str]:
+        return [block.text for block in await made.search(who, given)]
 
-    run: Mapping[str, Callable[[dict[str, Any] | None], Awaitable[list[str]]]] = {SEARCH: search, READ: made.read}
+    run: Mapping[str, Callable[[str, dict[str, Any] | None], Awaitable[list[str]]]] = {SEARCH: search, READ: made.read}
     tools = [
         mcp.Tool(name=SEARCH, description=_SEARCH_ABOUT, input_schema=_SEARCH_SCHEMA, annotations=_HINTS),
         mcp.Tool(name=READ, description=_READ_ABOUT, input_schema=schema_of(ReadPage), annotations=_HINTS),
@@ -196,7 +197,7 @@ def build_docs(documentation: Documentation, settings: Settings, site: str) -> t
         call = call_of(at.request.scope)
         call.tool = params.name
         try:
-            blocks = await run[params.name](params.arguments)
+            blocks = await run[params.name](call.address, params.arguments)
         except PlatformError as error:
             call.refused = error
         except Exception:  # noqa: BLE001 - a model reads that it failed, the log why

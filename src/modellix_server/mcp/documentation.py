@@ -34,11 +34,12 @@ class Documentation(Protocol):
     """The pages of this installation."""
 
     async def search(
-        self, query: str, *, language: str, version: str, api_only: bool, code_only: bool
+        self, who: str, query: str, *, language: str, version: str, api_only: bool, code_only: bool
     ) -> Sequence[Passage]:
         """The best passages first, one of each page; in English where the language is none of its own.
 
-        An empty version is this one. Raises InvalidParameters for another one.
+        `who` asks, by address: who asks much takes turns with others. An empty version is this one. Raises
+        InvalidParameters for another one, Unavailable.
         """
 
     async def page(self, name: str, language: str) -> str | None:

@@ -35,8 +35,8 @@ class TextBlock(NamedTuple):
     """As JSON."""
 
 
-Tool = Callable[[dict[str, Any]], Awaitable[Sequence[TextBlock]]]
-"""Arguments -> parts of the answer. Raises PlatformError."""
+Tool = Callable[[str, dict[str, Any]], Awaitable[Sequence[TextBlock]]]
+"""Address of who asks, arguments -> parts of the answer. Raises PlatformError."""
 
 _METHOD = "tools/call"
 _MOST_META_BYTES = 2_000
@@ -102,7 +102,7 @@ class QuickCalls:
             return None
         call = call_of(scope)
         try:
-            blocks = await tool(asked.params.arguments)
+            blocks = await tool(call.address, asked.params.arguments)
         except PlatformError:
             return None
         call.tool = asked.params.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modellix_server.docsite import DocSite, Filter, Kind, for_programs, is_quick, search
+from modellix_server.docsite import DocSite, Filter, Kind, for_programs
 from modellix_server.mcp import Passage
 from modellix_server.web.texts import LANGUAGES
 
@@ -18,14 +18,11 @@ class SiteDocumentation:
         self._site = site
 
     async def search(
-        self, query: str, *, language: str, version: str, api_only: bool, code_only: bool
+        self, who: str, query: str, *, language: str, version: str, api_only: bool, code_only: bool
     ) -> Sequence[Passage]:
         """The pages that answer, the best first. Raises InvalidParameters for another version than this one."""
-        library = await self._site.library()
         wanted = Filter(language, _API_REFERENCE if api_only else frozenset(), code_only, version)
-        if is_quick(library, query, wanted):
-            return search(library, query, wanted)
-        return await self._site.aside.run(None, search, library, query, wanted)
+        return await self._site.search(who, query, wanted)
 
     async def page(self, name: str, language: str) -> str | None:
         """A page as Markdown, by its address below the site or by what it is about."""

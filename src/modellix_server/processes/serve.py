@@ -140,6 +140,7 @@ async def _serve(settings: Settings) -> None:
             finally:
                 for one in beside:
                     one.cancel()
+                site.close()
 
 
 async def _prepare(site: DocSite, after_s: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime
@@ -44,7 +44,9 @@ MOST_READ_BYTES = 64 << 20
 _FOLDERS = ("results", "inputs")  # of a local storage
 _PARTS_AT_ONCE = 3  # of 5 MB each, in memory
 _PIECE_BYTES = 128 * 1024  # of a file that is streamed: so much of it is in memory for each slow reader
-_READS_AT_ONCE = 4  # of pieces: each has its file open meanwhile, and more would be sent in one pass of the event loop
+_READS_AT_ONCE = 4
+"""Of local files, each by a thread of obstore's: hundreds that run at once keep everybody else from the processors.
+More pieces would also be sent in one pass of the event loop."""
 _ONE_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII | re.IGNORECASE)
 
 
@@ -156,7 +158,8 @@ class Storage:
             answer = await obstore.get_async(self._store, path)
             meta, start, end = answer.meta, 0, answer.meta["size"]
             return Opened(end, start, end, _bytes(answer.stream(min_chunk_size=_PIECE_BYTES)), *_validators(meta))
-        meta = await obstore.head_async(self._store, path)
+        async with self._reads if self._folder is not None else nullcontext():
+            meta = await obstore.head_async(self._store, path)
         size, (tag, modified), start, end = meta["size"], _validators(meta), -1, -1
         if wanted is not None and ranged and (if_range is None or if_range in (tag, modified)):
             start, end = _bounds(wanted[1], wanted[2], size)
