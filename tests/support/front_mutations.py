@@ -62,6 +62,13 @@ FRONT_MUTATIONS = (
         ("tests/docsite/test_finding.py::test_a_process_that_hangs_is_given_up",),
     ),
     Mutation(
+        "a page that was rendered keeps nothing of its request",
+        "web/page_template.py",
+        "                one.vars.clear()",
+        "                pass",
+        ("tests/web/test_page_template.py::test_a_page_that_was_rendered_keeps_nothing_of_its_request",),
+    ),
+    Mutation(
         "who asks often takes turns with the others",
         "base/turn_queue.py",
         "            who = next(iter(self._waiting))",

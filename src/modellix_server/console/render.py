@@ -16,6 +16,7 @@ from modellix_server.console import i18n, words
 from modellix_server.console.i18n import pgettext
 from modellix_server.operations.context import ServingContext
 from modellix_server.web.assets import Assets
+from modellix_server.web.page_template import PageTemplate
 
 
 class Renderer:
@@ -31,6 +32,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.template_class = PageTemplate
         self._environment.install_gettext_callables(  # type: ignore[attr-defined]
             i18n.gettext, i18n.ngettext, newstyle=True, pgettext=i18n.pgettext
         )

@@ -19,7 +19,7 @@ from modellix_server.base.scheduling import give_way
 from modellix_server.docsite.finding import Asked, FoundPieces
 from modellix_server.docsite.index import SearchIndex
 
-_GIVE_WAY_BY = 2
+_GIVE_WAY_BY = 10
 _AT_ONCE_BYTES = 64 * 1024
 _HOLD_S = 0.003
 """For so long answers wait for others, so that their reader is woken less often."""

@@ -12,6 +12,7 @@ from modellix_server.docsite.page import DocPage, Kind
 from modellix_server.docsite.search import VERSION, Hit
 from modellix_server.docsite.site import Library, SiteAddress
 from modellix_server.web.assets import Assets
+from modellix_server.web.page_template import PageTemplate
 from modellix_server.web.texts import LANGUAGES, texts_of
 
 _SHORT = 220
@@ -99,6 +100,7 @@ def _environment(language: str, assets: Assets) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.template_class = PageTemplate
     texts = texts_of(__package__, language)
     environment.install_gettext_callables(texts.gettext, texts.ngettext, newstyle=True, pgettext=texts.pgettext)  # type: ignore[attr-defined]
     environment.globals["asset"] = assets.url

@@ -27,7 +27,6 @@ SPECIAL = frozenset({b"expect", b"host", b"transfer-encoding", b"x-request-id"})
 _FIT_HOST = re.compile(rb"[^\x00-\x20\x7f-\xff\"#/<>?@\\^`{|},]*")  # RFC 3986, 3.2.2, and a port
 _FIT_ID = re.compile(rb"[!-~]{1,128}")
 
-
 CONNECTION = "modellix.connection"
 """In `scope["extensions"]`: the `ClientConnection` of this request; absent under another server."""
 
@@ -251,7 +250,8 @@ class ClientConnection:
     def lose(self) -> None:
         """The connection has gone."""
         self.gone = True
-        self._wake()
+        if self._news is not None:
+            self._wire.in_turn(self._news.set, of="lost")
 
     def _wake(self) -> None:
         if self._news is not None:

@@ -106,13 +106,11 @@ class HttpProtocol(asyncio.Protocol):
         for exchange in (self._answering, self._receiving, *(exchange for exchange, _ in self._waiting)):
             if exchange is not None:
                 exchange.lose()
-        self._answering = self._receiving = None
-        self._waiting.clear()
-        self._rest = b""
+        if self._tell_loss is not None:
+            self.in_turn(self._tell_loss, of="lost")
+        self._answering = self._receiving = self._tell_loss = None
+        self._waiting, self._rest = deque(), b""
         self.resume_writing()
-        if (tell := self._tell_loss) is not None:
-            self._tell_loss = None
-            tell()
 
     def data_received(self, data: bytes) -> None:
         """Parse it, unless something waits to be parsed already."""
@@ -181,7 +179,7 @@ class HttpProtocol(asyncio.Protocol):
             self._feed(data[at : at + _AT_ONCE_BYTES])
             if self._parts > _MANY_PARTS or at == _MANY_BYTES:
                 self._awaits_turn = True
-                self._turns.call(self._client_address and self._client_address[0], self._take_turn)
+                self.in_turn(self._take_turn)
         if self._in_head:
             self.clock.head_begun()
 
@@ -197,6 +195,10 @@ class HttpProtocol(asyncio.Protocol):
         else:
             if self._unheeded_bytes > MOST_HEAD_BYTES:
                 self._refuse(too_large())
+
+    def in_turn(self, do: Callable[[], object], of: str = "") -> None:
+        """Call `do` when it is the client's turn: many may ask at once, or go, and what is done then computes."""
+        self._turns.call((of, self._client_address and self._client_address[0]), do)
 
     def _take_turn(self) -> None:
         self._awaits_turn = False
@@ -361,10 +363,9 @@ class HttpProtocol(asyncio.Protocol):
     def standing_lines(self) -> bytes:
         """The headers of every answer, as they are sent."""
         headers, lines = HttpProtocol._standing
-        if headers is not self._server.default_headers:
-            headers = self._server.default_headers
-            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-            HttpProtocol._standing = headers, lines
+        if headers is not (now := self._server.default_headers):
+            lines = b"".join(b"%b: %b\r\n" % header for header in now)
+            HttpProtocol._standing = now, lines
         return lines
 
     def pause_reading(self) -> None:
