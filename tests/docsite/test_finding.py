@@ -110,7 +110,7 @@ async def test_the_end_of_the_process_is_not_seen(monkeypatch: pytest.MonkeyPatc
             await eventually(lambda: not processes())
         assert {await search(), *await asyncio.gather(*searches)} == {"ways-to-use/webhooks"}
         assert len(processes()) == 1
-        assert [one.name for one in tmp_path.iterdir()] == []
+        assert len(list(tmp_path.iterdir())) == 1, "what was made is kept"
     site.close()
     await eventually(lambda: not processes())
 

@@ -83,6 +83,13 @@ FRONT_MUTATIONS = (
         ("tests/api/test_protocol.py::test_what_cannot_be_answered_is_refused_in_json_and_ends_the_connection",),
     ),
     Mutation(
+        "documentation that others may have written is not read",
+        "docsite/making.py",
+        "and not found.st_mode & 0o077",
+        "",
+        ("tests/docsite/test_making.py::test_what_others_may_have_written_is_not_read",),
+    ),
+    Mutation(
         "thousands of small parts take turns",
         "api/hot/protocol.py",
         "if self._parts > _MANY_PARTS or at == _MANY_BYTES:",

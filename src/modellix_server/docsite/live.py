@@ -56,17 +56,16 @@ class DocSite:
             return []
         made = await self._in_force()
         for _ in range(_TRIES):
-            answers: dict[Hashable, list[Hit]] = made.library.answers
-            if (kept := answers.get(question)) is not None:
+            if (kept := made.answers.get(question)) is not None:
                 return kept
             try:
                 numbers = await made.finder.find(who, question)
             except FinderGoneError:
                 made = await self._instead_of(made)
                 continue
-            if len(answers) >= _MOST_ANSWERS:
-                answers.clear()
-            answers[question] = found = hits_of(made.library, question, numbers)
+            if len(made.answers) >= _MOST_ANSWERS:
+                made.answers.clear()
+            made.answers[question] = found = hits_of(made.library, question, numbers)
             return found
         raise Unavailable("the search is starting again, please retry", retry_after_s=5)
 

@@ -33,10 +33,8 @@ class Library:
 
     def __init__(self, pages: list[DocPage], where: SiteAddress) -> None:
         self.where = where
-        self.answers: dict[Hashable, Any] = {}
-        """What the search shows, by its question: many ask the same."""
         self.hits: dict[Hashable, Any] = {}
-        """What it shows of each piece that it ever found."""
+        """What the search shows of each piece that it ever found."""
         self.pages: dict[tuple[str, str], DocPage] = {}
         self._sections: dict[str, list[navigation.NavigationSection]] = {}
         self._pieces: dict[tuple[str, str], list[Chunk]] = {}

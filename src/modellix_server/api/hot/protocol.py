@@ -15,12 +15,13 @@ import httptools
 from uvicorn import Config
 
 from modellix_server.api.dispatch import Reply, failure, refusal
-from modellix_server.api.hot.client_connection import (
+from modellix_server.api.hot.client_connection import CONNECTION, ClientConnection, Headers
+from modellix_server.api.hot.connection_clock import HEAD_LIMIT_S, ConnectionClock, Overdue
+from modellix_server.api.hot.connection_limit import ConnectionLimit, Entrance, bound_unsent
+from modellix_server.api.hot.request_head import (
     MOST_HEAD_BYTES,
     MOST_HEADERS,
     SPECIAL,
-    ClientConnection,
-    Headers,
     UnfitRequestError,
     no_http,
     read_special,
@@ -29,8 +30,6 @@ from modellix_server.api.hot.client_connection import (
     split_target,
     too_large,
 )
-from modellix_server.api.hot.connection_clock import HEAD_LIMIT_S, ConnectionClock, Overdue
-from modellix_server.api.hot.connection_limit import ConnectionLimit, Entrance, bound_unsent
 from modellix_server.base import log
 from modellix_server.base.addresses import Network
 from modellix_server.base.errors import PlatformError, Unavailable
@@ -263,8 +262,9 @@ class HttpProtocol(asyncio.Protocol):
             self, request_id, head_only=method == b"HEAD", keep_alive=stays, expects_continue=expects, may_chunk=modern
         )
         sender = sender_of(self._client_address, self._headers, self._trusted_proxies)
+        extensions: dict[str, object] = {CONNECTION: exchange}
         scope = scope_of(
-            exchange, version, method, split_target(self._url), self._headers, sender, self._server_address
+            version, method, split_target(self._url), self._headers, sender, self._server_address, extensions
         )
         self._receiving = exchange
         if self._answering is None and not (self._waiting or self.write_paused):
