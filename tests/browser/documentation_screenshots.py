@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from tests.support.browsers import open_browser
+from tests.support.browsers import open_browser, require_chinese_font
 from tests.support.platform_processes import open_platform
 from tests.support.postgres_server import open_server
 
@@ -27,6 +27,7 @@ _TALLEST_PX = 1_500
 
 async def main(folder: Path) -> None:
     """Start a platform, and take the pictures."""
+    require_chinese_font()
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.webp"):
         old.unlink()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 from tests.support import tour
-from tests.support.browsers import open_browser
+from tests.support.browsers import open_browser, require_chinese_font
 from tests.support.platform_processes import open_platform
 from tests.support.postgres_server import open_server
 
@@ -31,8 +30,7 @@ _TALLEST_PX = 2_400
 
 async def main(folder: Path) -> None:
     """Start a platform, let a team work, and take the pictures."""
-    if not subprocess.run(["fc-list", ":lang=zh"], capture_output=True).stdout:  # noqa: ASYNC221 - nothing else runs
-        sys.exit("there is no font with Chinese characters: install one, such as Debian's fonts-noto-cjk")
+    require_chinese_font()
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.webp"):
         old.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import shutil
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -112,7 +113,10 @@ async def test_an_api_process_ends_in_time_although_its_database_is_frozen(own_s
             waiting = asyncio.create_task(team.get("/api/v1/team/balance"))
             await asyncio.sleep(0.5)
             platform.serving.terminate()
-            code, spent_s = await timed(asyncio.to_thread(platform.serving.wait, 60))
+            try:
+                code, spent_s = await timed(asyncio.to_thread(platform.serving.wait, 60))
+            except subprocess.TimeoutExpired:
+                pytest.fail("it has not ended:\n" + (platform.folder / "serve.log").read_text()[-8_000:])
             print(f"ended after {spent_s:.1f} s")
             assert (code, (await waiting).status) == (0, 503)
             assert spent_s < 30

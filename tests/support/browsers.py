@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email import message_from_bytes
@@ -107,3 +109,9 @@ async def open_browser() -> AsyncIterator[Browser]:
             yield browser
         finally:
             await asyncio.wait_for(browser.close(), 30)
+
+
+def require_chinese_font() -> None:
+    """End the program where pictures would show boxes in place of Chinese characters."""
+    if not subprocess.run(["fc-list", ":lang=zh"], capture_output=True).stdout:
+        sys.exit("there is no font with Chinese characters: install one, such as Debian's fonts-noto-cjk")

@@ -31,6 +31,7 @@ from modellix_server.base.notify import follow
 from modellix_server.base.process import give_large_blocks_back, raise_file_limit
 from modellix_server.base.scheduling import take_short_turns
 from modellix_server.base.settings import Settings
+from modellix_server.base.waiting_tasks import waiting_tasks
 from modellix_server.console import build_console
 from modellix_server.docsite import DocSite, build_docsite
 from modellix_server.identity import Callers
@@ -59,6 +60,7 @@ _SERVER: dict[str, Any] = {
     "timeout_graceful_shutdown": 20,
     "backlog": 4096,
 }
+_SLOW_END_S = 25  # `up` kills it after 30, as other supervisors do
 _LOG = log.get("main")
 
 
@@ -95,6 +97,8 @@ class _Server(uvicorn.Server):
         yield
 
     def _on_signal(self, signum: int) -> None:
+        if not self._draining.is_set():
+            asyncio.get_running_loop().call_later(self._notice_s + _SLOW_END_S, _tell_what_waits)
         if self._draining.is_set() or not self._notice_s:
             self._draining.set()
             self.handle_exit(signum, None)
@@ -107,6 +111,11 @@ class _Server(uvicorn.Server):
         """Send followers of tasks away first: they would keep their connections open for ever."""
         self._subscriptions.close()
         await super().shutdown(sockets)
+
+
+def _tell_what_waits() -> None:
+    """Log it, as this process should have ended."""
+    _LOG.warning("this process has not ended yet", waits=waiting_tasks())
 
 
 async def _serve(settings: Settings) -> None:

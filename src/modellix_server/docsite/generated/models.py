@@ -158,7 +158,7 @@ def _facts(details: ModelDetails, _: Say) -> Iterator[str]:
         ],
     )
     if model.retires:
-        title, when = _("Retirement"), _("Retires on %s") % model.retires.date
+        title, when = _("Retirement"), _("End of service at the vendor: %s") % model.retires.date
         yield f"**{when}**: [{title}](#{anchor_of(title)})"
 
 
@@ -290,6 +290,6 @@ def _retirement(model: Model, _: Say) -> Iterator[str]:
     if model.retires:
         yield heading(_("Retirement"))
         sure = _("The vendor itself says so.") if model.retires.verified else _("This is not confirmed by the vendor.")
-        when = _("The vendor retires this model on %s.") % model.retires.date
+        when = _("The vendor ends its service on %s.") % model.retires.date
         source = _("Source: %s.") % inline(model.retires.source)
         yield f"{when} {sure} {source}"
