@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,20 @@ ENDED = "Resource not found: no such route: the path must not end with '/'"
         ("POST", "/api/v1/qwen-image-plus", f"{ALONE} 'alibaba/qwen-image-plus'"),
         ("POST", "/api/v1/nothing/async", f"{ALONE} 'provider/model'"),
         ("GET", "///api/v1/models", EMPTY),
+        ("GET", "//api//v1/models", EMPTY),
     ],
 )
 async def test_a_slip_in_a_path_is_named(team, method, path, message) -> None:
     (await team.call(method, path, data=b"{}" if method == "POST" else None)).refused(404, message)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1//images/generations", "//v1/images/generations", "//images/generations", "//v1//videos"]
+)
+async def test_a_slip_in_an_address_of_openai_is_named_in_its_form(team, path) -> None:
+    """A base URL that ends with `/`, before a path that begins with one."""
+    answer = await team.call("POST", path, data=b"{}")
+    assert (answer.status, json.loads(answer.body)["error"]["message"]) == (404, EMPTY)
 
 
 @pytest.mark.parametrize(

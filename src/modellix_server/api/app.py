@@ -190,8 +190,8 @@ def _too_many(strangers: AddressLimit, address: str) -> App | None:
 
 def _is_for_programs(path: str) -> bool:
     """Whether a path is not one of a page: also where a slip put a second `/` before it."""
-    others = path.startswith(_OTHERS) or path.endswith("/api_schema") or path in OPENAI_WITHOUT_BASE
-    return others or f"/{path.lstrip('/')}".startswith(_API)
+    path = f"/{path.lstrip('/')}"
+    return path.startswith(_OTHERS) or path.endswith("/api_schema") or path in OPENAI_WITHOUT_BASE
 
 
 def _is_for_files(scope: Scope, files_origin: str | None) -> bool:
@@ -252,8 +252,9 @@ async def _refuse(request: StarletteRequest, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     await request.app.state.ctx.turns.wait(_address(request.scope))  # who guesses at paths asks again at once
     path: str = request.scope["path"]  # a URL would take what follows `//` for a host
-    of_openai = path.startswith(OPENAI_PATHS) or path in OPENAI_WITHOUT_BASE
-    if not of_openai and not f"/{path.lstrip('/')}".startswith("/api"):
+    meant = f"/{path.lstrip('/')}"
+    of_openai = meant.startswith(OPENAI_PATHS) or meant in OPENAI_WITHOUT_BASE
+    if not (of_openai or meant.startswith("/api")):
         headers = {**(error.headers or {}), "Content-Security-Policy": CLOSED}
         return PlainTextResponse(error.detail, error.status_code, headers)
     status = 404 if path in OPENAI_NOT_HERE else error.status_code
