@@ -130,8 +130,8 @@ _API_SCHEMA = "/models/{provider}/{model}/api_schema"
 """Beside the public page of a model: clients of the original ask for it there, without a key."""
 _MCP = "/mcp"
 """Where the paths begin that have limits of their own."""
-_SAMPLES = "/samples/"
-"""Where files begin that are sent without a wait: only turns keep a crowd of them from one pass of the event loop."""
+_FILES = ("/samples/", "/results/", "/files/")
+"""Where paths of files begin: only turns keep a crowd of requests for them from one pass of the event loop."""
 
 
 def build_app(ctx: ApiContext, pages: App | None = None) -> App:
@@ -166,7 +166,7 @@ def build_app(ctx: ApiContext, pages: App | None = None) -> App:
             else:
                 endpoint = pages
                 scope[WHOLE_BODY] = None if connection is None or is_coded else connection.body
-        elif path.startswith(_SAMPLES):
+        elif path.startswith(_FILES):
             await ctx.turns.wait(_address(scope))
         await endpoint(scope, receive, send)
 
