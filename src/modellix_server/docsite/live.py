@@ -87,7 +87,7 @@ class DocSite:
         """One that can be searched."""
         async with self._making:
             if self._made is None or self._made is lost:
-                _LOG.warning("what searched the documentation has ended: it is made again")
+                _LOG.warning("what searched the documentation has ended: another one is started")
                 self._made = await self._make(self._ctx.prices().version)
             return self._made
 

@@ -40,7 +40,7 @@ _LIMIT_S = 120.0
 _KEPT, _UNDER_WAY = "modellix-docs-", "modellix-docs-new-"
 _MOST_KEPT = 3
 """Of some MB each: of the prices in force and before, or of installations that share the spool directory."""
-_MADE_OF = (".py", ".po", ".txt", ".json", ".toml", ".md", ".sql")
+_MADE_OF = (".py", ".po", ".txt", ".json", ".toml", ".md")
 _LOG = log.get("docs")
 PAGES, INDEX = "pages", "index"
 """Parts of the folder."""
