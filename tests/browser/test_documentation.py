@@ -17,6 +17,14 @@ PLACES = (
 )
 
 
+@pytest.fixture(scope="module")
+async def platform(platform: Platform) -> Platform:
+    """One whose documentation has been made, for which a busy machine needs longer than a browser waits."""
+    async with platform.http.get(f"{platform.origin}/docs") as answer:
+        assert answer.status == 200
+    return platform
+
+
 @pytest.mark.full
 @pytest.mark.parametrize(
     ("theme", "width"),
