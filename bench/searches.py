@@ -48,7 +48,8 @@ async def measure(stage: Stage, extent: Extent, say: Callable[[str], None]) -> d
             beside = asyncio.create_task(_submissions(world, until=ended.is_set))
             await asyncio.sleep(5 * _PAUSE_S)
             meter = Meter(serve=serve.pid)
-            took = sorted(await asyncio.gather(*map(_Client.ask, clients, requests)))
+            async with asyncio.timeout(_LIMIT_S):
+                took = sorted(await asyncio.gather(*map(_Client.ask, clients, requests)))
             spent = meter.us_per(AT_ONCE)["serve"]
             ended.set()
             meanwhile = await beside
@@ -129,26 +130,35 @@ class _Client(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._got = bytearray()
+        self._length: int | None = None
         self._answered: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._begun = 0.0
 
-    async def ask(self, request: bytes) -> float:
+    def ask(self, request: bytes) -> asyncio.Future[float]:
         """Seconds until the whole answer. Raises CannotMeasureError if it is a refusal."""
         self._got.clear()
+        self._length = None
         self._answered = asyncio.get_running_loop().create_future()
-        begun = time.perf_counter()
+        self._begun = time.perf_counter()
         self._transport.write(request)
-        took = await asyncio.wait_for(self._answered, _LIMIT_S) - begun
-        if not self._got.startswith(b"HTTP/1.1 200 ") or b'"isError":true' in self._got:
-            raise CannotMeasureError(f"a search or submission was refused: {bytes(self._got[:300])!r}")
-        return took
+        return self._answered
 
     def data_received(self, data: bytes) -> None:
         self._got += data
-        head, _, body = self._got.partition(b"\r\n\r\n")
-        length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:"), None)
-        whole = body.endswith(b"0\r\n\r\n") if length is None else len(body) >= length
-        if whole and not self._answered.done():
-            self._answered.set_result(time.perf_counter())
+        if self._length is None:
+            head, end, _ = self._got.partition(b"\r\n\r\n")
+            if not end:
+                return
+            lengths = [int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:"]
+            self._length = len(head) + len(end) + lengths[0] if lengths else 0
+        whole = len(self._got) >= self._length if self._length else self._got.endswith(b"\r\n0\r\n\r\n")
+        if not whole or self._answered.done():
+            return
+        if self._got.startswith(b"HTTP/1.1 200 ") and b'"isError":true' not in self._got:
+            self._answered.set_result(time.perf_counter() - self._begun)
+        else:
+            said = bytes(self._got[:300])
+            self._answered.set_exception(CannotMeasureError(f"a search or submission was refused: {said!r}"))
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self._answered.done():
