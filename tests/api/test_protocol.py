@@ -228,11 +228,20 @@ async def test_no_more_of_a_body_is_read_than_its_endpoint_takes(served: Served,
     await eventually(lambda: served.seen)
     (connection,) = served.connections
     reader = connection._receiving
-    await asyncio.sleep(0.5)  # in which all of it would come, in turns of 32 KB
+    await asyncio.sleep(0.5)  # in which all of it would come, in turns of 64 KB
     kept = len(reader._body) + len(connection._rest)
     served.let_go.set()
     assert (await client.answer())[2] == body
     assert kept < 1_000_000
+
+
+async def test_who_sends_little_goes_before_who_sends_much(served: Served, connect) -> None:
+    much, little = await connect(), await connect()
+    much.writer.write(post("/body", bytes(200_000)))
+    little.writer.write(get("/a"))
+    assert (await little.answer())[2] == b"GET /a "
+    assert (await much.answer())[2] == bytes(200_000)
+    assert [scope["path"] for scope in served.seen] == ["/a", "/body"]
 
 
 async def test_draining_says_so_in_the_next_answer(served: Served, connect) -> None:

@@ -27,7 +27,6 @@ from modellix_server.api.hot.request_head import (
     read_special,
     scope_of,
     sender_of,
-    split_target,
     too_large,
 )
 from modellix_server.base import log
@@ -38,7 +37,8 @@ from modellix_server.base.turn_queue import TurnQueue
 
 _LOG = log.get("api")
 _AT_ONCE_BYTES = 8 * 1024  # are parsed at once: the requests in them may wait for their turn, the rest stays bytes
-_MANY_PARTS, _MANY_BYTES = 256, 32 * 1024  # of bodies: parsing them takes a tenth of a millisecond, then others go on
+_MANY_PARTS, _MANY_BYTES = 256, 64 * 1024  # of bodies: parsing them takes a tenth of a millisecond, then others go on
+_LARGE_BYTES = 16 * 1024  # so many at once wait for their turn: who sends little goes first
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -90,9 +90,8 @@ class HttpProtocol(asyncio.Protocol):
         bound_unsent(connected := transport.get_extra_info("socket"))
         admission = self._limit.admit(connected.fileno(), self, self._server.connections)
         self._server.connections.add(self)
-        client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        self._client_address = client[:2] if isinstance(client, tuple) else None
-        self._server_address = server[:2] if isinstance(server, tuple) else None
+        ends = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        self._client_address, self._server_address = (one[:2] if isinstance(one, tuple) else None for one in ends)
         if admission is Entrance.BRIEF:
             self.clock.shorten()
         elif admission is Entrance.REFUSED:
@@ -117,6 +116,8 @@ class HttpProtocol(asyncio.Protocol):
         if self._rest:
             self._rest = b"".join((self._rest, data))
         elif not self._lingering:
+            if len(data) > _LARGE_BYTES and not self._awaits_turn:
+                self._await_turn()
             self._parse(data)
 
     def pause_writing(self) -> None:
@@ -177,8 +178,7 @@ class HttpProtocol(asyncio.Protocol):
             self._parts = 0
             self._feed(data[at : at + _AT_ONCE_BYTES])
             if self._parts > _MANY_PARTS or at == _MANY_BYTES:
-                self._awaits_turn = True
-                self.in_turn(self._take_turn)
+                self._await_turn()
         if self._in_head:
             self.clock.head_begun()
 
@@ -199,6 +199,10 @@ class HttpProtocol(asyncio.Protocol):
         """Call `do` when it is the client's turn: many may ask at once, or go, and what is done then computes."""
         self._turns.call((of, self._client_address and self._client_address[0]), do)
 
+    def _await_turn(self) -> None:
+        self._awaits_turn = True
+        self.in_turn(self._take_turn)
+
     def _take_turn(self) -> None:
         self._awaits_turn = False
         if not self.transport.is_closing():
@@ -215,14 +219,13 @@ class HttpProtocol(asyncio.Protocol):
                 self._feed(part)
 
     def _begin_head(self) -> None:
-        self._url, self._trailers = b"", 0
+        self._url, self._trailers, self._in_head = b"", 0, True
         self._headers: list[tuple[bytes, bytes]] = []
         self._special: list[tuple[bytes, bytes]] = []
 
     def on_message_begin(self) -> None:
         """Start a request."""
         self._begin_head()
-        self._in_head = True
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the target."""
@@ -261,11 +264,8 @@ class HttpProtocol(asyncio.Protocol):
         exchange = ClientConnection(
             self, request_id, head_only=method == b"HEAD", keep_alive=stays, expects_continue=expects, may_chunk=modern
         )
-        sender = sender_of(self._client_address, self._headers, self._trusted_proxies)
-        extensions: dict[str, object] = {CONNECTION: exchange}
-        scope = scope_of(
-            version, method, split_target(self._url), self._headers, sender, self._server_address, extensions
-        )
+        peers = sender_of(self._client_address, self._headers, self._trusted_proxies), self._server_address
+        scope = scope_of(version, method, self._url, self._headers, peers, {CONNECTION: exchange})
         self._receiving = exchange
         if self._answering is None and not (self._waiting or self.write_paused):
             self._start(exchange, scope)

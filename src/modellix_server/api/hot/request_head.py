@@ -104,14 +104,16 @@ def split_target(url: bytes) -> tuple[str, bytes]:
 def scope_of(
     version: str,
     method: bytes,
-    target: tuple[str, bytes],
+    url: bytes,
     headers: list[tuple[bytes, bytes]],
-    client: tuple[str, int] | None,
-    server: tuple[str, int] | None,
+    ends: tuple[tuple[str, int] | None, tuple[str, int] | None],
     extensions: dict[str, object],
 ) -> dict[str, Any]:
-    """A request as ASGI describes it (HTTP connection scope, 2.4)."""
-    path, query = target
+    """A request as ASGI describes it (HTTP connection scope, 2.4); `ends` are client and server.
+
+    Raises UnfitRequestError.
+    """
+    path, query = split_target(url)
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -123,7 +125,7 @@ def scope_of(
         "raw_path": path.encode("ascii"),
         "query_string": query,
         "headers": headers,
-        "client": client,
-        "server": server,
+        "client": ends[0],
+        "server": ends[1],
         "extensions": extensions,
     }
