@@ -83,7 +83,7 @@ async def _ready(world: World) -> None:
         await answer.read()
     client = await _connect(world)
     for number in range(20):
-        await client.ask(_search(world, number, "en", "webhooks"))
+        await asyncio.wait_for(client.ask(_search(world, number, "en", "webhooks")), _LIMIT_S)
     client.close()
 
 
@@ -112,7 +112,7 @@ async def _submissions(world: World, until: Callable[[], bool]) -> list[float]:
     request = _request(world, SUBMIT_PATH, headers, {"prompt": PROMPT})
     took: list[float] = []
     while not until():
-        took.append(await client.ask(request))
+        took.append(await asyncio.wait_for(client.ask(request), _LIMIT_S))
         await asyncio.sleep(_PAUSE_S)
     client.close()
     return took
