@@ -218,7 +218,7 @@ async def test_two_files_at_once_and_odd_names(platform, team, draw) -> None:
 
 
 async def test_what_never_ends_or_is_too_large(platform, team, draw) -> None:
-    """A picture that goes on for 100 MB; a promise of more than may come; one that breaks off."""
+    """A picture that goes on for 100 MB; a promise of more than may come; one that breaks off half-way."""
     start = draw.picture()
 
     async def endless():
@@ -238,9 +238,8 @@ async def test_what_never_ends_or_is_too_large(platform, team, draw) -> None:
     assert b" 413 " in await reader.readline()
     writer.close()
     reader, writer = await asyncio.open_connection("127.0.0.1", int(platform.origin.rpartition(":")[2]))
-    writer.write(f"{head}Content-Length: 300000\r\n\r\n".encode() + form(start)[:100])
-    await writer.drain()
-    await asyncio.sleep(0.2)
+    writer.write(f"{head}Content-Length: 600000\r\n\r\n".encode() + form(draw.noise(500_000))[:300_000])
+    await eventually(platform.spooled)
     writer.close()
     assert (await team.get(FILES)).data["files"] == []
     await platform.spool_is_empty()
@@ -265,9 +264,10 @@ async def test_a_team_sends_eight_files_at_a_time(platform, team, draw) -> None:
     gate = asyncio.Event()
 
     async def slow():
-        yield form(draw.picture())[:200]
+        body = form(draw.noise(400_000))
+        yield body[:300_000]
         await gate.wait()
-        yield form(draw.picture())[200:]
+        yield body[300_000:]
 
     first = [asyncio.create_task(team.call("POST", FILES, data=slow(), headers=MULTIPART)) for _ in range(8)]
     await eventually(lambda: len(platform.spooled()) == 8)  # all have come

@@ -18,8 +18,8 @@ from modellix_server.mcp.generation import build_generation
 from modellix_server.mcp.transport import McpEndpoint, OwnOrigins, Receiving
 from modellix_server.operations.context import ServingContext
 
-_CALLS_EACH, _CALLS_TOGETHER = 600, 30_000
-"""Of the documentation, per minute: by one address, by all."""
+_CALLS_EACH, _CALLS_TOGETHER = 1_200, 30_000
+"""Of the documentation, per minute: by one address, by all. Behind one address may be a company of agents."""
 _MOST_QUESTION_BYTES = 64 * 1024
 """Of the documentation: who has no key may send no more, as a question has a thousand characters."""
 _TURN_S = 0.001

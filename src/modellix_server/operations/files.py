@@ -16,8 +16,8 @@ from modellix_server.results import (
     UploadBody,
     check_file_link,
     check_link,
+    given_file,
     received_file,
-    spooled_file,
     stored_input_path,
 )
 from modellix_server.tasks import ConcurrencyExceeded
@@ -35,21 +35,21 @@ async def receive(ctx: ServingContext, who: Principal, of: TeamMode, body: Uploa
     Unavailable, what `results.received_file` raises, and context.OUT_OF_REACH.
     """
     who.require(Permission.MANAGE_FILES, of)
-    room = await ctx.uploads.room(of.team_id, 1, live=of.live)
+    await ctx.uploads.require_room(of.team_id, 1, live=of.live)
     with _one_of_few(ctx.uploading, of.team_id):
         async with received_file(ctx.spool, ctx.aside, of.team_id, body) as file:
-            about = (file.path, file.sha256, file.kind, file.filename)
-            return await ctx.uploads.add(of.team_id, *about, room, live=of.live)
+            about = (file.content, file.sha256, file.kind, file.filename)
+            return await ctx.uploads.add(of.team_id, *about, live=of.live)
 
 
 async def keep(ctx: ServingContext, who: Principal, of: TeamMode, filename: str, content: bytes) -> Upload:
     """Examine and keep a file that came inside another message. Raises what `receive` raises."""
     who.require(Permission.MANAGE_FILES, of)
-    room = await ctx.uploads.room(of.team_id, len(content), live=of.live)
+    await ctx.uploads.require_room(of.team_id, len(content), live=of.live)
     with _one_of_few(ctx.uploading, of.team_id):
-        async with spooled_file(ctx.spool, filename, content) as file:
-            about = (file.path, file.sha256, file.kind, file.filename)
-            return await ctx.uploads.add(of.team_id, *about, room, live=of.live)
+        file = given_file(filename, content)
+        about = (file.content, file.sha256, file.kind, file.filename)
+        return await ctx.uploads.add(of.team_id, *about, live=of.live)
 
 
 @contextmanager

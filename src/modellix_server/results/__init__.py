@@ -15,7 +15,7 @@ from modellix_server.results.links import (
     own_link,
     own_sample,
 )
-from modellix_server.results.receiving import UploadBody, received_file, spooled_file
+from modellix_server.results.receiving import UploadBody, given_file, received_file
 from modellix_server.results.spool import Scratch, Spool
 from modellix_server.results.storage import (
     MOST_READ_BYTES,

@@ -1,4 +1,4 @@
-"""One file in a multipart body, received into the spool with every part of it capped."""
+"""One file in a multipart body, received into memory or the spool with every part of it capped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from io import BufferedWriter, BytesIO
+from io import BufferedRandom, BytesIO
 from pathlib import Path
 from typing import IO
 
@@ -30,6 +30,7 @@ from modellix_server.results.uploads import MOST_UPLOAD_BYTES
 _TIMEOUT_S = 900.0
 _AT_ONCE_BYTES = 256 * 1024
 _SMALL_BYTES = 16 * 1024
+_FEW_LINES = 64  # of headers and boundaries, which cost more than what is between them
 _AROUND_BYTES = 64 * 1024  # boundaries and headers
 _HEAD_BYTES = 1024
 _MOST_BODY_BYTES = max(MOST_UPLOAD_BYTES.values()) + _AROUND_BYTES
@@ -40,9 +41,9 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A received file, in the spool."""
+    """A received file: its bytes if it is small, else in the spool."""
 
-    path: Path
+    content: bytes | Path
     sha256: str
     kind: Kind
     filename: str
@@ -67,39 +68,34 @@ async def received_file(spool: Spool, aside: Aside, team_id: int, body: UploadBo
     """
     if body.length is not None and body.length > _MOST_BODY_BYTES:
         raise _too_large(_MOST_BODY_BYTES)
-    path = spool.path()
+    reader = _Reader(body.content_type, spool.path())
+
+    async def feed(data: bytes) -> None:
+        reader.use_disk()
+        await aside.feed(team_id, reader.feed, data)
+
     try:
-        with path.open("xb") as file:
-            reader = _Reader(body.content_type, file)
-            try:
-                async with asyncio.timeout(_TIMEOUT_S):
-                    rest = await _receive(body.chunks, lambda data: aside.feed(team_id, reader.feed, data))
-            except TimeoutError:
-                raise too_slow(_TIMEOUT_S) from None
-            made = await aside.run(team_id, reader.result, rest, path)
-        yield made
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                rest = await _receive(body.chunks, feed)
+        except TimeoutError:
+            raise too_slow(_TIMEOUT_S) from None
+        if not reader.size and rest.count(b"\r\n") <= _FEW_LINES:
+            yield reader.result(rest)  # takes a tenth of a millisecond, a thread would take some
+        else:
+            yield await aside.run(team_id, reader.result, rest)
     finally:
-        path.unlink(missing_ok=True)
+        reader.close()
 
 
-@asynccontextmanager
-async def spooled_file(spool: Spool, filename: str, content: bytes) -> AsyncIterator[NewFile]:
-    """A file that came inside another message; the spool file goes with the context.
-
-    Raises InvalidFormat, BodyTooLarge.
-    """
+def given_file(filename: str, content: bytes) -> NewFile:
+    """A file that came inside another message. Raises InvalidFormat, BodyTooLarge."""
     if not content:
         raise InvalidFormat("parameter 'file' is empty")
     known = _known(BytesIO(content))
     if len(content) > (most := MOST_UPLOAD_BYTES[known.kind]):
         raise _too_large(most, known.kind)
-    path = spool.path()
-    try:
-        await asyncio.to_thread(path.write_bytes, content)
-        digest = hashlib.sha256(content).hexdigest()
-        yield NewFile(path, digest, known.kind, _shown(filename, known))
-    finally:
-        path.unlink(missing_ok=True)
+    return NewFile(content, hashlib.sha256(content).hexdigest(), known.kind, _shown(filename, known))
 
 
 async def _receive(chunks: AsyncIterator[bytes], feed: Callable[[bytes], Awaitable[None]]) -> bytes:
@@ -121,35 +117,53 @@ async def _receive(chunks: AsyncIterator[bytes], feed: Callable[[bytes], Awaitab
 class _Reader:
     """Follows the parser's events: one part called `file`; short texts beside it are passed over."""
 
-    def __init__(self, content_type: str, file: BufferedWriter) -> None:
+    def __init__(self, content_type: str, path: Path) -> None:
+        """`path` is for a file that is not small. Raises InvalidFormat."""
         self._parser = FormParser(content_type, self)
-        self._file = file
+        self._path = path
+        self._file: BytesIO | BufferedRandom = BytesIO()
         self._digest = hashlib.sha256()
         self._head = bytearray()
         self._format: Format | None = None
         self._filename: str | None = None
         self._beside: str | None = None
         self._beside_bytes = 0
-        self._size = 0
+        self.size = 0
+        """Bytes of the file that were taken."""
+
+    def use_disk(self) -> None:
+        """Have the file on disk. To be called before anything is fed. Raises OSError."""
+        if isinstance(self._file, BytesIO):
+            self._file = self._path.open("xb+")
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the body. Raises what `received_file` raises."""
         self._parser.feed(data)
 
-    def result(self, rest: bytes, path: Path) -> NewFile:
-        """What the whole body held, which ends with `rest`."""
+    def result(self, rest: bytes) -> NewFile:
+        """What the whole body held, which ends with `rest`; on disk it is there until this is closed."""
         self.feed(rest)
         self._parser.require_end()
-        self._file.close()
         if self._filename is None:
             raise MissingParameter("parameter 'file' is required")
-        if not self._size:
+        if not self.size:
             raise InvalidFormat("parameter 'file' is empty")
-        with path.open("rb") as whole:
-            self._format = _known(whole)
-        if self._size > (most := MOST_UPLOAD_BYTES[self._format.kind]):
+        self._file.seek(0)
+        self._format = _known(self._file)
+        if self.size > (most := MOST_UPLOAD_BYTES[self._format.kind]):
             raise _too_large(most, self._format.kind)
-        return NewFile(path, self._digest.hexdigest(), self._format.kind, _shown(self._filename, self._format))
+        if isinstance(self._file, BytesIO):
+            content: bytes | Path = self._file.getvalue()
+        else:
+            self._file.close()
+            content = self._path
+        return NewFile(content, self._digest.hexdigest(), self._format.kind, _shown(self._filename, self._format))
+
+    def close(self) -> None:
+        """Delete what is on disk, if it was not moved."""
+        self._file.close()
+        if not isinstance(self._file, BytesIO):
+            self._path.unlink(missing_ok=True)
 
     def begin(self, name: str, options: Mapping[bytes, bytes], headers: Mapping[bytes, bytes]) -> None:  # noqa: ARG002
         """The file, or a text beside it."""
@@ -169,14 +183,14 @@ class _Reader:
             if self._beside_bytes > _MOST_TEXT_BYTES:
                 raise InvalidParameters(f"parameter {show(self._beside)} is longer than a text beside a file may be")
             return
-        self._size += len(piece)
+        self.size += len(piece)
         if self._format is None:
             self._head += piece[: _HEAD_BYTES - len(self._head)]
             if len(self._head) == _HEAD_BYTES:
                 self._format = sniff(bytes(self._head))  # a guess, for the cap
                 if self._format is None:
                     raise _unsupported(BytesIO(self._head))
-        elif self._size > (most := MOST_UPLOAD_BYTES[self._format.kind]):
+        elif self.size > (most := MOST_UPLOAD_BYTES[self._format.kind]):
             raise _too_large(most, self._format.kind)
         self._digest.update(piece)
         self._file.write(piece)

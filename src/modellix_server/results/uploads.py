@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,8 @@ _UPLOADS = """
 
 _UNTIL_NOTED_S = 3600
 """Bytes that were stored but never recorded (quota full, or a crash) are deleted after this long."""
+_ROOM_KNOWN_S, _MOST_TEAMS = 10.0, 1_000
+"""For so long the room of a team need not be asked for again; of so many it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,16 @@ class Uploads:
         self._db = db
         self._storage = storage
         self._helper = helper
+        self._room: dict[tuple[int, bool], tuple[int, float]] = {}
+        """Of a team and mode: bytes that it could still keep, and until when (monotonic) that is believed."""
         self._look_up: Batcher[UUID, Upload | None] = Batcher(self._find_all)
 
-    async def room(self, team_id: int, size: int, *, live: bool) -> int:
-        """How many bytes the team can still keep. Raises OutOfRange when that is less than `size`."""
+    async def require_room(self, team_id: int, size: int, *, live: bool) -> None:
+        """Refuse a file early that the team has no room for; `add` is sure of it. Raises OutOfRange."""
+        whose, now = (team_id, live), time.monotonic()
+        room, until = self._room.get(whose, (0, 0.0))
+        if size <= room and now < until:
+            return
         kept: int = await self._db.fetchval(
             """select coalesce(sum(size), 0)::bigint from results.upload
                where team_id = $1 and live = $2 and expires_at > now()""",
@@ -81,24 +90,28 @@ class Uploads:
         )
         if kept + size > self._settings.upload_quota_bytes:
             raise self._no_room(kept, size)
-        return self._settings.upload_quota_bytes - kept
+        if len(self._room) >= _MOST_TEAMS:
+            self._room.clear()
+        self._room[whose] = self._settings.upload_quota_bytes - kept, now + _ROOM_KNOWN_S
 
     async def add(
-        self, team_id: int, path: Path, sha256: str, kind: Kind, filename: str, room: int, *, live: bool
+        self, team_id: int, content: bytes | Path, sha256: str, kind: Kind, filename: str, *, live: bool
     ) -> Upload:
-        """Examine and keep a received file, for which there was `room` before.
+        """Examine and keep a received file; one on disk may be moved.
 
         Raises InvalidFormat for one that is broken, OutOfRange when the team keeps too much, storage.TROUBLE.
         """
-        found = await self._helper.probe(kind, path, team_id)
+        size = content.stat().st_size if isinstance(content, Path) else len(content)
+        await self.require_room(team_id, size, live=live)
+        found = await self._helper.probe(kind, content, team_id)
         if isinstance(found, Refused):
             raise InvalidFormat(f"parameter 'file': {found.why}")
-        size = path.stat().st_size
-        if size > room:
-            raise self._no_room(self._settings.upload_quota_bytes - room, size)
         file = InputFile(sha256, FORMATS[found.format].mime, kind, size, None)
         await hold_inputs(self._db, [file], _UNTIL_NOTED_S)
-        await self._storage.put(stored_input_path(sha256), path)
+        if isinstance(content, Path):
+            await self._storage.move_in(stored_input_path(sha256), content)
+        else:
+            await self._storage.put(stored_input_path(sha256), content)
         file_id, of_file = uuid7(), (kind, found.format, size, found.width, found.height, found.duration_ms, filename)
         row = await self._db.fetchrow(
             """select results.add_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13),
@@ -109,6 +122,7 @@ class Uploads:
         assert row is not None
         kept, created_at, expires_at = row
         if kept is not None:
+            self._room.pop((team_id, live), None)
             raise self._no_room(kept, size)
         return Upload(file_id, team_id, live, sha256, *of_file, created_at, expires_at)
 
