@@ -52,7 +52,7 @@ _AS_THEY_ARE = (b"binary", b"8bit", b"7bit")
 
 
 class FormParser:
-    """Reads a form piece by piece. To be fed off the event loop: it is slow where bytes look like boundaries."""
+    """Reads a form piece by piece. To be fed off the event loop, unless it is small and has few lines."""
 
     def __init__(self, content_type: str, parts: Parts) -> None:
         """Raises InvalidFormat for a content type that is no form's."""

@@ -97,12 +97,12 @@ def identify(file: IO[bytes]) -> Format | None:
     file.seek(0)
     head = file.read(HEAD_BYTES)
     guess = sniff(head)
+    if guess is None or head_tells(head):
+        return guess
     if head[:3] == b"ID3":
         return _behind_tag(file, head)
-    if guess is not None and guess.name == "webm":
+    if guess.name == "webm":
         return FORMATS["weba"] if is_sound(file, size) else guess
-    if guess is None or not _has_boxes(head):
-        return guess
     try:
         name = _contained(file, size)
     except boxes.BrokenBoxes:
@@ -110,6 +110,12 @@ def identify(file: IO[bytes]) -> Format | None:
     finally:
         file.seek(0)
     return FORMATS[name] if name else guess
+
+
+def head_tells(head: bytes) -> bool:
+    """Whether the first bytes of a file are all that `identify` looks at; otherwise it may take milliseconds."""
+    guess = sniff(head)
+    return guess is None or not (head[:3] == b"ID3" or guess.name == "webm" or _has_boxes(head))
 
 
 def unsupported(file: IO[bytes]) -> str:

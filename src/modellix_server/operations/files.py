@@ -47,7 +47,7 @@ async def keep(ctx: ServingContext, who: Principal, of: TeamMode, filename: str,
     who.require(Permission.MANAGE_FILES, of)
     await ctx.uploads.require_room(of.team_id, len(content), live=of.live)
     with _one_of_few(ctx.uploading, of.team_id):
-        file = given_file(filename, content)
+        file = await ctx.aside.run(of.team_id, given_file, filename, content)
         about = (file.content, file.sha256, file.kind, file.filename)
         return await ctx.uploads.add(of.team_id, *about, live=of.live)
 

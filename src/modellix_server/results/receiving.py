@@ -23,7 +23,7 @@ from modellix_server.base.errors import (
 )
 from modellix_server.base.multipart import FormParser
 from modellix_server.catalogue import show
-from modellix_server.inspection import Format, Kind, identify, sniff, unsupported
+from modellix_server.inspection import Format, Kind, head_tells, identify, sniff, unsupported
 from modellix_server.results.spool import Spool
 from modellix_server.results.uploads import MOST_UPLOAD_BYTES
 
@@ -81,7 +81,10 @@ async def received_file(spool: Spool, aside: Aside, team_id: int, body: UploadBo
         except TimeoutError:
             raise too_slow(_TIMEOUT_S) from None
         if not reader.size and rest.count(b"\r\n") <= _FEW_LINES:
-            yield reader.result(rest)  # takes a tenth of a millisecond, a thread would take some
+            reader.feed(rest)  # takes a tenth of a millisecond: a thread would take longer
+            rest = b""
+        if not rest and reader.head_tells:
+            yield reader.result()
         else:
             yield await aside.run(team_id, reader.result, rest)
     finally:
@@ -140,7 +143,12 @@ class _Reader:
         """Take the next bytes of the body. Raises what `received_file` raises."""
         self._parser.feed(data)
 
-    def result(self, rest: bytes) -> NewFile:
+    @property
+    def head_tells(self) -> bool:
+        """Whether the file is small, and its format plain from its head: then `result` takes no time."""
+        return isinstance(self._file, BytesIO) and head_tells(bytes(self._head))
+
+    def result(self, rest: bytes = b"") -> NewFile:
         """What the whole body held, which ends with `rest`; on disk it is there until this is closed."""
         self.feed(rest)
         self._parser.require_end()
